@@ -383,6 +383,7 @@ SECTIONS = {
     "healthCheck": "HealthCheckSpec",
     "timeout": "TimeoutSpec",
     "idleStop": "IdleStopSpec",
+    "leftovers": "LeftoversSpec",
     "restartPolicy": "RestartPolicySpec",
     "restartPolicy.backoff": "BackoffSpec",
     "dependencies": "DependencySpec",

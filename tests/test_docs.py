@@ -54,6 +54,7 @@ SECTIONS = {
     "healthCheck": manifest.HealthCheckSpec,
     "timeout": manifest.TimeoutSpec,
     "idleStop": IdleStopSpec,
+    "leftovers": manifest.LeftoversSpec,
     "restartPolicy": manifest.RestartPolicySpec,
     "restartPolicy.backoff": manifest.BackoffSpec,
     "dependencies": manifest.DependencySpec,

@@ -58,18 +58,57 @@ async def test_what_could_not_be_stopped_is_not_started(state_dir: Path) -> None
         assert (await app.pool.call_tool("process/list", {})).value == {"processes": [], "total": 0}
 
 
+BOX = """
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {name: box}
+spec:
+  serviceConfig:
+    lifecycleTools:
+      start:
+        tool: boxes/start
+        args: {name: "{{ name }}", mark: "{{ service.mark }}", service: "{{ service.id }}"}
+        outputs: {box: name}
+      stop: {tool: boxes/stop, args: {name: "{{ start.box }}"}}
+    leftovers:
+      tool: boxes/list
+      items: resources[?state=='running']
+      mark: mark
+      service: service
+      outputs: {box: name}
+"""
+
+
 async def test_what_runs_is_no_ones_after_the_database_was_deleted(state_dir: Path) -> None:
     paths = Paths.resolve(state_dir / "config", state_dir / "state")
+    (paths.config_dir / "serviceclasses").mkdir(parents=True)
+    (paths.config_dir / "serviceclasses" / "box.yaml").write_text(BOX)
+    server = {"command": sys.executable, "args": [str(SCRIPT), "--ledger", str(state_dir / "ledger")]}
+    paths.mcp_json.write_text(json.dumps({"mcpServers": {"boxes": server}}))
     async with open_application(paths) as app:
         await app.downstream.wait_until_connected("process", 60)
+        await app.downstream.wait_until_connected("boxes", 60)
         for name in ("web", "again"):
             await app.manager.create(CreateRequest("command", name, {"command": "sleep 300"}))
+        await app.manager.create(CreateRequest("box", "lost"))
+        await app.pool.call_tool("boxes/start", {"name": "theirs", "mark": "of another Ostler", "service": "x"})
+        assert await app.projects.leftovers() == []
         await app.pool.call_tool("process/start", {"key": "own", "command": "sleep 300", "startSeconds": 0})
         assert await app.projects.strays() == [], "services have them, or a person"
     paths.database.unlink()
     async with open_application(paths) as app:
         await app.downstream.wait_until_connected("process", 60)
         assert "web" not in app.manager.registry
+        await app.downstream.wait_until_connected("boxes", 60)
+        await app.manager.create(CreateRequest("box", "new"))
+        assert [left.outputs for left in await app.projects.leftovers()] == [{"box": "lost"}]
+        removed, errors = await app.projects.remove_leftovers()
+        assert ([left.outputs for left in removed], errors) == ([{"box": "lost"}], [])
+        boxes = (await app.pool.call_tool("boxes/list", {})).value
+        assert isinstance(boxes, dict)
+        running = [box["name"] for box in boxes["resources"] if box["state"] == "running"]
+        assert running == ["theirs", "new"]
+        await app.manager.delete("new")
         assert {stray.key for stray in await app.projects.strays()} == {"web", "again"}
         await app.manager.create(CreateRequest("command", "again", {"command": "sleep 300"}))
         assert [stray.key for stray in await app.projects.end_strays()] == ["web"]

@@ -115,6 +115,10 @@ def test_a_name_twice_in_a_file() -> None:
     assert "first in line 1" in finding.message
 
 
+LIST = {"tool": "w/list", "mark": "mark", "service": "service"}
+"""`leftovers` of a class."""
+
+
 @pytest.mark.parametrize(
     ("config", "path", "expected"),
     [
@@ -213,6 +217,9 @@ def test_what_is_not_a_service_class_is_reported_once(head: str, rule: str, phra
         ({"args": {"p": {"type": "array", "items": {"$ref": "#/a"}}}}, "bad-value", "spec.args.p.items"),
         ({"args": {"p": {"default": "{{ name }}"}}}, "no-effect", "spec.args.p.default"),
         ({"healthCheck": {"interval": "5s"}}, "no-effect", "spec.serviceConfig.healthCheck"),
+        ({"leftovers": {**LIST, "mark": "["}}, "bad-jmespath", "spec.serviceConfig.leftovers.mark"),
+        ({"leftovers": {**LIST, "tool": "list"}}, "bad-tool", "spec.serviceConfig.leftovers.tool"),
+        ({"leftovers": {**LIST, "args": {"a": "{{ name }}"}}}, "unknown-name", "spec.serviceConfig.leftovers.args.a"),
         ({"timeout": {"healthCheck": "5s"}}, "no-effect", "spec.serviceConfig.timeout.healthCheck"),
         ({"restartPolicy": {"maxRestarts": 3}}, "no-effect", "spec.serviceConfig.restartPolicy.maxRestarts"),
         ({"dependencies": ["db", {"name": "db"}]}, "bad-value", "spec.serviceConfig.dependencies[1]"),

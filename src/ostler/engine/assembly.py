@@ -21,6 +21,7 @@ from ostler.engine.instances.state import InstanceState
 from ostler.engine.keepers.bookkeeping import Bookkeeper
 from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.keepers.leases import LeaseKeeper
+from ostler.engine.keepers.leftovers import Leftovers
 from ostler.engine.keepers.recovery import Recovery
 from ostler.engine.keepers.restarts import RestartKeeper
 from ostler.engine.protocols import Clock, HeldStore, Observer, Store, StoredState, ToolCaller, ToolDirectory
@@ -53,6 +54,7 @@ class Assembly:
         tools: ToolDirectory | None,
         clock: Clock,
         environment: Mapping[str, str],
+        mark: str,
         events: EventLog,
         health_concurrency: int,
         rng: Random,
@@ -66,6 +68,7 @@ class Assembly:
         self.tools = tools
         self.clock = clock
         self.environment = environment
+        self.mark = mark
         self.events = events
         self.random = rng
         self.make_id = make_id
@@ -85,6 +88,7 @@ class Assembly:
         self.restarts = RestartKeeper(self)
         self.leases = LeaseKeeper(self)
         self.recovery = Recovery(self, self.health)
+        self.leftovers = Leftovers(self, self.registry, self.classes)
         self._bookkeeper = Bookkeeper(self)
         self.requests = Requests(
             self,

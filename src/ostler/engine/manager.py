@@ -19,7 +19,7 @@ from ostler.engine.instances.sending import send_input
 from ostler.engine.instances.verification import renew_outputs
 from ostler.engine.keepers.health import CONCURRENCY
 from ostler.engine.keepers.idleness import IdleKeeper
-from ostler.engine.keepers.shutdown import depart
+from ostler.engine.keepers.shutdown import SHUTDOWN_TIMEOUT, depart
 from ostler.engine.protocols import ActivityMeter, Clock, Observer, Store, ToolCaller, ToolDirectory
 from ostler.engine.services.reporting import StatusReporter
 from ostler.engine.services.service import BaseService, HealthChecker, Service
@@ -42,9 +42,6 @@ from ostler.rules.secrets.secret_marks import with_references
 
 logger = logging.getLogger(__name__)
 
-SHUTDOWN_TIMEOUT = 20.0
-"""Seconds that leaving may take in all."""
-
 
 class ServiceManager:
     """The engine's face: one per process. Use it as an async context manager; it owns every task inside.
@@ -54,7 +51,7 @@ class ServiceManager:
         store: durable memory.
         tools: knows which tools exist; leave it out if your caller cannot list them.
         clock: wall time.
-        environment: what templates may see as `env.*`.
+        environment, mark: what templates may see as `env.*` and `service.mark`, by which `leftovers` finds things.
         stop_on_exit: stop every service when leaving, in reverse dependency order.
         events: the event log; by default one over `store` with the usual bounds.
         shutdown_timeout: seconds that leaving may take.
@@ -73,6 +70,7 @@ class ServiceManager:
         tools: ToolDirectory | None = None,
         clock: Clock | None = None,
         environment: Mapping[str, str] | None = None,
+        mark: str = "",
         events: EventLog | None = None,
         stop_on_exit: bool = False,
         shutdown_timeout: float = SHUTDOWN_TIMEOUT,
@@ -91,6 +89,7 @@ class ServiceManager:
             tools=tools,
             clock=clock,
             environment=environment or {},
+            mark=mark,
             events=events or EventLog(clock, store),
             health_concurrency=health_concurrency,
             rng=rng or Random(),  # noqa: S311 (it spreads times)
@@ -103,6 +102,7 @@ class ServiceManager:
         self.classes = self._parts.classes
         self.departed = self._parts.departed
         self.health = self._parts.health
+        self.leftovers = self._parts.leftovers
         self.plans = self._parts.plans
         self._stack: AsyncExitStack | None = None
 

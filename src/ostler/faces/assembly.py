@@ -40,6 +40,7 @@ from ostler.faces.permitted_tools import PermittedTools
 from ostler.faces.pushing import push_to_webhooks
 from ostler.faces.service_usage import ServiceUsages
 from ostler.faces.store_watch import watch_store
+from ostler.model.marks import OWNER_VARIABLE
 from ostler.rules.secrets.secret_marks import SecretMarks
 
 
@@ -105,6 +106,7 @@ async def open_application(
             tools=pool,
             clock=clock,
             environment=AllowedVariables(variables, settings.env.allow),
+            mark=environments.marks[OWNER_VARIABLE],
             events=events,
             stop_on_exit=stop_on_exit,
             shutdown_timeout=settings.shutdown_timeout,

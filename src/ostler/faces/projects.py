@@ -16,6 +16,7 @@ from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.projects.project_files import read_scope, read_variables
 from ostler.adapters.secret_calls import SecretCalls
 from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.keepers.leftovers import Leftover
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import Change, changes_of, named_services
 from ostler.engine.projects.directory import ProjectDirectory
@@ -271,6 +272,17 @@ class Projects:
             OperationError: something survived SIGKILL.
         """
         return [] if self._processes is None else await end_strays(self._processes, services=self._service_ids)
+
+    async def leftovers(self) -> list[Leftover]:
+        """Return what was made for services that are not known any more, and carries this Ostler's mark."""
+        found, errors = await self._manager.leftovers.find()
+        for error in errors:
+            logger.warning("%s", error)
+        return found
+
+    async def remove_leftovers(self) -> tuple[list[Leftover], list[OstlerError]]:
+        """Stop that; return what was stopped, and what failed."""
+        return await self._manager.leftovers.remove_all()
 
     def _service_ids(self) -> frozenset[str]:
         found = self._manager.registry.get_all()

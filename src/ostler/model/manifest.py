@@ -29,6 +29,13 @@ def _snake(key: str) -> str:
     return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", key)
 
 
+def qualified_tool(value: str) -> str:
+    """Return the name of a tool when it is one; raises ValueError."""
+    if not TOOL_PATTERN.fullmatch(value):
+        raise ValueError(f"{value!r} is not a tool name; write it as 'server/tool', such as 'process/start'")
+    return value
+
+
 class ArgSpec(StrictModel):
     """One argument of a class; JSON Schema underneath."""
 
@@ -134,12 +141,7 @@ class ToolCallSpec(StrictModel):
     retry: RetrySpec | None = None
     batch: BatchSpec | None = None
 
-    @field_validator("tool")
-    @classmethod
-    def _qualified(cls, value: str) -> str:
-        if not TOOL_PATTERN.fullmatch(value):
-            raise ValueError(f"{value!r} is not a tool name; write it as 'server/tool', such as 'process/start'")
-        return value
+    _qualified = field_validator("tool")(qualified_tool)
 
     def expectations(self) -> Iterator[tuple[tuple[str, ...], Expectation]]:
         """Yield everything that an answer is checked against, with its keys in the manifest."""
@@ -330,6 +332,19 @@ class DependencySpec(StrictModel):
         return self
 
 
+class LeftoversSpec(StrictModel):
+    """How to list what carries this Ostler's mark, so that what no service has any more is found, and stopped."""
+
+    tool: str
+    args: JsonObject = Field(default_factory=dict)
+    items: str = "@"
+    mark: str
+    service: str
+    outputs: dict[str, str] = Field(default_factory=dict)
+
+    _qualified = field_validator("tool")(qualified_tool)
+
+
 class ServiceConfig(StrictModel):
     """How instances of the class are driven."""
 
@@ -345,6 +360,7 @@ class ServiceConfig(StrictModel):
     completed: Expectation | None = None
     max_instances: Annotated[int, Field(ge=1)] | None = None
     idle_stop: IdleStop | None = None
+    leftovers: LeftoversSpec | None = None
 
     @field_validator("restart_policy", mode="before")
     @classmethod

@@ -57,6 +57,11 @@ class Runtime(Protocol):
         ...
 
     @property
+    def mark(self) -> str:
+        """What everything carries that this Ostler starts; empty where nothing could find it."""
+        ...
+
+    @property
     def events(self) -> EventLog:
         """The event log."""
         ...

@@ -179,6 +179,7 @@ class InstanceState(BaseService):
                 "class": record.class_name,
                 "startKey": record.start_key,
                 "folder": record.labels.get(DIRECTORY_LABEL),
+                "mark": self.runtime.mark,
                 "metadata": {"labels": record.labels, "owner": record.owner, "purpose": record.purpose},
             },
             "dependencies": self.dependency_facts or self._facts_now(),

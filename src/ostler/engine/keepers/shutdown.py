@@ -16,6 +16,9 @@ from ostler.model.states import DesiredState
 
 logger = logging.getLogger(__name__)
 
+SHUTDOWN_TIMEOUT: Final = 20.0
+"""Seconds that leaving may take in all."""
+
 _REASON: Final = "the server is shutting down"
 
 _FOR_CALLS: Final = 0.9

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ostler.adapters.process.strays import Stray
+from ostler.engine.keepers.leftovers import Leftover
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import Change
 from ostler.engine.projects.directory import ProjectDirectory
@@ -13,7 +14,7 @@ from ostler.engine.services.views import ProjectRef
 from ostler.faces.access.acting import Acting
 from ostler.faces.access.rights import Rights
 from ostler.faces.projects import Projects, ProjectStatus
-from ostler.model.errors import AccessDeniedError
+from ostler.model.errors import AccessDeniedError, OstlerError
 
 
 class GuardedProjects(Projects):
@@ -107,6 +108,16 @@ class GuardedProjects(Projects):
         projects = self._all()
         async with self._acting.act("project", "end strays"):
             return await projects.end_strays()
+
+    async def leftovers(self) -> list[Leftover]:
+        """Return what was made for services that are not known any more; nothing for all but admins."""
+        return await self._projects.leftovers() if self._rights.policy().admin else []
+
+    async def remove_leftovers(self) -> tuple[list[Leftover], list[OstlerError]]:
+        """Stop that; AccessDeniedError for all but admins."""
+        projects = self._all()
+        async with self._acting.act("project", "remove leftovers"):
+            return await projects.remove_leftovers()
 
     async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:
         """Stop and remove the services of projects whose folder is gone; AccessDeniedError for all but admins."""

@@ -287,8 +287,8 @@ def _strays(session: Session, *, is_served: bool) -> Iterator[Check]:
         from ostler.faces.cli.project_verbs import stray_text
 
         rows: list[JsonObject] = session.ask("project_status").structured.get("leftOver", [])
-        left = [stray_text(row) for row in rows if "pid" in row]
-        for gone in [row for row in rows if "pid" not in row]:
+        left = [stray_text(row) for row in rows if "project" not in row]
+        for gone in [row for row in rows if "project" in row]:
             text = f"services of {gone['project']} run on, and its folder {gone['directory']} is gone"
             yield Check("projects", "note", text, "ostler prune stops and removes them")
     else:

@@ -52,7 +52,7 @@ def prune(
         say_json({"leftOver": rows})
         return
     for row in rows:
-        if "pid" in row:
+        if "project" not in row:
             say(f"{stray_text(row)}: left by an earlier run of Ostler")
         else:
             say(f"project {row['project']}: its folder {row['directory']} is gone")
@@ -61,7 +61,10 @@ def prune(
 
 
 def stray_text(row: JsonObject) -> str:
-    """Return in words a process that is left over, as `project_status` lists it."""
+    """Return in words a process, or what a class found, that is left over, as `project_status` lists it."""
+    if "pid" not in row:
+        shown = ", ".join(f"{name}={value}" for name, value in row["found"].items())
+        return f"{shown or row['serviceId']}, of a service of class {row['class']!r}"
     of = f"of service {row['service']!r}" if row.get("service") else "of an MCP server"
     return f"pid {row['pid']} ({row['program']}), {of}"
 

@@ -12,6 +12,7 @@ from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.clock import in_turns
 from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.keepers.leftovers import Leftover
 from ostler.engine.projects.changes import Change, ChangeKind
 from ostler.engine.projects.runner import ProjectReport
 from ostler.engine.services.views import ServiceView
@@ -108,9 +109,12 @@ async def _prune(app: ApplicationLike) -> Answer:
         whole.failures |= {names[name]: error for name, error in report.failures.items()}
         whole.unfinished += [f"{name}.{ref.id}" for name in report.unfinished]
     ended = await app.projects.end_strays()
-    lines += [f"ended: {stray}, left by an earlier run of Ostler" for stray in ended]
+    removed, errors = await app.projects.remove_leftovers()
+    lines += [f"ended: {left}, left by an earlier run of Ostler" for left in (*ended, *removed)]
+    lines += [f"failed: {error}" for error in errors]
+    whole.failures |= {error.service or f"leftovers-{number}": error for number, error in enumerate(errors)}
     structured: JsonObject = {"project": "", "services": services, "unfinished": whole.unfinished}
-    structured |= shapes.present({"ended": [_stray(stray) for stray in ended]})
+    structured |= shapes.present({"ended": [*map(_stray, ended), *map(_leftover, removed)]})
     return _answer(
         whole, structured, lines or ["nothing is left over: no service of a folder that is gone, no process"]
     )
@@ -120,13 +124,18 @@ def _stray(stray: Stray) -> JsonObject:
     return {"pid": stray.pid, "program": stray.program, **shapes.present({"service": stray.key})}
 
 
+def _leftover(left: Leftover) -> JsonObject:
+    return {"class": left.entry.name, "serviceId": left.service_id, "found": left.outputs}
+
+
 async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) -> Answer:
     """Show a project's services, and what its file has that does not run."""
     del call
     gone = [{"project": ref.id, "directory": ref.directory} for ref in app.projects.left_over()]
     strays = await app.projects.strays()
-    left: list[JsonObject] = [*gone, *map(_stray, strays)]
-    left_lines = [f"left by an earlier run of Ostler: {stray}. Next: ostler prune" for stray in strays]
+    others = await app.projects.leftovers()
+    left: list[JsonObject] = [*gone, *map(_stray, strays), *map(_leftover, others)]
+    left_lines = [f"left by an earlier run of Ostler: {each}. Next: ostler prune" for each in (*strays, *others)]
     if not app.projects.is_project(directory_of(args)):
         lines = [f"left over: project {each['project']}, whose folder {each['directory']} is gone" for each in gone]
         return Answer(

@@ -13,6 +13,7 @@ from ostler.model.manifest import (
     DependencySpec,
     Expectation,
     HealthCheckSpec,
+    LeftoversSpec,
     OutputSpec,
     ServiceClass,
     ToolCallSpec,
@@ -23,7 +24,7 @@ from ostler.rules.calls.overrides import PROCESS_SERVER
 from ostler.rules.checking.batches import check_batch
 from ostler.rules.checking.names import CONFIG, TOOLS, check_names, dependency_alias
 from ostler.rules.checking.restarts import check_restart_policy
-from ostler.rules.templates.template import is_template
+from ostler.rules.templates.template import is_template, referenced_names
 from ostler.rules.text.findings import Violation
 from ostler.rules.text.patterns import PatternError, compile_pattern, value_group
 from ostler.rules.text.yaml_source import Path
@@ -214,6 +215,34 @@ def _check_pattern(path: Path, pattern: str, *, at_key: bool = False) -> Iterato
         yield Violation(path, "bad-regex", str(error), at_key=at_key)
 
 
+def _check_leftovers(service_class: ServiceClass, spec: LeftoversSpec) -> Iterator[Violation]:
+    """Yield paths that are none, and what a stop needs that is not known of something left over."""
+    place: Path = (*CONFIG, "leftovers")
+    paths = {(*place, "outputs", name): path for name, path in spec.outputs.items()}
+    for key, path in {
+        (*place, "items"): spec.items,
+        (*place, "service"): spec.service,
+        (*place, "mark"): spec.mark,
+        **paths,
+    }.items():
+        try:
+            compile_path(path)
+        except ExtractionError as error:
+            yield Violation(key, "bad-jmespath", str(error))
+    tools = service_class.tools
+    known = {"start": set(spec.outputs), "service": {"id", "name", "class", "mark"}}
+    defaults = {name for name, arg in service_class.spec.args.items() if arg.has_default}
+    calls = (*tools.pre_stop, tools.stop, tools.stopped, tools.status, tools.find)
+    for call in calls:
+        for name in sorted(referenced_names(call.args) if call is not None else ()):
+            root, below = name[0], name[1:2]
+            if call is None or (below and below[0] in known.get(root, ())) or root == "env" or root in defaults:
+                continue
+            message = f"{'.'.join(name)!r}, which {call.tool} is called with, is not known of something left over"
+            fix = f"add {below[0]!r} to its outputs" if root == "start" and below else "use an output of start"
+            yield Violation(place, "find-incomplete", message, fix, at_key=True)
+
+
 def _check_config(service_class: ServiceClass) -> Iterator[Violation]:
     config, tools = service_class.config, service_class.tools
     checks = tools.health_check or tools.status
@@ -222,6 +251,8 @@ def _check_config(service_class: ServiceClass) -> Iterator[Violation]:
         fix = "add lifecycleTools.healthCheck (or status), or write 'enabled: false'"
         yield Violation((*CONFIG, "healthCheck"), "no-effect", message, fix, at_key=True)
     yield from _check_disabled_health(config.health_check)
+    if config.leftovers is not None:
+        yield from _check_leftovers(service_class, config.leftovers)
     if "health_check" in config.timeout.model_fields_set:
         place = (*CONFIG, "timeout", "healthCheck")
         if checks is None:

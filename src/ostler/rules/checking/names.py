@@ -33,7 +33,7 @@ _WITHOUT_OUTPUTS = ("start", "find", "ready", "postStart", "stop", "stopped", "p
 RESERVED_NAMES = frozenset({"args", "name", "service", "outputs", "dependencies", "env", "response", *STEPS})
 """Names with a meaning of their own, which an arg of the same name does not take."""
 
-_SERVICE_KEYS = ("id", "name", "class", "startKey", "folder", "metadata")
+_SERVICE_KEYS = ("id", "name", "class", "startKey", "folder", "mark", "metadata")
 METADATA_KEYS = ("labels", "owner", "purpose")
 ASKED_KEYS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "logs": ("logs", ("lines", "since", "search", "newerThan")),
@@ -74,6 +74,8 @@ def check_names(service_class: ServiceClass) -> Iterator[Violation]:
         name, _, index_text = step.rstrip("]").partition("[")
         place = (*TOOLS, name, *((int(index_text),) if index_text else ()))
         yield from _check_call(place, call, scopes.step(name))
+    if config.leftovers is not None:
+        yield from _check((*CONFIG, "leftovers", "args"), config.leftovers.args, _Scope(_LEFTOVER_NAMES))
     if config.completed is not None:
         completed: JsonObject = config.completed.model_dump(mode="json", by_alias=True, exclude_unset=True)
         yield from _check((*CONFIG, "completed"), completed, scopes.step("status"))
@@ -188,6 +190,10 @@ def _shadowed(service_class: ServiceClass) -> Iterator[Violation]:
         if arg in RESERVED_NAMES:
             message = f"the arg {arg!r} is only reachable as 'args.{arg}', because {arg!r} has a meaning of its own"
             yield Violation(("spec", "args", arg), "shadowed-name", message, at_key=True)
+
+
+_LEFTOVER_NAMES: Keys = {"service": dict.fromkeys(("mark", "class")), "env": None}
+"""What is known when no service is: `leftovers` is about the class."""
 
 
 class _Scopes:

@@ -71,7 +71,7 @@ class ClassScopes:
     def _service_facts(self) -> Mapping[str, Shape]:
         metadata = written_object({"labels": OBJECT, "owner": TEXT, "purpose": TEXT})
         known = {"id": TEXT, "name": TEXT, "class": constant(self._class.name), "startKey": TEXT}
-        return {**known, "folder": union([TEXT, NULL]), "metadata": metadata}
+        return {**known, "folder": union([TEXT, NULL]), "mark": TEXT, "metadata": metadata}
 
     @cached_property
     def before_start(self) -> Names:

@@ -1,0 +1,153 @@
+"""What carries this Ostler's mark and belongs to no service, as its record was lost: found by classes, and stopped."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import anyio
+
+from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
+from ostler.engine.services.registry import ServiceRegistry
+from ostler.model.errors import OperationError, OstlerError, ToolFailedError
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.manifest import LeftoversSpec
+from ostler.model.records import OperationKind, ServiceRecord
+from ostler.model.states import DesiredState, ServiceState
+from ostler.rules.answers.queries import search_value
+from ostler.rules.calls.arguments import validate_args
+from ostler.rules.loading.manifests import service_class_to_json
+from ostler.rules.templates.template import render
+
+LIST_SECONDS = 10.0
+"""How long a list may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """One thing that no service has.
+
+    Attributes:
+        entry: the class whose list has it.
+        service_id: the service that it was made for.
+        outputs: what `start` gave then, as far as the list shows it.
+    """
+
+    entry: ClassEntry
+    service_id: str
+    outputs: JsonObject
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        shown = ", ".join(f"{name}={value}" for name, value in self.outputs.items())
+        return f"{shown or self.service_id}, of a service of class {self.entry.name!r}"
+
+
+class Leftovers:
+    """Looks for what classes with `leftovers` made in an earlier life, and stops it."""
+
+    def __init__(self, runtime: ControllerRuntime, registry: ServiceRegistry, classes: ClassCatalogue) -> None:
+        self._runtime = runtime
+        self._registry = registry
+        self._classes = classes
+
+    async def find(self) -> tuple[list[Leftover], list[OstlerError]]:
+        """Return what is left over, and why lists could not be looked at. Servers that are not connected are left."""
+        found: list[Leftover] = []
+        errors: list[OstlerError] = []
+        for entry in self._classes.get_all():
+            spec = entry.service_class.config.leftovers
+            if spec is None or not self._can_ask(spec):
+                continue
+            try:
+                found += [left async for left in self._listed(entry, spec)]
+            except OstlerError as error:
+                error.step, error.tool = "leftovers", spec.tool
+                error.add(f"what the class {entry.name!r} may have left was not looked for")
+                errors.append(error)
+        return found, errors
+
+    def _can_ask(self, spec: LeftoversSpec) -> bool:
+        """Whether the list can be asked for: without a mark it would be that of everyone."""
+        tools = self._runtime.tools
+        return bool(self._runtime.mark) and (tools is None or tools.find_tool(spec.tool) is not None)
+
+    async def _listed(self, entry: ClassEntry, spec: LeftoversSpec) -> AsyncIterator[Leftover]:
+        names = {
+            "service": {"mark": self._runtime.mark, "class": entry.name},
+            "env": dict(self._runtime.environment),
+        }
+        answer = await self._runtime.caller.call_tool(spec.tool, render(spec.args, names), timeout=LIST_SECONDS)
+        if answer.is_error:
+            raise ToolFailedError(answer.text[:500] or "it gave no reason")
+        items = search_value(spec.items, answer.value)
+        # asked after the list: a service is there before what it starts
+        known = {service.id for service in self._registry.get_all() if isinstance(service, ServiceInstance)}
+        for item in cast("list[JsonValue]", items) if isinstance(items, list) else []:
+            if search_value(spec.mark, item) != self._runtime.mark:
+                continue
+            service_id = search_value(spec.service, item)
+            outputs: JsonObject = {name: search_value(path, item) for name, path in spec.outputs.items()}
+            if isinstance(service_id, str) and service_id and service_id not in known and _is_whole(outputs):
+                known.add(service_id)
+                yield Leftover(entry, service_id, outputs)
+
+    async def remove(self, left: Leftover) -> None:
+        """Stop what is left over, as a service that is deleted; where that fails, it stays in the list as one.
+
+        Raises:
+            OstlerError: it could not be stopped.
+        """
+        now, entry = self._runtime.clock.now(), left.entry
+        specs = {name: spec for name, spec in entry.service_class.spec.args.items() if spec.has_default}
+        record = ServiceRecord(
+            id=left.service_id,
+            name=f"left-{left.service_id.lower()}",
+            class_name=entry.name,
+            class_digest=entry.digest,
+            class_manifest=service_class_to_json(entry.service_class),
+            args=validate_args(specs, {}),
+            created_at=now,
+            updated_at=now,
+            desired=DesiredState.STOPPED,
+            state=ServiceState.UNKNOWN,
+            step_outputs={"start": left.outputs},
+            purpose="left by an earlier run of Ostler, whose record of it was lost",
+        )
+        instance = ServiceInstance(self._runtime, record, entry.service_class, state=ServiceState.UNKNOWN)
+        instance.pin_stop_plan()
+        with anyio.CancelScope(shield=True):  # durable and registered, or neither
+            await instance.commit()
+        self._registry.register(instance)
+        await instance.request(OperationKind.DELETE, reason=record.purpose).wait()
+
+    async def remove_all(self) -> tuple[list[Leftover], list[OstlerError]]:
+        """Stop everything that is left over; return what was, and what failed."""
+        found, errors = await self.find()
+        removed: list[Leftover] = []
+        for left in found:
+            try:
+                await self.remove(left)
+                removed.append(left)
+            except OstlerError as error:
+                errors.append(error)
+        if removed:  # what `status` and `find` say of a service by its name says nothing of this one
+            there = {left.service_id: left for left in (await self.find())[0]}
+            errors += [_still_there(there[left.service_id]) for left in removed if left.service_id in there]
+            removed = [left for left in removed if left.service_id not in there]
+        return removed, errors
+
+
+def _still_there(left: Leftover) -> OperationError:
+    tools = left.entry.service_class.tools
+    return OperationError(
+        f"{left}, is listed on although {tools.stop.tool} was called",
+        step="stop",
+        tool=tools.stop.tool,
+        next_actions=("check it by hand", "ostler prune tries again"),
+    )
+
+
+def _is_whole(outputs: JsonObject) -> bool:
+    values: Sequence[JsonValue] = list(outputs.values())
+    return all(value is not None for value in values)
