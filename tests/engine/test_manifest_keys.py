@@ -291,13 +291,13 @@ async def test_leftovers() -> None:
         for name, (mark, service) in others.items():
             await world.call_tool("w/start", {"name": name, "mark": mark, "service": service})
         world.faults["w/stop"].extend([Slow(0), Answer("did nothing")])
-        removed, errors = await manager.leftovers.remove_all()
+        removed, errors = await manager.leftovers().remove_all()
         assert ("w/list", {"label": "me basic"}) in world.calls
         assert [str(left) for left in removed] == ["id=r2, of a service of class 'basic'"]
         assert ["id=r3, of a service of class 'basic', is listed on" in str(error) for error in errors] == [True]
         world.faults["w/stop"].extend([Fail("in use")] * 3)
         world.always["w/find"] = Answer({"found": True, "id": "r3"})
-        removed, errors = await manager.leftovers.remove_all()
+        removed, errors = await manager.leftovers().remove_all()
         assert (removed, ["in use" in str(error) for error in errors]) == ([], [True])
         assert [view.name for view in manager.views()] == ["db", "left-stuck"], "what could not be stopped"
         world.faults["w/stop"].clear()

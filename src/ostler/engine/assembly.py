@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
+from typing import TYPE_CHECKING
 
 from anyio.abc import TaskGroup
 
@@ -21,7 +22,6 @@ from ostler.engine.instances.state import InstanceState
 from ostler.engine.keepers.bookkeeping import Bookkeeper
 from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.keepers.leases import LeaseKeeper
-from ostler.engine.keepers.leftovers import Leftovers
 from ostler.engine.keepers.recovery import Recovery
 from ostler.engine.keepers.restarts import RestartKeeper
 from ostler.engine.protocols import Clock, HeldStore, Observer, Store, StoredState, ToolCaller, ToolDirectory
@@ -36,6 +36,9 @@ from ostler.model.errors import OstlerError
 from ostler.model.events import EventKind
 from ostler.model.records import OperationKind
 from ostler.model.states import Reachability, ServiceState
+
+if TYPE_CHECKING:
+    from ostler.engine.keepers.leftovers import Leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +91,6 @@ class Assembly:
         self.restarts = RestartKeeper(self)
         self.leases = LeaseKeeper(self)
         self.recovery = Recovery(self, self.health)
-        self.leftovers = Leftovers(self, self.registry, self.classes)
         self._bookkeeper = Bookkeeper(self)
         self.requests = Requests(
             self,
@@ -108,6 +110,12 @@ class Assembly:
 
     def __repr__(self) -> str:
         return f"Assembly({len(self.registry)} services)"
+
+    def leftovers(self) -> "Leftovers":
+        """Return what looks for things that no service has any more."""
+        from ostler.engine.keepers.leftovers import Leftovers  # noqa: PLC0415 (few need it)
+
+        return Leftovers(self, self.registry, self.classes)
 
     def instances(self) -> list[ServiceInstance]:
         """Return the services that were made from classes, by name."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -16,7 +17,6 @@ from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.projects.project_files import read_scope, read_variables
 from ostler.adapters.secret_calls import SecretCalls
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.keepers.leftovers import Leftover
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import Change, changes_of, named_services
 from ostler.engine.projects.directory import ProjectDirectory
@@ -29,6 +29,9 @@ from ostler.faces.project_watches import ProjectWatches
 from ostler.model.errors import ArgumentError, Finding, ManifestError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.projects import PROJECT_FILE
+
+if TYPE_CHECKING:
+    from ostler.engine.keepers.leftovers import Leftover
 
 logger = logging.getLogger(__name__)
 
@@ -273,16 +276,16 @@ class Projects:
         """
         return [] if self._processes is None else await end_strays(self._processes, services=self._service_ids)
 
-    async def leftovers(self) -> list[Leftover]:
+    async def leftovers(self) -> list["Leftover"]:
         """Return what was made for services that are not known any more, and carries this Ostler's mark."""
-        found, errors = await self._manager.leftovers.find()
+        found, errors = await self._manager.leftovers().find()
         for error in errors:
             logger.warning("%s", error)
         return found
 
-    async def remove_leftovers(self) -> tuple[list[Leftover], list[OstlerError]]:
+    async def remove_leftovers(self) -> tuple[list["Leftover"], list[OstlerError]]:
         """Stop that; return what was stopped, and what failed."""
-        return await self._manager.leftovers.remove_all()
+        return await self._manager.leftovers().remove_all()
 
     def _service_ids(self) -> frozenset[str]:
         found = self._manager.registry.get_all()

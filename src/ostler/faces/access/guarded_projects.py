@@ -1,9 +1,9 @@
 """Projects are folders of the machine: for admins. What others have of them is an empty list."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ostler.adapters.process.strays import Stray
-from ostler.engine.keepers.leftovers import Leftover
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import Change
 from ostler.engine.projects.directory import ProjectDirectory
@@ -15,6 +15,9 @@ from ostler.faces.access.acting import Acting
 from ostler.faces.access.rights import Rights
 from ostler.faces.projects import Projects, ProjectStatus
 from ostler.model.errors import AccessDeniedError, OstlerError
+
+if TYPE_CHECKING:
+    from ostler.engine.keepers.leftovers import Leftover
 
 
 class GuardedProjects(Projects):
@@ -109,11 +112,11 @@ class GuardedProjects(Projects):
         async with self._acting.act("project", "end strays"):
             return await projects.end_strays()
 
-    async def leftovers(self) -> list[Leftover]:
+    async def leftovers(self) -> list["Leftover"]:
         """Return what was made for services that are not known any more; nothing for all but admins."""
         return await self._projects.leftovers() if self._rights.policy().admin else []
 
-    async def remove_leftovers(self) -> tuple[list[Leftover], list[OstlerError]]:
+    async def remove_leftovers(self) -> tuple[list["Leftover"], list[OstlerError]]:
         """Stop that; AccessDeniedError for all but admins."""
         projects = self._all()
         async with self._acting.act("project", "remove leftovers"):

@@ -1,7 +1,7 @@
 """Tools about the services of a project together: up, down, status."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -12,7 +12,6 @@ from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.clock import in_turns
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.keepers.leftovers import Leftover
 from ostler.engine.projects.changes import Change, ChangeKind
 from ostler.engine.projects.runner import ProjectReport
 from ostler.engine.services.views import ServiceView
@@ -25,6 +24,9 @@ from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.servers import MASK
 from ostler.model.states import HealthStatus
+
+if TYPE_CHECKING:
+    from ostler.engine.keepers.leftovers import Leftover
 
 _DONE = {
     ChangeKind.CREATE: "created",
@@ -124,7 +126,7 @@ def _stray(stray: Stray) -> JsonObject:
     return {"pid": stray.pid, "program": stray.program, **shapes.present({"service": stray.key})}
 
 
-def _leftover(left: Leftover) -> JsonObject:
+def _leftover(left: "Leftover") -> JsonObject:
     return {"class": left.entry.name, "serviceId": left.service_id, "found": left.outputs}
 
 
