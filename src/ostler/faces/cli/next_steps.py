@@ -40,6 +40,9 @@ _NAMED: Final = re.compile(rf"\b(?P<tool>{'|'.join(_VERBS)})\b(?!`)")
 _WORD: Final = re.compile(r" (?P<word>[^\s=;,]+)(?= with \w+=)")
 _GIVEN: Final = re.compile(r" (?:(?:with|and) )?(?P<key>\w+)=(?P<value>'[^']*'|[^\s;,{}]+|(?=\{))")
 _WITH: Final = re.compile(r" with (?P<key>\w+) '(?P<value>[^'\s]+)'")
+_CHOICE: Final = re.compile(r"\b(?P<step>start|stop)=TOOL\b")
+"""Args of a draft, which are options here."""
+
 _UNKNOWN: Final = re.compile(r" with\b")
 
 
@@ -61,7 +64,7 @@ def _line_in_verbs(line: str) -> str:
         verb = None if args is None else _verb(found["tool"], args)
         shown += steps[position : found.start()] + (found[0] if verb is None else verb)
         position = found.end() if verb is None else end
-    return said + mark + shown + steps[position:]
+    return said + mark + _CHOICE.sub(r"--\g<step> TOOL", shown + steps[position:])
 
 
 def _args_at(text: str, position: int) -> tuple[JsonObject | None, int]:
