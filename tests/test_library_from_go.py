@@ -162,7 +162,10 @@ def test_a_registry_and_its_adapter() -> None:
         registry.register(Database("db"))
     with pytest.raises(NotFoundError):
         adapter.get("nope")
+    registry.register(Database("cache"))
+    assert [service.name for service in adapter.get_all()] == ["cache", "db"]
     registry.unregister("db")
+    assert [service.name for service in adapter.get_all()] == ["cache"]
     with pytest.raises(NotFoundError):
         registry.unregister("db")
 

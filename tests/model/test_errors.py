@@ -2,9 +2,13 @@
 
 import ast
 import inspect
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
-from ostler.model import errors
+import pytest
+
+from ostler.model import errors, near_names
 
 SOURCE = Path(errors.__file__).parents[1]
 CLASSES = {
@@ -44,3 +48,18 @@ def test_a_short_name_is_compared_with_the_short_names_of_projects_too() -> None
             == f"service {name!r} not found; did you mean {hint}?"
         )
     assert str(errors.NotFoundError("service", "mail", known=known)) == "service 'mail' not found"
+
+
+def test_near_names_are_found_among_very_many_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+
+    def counting(name: str, known: Sequence[str], *, n: int) -> list[str]:
+        compared.append(len(known))
+        return get_close_matches(name, known, n=n)
+
+    monkeypatch.setattr(near_names, "get_close_matches", counting)
+    known = [f"service-{number}.shop{number % 7}" for number in range(5_000)]
+    assert "'service-770.shop0'" in near_names.hint_at("servise-770.shop0", known)
+    assert "'web.shop'" in near_names.hint_at("wen", [*known, "web.shop"])
+    assert near_names.hint_at("entirely-different", known) == ""
+    assert max(compared) <= near_names.MOST

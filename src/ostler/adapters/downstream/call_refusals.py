@@ -73,8 +73,10 @@ def unknown_server(
 
 def unknown_tool(tool: str, listed: Sequence[str]) -> ToolNotFoundError:
     """Return the error of a tool that its server does not list; `listed` are the names that it does."""
+    from ostler.model.near_names import close_names  # noqa: PLC0415 (only wanted when something went wrong)
+
     server, _, name = tool.partition("/")
-    close = get_close_matches(name, listed, n=3)
+    close = close_names(name, listed)
     if close:
         hint = f"did you mean {_either([f'{server}/{one}' for one in close])}?"
     else:

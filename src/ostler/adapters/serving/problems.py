@@ -1,6 +1,5 @@
 """Arguments that do not fit, in words: every problem at once, with what was meant and what is accepted."""
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args, get_origin
@@ -70,8 +69,10 @@ def takes(tool: str, model: type[Args]) -> str:
 
 def near(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean …?` when something in `known` looks like `name`, else nothing."""
+    from ostler.model.near_names import close_names  # noqa: PLC0415 (only wanted when something went wrong)
+
     folded = {candidate.lower(): candidate for candidate in known}
-    close = [folded[match] for match in difflib.get_close_matches(name.lower(), list(folded), n=2)]
+    close = [folded[match] for match in close_names(name.lower(), list(folded), 2)]
     return f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
 
 

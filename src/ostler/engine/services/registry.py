@@ -38,6 +38,8 @@ class ServiceRegistry:
 
     def __init__(self) -> None:
         self._services: dict[str, Service] = {}
+        self._by_name: tuple[Service, ...] | None = ()
+        """All of them in order; None: to be sorted when it is asked for."""
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[Service, bool], None]] = []
         self.why_missing: Callable[[str], str] = _unconfigured
@@ -64,6 +66,7 @@ class ServiceRegistry:
                     next_actions=(f"service_get {service.name} shows it", "choose another name"),
                 )
             self._services[service.name] = service
+            self._by_name = None
             callbacks = list(self._callbacks)
         for callback in callbacks:
             callback(service, True)
@@ -76,6 +79,7 @@ class ServiceRegistry:
         """
         with self._lock:
             service = self._services.pop(name, None)
+            self._by_name = None
             known = list(self._services)
             callbacks = list(self._callbacks)
         if service is None:
@@ -115,8 +119,9 @@ class ServiceRegistry:
     def get_all(self) -> list[Service]:
         """Return every service, by name."""
         with self._lock:
-            services = list(self._services.values())
-        return sorted(services, key=lambda service: service.name)
+            if self._by_name is None:
+                self._by_name = tuple(sorted(self._services.values(), key=lambda service: service.name))
+            return list(self._by_name)
 
     def get_by_type(self, service_type: str) -> list[Service]:
         """Return the services of one type, by name."""
