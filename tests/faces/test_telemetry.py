@@ -325,7 +325,7 @@ async def test_a_server_that_stands_by_shows_what_it_answers_and_checks(
         await other.until_current()
         for tool, session in (
             ("service_list", {}),
-            ("service_wait", {}),
+            ("mcpserver_list", {}),
             ("service_list", {"mcp-session-id": "unknown"}),
         ):
             version = {"mcp-protocol-version": "2025-11-25"} if session else {}
@@ -339,6 +339,7 @@ async def test_a_server_that_stands_by_shows_what_it_answers_and_checks(
             while "refused" not in here.desk.counts:
                 await here.desk.ask(str(anyio.current_time()), check)
         assert (counted(SHARED_CHECKS), counted(STANDBY_CHECKS)) == ({("refused",): 1}, {("refused",): 1})
+        await other.until_current()
         assert counted(STANDBY_LEASE) == {(): 1}
         assert 0 <= counted(STANDBY_AGE)[()] < 30
 
