@@ -162,7 +162,13 @@ async def test_a_request_is_bounded_before_it_is_one(
         fine = b"1\r\n \r\n" * 30_000 + b"0\r\n\r\n"
         assert b" 431 " not in await said_to(port, chunked.replace(b"host", b"connection: close\r\nhost"), fine)
         assert await said_to(port, whole + whole.replace(b"host", b"connection: close\r\nhost"))
-        monkeypatch.setattr(http_connections, "READ_SECONDS", 0.1)
+        async with await anyio.connect_tcp("127.0.0.1", port) as opened_ahead:
+            await opened_ahead.send(b"\r\n")
+            assert await said_to(port, whole.replace(b"host", b"connection: close\r\nhost"))  # it is waited for by now
+            monkeypatch.setattr(http_connections, "READ_SECONDS", 0.1)
+            await opened_ahead.send(head)
+            with anyio.fail_after(10):
+                assert (await opened_ahead.receive()).startswith(b"HTTP/1.1 408 ")
         assert await said_to(port) == b""
         assert (await said_to(port, head)).startswith(b"HTTP/1.1 408 ")
         assert (await said_to(port, head + b"content-length: 9\r\n\r\n{")).startswith(b"HTTP/1.1 408 ")

@@ -321,6 +321,13 @@ def test_a_policy_is_in_force_on_the_short_way(both: Both) -> None:
         assert ways.left
         assert short == long
         assert b"confirm" in short[2]
+        body = json.dumps(call_of("service_stop", {"name": "one"})).encode()
+        for policy, said in ((ways.app.denied, "service_stop"), (ways.app.confirmed, "ostler/service_stop")):
+            policy.add(said)
+            long, short = portal.call(ways.answers, body, headers_of("service_stop", body))
+            assert short == long
+            assert json.loads(short[2])["result"]["isError"]
+            policy.clear()
     finally:
         ways.app.denied.clear()
         ways.app.confirmed.clear()

@@ -100,9 +100,10 @@ async def test_a_second_request_with_the_id_of_one_under_way_is_refused_and_the_
 
         tasks.start_soon(first)
         await waits.wait()
-        refused = await session.call("other")
-        assert (refused.status_code, refused.json()["id"]) == (400, 1)
-        assert "under way" in refused.json()["error"]["message"]
+        for number in (1, "1"):
+            refused = await session.post("tools/call", {"name": "other", "arguments": {}}, number)
+            assert (refused.status_code, refused.json()["id"]) == (400, number)
+            assert "under way" in refused.json()["error"]["message"]
         other = await session.post("tools/call", {"name": "other", "arguments": {}}, 2)
         assert other.json()["result"]["content"][0]["text"] == "other"
         goes_on.set()

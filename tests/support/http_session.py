@@ -27,7 +27,7 @@ class Session:
         assert (await self._http.post(self._url, json=done, headers=self.headers)).status_code == 202
         return answer
 
-    async def post(self, method: str, params: dict[str, Any], number: int = 1) -> httpx2.Response:
+    async def post(self, method: str, params: dict[str, Any], number: int | str = 1) -> httpx2.Response:
         body = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
         return await self._http.post(self._url, json=body, headers=self.headers)
 

@@ -69,6 +69,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._has_begun = self._is_arriving = self._is_head = True
+        self._wait_no_more()  # its own time begins: a connection that was opened ahead may have waited for long
         self._besides = 0  # the rest of these bytes, at most what is read at once, is not counted
 
     def on_headers_complete(self) -> None:

@@ -74,8 +74,8 @@ class LastingSessions:
         self._successors: OrderedDict[str, str] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._opening: dict[str, anyio.Event] = {}
-        self._under_way: set[tuple[str, int | str]] = set()
-        """Requests by session and id."""
+        self._under_way: set[tuple[str, str]] = set()
+        """Requests by session and id as text: to the SDK, 1 and "1" are one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or header(scope, _VERSION) not in _WITH_SESSIONS:
@@ -112,21 +112,22 @@ class LastingSessions:
         if number is None:
             await self._serve_read(held, scope, receive, read, send)
             return
-        if (held, number) in self._under_way:  # the SDK would never answer the first one
+        request = held, str(number)
+        if request in self._under_way:  # the SDK would never answer the first one
             await answer_json(send, 400, _repeated(number))
             return
-        self._under_way.add((held, number))
+        self._under_way.add(request)
 
         async def sending(message: Message) -> None:
             body = message.get("body", b"")
             if message["type"] == "http.response.body" and (not message.get("more_body") or answer_in(body)):
-                self._under_way.discard((held, number))  # the client may send the next one as soon as it has this
+                self._under_way.discard(request)  # the client may send the next one as soon as it has this
             await send(message)
 
         try:
             await self._serve_read(held, scope, receive, read, sending)
         finally:
-            self._under_way.discard((held, number))
+            self._under_way.discard(request)
 
     async def _serve_read(self, held: str, scope: Scope, receive: Receive, read: list[Message], send: Send) -> None:
         """Serve a request of which `read` has been received, in a session that is opened again if need be."""
