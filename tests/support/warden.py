@@ -49,30 +49,30 @@ def _stand_guard(mark: str) -> None:
     if sys.stdin.buffer.read():
         return
     for _ in range(_ROUNDS):
-        if not [number for number in _family(mark) if _kill(number)]:
+        if not [number for number, began in _family(mark).items() if _kill(number, began)]:
             return
 
 
-def _family(mark: str) -> list[int]:
-    """Return the processes with the mark, and their descendants."""
-    parents = {number: parent for number in _numbers() if (parent := _parent(number)) is not None}
-    wanted = {number for number in parents if _is_marked(number, mark)}
+def _family(mark: str) -> dict[int, str]:
+    """Return the processes with the mark, and their descendants, each with when it began."""
+    seen = {number: facts for number in _numbers() if (facts := _facts(number)) is not None}
+    wanted = {number for number in seen if _is_marked(number, mark)}
     before = 0
     while len(wanted) > before:
         before = len(wanted)
-        wanted |= {number for number, parent in parents.items() if parent in wanted}
-    return sorted(wanted - {os.getpid()})
+        wanted |= {number for number, (parent, _) in seen.items() if parent in wanted}
+    return {number: seen[number][1] for number in sorted(wanted - {os.getpid()})}
 
 
 def _numbers() -> Iterator[int]:
     return (int(entry.name) for entry in _PROCESSES.iterdir() if entry.name.isdigit())
 
 
-def _parent(number: int) -> int | None:
-    """Return the parent of a process that has not ended."""
+def _facts(number: int) -> tuple[int, str] | None:
+    """Return the parent of a process that has not ended, and when it began."""
     with contextlib.suppress(OSError):
-        state, parent = (_PROCESSES / str(number) / "stat").read_text().rpartition(")")[2].split()[:2]
-        return None if state in "ZX" else int(parent)
+        fields = (_PROCESSES / str(number) / "stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else (int(fields[1]), fields[19])
     return None
 
 
@@ -82,12 +82,13 @@ def _is_marked(number: int, mark: str) -> bool:
     return False
 
 
-def _kill(number: int) -> bool:
-    """Kill a process and wait until it has ended; return whether it was still there."""
+def _kill(number: int, began: str) -> bool:
+    """Kill the process that began then and wait until it has ended; return whether it was still there."""
     with contextlib.suppress(OSError):
         process = os.pidfd_open(number)
         try:
-            if _parent(number) is not None:
+            facts = _facts(number)
+            if facts is not None and facts[1] == began:  # its number may be that of another one by now
                 signal.pidfd_send_signal(process, signal.SIGKILL)
                 select.select([process], [], [], 10)
                 return True
