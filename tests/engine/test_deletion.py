@@ -13,7 +13,7 @@ from tests.support.world import BASIC, Fail, Lost, Slow, World, manifest, runnin
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest, OperationRequest
-from ostler.model.errors import OstlerError, ToolFailedError
+from ostler.model.errors import OstlerError, SupersededError, ToolFailedError
 from ostler.model.records import OperationKind
 from ostler.model.states import ServiceState
 
@@ -182,6 +182,30 @@ async def test_what_a_replaced_service_keeps_is_that_of_the_next_one_also_if_tha
         assert (manager.view("db").state, world.kept) == (ServiceState.FAILED, {"db"})
         await manager.delete("db")
         assert (world.kept, manager.views()) == (set(), [])
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (3, 4)])
+async def test_two_that_replace_a_service_at_once_make_one(sizes: tuple[int, int]) -> None:
+    world = Keeping()
+    made: list[str] = []
+
+    async def replace(size: int) -> None:
+        with suppress(SupersededError):  # by the other one, which wants something else
+            made.append((await manager.create(CreateRequest("basic", "db", {"size": size}, replaces=True))).service.id)
+
+    async with running(world, manifest(lifecycleTools__delete=DROP, maxInstances=2)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Slow(3))
+        async with anyio.create_task_group() as tasks:
+            for size in sizes:
+                tasks.start_soon(replace, size)
+            await until(lambda: world.tools_called("w/stop"))
+            await manager.create(CreateRequest("basic", "other"))  # what takes a place over needs none of its own
+        assert set(made) == {manager.view("db").id}
+        assert [view.state for view in manager.views()] == [ServiceState.RUNNING] * 2
+        assert len(world.resources) == 2
+        await manager.delete("db")
+        assert world.kept == {"other"}
 
 
 class MortalKeeping(Keeping, Ledger):

@@ -48,11 +48,7 @@ class Requests:
 
     async def create(self, request: CreateRequest, waiting: Waiting) -> OperationResult:
         """Carry out `request`; see `ServiceManager.create`."""
-        old = self._registry.find(self._creator.check(request)) if request.replaces else None
-        if isinstance(old, ServiceInstance):
-            placed = await self._replace(old, request)
-        else:
-            placed = await self._creator.place(request)
+        placed = await (self._replace(request) if request.replaces else self._creator.place(request))
         instance = placed.instance
         if not placed.is_new:
             return await self._reuse(instance, request, waiting)
@@ -73,21 +69,31 @@ class Requests:
             done = "is still starting" if waiting.wait else "is starting"
         return replace(result, message=f"service {instance.name} was created and {done}")
 
-    async def _replace(self, old: ServiceInstance, request: CreateRequest) -> Placed:
-        """Delete `old`; in the same moment, for a crash, too, what `request` makes is there, and has what that keeps.
+    async def _replace(self, request: CreateRequest) -> Placed:
+        """Delete what has the name; at once, for a crash, too, what `request` makes is there, and has what that keeps.
+
+        Where another request, which was waited for, has made just that, it is used.
 
         Raises:
             OstlerError: the request could not be carried out, or the service not be stopped; it is still there.
         """
+        was_made = await self._creator.made_by_another(request)
+        old = self._registry.find(self._creator.check(request))
+        if not isinstance(old, ServiceInstance) or (was_made and not self._creator.difference(request)):
+            return await self._creator.place(request)
         with self._creator.heir_of(old, request) as heir:
             deletion = await self._accept(old, OperationRequest(OperationKind.DELETE, keep=True), is_durable=False)
-            deletion.heir = heir
+            if is_before := deletion.record.finished_at is None:
+                deletion.heir = heir
             try:
                 await deletion.wait()
             except anyio.get_cancelled_exc_class():
-                deletion.heir = None  # no one would start it
+                if deletion.record.finished_at is None:  # else the heir is being recorded
+                    deletion.heir = None  # no one would start it
                 raise
-        return await self._creator.begin(heir, start=request.start)
+            if is_before:
+                return await self._creator.begin(heir, start=request.start)
+        return await self._creator.place(request)  # another deletion was just ending, which left it no heir
 
     async def _reuse(self, instance: ServiceInstance, request: CreateRequest, waiting: Waiting) -> OperationResult:
         message = f"service {instance.name} already exists with the same arguments"

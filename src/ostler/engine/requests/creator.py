@@ -107,8 +107,7 @@ class Creator:
             other = await self._runtime.store.find_request(new.name, key)
             if other is not None:
                 raise key_conflict(key, new.name, used_for(other), "a create")
-        while (making := self._made_meanwhile(new)) is not None:
-            await making.ended.wait()  # then the service answers this request, or the way is free
+        await self._wait_for_others(new)
         existing = self._factory.replayed(new)
         if existing is not None:
             return Placed(existing, is_new=False)
@@ -139,6 +138,22 @@ class Creator:
                 service=new.name,
                 next_actions=(f"fix this: {availability.reason}", "mcpserver_list shows the servers there are"),
             )
+
+    async def made_by_another(self, request: CreateRequest) -> bool:
+        """Whether another request was making a service of that name; it has ended now.
+
+        Raises:
+            OstlerError: the class, the args or the overrides do not fit.
+        """
+        return await self._wait_for_others(self._factory.prepare(request))
+
+    async def _wait_for_others(self, new: NewService) -> bool:
+        """Wait until nothing is being made in the way of `new`; return whether anything was."""
+        was_made = False
+        while (making := self._made_meanwhile(new)) is not None:
+            was_made = True
+            await making.ended.wait()  # then the service answers this request, or the way is free
+        return was_made
 
     def _made_meanwhile(self, new: NewService) -> _Making | None:
         """Return what is being made under the name or the idempotency key of `new`."""
@@ -226,16 +241,16 @@ class Creator:
         limit, class_name = instance.service_class.config.max_instances, instance.record.class_name
         if limit is None:
             return
-        others = [
+        others = {
             service.name
             for service in self._registry.get_all()
             if isinstance(service, ServiceInstance)
             and service.record.class_name == class_name
             and service is not instead_of
-        ]
-        others += [name for name, making in self._in_creation.items() if making.class_name == class_name]
+        }
+        others |= {name for name, making in self._in_creation.items() if making.class_name == class_name}
         if len(others) >= limit:
-            raise InstanceLimitError(class_name, limit, others, service=instance.name)
+            raise InstanceLimitError(class_name, limit, sorted(others), service=instance.name)
 
     def left(self, instance: ServiceInstance, start: Operation, wanted: CancelledCreate) -> None:
         """Let a new service be whose create was cancelled, or undo it; an event and its operation say which."""
