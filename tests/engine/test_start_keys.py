@@ -188,6 +188,7 @@ async def test_a_start_that_acts_after_its_connection_was_lost_is_stopped(stop_b
     ledger, servers = Ledger(), Servers()
     servers.outlives = True  # it is at another machine, and goes on
     ledger.faults["w/start"].append(Lost())
+    ledger.faults["w/find"].append(Fail("busy"))  # which says nothing of what is there
     manager = ServiceManager(ledger, MortalStore(), tools=servers, clock=LoopClock(EPOCH))
     manager.classes.add(entry)
     async with manager, anyio.create_task_group() as tasks:
@@ -196,8 +197,11 @@ async def test_a_start_that_acts_after_its_connection_was_lost_is_stopped(stop_b
         await anyio.sleep(7)
         assert ledger.tools_called("w/stop") == []
         await ledger.call_tool("w/start", {"name": "db"})
+        looks = ledger.tools_called("w/find")
         await until(lambda: manager.registry.find("db") is None)
         assert ledger.resources == {}
+        if stop_by == "id":
+            assert len(ledger.tools_called("w/find")) <= len(looks) + 2  # seen, and seen to be gone
 
 
 async def test_a_start_that_acts_after_its_timeout_has_the_key_of_the_next_one() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import anyio
 
 from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.probing import find
 from ostler.engine.instances.reasons import START_FAILED, START_UNSEEN, UNKNOWN_OUTCOME
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import LOOK_PAUSE, under_way_until
@@ -18,7 +19,13 @@ from ostler.engine.instances.stopping import (
 )
 from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
 from ostler.model.durations import format_duration
-from ostler.model.errors import DownstreamError, OperationTimeoutError, OstlerError, ServerUnavailableError
+from ostler.model.errors import (
+    DownstreamError,
+    OperationTimeoutError,
+    OstlerError,
+    ServerUnavailableError,
+    ToolFailedError,
+)
 from ostler.model.records import START_STEPS, CallOutcome, PlannedCall
 from ostler.model.states import ServiceState
 
@@ -76,15 +83,26 @@ async def await_late_start(service: InstanceState, operation: Operation) -> None
     service.set_record(held=True)  # whatever comes between
     said = f"the connection of its {lost[-1].step} call was lost, which may still act: it is looked for until it cannot"
     service.note(said)
-    while clock.now() < until:
+    while (left := (until - clock.now()).total_seconds()) > 0:
         await operation.report_progress(0, None, said)
-        try:
-            plan = await derive_stop_plan(service)
-        except OstlerError:
-            plan = ()  # nothing can be asked now
-        if plan is None or (plan and service.service_class.tools.find is not None):
-            break  # it is there; or no one can see whether it is, or stop it
-        await anyio.sleep(min(LOOK_PAUSE, (until - clock.now()).total_seconds()))
+        if await _is_there_or_never_seen(service):
+            return
+        await anyio.sleep(min(LOOK_PAUSE, left))
+
+
+async def _is_there_or_never_seen(service: InstanceState) -> bool:
+    """Whether a start has been seen by `find`, and its stop is pinned; or no one can see it, or stop it."""
+    try:
+        if service.service_class.tools.find is None:
+            return await derive_stop_plan(service) is None
+        if await find(service) is not True:
+            return False
+        service.pin_stop_plan()
+    except (DownstreamError, ToolFailedError):
+        return False  # it cannot be asked now, or did not say
+    except OstlerError:
+        pass
+    return True
 
 
 def _unknown_start(service: InstanceState, *, refused: bool) -> Cleanup:
