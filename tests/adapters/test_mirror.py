@@ -98,11 +98,11 @@ def test_who_is_behind_is_given_no_more_than_a_part_at_once(monkeypatch: pytest.
 @pytest.mark.anyio
 @pytest.mark.virtual
 async def test_an_answer_waits_for_a_follower_that_stays_behind_for_no_longer_than_its_lease() -> None:
-    log = ChangeLog()
+    log, measured = ChangeLog(), [False]
     async with ledger(World(), manifest()) as app, anyio.create_task_group() as tasks:
         publisher = Publisher(
             app.manager, app.pool, LoopClock(EPOCH), log=log,
-            is_measured=lambda _: False, access=lambda: "a", is_holder=lambda: True,
+            is_measured=lambda _: measured[0], access=lambda: "a", is_holder=lambda: True,
         )  # fmt: skip
         kept: list[bool] = []
         answers_until = 0.0
@@ -133,6 +133,15 @@ async def test_an_answer_waits_for_a_follower_that_stays_behind_for_no_longer_th
             assert all(kept)
             assert answers_until <= anyio.current_time()
             assert publisher.acknowledge("behind", publisher.run_id, log.last)
+            await app.manager.create(CreateRequest("basic", "last"))
+            tasks.start_soon(publisher.settle)
+            await anyio.sleep(OVERDUE + 0.1)
+            known = log.last
+            measured.clear()  # so that nothing can be published any more
+            await app.manager.create(CreateRequest("basic", "unpublished"))
+            tasks.start_soon(publisher.settle)
+            await anyio.sleep(0.1)
+            assert not publisher.acknowledge("behind", publisher.run_id, known)
         tasks.cancel_scope.cancel()
 
 

@@ -195,7 +195,7 @@ class Publisher:
     def _owed(self) -> float:
         """Return the batch that a follower must have acknowledged to have a lease from now on."""
         now = anyio.current_time()
-        return max((number for number, overdue_at in self._awaited if overdue_at <= now), default=self._settled)
+        return max((self._settled, *(number for number, overdue_at in self._awaited if overdue_at <= now)))
 
     def has_lease(self, follower: str) -> bool:
         """Whether a follower is certain to follow now."""
