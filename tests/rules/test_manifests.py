@@ -118,6 +118,9 @@ def test_a_name_twice_in_a_file() -> None:
 LIST = {"tool": "w/list", "mark": "mark", "service": "service"}
 """`leftovers` of a class."""
 
+BY_ID = {"tool": "a/stop", "args": {"id": "{{ service.id }}"}}
+BY_DEFAULT = {"tool": "a/stop", "args": {"box": "{{ p }}"}}
+
 
 @pytest.mark.parametrize(
     ("config", "path", "expected"),
@@ -217,9 +220,24 @@ def test_what_is_not_a_service_class_is_reported_once(head: str, rule: str, phra
         ({"args": {"p": {"type": "array", "items": {"$ref": "#/a"}}}}, "bad-value", "spec.args.p.items"),
         ({"args": {"p": {"default": "{{ name }}"}}}, "no-effect", "spec.args.p.default"),
         ({"healthCheck": {"interval": "5s"}}, "no-effect", "spec.serviceConfig.healthCheck"),
-        ({"leftovers": {**LIST, "mark": "["}}, "bad-jmespath", "spec.serviceConfig.leftovers.mark"),
-        ({"leftovers": {**LIST, "tool": "list"}}, "bad-tool", "spec.serviceConfig.leftovers.tool"),
-        ({"leftovers": {**LIST, "args": {"a": "{{ name }}"}}}, "unknown-name", "spec.serviceConfig.leftovers.args.a"),
+        ({"stop": BY_ID, "leftovers": {**LIST, "mark": "["}}, "bad-jmespath", "spec.serviceConfig.leftovers.mark"),
+        ({"stop": BY_ID, "leftovers": {**LIST, "tool": "list"}}, "bad-tool", "spec.serviceConfig.leftovers.tool"),
+        (
+            {"stop": BY_ID, "leftovers": {**LIST, "args": {"a": "{{ name }}"}}},
+            "unknown-name",
+            "spec.serviceConfig.leftovers.args.a",
+        ),
+        ({"leftovers": LIST}, "bad-value", "spec.serviceConfig.leftovers"),
+        (
+            {"stop": BY_DEFAULT, "args": {"p": {"default": "web"}}, "leftovers": LIST},
+            "bad-value",
+            "spec.serviceConfig.leftovers",
+        ),
+        (
+            {"preStop": [BY_DEFAULT], "stop": BY_ID, "args": {"p": {"default": "web"}}, "leftovers": LIST},
+            "bad-value",
+            "spec.serviceConfig.leftovers",
+        ),
         ({"timeout": {"healthCheck": "5s"}}, "no-effect", "spec.serviceConfig.timeout.healthCheck"),
         ({"restartPolicy": {"maxRestarts": 3}}, "no-effect", "spec.serviceConfig.restartPolicy.maxRestarts"),
         ({"dependencies": ["db", {"name": "db"}]}, "bad-value", "spec.serviceConfig.dependencies[1]"),

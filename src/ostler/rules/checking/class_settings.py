@@ -216,7 +216,7 @@ def _check_pattern(path: Path, pattern: str, *, at_key: bool = False) -> Iterato
 
 
 def _check_leftovers(service_class: ServiceClass, spec: LeftoversSpec) -> Iterator[Violation]:
-    """Yield paths that are none, and what a stop needs that is not known of something left over."""
+    """Yield paths that are none, stops that could be of another thing, and what they need that is not known of it."""
     place: Path = (*CONFIG, "leftovers")
     paths = {(*place, "outputs", name): path for name, path in spec.outputs.items()}
     for key, path in {
@@ -232,6 +232,12 @@ def _check_leftovers(service_class: ServiceClass, spec: LeftoversSpec) -> Iterat
     tools = service_class.tools
     known = {"start": set(spec.outputs), "service": {"id", "name", "class", "mark"}}
     defaults = {name for name, arg in service_class.spec.args.items() if arg.has_default}
+    naming = {("service", "id"), *(("start", name) for name in spec.outputs)}
+    for call in (*tools.pre_stop, tools.stop):
+        if not any(name[:2] in naming for name in referenced_names(call.args)):  # by default args it may be another's
+            message = f"{call.tool} is called with nothing that says which of the things left over is meant"
+            fix = "call it with 'service.id', or with an output of start that leftovers gives"
+            yield Violation(place, "bad-value", message, fix, at_key=True)
     calls = (*tools.pre_stop, tools.stop, tools.stopped, tools.status, tools.find)
     for call in calls:
         for name in sorted(referenced_names(call.args) if call is not None else ()):
