@@ -1,6 +1,7 @@
 """What a service keeps when it is stopped is deleted with it, by the class's delete tool, and by nothing else."""
 
 import gc
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from weakref import ref
@@ -15,6 +16,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest, OperationRequest
 from ostler.model.errors import OstlerError, SupersededError, ToolFailedError
 from ostler.model.records import OperationKind
+from ostler.model.responses import ToolResponse
 from ostler.model.states import ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -300,3 +302,31 @@ async def test_secrets_of_the_outputs_stay_masked_in_the_delete_call() -> None:
         assert calls
         assert "hunter2" not in str(calls)
         assert "hunter2" not in str(manager.plans.operate("db", "delete").steps)
+
+
+class LateList(World):
+    """A world whose list is old when it arrives."""
+
+    async def call_tool(
+        self, tool: str, args: Mapping[str, Any], *, timeout: float | None = None, progress: Any = None
+    ) -> ToolResponse:
+        answer = await super().call_tool(tool, args, timeout=timeout, progress=progress)
+        await anyio.sleep(5 if tool == "w/list" else 0)
+        return answer
+
+
+async def test_what_is_deleted_while_leftovers_are_listed_is_none_of_them() -> None:
+    world, found = LateList(), list[object]()
+    look = {"tool": "w/list", "items": "items", "mark": "mark", "service": "service", "outputs": {"id": "id"}}
+    marked = {"name": "{{ name }}", "mark": "{{ service.mark }}", "service": "{{ service.id }}"}
+    async with running(world, manifest(leftovers=look, lifecycleTools__start__args=marked), mark="me") as manager:
+        await manager.create(CreateRequest("basic", "db"))
+
+        async def look_for() -> None:
+            found.extend(await manager.leftovers().find())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(look_for)
+            await until(lambda: world.tools_called("w/list"))
+            await manager.delete("db")
+        assert found == [[], []]

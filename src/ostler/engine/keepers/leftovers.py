@@ -77,12 +77,12 @@ class Leftovers:
             "service": {"mark": self._runtime.mark, "class": entry.name},
             "env": dict(self._runtime.environment),
         }
+        known = self._service_ids()  # one that is deleted meanwhile may still be listed
         answer = await self._runtime.caller.call_tool(spec.tool, render(spec.args, names), timeout=LIST_SECONDS)
         if answer.is_error:
             raise ToolFailedError(answer.text[:500] or "it gave no reason")
         items = search_value(spec.items, answer.value)
-        # asked after the list: a service is there before what it starts
-        known = {service.id for service in self._registry.get_all() if isinstance(service, ServiceInstance)}
+        known |= self._service_ids()  # a service is there before what it starts
         for item in cast("list[JsonValue]", items) if isinstance(items, list) else []:
             if search_value(spec.mark, item) != self._runtime.mark:
                 continue
@@ -91,6 +91,9 @@ class Leftovers:
             if isinstance(service_id, str) and service_id and service_id not in known and _is_whole(outputs):
                 known.add(service_id)
                 yield Leftover(entry, service_id, outputs)
+
+    def _service_ids(self) -> set[str]:
+        return {service.id for service in self._registry.get_all() if isinstance(service, ServiceInstance)}
 
     async def remove(self, left: Leftover) -> None:
         """Stop what is left over, as a service that is deleted; where that fails, it stays in the list as one.
