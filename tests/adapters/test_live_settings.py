@@ -44,6 +44,24 @@ class SlowEnvironment(dict[str, str]):
         return super().get(key, default)
 
 
+def test_a_policy_that_is_being_read_is_waited_for(file: Path) -> None:
+    file.write_text("")
+    slow = SlowEnvironment()
+    live = LiveSettings(file, load_settings(file), slow)
+    file.write_text('[policy]\ndenyTools = ["a/drop"]\n')
+    settling = Thread(target=live.settle)
+    settling.start()
+    assert slow.asked.wait(30)
+    allowed: list[bool] = []
+    asking = Thread(target=lambda: allowed.append(live.current().policy.allows("a/drop")))
+    asking.start()
+    asking.join(0.1)  # it has its answer, or waits for the first reader
+    slow.go.set()
+    settling.join()
+    asking.join()
+    assert allowed == [False]
+
+
 def test_a_policy_that_is_written_while_the_file_is_read_is_not_lost(file: Path) -> None:
     file.write_text("")
     slow = SlowEnvironment()

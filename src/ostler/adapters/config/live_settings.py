@@ -57,8 +57,8 @@ class LiveSettings:
             stamp = stamp_of(self._path)
             # An empty file is one that is being written: until it settles, it proves nothing.
             if stamp != self._seen and (settled or stamp is None or stamp.size):
-                self._seen = stamp
                 self._read()
+                self._seen = stamp  # only now: until then, others wait for what is read
 
     def _read(self) -> None:
         try:
