@@ -78,7 +78,7 @@ def test_an_entry_is_taken_over_with_its_question(tmp_path: Path) -> None:
                 "mcpServers": {
                     "vault": {
                         "command": "x",
-                        "args": ["$TOKEN", "a $UNSET b", "${TOKEN}"],
+                        "args": ["$TOKEN", "a $UNSET b", "${TOKEN}", "$${TOKEN}", "${UNSET:-$TOKEN}"],
                         "env": {"A": "$TOKEN", "B": "${UNSET}", "C": "${UNSET:-c}"},
                     },
                     "web": {"httpUrl": "https://h.example/mcp", "headers": {"X": "Bearer $TOKEN", "Y": "${UNSET}"}},

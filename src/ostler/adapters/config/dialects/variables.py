@@ -335,13 +335,10 @@ def expand(
         report: takes each occurrence that came to nothing, with its text.
         own: variables that the program itself gets and may look up; one that is not set elsewhere stays as written.
     """
-    forms = [row for row in VARIABLES if row.form not in _ONLY_WHERE or clients <= row.clients]
-    every = re.compile("|".join(f"(?:{_unnamed(row.pattern.pattern)})" for row in forms))
     found: list[Resolved] = []
 
-    def replaced(match: re.Match[str]) -> str:
-        row, inner = next((row, inner) for row in forms if (inner := row.pattern.fullmatch(match[0])))
-        resolved = row.resolve(inner, around)
+    def replaced(match: re.Match[str], row: Variable) -> str:
+        resolved = row.resolve(match, around)
         if resolved.problem and resolved.name in own:
             return match[0]
         if clients <= row.optional_in:
@@ -351,7 +348,18 @@ def expand(
             report(resolved, match[0])
         return resolved.text
 
-    return every.sub(replaced, text), tuple(found)
+    return _each_replaced(text, clients, replaced), tuple(found)
+
+
+def _each_replaced(text: str, clients: frozenset[str], replaced: Callable[[re.Match[str], Variable], str]) -> str:
+    """Return `text` with what `replaced` returns for each occurrence of a form, as it may be in texts of `clients`."""
+    forms = [row for row in VARIABLES if row.form not in _ONLY_WHERE or clients <= row.clients]
+    every = re.compile("|".join(f"(?:{_unnamed(row.pattern.pattern)})" for row in forms))
+
+    def one(match: re.Match[str]) -> str:
+        return next(replaced(inner, row) for row in forms if (inner := row.pattern.fullmatch(match[0])))
+
+    return every.sub(one, text)
 
 
 _PLACES: Final = frozenset(
@@ -372,6 +380,9 @@ def portable(text: str, around: Surroundings, clients: frozenset[str]) -> str:
     """
 
     def replaced(match: re.Match[str], row: Variable) -> str:
+        is_theirs = row.form in ("${HOME}", "$VAR") and clients <= row.clients
+        if not (row.form in _PLACES or is_theirs or clients <= row.optional_in):
+            return match[0]
         if row.form == "${user_config.X}":
             asked = around.questions.get(match["id"])
             is_left_out = asked is None or (asked.is_optional and asked.default is None)
@@ -382,11 +393,7 @@ def portable(text: str, around: Surroundings, clients: frozenset[str]) -> str:
         resolved = row.resolve(match, around)
         return match[0] if resolved.problem else resolved.text
 
-    for row in VARIABLES:
-        is_theirs = row.form in ("${HOME}", "$VAR") and clients <= row.clients
-        if row.form in _PLACES or is_theirs or clients <= row.optional_in:
-            text = row.pattern.sub(lambda match, row=row: replaced(match, row), text)
-    return text
+    return _each_replaced(text, clients, replaced)
 
 
 def _unnamed(pattern: str) -> str:
