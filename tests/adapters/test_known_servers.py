@@ -25,7 +25,7 @@ def test_every_server_of_a_shipped_class_is_known_and_its_tools_are_saved() -> N
             assert server in known_servers(), f"{service_class.name} needs {server}"
             listed = json.loads((CLASSES / "tools" / f"{server}.json").read_text(encoding="utf-8"))["tools"]
             names = {f"{server}/{tool['name']}" for tool in listed}
-            used = {tool for tool in service_class.required_tools() if tool.startswith(f"{server}/")}
+            used = {tool for tool in service_class.tools.called if tool.startswith(f"{server}/")}
             assert used <= names, f"{service_class.name} calls tools that {server} does not have"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ostler.adapters.config.paths import Paths
+from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.assembly import open_application
 from ostler.model.errors import ClassUnavailableError, NotFoundError, ToolDeniedError
@@ -56,6 +57,23 @@ async def test_what_could_not_be_stopped_is_not_started(state_dir: Path) -> None
         with pytest.raises(ToolDeniedError, match="denied by the policy"):
             await app.pool.call_tool("process/stop", {"key": "job"})
         assert (await app.pool.call_tool("process/list", {})).value == {"processes": [], "total": 0}
+
+
+async def test_what_may_not_be_typed_into_or_read_still_runs(state_dir: Path) -> None:
+    paths = Paths.resolve(state_dir / "config", state_dir / "state")
+    paths.config_dir.mkdir()
+    paths.settings_file.write_text('[policy]\ndenyTools = ["process/input", "process/logs"]\n')
+    async with open_application(paths) as app:
+        await app.downstream.wait_until_connected("process", 60)
+        assert app.classes.availability("command").available
+        await app.manager.create(CreateRequest("command", "job", {"command": "cat"}))
+        with pytest.raises(ToolDeniedError, match="process/input.*denied by the policy"):
+            await app.manager.send_input("job", "hello")
+        job = app.manager.registry.get("job")
+        assert isinstance(job, ServiceInstance)
+        with pytest.raises(ToolDeniedError, match="process/logs.*denied by the policy"):
+            await job.read_logs()
+        await app.manager.delete("job")
 
 
 BOX = """

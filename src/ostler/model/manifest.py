@@ -442,8 +442,8 @@ class ServiceClass(StrictModel):
         return (self.tools.health_check or self.tools.status) is not None
 
     def required_tools(self) -> list[str]:
-        """Return every `server/tool` that the class calls, sorted, each once."""
-        return list(self.tools.called)
+        """Return every `server/tool` that must be there for a start, sorted, each once."""
+        return sorted({call.tool for step, call in self.tools.calls if step not in ("logs", "sendInput")})
 
     def servers(self) -> list[str]:
         """Return the downstream servers that the class needs, sorted, each once."""

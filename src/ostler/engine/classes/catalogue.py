@@ -179,9 +179,7 @@ def _why_missing(server: str, service_class: ServiceClass) -> str:
     """Return that `server` does not exist; where its tools are of no server that is known, which tools these are."""
     if server != UNKNOWN_SERVER:
         return f"mcp.json has no server {server!r}"
-    tools = [
-        tool for head, _, tool in (each.partition("/") for each in service_class.required_tools()) if head == server
-    ]
+    tools = [tool for head, _, tool in (each.partition("/") for each in service_class.tools.called) if head == server]
     return f"no server lists a tool {' or '.join(map(repr, tools))}"
 
 

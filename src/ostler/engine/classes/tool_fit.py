@@ -177,7 +177,7 @@ class ClassReview:
         if entry.origin != "shipped" or servers != {PROCESS_SERVER}:
             return False
         listed = {tool.qualified for tool in self._tools.list_tools(PROCESS_SERVER)}
-        return listed.issuperset(entry.service_class.required_tools())
+        return listed.issuperset(entry.service_class.tools.called)
 
     def _conclude(self, name: str, servers: Sequence[str], result: "CheckResult") -> None:
         findings = tuple(finding for finding in result.findings if finding.rule not in _NOT_STANDING)
