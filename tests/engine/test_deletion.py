@@ -1,7 +1,7 @@
 """What a service keeps when it is stopped is deleted with it, by the class's delete tool, and by nothing else."""
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from weakref import ref
@@ -13,6 +13,7 @@ from tests.support.world import BASIC, Fail, Lost, Slow, World, manifest, runnin
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import Change
 from ostler.engine.services.views import CreateRequest, OperationRequest
 from ostler.model.errors import OstlerError, SupersededError, ToolFailedError
 from ostler.model.records import OperationKind
@@ -208,6 +209,34 @@ async def test_two_that_replace_a_service_at_once_make_one(sizes: tuple[int, int
         assert len(world.resources) == 2
         await manager.delete("db")
         assert world.kept == {"other"}
+
+
+class SlowStore(MemoryStore):
+    """A store that takes a second for each commit."""
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        await anyio.sleep(1)
+        await super().commit(changes)
+
+
+async def test_what_is_deleted_as_it_takes_a_place_over_is_not_started() -> None:
+    world, errors = Keeping(), list[OstlerError]()
+
+    async def replace() -> None:
+        try:
+            await manager.create(CreateRequest("basic", "db", {"size": 2}, replaces=True))
+        except OstlerError as error:
+            errors.append(error)
+
+    async with running(world, entry(), store=SlowStore()) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        old = manager.view("db").id
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(replace)
+            await until(lambda: manager.view("db").id != old)
+            await manager.delete("db")
+        assert (manager.views(), world.resources, world.kept) == ([], {}, set())
+        assert "service 'db' is being deleted" in str(errors)
 
 
 class MortalKeeping(Keeping, Ledger):

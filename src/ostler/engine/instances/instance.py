@@ -145,7 +145,7 @@ class ServiceInstance(InstanceState):
             if current is not None and kind is OperationKind.DELETE and asked.is_plain:
                 return current.joined_by(asked)
             if kind is not OperationKind.DELETE or self.vitals.removed:
-                raise ConflictError(f"service {self.name!r} is being deleted", service=self.name)
+                raise self._deleted()
         latest = pending or current
         if latest is not None and asked.is_plain and not latest.is_cancelled:
             is_started = kind is OperationKind.START and latest.kind is OperationKind.RESTART
@@ -261,6 +261,9 @@ class ServiceInstance(InstanceState):
         """
         return await read_logs(self, wanted)
 
+    def _deleted(self) -> ConflictError:
+        return ConflictError(f"service {self.name!r} is being deleted", service=self.name)
+
     def _supersede(self, old: Operation, new: Operation) -> None:
         said = f"{old.kind.value} of service {self.name!r} was superseded by a later {new.kind.value}"
         self._end_unbegun(old, SupersededError(said, service=self.name))
@@ -290,6 +293,10 @@ class ServiceInstance(InstanceState):
     async def _control(self) -> None:
         try:
             while (operation := self._pending) is not None:
+                if self.vitals.removed and operation.kind is not OperationKind.DELETE:
+                    self._pending = None
+                    self._end_unbegun(operation, self._deleted())
+                    continue
                 self._pending, self._current = None, operation
                 try:
                     with operation.observed(self.runtime.observer):
