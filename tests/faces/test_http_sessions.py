@@ -1,5 +1,6 @@
 """Sessions over HTTP: they outlive the server that opened them, and end when their client ends them."""
 
+import json
 import stat
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,10 +13,11 @@ import httpx2
 import pytest
 from mcp.server.lowlevel import Server
 from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, TextContent
+from starlette.types import Message, Receive, Scope, Send
 from tests.support.http_session import Session
 
 from ostler.faces.daemon.http import HttpSettings, serving_http
-from ostler.faces.daemon.http_sessions import session_key
+from ostler.faces.daemon.http_sessions import LastingSessions, session_key
 
 KEY = b"k" * 32
 
@@ -107,6 +109,49 @@ async def test_a_second_request_with_the_id_of_one_under_way_is_refused_and_the_
         other = await session.post("tools/call", {"name": "other", "arguments": {}}, 2)
         assert other.json()["result"]["content"][0]["text"] == "other"
         goes_on.set()
+
+
+async def test_the_end_of_a_stream_does_not_forget_the_next_request_with_its_id() -> None:
+    answers = {"first": anyio.Event(), "next": anyio.Event()}
+    ends = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        said = json.loads((await receive())["body"])["method"]
+        headers = [(b"mcp-session-id", b"x")] if said == "initialize" else []
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if said in answers:
+            await answers[said].wait()
+            await send({"type": "http.response.body", "body": b'data: {"id": 1, "result": {}}\n\n', "more_body": True})
+            await ends.wait()
+        await send({"type": "http.response.body", "body": b""})
+
+    sessions = LastingSessions(app, KEY)
+
+    async def ask(method: str, held: bytes = b"") -> list[Message]:
+        sent: list[Message] = []
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method}).encode()
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+            if message.get("more_body"):  # the client has its answer, and sends the next one
+                tasks.start_soon(ask, "next", held)
+                await anyio.wait_all_tasks_blocked()
+                ends.set()
+
+        scope = {"type": "http", "method": "POST", "headers": [(b"mcp-session-id", held)] if held else []}
+        await sessions(scope, receive, send)
+        return sent
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            held = dict((await ask("initialize"))[0]["headers"])[b"mcp-session-id"]
+            answers["first"].set()
+            await ask("first", held)
+            assert (await ask("third", held))[0]["status"] == 400
+            tasks.cancel_scope.cancel()
 
 
 async def test_requests_at_once_open_it_once() -> None:

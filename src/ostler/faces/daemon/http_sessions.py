@@ -117,17 +117,22 @@ class LastingSessions:
             await answer_json(send, 400, _repeated(number))
             return
         self._under_way.add(request)
+        is_answered = False
 
         async def sending(message: Message) -> None:
+            nonlocal is_answered
             body = message.get("body", b"")
-            if message["type"] == "http.response.body" and (not message.get("more_body") or answer_in(body)):
+            is_last = message["type"] == "http.response.body" and (not message.get("more_body") or answer_in(body))
+            if is_last and not is_answered:
+                is_answered = True
                 self._under_way.discard(request)  # the client may send the next one as soon as it has this
             await send(message)
 
         try:
             await self._serve_read(held, scope, receive, read, sending)
         finally:
-            self._under_way.discard(request)
+            if not is_answered:  # else the id may be that of the next one by now
+                self._under_way.discard(request)
 
     async def _serve_read(self, held: str, scope: Scope, receive: Receive, read: list[Message], send: Send) -> None:
         """Serve a request of which `read` has been received, in a session that is opened again if need be."""
