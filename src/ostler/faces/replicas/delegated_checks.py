@@ -134,6 +134,7 @@ class DelegatedChecks:
 
     async def _entry(self, server: str, pool: "DownstreamPool") -> ServerEntry | None:
         """Return the entry of a server, as the files have it, or had it a moment ago."""
+        left: list[str] = []
         async with self._reading:
             now = anyio.current_time()
             if now - self._read_at >= REFRESH:
@@ -142,7 +143,10 @@ class DelegatedChecks:
                 for name in pool.names():
                     if name not in self._entries or now - self._used_at.get(name, now) > UNUSED:
                         self._used_at.pop(name, None)
-                        await pool.remove(name)
+                        left.append(name)
+        for name in left:  # each may take seconds, in which other calls go on
+            if name not in self._used_at and name in pool.names():
+                await pool.remove(name)
         return self._entries.get(server)
 
     def _read(self) -> dict[str, ServerEntry]:
