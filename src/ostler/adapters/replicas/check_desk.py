@@ -6,11 +6,10 @@ follower: what it does not answer in time, the holder asks itself, and that a se
 else.
 """
 
-import logging
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import count
@@ -18,7 +17,7 @@ from typing import Final
 
 import anyio
 
-from ostler.adapters.replicas.check_form import MAX_LINE, AskedCall, GivenAnswer, number_in
+from ostler.adapters.replicas.check_form import MAX_LINE, AskedCall, GivenAnswer, Outbox, number_in
 from ostler.adapters.telemetry.instruments import SHARED_CHECKS
 from ostler.adapters.telemetry.standby_metrics import counter
 from ostler.model.records import PlannedCall
@@ -41,8 +40,6 @@ MAX_UNDER_WAY: Final = 512
 """Calls that one follower is asked for at once."""
 
 _HOLDER: Final = ""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -67,8 +64,7 @@ class _Doubt:
 class _Checker:
     """A follower that makes checks while both of its streams are open."""
 
-    outgoing: deque[bytes] = field(default_factory=deque[bytes])
-    news: anyio.Event = field(default_factory=anyio.Event)
+    outgoing: Outbox = field(default_factory=Outbox)
     asked: dict[int, _Asked] = field(default_factory=dict[int, _Asked])
     doubts: dict[str, _Doubt] = field(default_factory=dict[str, _Doubt])
     answered_at: dict[str, float] = field(default_factory=dict[str, float])
@@ -138,8 +134,7 @@ class CheckDesk:
             return None
         asked = checker.asked[number] = _Asked(call.tool)
         began = anyio.current_time()
-        checker.outgoing.append(line)
-        checker.news.set()
+        checker.outgoing.put(line)
         try:
             with anyio.move_on_after(call.timeout + OVERDUE):
                 await asked.done.wait()
@@ -201,13 +196,9 @@ class CheckDesk:
         with self._open(follower) as checker:
             checker.calls_open += 1
             try:
-                while True:
-                    while checker.outgoing:
-                        lines = b"".join(checker.outgoing)
-                        checker.outgoing.clear()
-                        yield lines
-                    checker.news = anyio.Event()
-                    await checker.news.wait()
+                async with aclosing(checker.outgoing.parts()) as parts:
+                    async for part in parts:
+                        yield part
             finally:
                 checker.calls_open -= 1
                 checker.outgoing.clear()

@@ -5,12 +5,15 @@ import hmac
 import ipaddress
 import json
 import socket
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
+
+import anyio
 
 from ostler.model.responses import ToolResponse
 from ostler.model.servers import ServerEntry
@@ -91,6 +94,33 @@ class GivenAnswer:
         blocks = cast("list[JsonObject]", content)
         found = normalise(blocks, structured, is_error=bool(is_error), duration=float(duration))
         return cls(int(number), without_reason(found, tool))
+
+
+class Outbox:
+    """Lines that wait to be sent, in order."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque()
+        self._news = anyio.Event()
+
+    def put(self, line: bytes) -> None:
+        """Have `line` sent next."""
+        self._lines.append(line)
+        self._news.set()
+
+    def clear(self) -> None:
+        """Send nothing of what waits."""
+        self._lines.clear()
+
+    async def parts(self) -> AsyncGenerator[bytes]:
+        """Yield the lines as they come, without an end; several at once if they do."""
+        while True:
+            while self._lines:
+                part = b"".join(self._lines)
+                self._lines.clear()
+                yield part
+            self._news = anyio.Event()
+            await self._news.wait()
 
 
 def number_in(line: bytes) -> int:

@@ -184,8 +184,8 @@ class Resources:
     def _events(self, name: str) -> JsonObject:
         self._app.manager.view(name)  # says that there is no such service
         log = self._app.manager.events
-        found = log.read(service=name, limit=max(1, log.last_cursor))
-        return {"events": [shapes.event(item) for item in found.events[-MAX_EVENTS:]], "cursor": found.next_cursor}
+        found = log.read(service=name, limit=MAX_EVENTS, newest=True)
+        return {"events": [shapes.event(item) for item in found.events], "cursor": found.next_cursor}
 
     async def _graph(self) -> JsonObject:
         views = await self._app.manager.views_in_turns()

@@ -2,8 +2,6 @@
 
 import logging
 import os
-from collections import deque
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -14,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from ostler.adapters.config.live_settings import LiveSettings
 from ostler.adapters.config.paths import Paths
-from ostler.adapters.replicas.check_form import MAX_LINE, AskedCall, GivenAnswer, server_digest
+from ostler.adapters.replicas.check_form import MAX_LINE, AskedCall, GivenAnswer, Outbox, server_digest
 from ostler.adapters.telemetry.instruments import STANDBY_CHECKS
 from ostler.adapters.telemetry.standby_metrics import counter
 from ostler.faces.replicas.feed_server import CHECKS
@@ -167,8 +165,7 @@ class _Desk:
         self._pool = pool
         self._link = link
         self._tasks = tasks
-        self._answers: deque[bytes] = deque()
-        self._news = anyio.Event()
+        self._answers = Outbox()
         self._under_way = 0
 
     async def work(self) -> None:
@@ -197,7 +194,7 @@ class _Desk:
 
     def _begin(self, asked: AskedCall) -> None:
         if self._under_way >= MAX_CALLS:
-            self._give(GivenAnswer(asked.number, why="busy"))
+            self._answers.put(GivenAnswer(asked.number, why="busy").line())
             return
         self._under_way += 1
         self._tasks.start_soon(self._make, asked)
@@ -210,25 +207,12 @@ class _Desk:
             logger.exception("a health check for the holder failed")
         finally:
             self._under_way -= 1
-            self._give(given)
-
-    def _give(self, given: GivenAnswer) -> None:
-        self._answers.append(given.line())
-        self._news.set()
+            self._answers.put(given.line())
 
     async def _send(self, address: str) -> None:
         """Send answers as they come; several at once if they do."""
         link = self._link
         await link.client.post(
-            address, content=self._lines(), timeout=None, headers=link.headers, extensions=link.extensions
+            address, content=self._answers.parts(), timeout=None, headers=link.headers, extensions=link.extensions
         )
         raise httpx2.ReadError("the holder takes no more answers")
-
-    async def _lines(self) -> AsyncGenerator[bytes]:
-        while True:
-            while self._answers:
-                lines = b"".join(self._answers)
-                self._answers.clear()
-                yield lines
-            self._news = anyio.Event()
-            await self._news.wait()

@@ -189,17 +189,17 @@ class FeedServer:
         rest = b""
         with anyio.CancelScope() as taking, self._desk.answers(follower) as take:
             self._streams.add(taking)
-            while (message := await receive())["type"] == "http.request":
-                *lines, rest = (rest + message.get("body", b"")).split(b"\n")
-                try:
+            try:
+                while (message := await receive())["type"] == "http.request":
+                    *lines, rest = (rest + message.get("body", b"")).split(b"\n")
                     for line in lines:
                         take(line)
-                except (ValueError, TypeError, RecursionError) as error:
-                    logger.warning("a server that stands by sent what is not the answer of a tool: %r", error)
-                    break
-                if len(rest) > MAX_LINE or not message.get("more_body"):
-                    break
-        self._streams.discard(taking)
+                    if len(rest) > MAX_LINE or not message.get("more_body"):
+                        break
+            except (ValueError, TypeError, RecursionError) as error:
+                logger.warning("a server that stands by sent what is not the answer of a tool: %r", error)
+            finally:
+                self._streams.discard(taking)
         await answer_json(send, 200, b"{}", ((b"connection", b"close"),))
 
     async def _stream(self, source: AsyncGenerator[bytes], receive: Receive, send: Send) -> None:

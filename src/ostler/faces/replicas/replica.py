@@ -248,9 +248,7 @@ class Replica:
         return "roots" if has_roots and is_placed(name, as_object(params.get("arguments"))) else ""
 
     def _toolset_at(self, path: str) -> Toolset | None:
-        if path == ROOT:
-            return self._toolset
-        return next((toolset for name, toolset in _TOOLSETS.items() if path == f"{ROOT}/{name}"), None)
+        return self._toolset if path == ROOT else _TOOLSETS.get(path.removeprefix(f"{ROOT}/"))
 
     def _asks_persons(self) -> bool:
         """Whether a person must confirm reads: a question and its answer belong to one server."""
