@@ -1,6 +1,6 @@
 """What carries this Ostler's mark and belongs to no service, as its record was lost: found by classes, and stopped."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -53,19 +53,26 @@ class Leftovers:
 
     async def find(self) -> tuple[list[Leftover], list[OstlerError]]:
         """Return what is left over, and why lists could not be looked at. Servers that are not connected are left."""
-        found: list[Leftover] = []
+        asked = [
+            (entry, spec)
+            for entry in self._classes.get_all()
+            if (spec := entry.service_class.config.leftovers) is not None and self._can_ask(spec)
+        ]
+        found: dict[str, list[Leftover]] = {}
         errors: list[OstlerError] = []
-        for entry in self._classes.get_all():
-            spec = entry.service_class.config.leftovers
-            if spec is None or not self._can_ask(spec):
-                continue
+
+        async def look(entry: ClassEntry, spec: LeftoversSpec) -> None:
             try:
-                found += [left async for left in self._listed(entry, spec)]
+                found[entry.name] = [left async for left in self._listed(entry, spec)]
             except OstlerError as error:
                 error.step, error.tool = "leftovers", spec.tool
                 error.add(f"what the class {entry.name!r} may have left was not looked for")
                 errors.append(error)
-        return found, errors
+
+        async with anyio.create_task_group() as tasks:  # a slow list is waited for once, not once a class
+            for entry, spec in asked:
+                tasks.start_soon(look, entry, spec)
+        return [left for entry, _ in asked for left in found.get(entry.name, ())], errors
 
     def _can_ask(self, spec: LeftoversSpec) -> bool:
         """Whether the list can be asked for: without a mark it would be that of everyone."""
@@ -152,5 +159,4 @@ def _still_there(left: Leftover) -> OperationError:
 
 
 def _is_whole(outputs: JsonObject) -> bool:
-    values: Sequence[JsonValue] = list(outputs.values())
-    return all(value is not None for value in values)
+    return all(value is not None for value in outputs.values())
