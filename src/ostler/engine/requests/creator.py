@@ -20,12 +20,7 @@ from ostler.engine.requests.instance_factory import InstanceFactory, NewService,
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import (
-    AlreadyExistsError,
-    ClassUnavailableError,
-    ConflictError,
-    OstlerError,
-)
+from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, ConflictError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import CallOutcome, OperationKind

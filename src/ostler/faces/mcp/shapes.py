@@ -354,11 +354,9 @@ def _dependency(item: str | DependencySpec) -> str:
 def value_text(value: JsonValue) -> str:
     """Return a JSON value on one line: texts as they are, the rest as JSON; what is cut says so."""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return (
-        text
-        if len(text) <= MAX_VALUE_TEXT
-        else f"{text[:MAX_VALUE_TEXT]}… (the first {MAX_VALUE_TEXT} of {len(text)} characters)"
-    )
+    if len(text) <= MAX_VALUE_TEXT:
+        return text
+    return f"{text[:MAX_VALUE_TEXT]}… (the first {MAX_VALUE_TEXT} of {len(text)} characters)"
 
 
 def fact_lines(facts: JsonObject, *, without: Collection[str] = ()) -> list[str]:

@@ -31,9 +31,8 @@ def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
     yield [Rule(glob, "mcp__{}__", permits=False) for glob in _disabled_by_amp(root)]
     yield [rule for one in objects(at(root, ("amp.permissions",))) for rule in _amp_rule(one)]
     yield list(_gemini_rules(root))
-    agent = as_object(
-        at(root, ("agent", str(root.get("default_agent") or "build")))
-    )  # the one that opencode starts with
+    starting = str(root.get("default_agent") or "build")
+    agent = as_object(at(root, ("agent", starting)))  # the one that opencode starts with
     yield [*reversed([*_opencode_rules(root), *_opencode_rules(agent)])]  # there, the last one counts
     yield [
         Rule(glob.removeprefix("mcp_"), "{}_", permits=False) for glob in texts(at(root, ("options", "disabled_tools")))
