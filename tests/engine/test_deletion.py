@@ -346,16 +346,19 @@ class LateList(World):
 
 async def test_what_is_deleted_while_leftovers_are_listed_is_none_of_them() -> None:
     world, found = LateList(), list[object]()
-    look = {"tool": "w/list", "items": "items", "mark": "mark", "service": "service", "outputs": {"id": "id"}}
-    marked = {"name": "{{ name }}", "mark": "{{ service.mark }}", "service": "{{ service.id }}"}
-    async with running(world, manifest(leftovers=look, lifecycleTools__start__args=marked), mark="me") as manager:
+    look = {"tool": "w/list", "items": "items", "mark": "mark", "serviceClass": "class", "service": "service"}
+    marked = {name: f"{{{{ service.{name} }}}}" for name in ("name", "mark", "class")} | {"service": "{{ service.id }}"}
+    async with running(
+        world, manifest(leftovers={**look, "outputs": {"id": "id"}}, lifecycleTools__start__args=marked), mark="me"
+    ) as manager:
         await manager.create(CreateRequest("basic", "db"))
 
         async def look_for() -> None:
-            found.extend(await manager.leftovers().find())
+            survey = await manager.leftovers().find()
+            found.extend((survey.found, survey.unseen, survey.errors))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(look_for)
             await until(lambda: world.tools_called("w/list"))
             await manager.delete("db")
-        assert found == [[], []]
+        assert found == [[], [], []]

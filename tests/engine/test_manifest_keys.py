@@ -277,33 +277,38 @@ async def test_arg_secret() -> None:
 
 @proves(
     "ServiceConfig.leftovers",
-    *(f"LeftoversSpec.{key}" for key in ("tool", "args", "items", "mark", "service", "outputs")),
+    *(f"LeftoversSpec.{key}" for key in ("tool", "args", "items", "mark", "serviceClass", "service", "outputs")),
 )
 async def test_leftovers() -> None:
     world = World()
     look = {"tool": "w/list", "args": {"label": "{{ service.mark }} {{ service.class }}"}}
-    look |= {"items": "items", "mark": "mark", "service": "service", "outputs": {"id": "id"}}
-    marked = {"name": "{{ name }}", "mark": "{{ service.mark }}", "service": "{{ service.id }}"}
+    look |= {"items": "items", "mark": "mark", "serviceClass": "class", "service": "service", "outputs": {"id": "id"}}
+    marked = {name: f"{{{{ service.{name} }}}}" for name in ("name", "mark", "class")} | {"service": "{{ service.id }}"}
     entry = manifest(leftovers=look, lifecycleTools__start__args=marked, lifecycleTools__status=None)
     async with running(world, entry, mark="me") as manager:
         await manager.create(CreateRequest("basic", "db"))
-        others = {"lost": ("me", "lost"), "stuck": ("me", "stuck"), "theirs": ("other", "x"), "unknown": ("me", None)}
-        for name, (mark, service) in others.items():
-            await world.call_tool("w/start", {"name": name, "mark": mark, "service": service})
+        others = {
+            "lost": ("me", "basic", "lost"), "stuck": ("me", "basic", "stuck"), "theirs": ("other", "basic", "x"),
+            "of-another-class": ("me", "big", "y"), "unknown": ("me", "basic", None),
+        }  # fmt: skip
+        for name, (mark, of_class, service) in others.items():
+            await world.call_tool("w/start", {"name": name, "mark": mark, "class": of_class, "service": service})
         world.faults["w/stop"].extend([Slow(0), Answer("did nothing")])
-        removed, errors = await manager.leftovers().remove_all()
+        removal = await manager.leftovers().remove_all()
         assert ("w/list", {"label": "me basic"}) in world.calls
-        assert [str(left) for left in removed] == ["id=r2, of a service of class 'basic'"]
-        assert ["id=r3, of a service of class 'basic', is listed on" in str(error) for error in errors] == [True]
+        assert [str(left) for left in removal.found] == ["id=r2, of a service of class 'basic'"]
+        assert ["id=r3, of a service of class 'basic', is listed on" in str(error) for error in removal.errors] == [
+            True
+        ]
         world.faults["w/stop"].extend([Fail("in use")] * 3)
         world.always["w/find"] = Answer({"found": True, "id": "r3"})
-        removed, errors = await manager.leftovers().remove_all()
-        assert (removed, ["in use" in str(error) for error in errors]) == ([], [True])
+        removal = await manager.leftovers().remove_all()
+        assert (removal.found, ["in use" in str(error) for error in removal.errors]) == ([], [True])
         assert [view.name for view in manager.views()] == ["db", "left-stuck"], "what could not be stopped"
         world.faults["w/stop"].clear()
         del world.always["w/find"]
         await manager.delete("left-stuck")
-        assert {made["name"] for made in world.resources.values()} == {"db", "theirs", "unknown"}
+        assert {made["name"] for made in world.resources.values()} == {"db", "theirs", "of-another-class", "unknown"}
 
 
 # -- a tool call -------------------------------------------------------------------------------------------

@@ -85,13 +85,15 @@ spec:
     lifecycleTools:
       start:
         tool: boxes/start
-        args: {name: "{{ name }}", mark: "{{ service.mark }}", service: "{{ service.id }}"}
+        args:
+          {name: "{{ name }}", mark: "{{ service.mark }}", class: "{{ service.class }}", service: "{{ service.id }}"}
         outputs: {box: name}
       stop: {tool: boxes/stop, args: {name: "{{ start.box }}"}}
     leftovers:
       tool: boxes/list
       items: resources[?state=='running']
       mark: mark
+      serviceClass: class
       service: service
       outputs: {box: name}
 """
@@ -110,7 +112,7 @@ async def test_what_runs_is_no_ones_after_the_database_was_deleted(state_dir: Pa
             await app.manager.create(CreateRequest("command", name, {"command": "sleep 300"}))
         await app.manager.create(CreateRequest("box", "lost"))
         await app.pool.call_tool("boxes/start", {"name": "theirs", "mark": "of another Ostler", "service": "x"})
-        assert await app.projects.leftovers() == []
+        assert (await app.projects.leftovers()).found == []
         await app.pool.call_tool("process/start", {"key": "own", "command": "sleep 300", "startSeconds": 0})
         assert await app.projects.strays() == [], "services have them, or a person"
     paths.database.unlink()
@@ -119,9 +121,17 @@ async def test_what_runs_is_no_ones_after_the_database_was_deleted(state_dir: Pa
         assert "web" not in app.manager.registry
         await app.downstream.wait_until_connected("boxes", 60)
         await app.manager.create(CreateRequest("box", "new"))
-        assert [left.outputs for left in await app.projects.leftovers()] == [{"box": "lost"}]
-        removed, errors = await app.projects.remove_leftovers()
-        assert ([left.outputs for left in removed], errors) == ([{"box": "lost"}], [])
+        survey = await app.projects.leftovers()
+        assert ([left.outputs for left in survey.found], survey.unseen, survey.errors) == ([{"box": "lost"}], [], [])
+        await app.manager.stop_service("boxes")
+        for survey in (await app.projects.leftovers(), await app.projects.remove_leftovers()):
+            (unseen,) = survey.unseen
+            assert (unseen.server, unseen.classes, unseen.fix) == ("boxes", ("box",), "service_start boxes")
+            assert unseen.since == app.manager.view("boxes").state_since
+            assert (survey.found, survey.errors) == ([], [])
+        await app.manager.start_service("boxes")
+        removal = await app.projects.remove_leftovers()
+        assert ([left.outputs for left in removal.found], removal.errors) == ([{"box": "lost"}], [])
         boxes = (await app.pool.call_tool("boxes/list", {})).value
         assert isinstance(boxes, dict)
         running = [box["name"] for box in boxes["resources"] if box["state"] == "running"]

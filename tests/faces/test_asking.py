@@ -22,12 +22,13 @@ from mcp_types import (
     RootsListChangedNotification,
 )
 from processes.bridge_client import clean_place
-from tests.support.ledger_app import LedgerApplication, call, ledger, refusal, server_over, text_of
-from tests.support.world import BASIC, World, manifest, until
+from tests.support.ledger_app import LedgerApplication, call, ledger, quiet, refusal, server_over, text_of
+from tests.support.world import BASIC, Fail, World, manifest, until
 
 from ostler.adapters.config.paths import Paths
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.protocols import ToolInfo
 from ostler.faces.assembly import open_application
 from ostler.faces.cli.asking import ask_at_terminal
 from ostler.faces.client_facts import client_of
@@ -375,6 +376,34 @@ async def test_a_project_is_confirmed_for_the_tools_of_its_services(tmp_path: Pa
         assert (await refusal(client, "project_down", **here))[1]["code"] == "confirmation"
         assert await call(client, "project_down", **here, leftOver=True)
         group.cancel_scope.cancel()
+
+
+async def test_a_prune_is_confirmed_for_the_tools_that_it_calls_and_says_what_it_could_not_look_at() -> None:
+    world = World()
+    marked = {"name": "{{ name }}", "mark": "{{ service.mark }}"}
+    look = {"tool": "w/list", "items": "items", "mark": "mark", "serviceClass": "class", "service": "service"}
+    entry = quiet(leftovers={**look, "outputs": {"id": "id"}}, lifecycleTools__start__args=marked)
+    async with ledger(world, entry, mark="me") as app, Client(server_over(app)) as client:
+        await world.call_tool("w/start", {"name": "lost", "mark": "me", "class": "basic", "service": "lost"})
+        world.faults["w/list"].append(Fail("busy"))
+        app.pool.listed = [*app.pool.listed, ToolInfo("w", "list", "", {"type": "object"})]
+        (failed,) = (await call(client, "project_status"))["notLookedAt"]
+        assert (failed["server"], failed["reason"][:4], failed["next"]) == ("w", "busy", "ostler prune tries again")
+        app.confirmed.add("w/stop")
+        assert (await refusal(client, "project_down", leftOver=True))[1]["code"] == "confirmation"
+        assert len(world.resources) == 1
+        app.confirmed.clear()
+        assert (await call(client, "project_down", leftOver=True))["ended"][0]["serviceId"] == "lost"
+        app.pool.listed, app.pool.connected = app.pool.listed[:-1], False
+        result = await client.call_tool("project_status", {})
+        (unseen,) = result.structured_content["notLookedAt"]
+        assert (unseen["server"], unseen["classes"], unseen["next"]) == (
+            "w",
+            ["basic"],
+            "service_explain w shows what to do",
+        )
+        assert f"{unseen['reason']}. Next: {unseen['next']}" in text_of(result)
+        assert "server 'w' cannot be asked: gone" in unseen["reason"]
 
 
 async def test_a_reply_counts_once_and_for_its_own_call_only() -> None:

@@ -142,13 +142,26 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     shutil.rmtree(worktree)
     assert ostler.run("project", "status") == ExitStatus.OK
     assert "left over: project fix.shop" in ostler.out
+    servers = {"mcpServers": {"docker": {"command": "docker-mcp", "disabled": True}}}
+    config = Path(ostler.place.config_dir)
+    config.mkdir()
+    (config / "mcp.json").write_text(json.dumps(servers))
+    eventually(lambda: "docker" in str(ostler.json("servers", "--json")), "the server is known")
+    unseen = "what the classes docker-postgresql and docker-redis may have left was not looked for: server 'docker'"
     ostler.run("doctor")
     assert f"services of fix.shop run on, and its folder {worktree} is gone → ostler prune" in ostler.out
+    assert re.findall(rf"note +leftovers +{unseen}.* disabled in mcp.json → remove 'disabled'", ostler.out)
     assert ostler.run("prune", "--dry-run") == ExitStatus.OK
     assert "fix.shop" in ostler.out
+    assert unseen in ostler.err
     assert ostler.run("prune") == ExitStatus.OK, ostler.err
+    assert unseen in ostler.out
+    assert ostler.run("prune") == ExitStatus.OK, ostler.err
+    assert ostler.out.startswith("nothing is left over that was looked for")
+    assert ostler.run("project", "status") == ExitStatus.OK
+    assert unseen in ostler.out
     assert ostler.run("down") == ExitStatus.OK, ostler.err
-    assert [row["name"] for row in ostler.json("ps", "--json")["services"]] == ["process"]
+    assert [row["name"] for row in ostler.json("ps", "--json")["services"]] == ["docker", "process"]
     assert not any(psutil.pid_exists(pid) for pid in pids.values())
 
 

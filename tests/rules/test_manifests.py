@@ -115,7 +115,7 @@ def test_a_name_twice_in_a_file() -> None:
     assert "first in line 1" in finding.message
 
 
-LIST = {"tool": "w/list", "mark": "mark", "service": "service"}
+LIST = {"tool": "w/list", "mark": "mark", "serviceClass": "class", "service": "service"}
 """`leftovers` of a class."""
 
 BY_ID = {"tool": "a/stop", "args": {"id": "{{ service.id }}"}}

@@ -210,10 +210,10 @@ def quiet(**changes: Any) -> ClassEntry:
 
 
 @asynccontextmanager
-async def ledger(world: World, *classes: ClassEntry) -> AsyncGenerator[LedgerApplication]:
+async def ledger(world: World, *classes: ClassEntry, mark: str = "") -> AsyncGenerator[LedgerApplication]:
     """Run the engine over `world`."""
     tools = LedgerTools(world)
-    manager = ServiceManager(tools, MemoryStore(), tools=tools, clock=LoopClock(EPOCH))
+    manager = ServiceManager(tools, MemoryStore(), tools=tools, clock=LoopClock(EPOCH), mark=mark)
     for entry in classes or (quiet(),):
         manager.classes.add(entry)
     async with manager:

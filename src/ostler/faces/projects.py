@@ -31,7 +31,7 @@ from ostler.model.events import EventKind
 from ostler.model.projects import PROJECT_FILE
 
 if TYPE_CHECKING:
-    from ostler.engine.keepers.leftovers import Leftover
+    from ostler.engine.keepers.leftovers import LeftoversSurvey
 
 logger = logging.getLogger(__name__)
 
@@ -276,15 +276,12 @@ class Projects:
         """
         return [] if self._processes is None else await end_strays(self._processes, services=self._service_ids)
 
-    async def leftovers(self) -> list["Leftover"]:
+    async def leftovers(self) -> "LeftoversSurvey":
         """Return what was made for services that are not known any more, and carries this Ostler's mark."""
-        found, errors = await self._manager.leftovers().find()
-        for error in errors:
-            logger.warning("%s", error)
-        return found
+        return await self._manager.leftovers().find()
 
-    async def remove_leftovers(self) -> tuple[list["Leftover"], list[OstlerError]]:
-        """Stop that; return what was stopped, and what failed."""
+    async def remove_leftovers(self) -> "LeftoversSurvey":
+        """Stop that; return what was stopped, what could not be looked for, and what failed."""
         return await self._manager.leftovers().remove_all()
 
     def _service_ids(self) -> frozenset[str]:

@@ -86,8 +86,7 @@ class OutputSpec(StrictModel):
 
     @model_validator(mode="after")
     def _one_source(self) -> "OutputSpec":
-        given = [key for key in ("path", "regex", "template") if getattr(self, key) is not None]
-        if len(given) != 1:
+        if sum(getattr(self, key) is not None for key in ("path", "regex", "template")) != 1:
             raise ValueError("an output takes exactly one of 'path', 'regex' or 'template'")
         return self
 
@@ -339,6 +338,7 @@ class LeftoversSpec(StrictModel):
     args: JsonObject = Field(default_factory=dict)
     items: str = "@"
     mark: str
+    service_class: str
     service: str
     outputs: dict[str, str] = Field(default_factory=dict)
 

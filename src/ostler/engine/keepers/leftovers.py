@@ -1,7 +1,8 @@
 """What carries this Ostler's mark and belongs to no service, as its record was lost: found by classes, and stopped."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import cast
 
 import anyio
@@ -9,7 +10,8 @@ import anyio
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.services.registry import ServiceRegistry
-from ostler.model.errors import OperationError, OstlerError, ToolFailedError
+from ostler.engine.services.service import Disabled
+from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, ToolFailedError
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import LeftoversSpec
 from ostler.model.records import OperationKind, ServiceRecord
@@ -20,7 +22,7 @@ from ostler.rules.loading.manifests import service_class_to_json
 from ostler.rules.templates.template import render
 
 LIST_SECONDS = 10.0
-"""How long a list may take."""
+"""How long a list may take, the first connection of its server included where it is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,49 @@ class Leftover:
         return f"{shown or self.service_id}, of a service of class {self.entry.name!r}"
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A list that was not read: whether classes left something is unknown.
+
+    Attributes:
+        server: the downstream server that has the list.
+        classes: the classes that may have left something.
+        reason: why it was not read, in words.
+        since: how long that has been so; None when that is unknown.
+        fix: what to do, as an imperative phrase.
+    """
+
+    server: str
+    classes: tuple[str, ...]
+    reason: str
+    since: datetime | None
+    fix: str
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        since = "" if self.since is None else f" since {self.since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        classes = f"{'class' if len(self.classes) == 1 else 'classes'} {' and '.join(self.classes)}"
+        return (
+            f"what the {classes} may have left was not looked for: "
+            f"server {self.server!r} cannot be asked{since}: {self.reason}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoversSurvey:
+    """What lists show.
+
+    Attributes:
+        found: what is left over, or was until `remove_all` stopped it.
+        unseen: lists of servers that are not connected, or do not have the tool any more.
+        errors: what failed.
+    """
+
+    found: list[Leftover] = field(default_factory=list[Leftover])
+    unseen: list[Unseen] = field(default_factory=list[Unseen])
+    errors: list[OstlerError] = field(default_factory=list[OstlerError])
+
+
 class Leftovers:
     """Looks for what classes with `leftovers` made in an earlier life, and stops it."""
 
@@ -51,33 +96,74 @@ class Leftovers:
         self._registry = registry
         self._classes = classes
 
-    async def find(self) -> tuple[list[Leftover], list[OstlerError]]:
-        """Return what is left over, and why lists could not be looked at. Servers that are not connected are left."""
-        asked = [
-            (entry, spec)
-            for entry in self._classes.get_all()
-            if (spec := entry.service_class.config.leftovers) is not None and self._can_ask(spec)
-        ]
+    async def find(self, *, wait: bool = False) -> LeftoversSurvey:
+        """Return what is left over, and which lists were not read.
+
+        Nothing is said of a server that no configuration has: without it, its classes can make nothing.
+
+        Args:
+            wait: wait for the first connection of a server that is still being connected.
+        """
+        asked: list[tuple[ClassEntry, LeftoversSpec]] = []
+        survey = LeftoversSurvey()
+        absent: dict[str, list[str]] = {}
+        for entry in self._classes.get_all():
+            if (spec := entry.service_class.config.leftovers) is None or not self._runtime.mark:
+                continue  # without a mark the list would be that of everyone
+            if self._can_ask(spec, wait=wait):
+                asked.append((entry, spec))
+            else:
+                absent.setdefault(spec.tool, []).append(entry.name)
         found: dict[str, list[Leftover]] = {}
-        errors: list[OstlerError] = []
 
         async def look(entry: ClassEntry, spec: LeftoversSpec) -> None:
             try:
                 found[entry.name] = [left async for left in self._listed(entry, spec)]
+            except ServerUnavailableError:
+                absent.setdefault(spec.tool, []).append(entry.name)
             except OstlerError as error:
                 error.step, error.tool = "leftovers", spec.tool
                 error.add(f"what the class {entry.name!r} may have left was not looked for")
-                errors.append(error)
+                survey.errors.append(error)
 
         async with anyio.create_task_group() as tasks:  # a slow list is waited for once, not once a class
             for entry, spec in asked:
                 tasks.start_soon(look, entry, spec)
-        return [left for entry, _ in asked for left in found.get(entry.name, ())], errors
+        survey.found.extend(left for entry, _ in asked for left in found.get(entry.name, ()))
+        survey.unseen.extend(
+            unseen for tool, names in absent.items() if (unseen := self._unseen(tool, names)) is not None
+        )
+        return survey
 
-    def _can_ask(self, spec: LeftoversSpec) -> bool:
-        """Whether the list can be asked for: without a mark it would be that of everyone."""
+    def _can_ask(self, spec: LeftoversSpec, *, wait: bool) -> bool:
+        """Whether the list can be asked for; with `wait` also where the call will show that."""
         tools = self._runtime.tools
-        return bool(self._runtime.mark) and (tools is None or tools.find_tool(spec.tool) is not None)
+        if tools is None or tools.find_tool(spec.tool) is not None:
+            return True
+        status = tools.server_status(spec.tool.partition("/")[0])
+        return wait and status.known and not status.tools_known
+
+    def _unseen(self, tool: str, classes: list[str]) -> Unseen | None:
+        """Return why the list of `tool` was not read; None where no server of that name is configured."""
+        tools = self._runtime.tools
+        server, _, name = tool.partition("/")
+        status = None if tools is None else tools.server_status(server)
+        refused = self._registry.why_missing(server)
+        if status is None or not (status.known or refused):
+            return None
+        service = self._registry.find(server)
+        since = None if service is None else service.view().state_since
+        if refused:
+            reason, fix = refused, "correct its entry in mcp.json; it is read at once"
+        elif status.connected and status.tools_known:
+            reason, since = f"it has no tool {name!r}, or a policy denies it", None
+            fix = f"tool_list with server {server!r} shows its tools"
+        elif service is not None and service.state is ServiceState.STOPPED:
+            reason = status.reason or "it is stopped"
+            fix = (service.way_to_enable if isinstance(service, Disabled) else "") or f"service_start {server}"
+        else:
+            reason, fix = status.reason or "it is not connected", f"service_explain {server} shows what to do"
+        return Unseen(server, tuple(sorted(classes)), reason, since, fix)
 
     async def _listed(self, entry: ClassEntry, spec: LeftoversSpec) -> AsyncIterator[Leftover]:
         names = {
@@ -91,8 +177,11 @@ class Leftovers:
         items = search_value(spec.items, answer.value)
         known |= self._service_ids()  # a service is there before what it starts
         for item in cast("list[JsonValue]", items) if isinstance(items, list) else []:
-            if search_value(spec.mark, item) != self._runtime.mark:
-                continue
+            if [search_value(path, item) for path in (spec.mark, spec.service_class)] != [
+                self._runtime.mark,
+                entry.name,
+            ]:
+                continue  # a server may ignore what the arguments ask for
             service_id = search_value(spec.service, item)
             outputs: JsonObject = {name: search_value(path, item) for name, path in spec.outputs.items()}
             if isinstance(service_id, str) and service_id and service_id not in known and _is_whole(outputs):
@@ -131,21 +220,22 @@ class Leftovers:
         self._registry.register(instance)
         await instance.request(OperationKind.DELETE, reason=record.purpose).wait()
 
-    async def remove_all(self) -> tuple[list[Leftover], list[OstlerError]]:
-        """Stop everything that is left over; return what was, and what failed."""
-        found, errors = await self.find()
+    async def remove_all(self) -> LeftoversSurvey:
+        """Stop everything that is left over; return what was, which lists were not read, and what failed."""
+        before = await self.find(wait=True)
         removed: list[Leftover] = []
-        for left in found:
+        errors = before.errors
+        for left in before.found:
             try:
                 await self.remove(left)
                 removed.append(left)
             except OstlerError as error:
                 errors.append(error)
         if removed:  # what `status` and `find` say of a service by its name says nothing of this one
-            there = {left.service_id: left for left in (await self.find())[0]}
+            there = {left.service_id: left for left in (await self.find()).found}
             errors += [_still_there(there[left.service_id]) for left in removed if left.service_id in there]
             removed = [left for left in removed if left.service_id not in there]
-        return removed, errors
+        return LeftoversSurvey(removed, before.unseen, errors)
 
 
 def _still_there(left: Leftover) -> OperationError:

@@ -14,10 +14,10 @@ from ostler.engine.services.views import ProjectRef
 from ostler.faces.access.acting import Acting
 from ostler.faces.access.rights import Rights
 from ostler.faces.projects import Projects, ProjectStatus
-from ostler.model.errors import AccessDeniedError, OstlerError
+from ostler.model.errors import AccessDeniedError
 
 if TYPE_CHECKING:
-    from ostler.engine.keepers.leftovers import Leftover
+    from ostler.engine.keepers.leftovers import LeftoversSurvey
 
 
 class GuardedProjects(Projects):
@@ -112,11 +112,13 @@ class GuardedProjects(Projects):
         async with self._acting.act("project", "end strays"):
             return await projects.end_strays()
 
-    async def leftovers(self) -> list["Leftover"]:
+    async def leftovers(self) -> "LeftoversSurvey":
         """Return what was made for services that are not known any more; nothing for all but admins."""
-        return await self._projects.leftovers() if self._rights.policy().admin else []
+        from ostler.engine.keepers.leftovers import LeftoversSurvey
 
-    async def remove_leftovers(self) -> tuple[list["Leftover"], list[OstlerError]]:
+        return await self._projects.leftovers() if self._rights.policy().admin else LeftoversSurvey()
+
+    async def remove_leftovers(self) -> "LeftoversSurvey":
         """Stop that; AccessDeniedError for all but admins."""
         projects = self._all()
         async with self._acting.act("project", "remove leftovers"):

@@ -284,13 +284,18 @@ def _client_checks() -> Iterator[Check]:
 
 def _strays(session: Session, *, is_served: bool) -> Iterator[Check]:
     if is_served:  # the server knows its services, too
+        from ostler.faces.cli.next_steps import in_verbs
         from ostler.faces.cli.project_verbs import stray_text
 
-        rows: list[JsonObject] = session.ask("project_status").structured.get("leftOver", [])
+        status = session.ask("project_status").structured
+        rows: list[JsonObject] = status.get("leftOver", [])
         left = [stray_text(row) for row in rows if "project" not in row]
         for gone in [row for row in rows if "project" in row]:
             text = f"services of {gone['project']} run on, and its folder {gone['directory']} is gone"
             yield Check("projects", "note", text, "ostler prune stops and removes them")
+        for unseen in cast("list[JsonObject]", status.get("notLookedAt", [])):
+            fix = in_verbs(f"Next: {unseen['next']}").removeprefix("Next: ")
+            yield Check("leftovers", "note", unseen["reason"], fix)
     else:
         from ostler.adapters.process.strays import find_strays
 
@@ -320,7 +325,10 @@ def _leftovers(paths: Paths) -> Iterator[Check]:
         fix = "ostler ps takes them over; ostler stop NAME stops one, ostler prune those without a service"
         yield Check("processes", "note", text, fix)
     else:
-        yield Check("processes", "ok", "none is left over from an earlier run")
+        text = (
+            "none is left over from an earlier run; what other MCP servers still run is not looked at without a server"
+        )
+        yield Check("processes", "ok", text)
 
 
 def _connections(session: Session) -> Iterator[Check]:

@@ -47,9 +47,11 @@ def prune(
     if not dry_run:
         _show(_until_done(context, "project_down", {"leftOver": True}), as_json=as_json)
         return
-    rows: list[JsonObject] = session_of(context).ask("project_status").structured["leftOver"]
+    status = session_of(context).ask("project_status").structured
+    rows: list[JsonObject] = status["leftOver"]
+    unseen: list[JsonObject] = status.get("notLookedAt", [])
     if as_json:
-        say_json({"leftOver": rows})
+        say_json({"leftOver": rows, **({"notLookedAt": unseen} if unseen else {})})
         return
     for row in rows:
         if "project" not in row:
@@ -57,7 +59,9 @@ def prune(
         else:
             say(f"project {row['project']}: its folder {row['directory']} is gone")
     if not rows:
-        say("Nothing is left over.")
+        say("Nothing is left over that was looked for." if unseen else "Nothing is left over.")
+    for row in unseen:
+        complain(in_verbs(f"{row['reason']}. Next: {row['next']}"))
 
 
 def stray_text(row: JsonObject) -> str:

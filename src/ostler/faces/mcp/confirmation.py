@@ -119,7 +119,12 @@ async def _plans(app: ApplicationLike, args: Any) -> tuple[Sequence[Plan], Seque
         case ProjectDownArgs(left_over=left_over):
             projects = [ref.id for ref in app.projects.left_over()]
             here = app.projects.directory.project_of(directory_of(args))
-            return (), [tool for id_ in (projects if left_over else [here]) for tool in _tools_of_project(app, id_)]
+            tools = [tool for id_ in (projects if left_over else [here]) for tool in _tools_of_project(app, id_)]
+            if left_over:
+                survey = await app.projects.leftovers()
+                names = {left.entry.name for left in survey.found}
+                tools += _tools_of_classes(app, names.union(*(unseen.classes for unseen in survey.unseen)))
+            return (), tools
         case _:
             return (), ()
     return plans, [step.tool for plan in plans for step in plan.steps]

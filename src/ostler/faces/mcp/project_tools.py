@@ -26,7 +26,7 @@ from ostler.model.servers import MASK
 from ostler.model.states import HealthStatus
 
 if TYPE_CHECKING:
-    from ostler.engine.keepers.leftovers import Leftover
+    from ostler.engine.keepers.leftovers import Leftover, Unseen
 
 _DONE = {
     ChangeKind.CREATE: "created",
@@ -97,7 +97,7 @@ async def project_down(app: ApplicationLike, args: ProjectDownArgs, call: Call) 
 
 
 async def _prune(app: ApplicationLike) -> Answer:
-    """Take the projects down whose folders are gone."""
+    """Take the projects down whose folders are gone, and stop what carries this Ostler's mark and no service has."""
     whole = ProjectReport()
     lines: list[str] = []
     services: list[JsonObject] = []
@@ -111,15 +111,19 @@ async def _prune(app: ApplicationLike) -> Answer:
         whole.failures |= {names[name]: error for name, error in report.failures.items()}
         whole.unfinished += [f"{name}.{ref.id}" for name in report.unfinished]
     ended = await app.projects.end_strays()
-    removed, errors = await app.projects.remove_leftovers()
-    lines += [f"ended: {left}, left by an earlier run of Ostler" for left in (*ended, *removed)]
-    lines += [f"failed: {error}" for error in errors]
-    whole.failures |= {error.service or f"leftovers-{number}": error for number, error in enumerate(errors)}
+    removal = await app.projects.remove_leftovers()
+    lines += [f"ended: {left}, left by an earlier run of Ostler" for left in (*ended, *removal.found)]
+    lines += [f"failed: {error}" for error in removal.errors]
+    whole.failures |= {error.service or f"leftovers-{number}": error for number, error in enumerate(removal.errors)}
     structured: JsonObject = {"project": "", "services": services, "unfinished": whole.unfinished}
-    structured |= shapes.present({"ended": [*map(_stray, ended), *map(_leftover, removed)]})
-    return _answer(
-        whole, structured, lines or ["nothing is left over: no service of a folder that is gone, no process"]
+    structured |= shapes.present(
+        {
+            "ended": [*map(_stray, ended), *map(_leftover, removal.found)],
+            "notLookedAt": (unseen := [_unseen(each) for each in removal.unseen]),
+        }
     )
+    lines = lines or ["nothing is left over that was looked for: no service of a folder that is gone, no process"]
+    return _answer(whole, structured, [*lines, *_unseen_lines(unseen)])
 
 
 def _stray(stray: Stray) -> JsonObject:
@@ -130,19 +134,34 @@ def _leftover(left: "Leftover") -> JsonObject:
     return {"class": left.entry.name, "serviceId": left.service_id, "found": left.outputs}
 
 
+def _unseen(unseen: "Unseen | OstlerError") -> JsonObject:
+    """Return a list that was not read, or failed, as `notLookedAt` has it."""
+    if isinstance(unseen, OstlerError):
+        fix = "; ".join(unseen.next_actions) or "ostler prune tries again"
+        return {"server": (unseen.tool or "").partition("/")[0], "reason": unseen.summary, "next": fix}
+    since = "" if unseen.since is None else shapes.timestamp(unseen.since)
+    facts: JsonObject = {"server": unseen.server, "classes": list(unseen.classes), "since": since}
+    return shapes.present({**facts, "reason": str(unseen), "next": unseen.fix})
+
+
+def _unseen_lines(unseen: Sequence[JsonObject]) -> list[str]:
+    return [f"{each['reason']}. Next: {each['next']}" for each in unseen]
+
+
 async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) -> Answer:
     """Show a project's services, and what its file has that does not run."""
     del call
     gone = [{"project": ref.id, "directory": ref.directory} for ref in app.projects.left_over()]
     strays = await app.projects.strays()
-    others = await app.projects.leftovers()
-    left: list[JsonObject] = [*gone, *map(_stray, strays), *map(_leftover, others)]
-    left_lines = [f"left by an earlier run of Ostler: {each}. Next: ostler prune" for each in (*strays, *others)]
+    survey = await app.projects.leftovers()
+    left: list[JsonObject] = [*gone, *map(_stray, strays), *map(_leftover, survey.found)]
+    left_lines = [f"left by an earlier run of Ostler: {each}. Next: ostler prune" for each in (*strays, *survey.found)]
+    unseen = [_unseen(each) for each in (*survey.unseen, *survey.errors)]
+    left_lines += _unseen_lines(unseen)
+    facts = {"leftOver": left, **shapes.present({"notLookedAt": unseen})}
     if not app.projects.is_project(directory_of(args)):
         lines = [f"left over: project {each['project']}, whose folder {each['directory']} is gone" for each in gone]
-        return Answer(
-            {"project": "", "services": [], "leftOver": left}, "\n".join(["no project here", *lines, *left_lines])
-        )
+        return Answer({"project": "", "services": [], **facts}, "\n".join(["no project here", *lines, *left_lines]))
     status = await app.projects.status(directory_of(args))
     views = await in_turns(member.view() for member in status.members)
     pending = [change for change in status.changes if change.kind is not ChangeKind.KEEP]
@@ -151,7 +170,7 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
         "directory": status.ref.directory,
         "services": [_service(view) for view in views],
         "changes": [_change(change) for change in pending],
-        "leftOver": left,
+        **facts,
     }
     count = len(status.members)
     lines = [f"project {status.ref.id} in {status.ref.directory}: {count} service{'' if count == 1 else 's'}"]
@@ -294,7 +313,7 @@ PROJECT_TOOLS = (
         "Project down",
         "Stop and remove a project's services.",
         ProjectDownArgs,
-        answer("project services:objects unfinished:strings ended:objects"),
+        answer("project services:objects unfinished:strings ended:objects notLookedAt:objects"),
         Effect.STOPS,
         project_down,
     ),
@@ -303,7 +322,9 @@ PROJECT_TOOLS = (
         "Project status",
         "A project's services, and what project_up would change.",
         ProjectArgs,
-        answer("project directory services:objects changes:objects leftOver:objects findings:strings"),
+        answer(
+            "project directory services:objects changes:objects leftOver:objects notLookedAt:objects findings:strings"
+        ),
         Effect.READS,
         project_status,
         page=DASHBOARD_PAGE,

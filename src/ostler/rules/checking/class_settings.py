@@ -223,6 +223,7 @@ def _check_leftovers(service_class: ServiceClass, spec: LeftoversSpec) -> Iterat
         (*place, "items"): spec.items,
         (*place, "service"): spec.service,
         (*place, "mark"): spec.mark,
+        (*place, "serviceClass"): spec.service_class,
         **paths,
     }.items():
         try:
