@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,8 +21,10 @@ from tests.support.world import EPOCH, Slow, World
 
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.daemon import http_answers
+from ostler.faces.daemon.http_answers import WaitingClients
 from ostler.faces.daemon.http_listening import with_short_listening
 from ostler.faces.daemon.http_looks import MAX_BODY, ShortCalls, with_short_calls
+from ostler.faces.hanging_up import WHEN_LOST
 from ostler.faces.mcp.server import OstlerServer, build_server
 from ostler.faces.mcp.subscriptions import MAX_STREAMS
 from ostler.model.events import EventKind
@@ -68,6 +70,7 @@ class BothWays:
     app: LedgerApplication
     server: OstlerServer
     sdk: ASGIApp
+    waiting: WaitingClients = field(default_factory=WaitingClients)
     left: list[Scope] = field(default_factory=list[Scope])
     """The requests that the short way left to the SDK."""
 
@@ -90,7 +93,7 @@ class BothWays:
     @property
     def short(self) -> ASGIApp:
         """The short way of calls, in front of the SDK."""
-        return with_short_calls(self._leave, self.server)
+        return with_short_calls(self._leave, self.server, self.waiting)
 
     @property
     def short_listening(self) -> ASGIApp:
@@ -116,7 +119,8 @@ async def ask(app: ASGIApp, body: bytes, headers: list[tuple[bytes, bytes]]) -> 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "headers": headers}
+    scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "headers": headers}
+    scope[WHEN_LOST] = set[Any]()
     with anyio.fail_after(10):
         await app(scope, receive, send)
     start, *rest = sent
@@ -293,9 +297,13 @@ def test_a_change_that_takes_long_says_that_it_goes_on(both: Both, monkeypatch: 
 
     async def created_and_deleted() -> list[Answer]:
         said: list[Answer] = []
-        for tool, arguments in (("service_create", {"serviceClassName": "basic"}), ("service_delete", {})):
-            body = json.dumps(call_of(tool, {"name": "late", **arguments})).encode()
-            said.append(await ask(ways.short, body, headers_of(tool, body)))
+        fresh = replace(ways, waiting=WaitingClients())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fresh.waiting.reassure)
+            for tool, arguments in (("service_create", {"serviceClassName": "basic"}), ("service_delete", {})):
+                body = json.dumps(call_of(tool, {"name": "late", **arguments})).encode()
+                said.append(await ask(fresh.short, body, headers_of(tool, body)))
+            tasks.cancel_scope.cancel()
         return said
 
     (status, headers, body), _ = portal.call(created_and_deleted)
@@ -416,8 +424,8 @@ def test_a_header_twice_a_body_in_parts_and_a_get_are_left_to_the_sdk(both: Both
 
         assert ways.server.look
         assert ways.server.change
-        app = ShortCalls(left, ways.server.look, ways.server.change, {})
-        await app({"type": "http", "method": method, "headers": pairs}, receive, send)
+        app = ShortCalls(left, ways.server.look, ways.server.change, {}, ways.waiting)
+        await app({"type": "http", "method": method, "headers": pairs, WHEN_LOST: set[Any]()}, receive, send)
 
     portal.call(in_parts, "POST")
     portal.call(in_parts, "GET")

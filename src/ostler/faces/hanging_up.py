@@ -4,13 +4,19 @@ Over streams, and up to 2025-11-25 over HTTP, too, a client cancels a call by a 
 cancels one over HTTP by closing the response's stream, which looks like a lost connection.
 """
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+import anyio
 from mcp.server import ServerRequestContext
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+WHEN_LOST: Final = "ostler.when_lost"
+"""Key of the scope of a request: what is called when its connection is lost, a set of `Callable[[], None]`."""
 
 
 @dataclass(slots=True)
@@ -56,3 +62,25 @@ def has_hung_up() -> bool:
     """Whether the client of the HTTP request under way has closed it."""
     line = _line.get()
     return line is not None and line.is_closed
+
+
+@contextmanager
+def until_hanging_up(scope: Scope) -> Generator[None]:
+    """Cancel the block when the client closes the request, which was read and whose connection has `WHEN_LOST`.
+
+    A task that waits for `http.disconnect` costs a seventh of a delete, and ends nearly always without it.
+    """
+    when_lost: set[Callable[[], None]] = scope[WHEN_LOST]
+    line = _line.get()
+    with anyio.CancelScope() as block:
+
+        def end() -> None:
+            if line is not None:
+                line.is_closed = True
+            block.cancel()
+
+        when_lost.add(end)
+        try:
+            yield
+        finally:
+            when_lost.discard(end)

@@ -4,10 +4,13 @@ Each is an ASGI application around another, and knows requests and answers only 
 """
 
 import json
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
+import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_REQUESTS: Final = 1_024
@@ -170,6 +173,79 @@ async def answer_json(send: Send, status: int, body: bytes, headers: Iterable[tu
 def stream_event(message: bytes) -> bytes:
     """Return a message of JSON-RPC as one event of a stream."""
     return b"event: message\r\ndata: " + message + b"\r\n\r\n"
+
+
+@dataclass(eq=False, slots=True)
+class WaitingClient:
+    """A client that waits for its answer."""
+
+    send: Send
+    due: float
+    """When it hears next that it goes on, as `time.monotonic` has it."""
+    pings: anyio.Lock | None = None
+    """Held while it hears so; there from the first time on."""
+    is_stream: bool = False
+    """Whether its answer has begun as a stream."""
+
+
+class WaitingClients:
+    """Clients that wait for an answer, and hear after each `PING_SECONDS` that it goes on, from one task for all."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[WaitingClient, None] = {}
+        """Those whose ping is due first come first."""
+        self._has_some = anyio.Event()
+
+    def add(self, send: Send) -> WaitingClient:
+        """Return a client that waits from now on, until `drop`."""
+        client = WaitingClient(send, time.monotonic() + PING_SECONDS)
+        self._waiting[client] = None
+        if not self._has_some.is_set():
+            self._has_some.set()
+        return client
+
+    def drop(self, client: WaitingClient) -> None:
+        """Send nothing more to a client."""
+        self._waiting.pop(client, None)
+
+    async def answer(self, client: WaitingClient, answer: bytes) -> None:
+        """Send a client its answer: as JSON, or as the event of a stream where it has heard that it goes on."""
+        self.drop(client)
+        if client.pings is None:
+            await answer_json(client.send, 200, answer)
+            return
+        async with client.pings:
+            if client.is_stream:
+                await client.send({"type": "http.response.body", "body": stream_event(answer)})
+            else:
+                await answer_json(client.send, 200, answer)
+
+    async def reassure(self) -> None:
+        """Let all of them know when it is due that it goes on, for as long as this is not cancelled."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                if not self._waiting:
+                    self._has_some = anyio.Event()
+                    await self._has_some.wait()
+                first = next(iter(self._waiting), None)
+                if first is not None and first.due <= time.monotonic():
+                    self._waiting.pop(first)
+                    first.due = time.monotonic() + PING_SECONDS
+                    self._waiting[first] = None
+                    if first.pings is None or not first.pings.locked():
+                        first.pings = first.pings or anyio.Lock()
+                        tasks.start_soon(self._ping, first, first.pings)
+                elif first is not None:
+                    await anyio.sleep(first.due - time.monotonic())
+
+    async def _ping(self, client: WaitingClient, turn: anyio.Lock) -> None:
+        async with turn:
+            if client not in self._waiting:
+                return
+            if not client.is_stream:
+                client.is_stream = True
+                await client.send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+            await client.send({"type": "http.response.body", "body": PING, "more_body": True})
 
 
 class StreamWatch:

@@ -6,11 +6,12 @@ Imported as late as uvicorn itself imports its protocol.
 
 import json
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ostler.faces.daemon.http_answers import RETRY_AFTER
+from ostler.faces.hanging_up import WHEN_LOST
 
 READ_SECONDS: Final = 60.0
 """Seconds that a connection may wait for its first request, and that a request may take to arrive."""
@@ -47,6 +48,7 @@ class Connection(HttpToolsProtocol):
         """Bytes of the request under way that are not of its body."""
         self._waiting: Any = None
         """What gives up when it is due."""
+        self._when_lost: set[Callable[[], None]] = set()
         if len(self.connections) > self.most_connections:
             self._refuse(503, f"busy: {self.most_connections} connections are open", again=True)
         else:
@@ -55,6 +57,8 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_more()
         super().connection_lost(exc)
+        for call in tuple(self._when_lost):
+            call()
 
     def data_received(self, data: bytes) -> None:
         self._besides += len(data)
@@ -68,6 +72,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        cast("dict[str, Any]", self.scope)[WHEN_LOST] = self._when_lost
         self._has_begun = self._is_arriving = self._is_head = True
         self._wait_no_more()  # its own time begins: a connection that was opened ahead may have waited for long
         self._besides = 0  # the rest of these bytes, at most what is read at once, is not counted

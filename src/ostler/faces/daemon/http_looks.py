@@ -12,7 +12,6 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any, Final
 
-import anyio
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
     CLIENT_INFO_META_KEY,
@@ -26,8 +25,8 @@ from opentelemetry import trace
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ostler.faces.daemon import http_answers
-from ostler.faces.daemon.http_answers import answer_json, replaying
+from ostler.faces.daemon.http_answers import WaitingClients, answer_json, replaying
+from ostler.faces.hanging_up import WHEN_LOST, until_hanging_up
 from ostler.faces.mcp.server import Change, Look, OstlerServer
 from ostler.faces.mcp.toolbox import CHANGES, LOOKS
 from ostler.model.json import as_object
@@ -52,21 +51,24 @@ _SURROGATE: Final = b"\\ud"
 class ShortCalls:
     """Answers plain calls of `toolbox.LOOKS` and `toolbox.CHANGES`, and leaves the rest to the application around."""
 
-    def __init__(self, app: ASGIApp, look: Look, change: Change, server_info: Mapping[str, Any]) -> None:
+    def __init__(
+        self, app: ASGIApp, look: Look, change: Change, server_info: Mapping[str, Any], waiting: WaitingClients
+    ) -> None:
         self._app = app
         self._look = look
         self._change = change
         self._meta = {SERVER_INFO_META_KEY: dict(server_info)}
+        self._waiting = waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         tool = _tool_of(scope)
-        if not tool or is_traced():
+        if not tool or is_traced() or WHEN_LOST not in scope:
             await self._app(scope, receive, send)
             return
         message = await receive()
         request = _request_in(message, tool)
         if request is not None and tool in CHANGES:
-            await self._answer_change(tool, request, scope.get("client"), receive, send)
+            await self._answer_change(tool, request, scope, send)
             return
         result = None if request is None else await self._look(tool, request["params"].get("arguments"))
         answer = None if request is None or result is None else self._answer(request, result)
@@ -75,40 +77,20 @@ class ShortCalls:
         else:
             await answer_json(send, 200, answer)
 
-    async def _answer_change(
-        self, tool: str, request: dict[str, Any], address: Sequence[Any] | None, receive: Receive, send: Send
-    ) -> None:
-        """Make a change, and answer with how it went.
-
-        A client cancels it by hanging up. One that waits hears every `PING_SECONDS` that it goes on, as from the SDK.
-        """
+    async def _answer_change(self, tool: str, request: dict[str, Any], scope: Scope, send: Send) -> None:
+        """Make a change, and answer with how it went; a client cancels it by hanging up."""
         params = request["params"]
         client = str(as_object(params["_meta"].get(CLIENT_INFO_META_KEY)).get("name", ""))
-        is_stream = False
-
-        async def attend() -> None:
-            nonlocal is_stream
-            while True:
-                with anyio.move_on_after(http_answers.PING_SECONDS):
-                    while (await receive())["type"] != "http.disconnect":
-                        pass
-                    tasks.cancel_scope.cancel()
-                    return
-                if not is_stream:
-                    is_stream = True
-                    await send({"type": "http.response.start", "status": 200, "headers": http_answers.STREAM_HEADERS})
-                await send({"type": "http.response.body", "body": http_answers.PING, "more_body": True})
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(attend)
-            where = f"{address[0]}:{address[1]}" if address else ""
-            answer = self._answer(request, await self._change(tool, params.get("arguments"), client, where))
-            assert answer is not None, "a change is answered with a text and facts"
-            if is_stream:
-                await send({"type": "http.response.body", "body": http_answers.stream_event(answer)})
-            else:
-                await answer_json(send, 200, answer)
-            tasks.cancel_scope.cancel()
+        address: Sequence[Any] | None = scope.get("client")
+        where = f"{address[0]}:{address[1]}" if address else ""
+        waiting = self._waiting.add(send)
+        try:
+            with until_hanging_up(scope):
+                answer = self._answer(request, await self._change(tool, params.get("arguments"), client, where))
+                assert answer is not None, "a change is answered with a text and facts"
+                await self._waiting.answer(waiting, answer)
+        finally:
+            self._waiting.drop(waiting)
 
     def _answer(self, request: Mapping[str, Any], result: CallToolResult) -> bytes | None:
         """Return the answer to a request, whole and as the SDK gives it; None where the SDK has to answer."""
@@ -119,11 +101,14 @@ class ShortCalls:
         return _ENCODE(envelope).encode()
 
 
-def with_short_calls(app: ASGIApp, server: object) -> ASGIApp:
-    """Return `app`, which serves `server`, with the short way in front of it where the server has one."""
+def with_short_calls(app: ASGIApp, server: object, waiting: WaitingClients) -> ASGIApp:
+    """Return `app`, which serves `server`, with the short way in front of it where the server has one.
+
+    Clients whose change takes long are among `waiting`.
+    """
     if not isinstance(server, OstlerServer) or server.look is None or server.change is None:
         return app
-    return ShortCalls(app, server.look, server.change, server.server_info_stamp)
+    return ShortCalls(app, server.look, server.change, server.server_info_stamp, waiting)
 
 
 def _tool_of(scope: Scope) -> str:

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ostler.faces.daemon.http_answers import PRINCIPAL, StreamWatch
+from ostler.faces.daemon.http_answers import PRINCIPAL, StreamWatch, WaitingClients
 from ostler.faces.daemon.http_listening import with_short_listening
 from ostler.faces.daemon.http_looks import with_short_calls
 from ostler.faces.daemon.http_pages import Page
@@ -105,11 +105,12 @@ class Endpoint:
         if isinstance(server, OstlerServer):
             app = StreamWatch(app, opened=server.subscriptions.opened, closed=server.subscriptions.closed)
         app = with_short_listening(LastingSessions(app, self._key_of(principal)), server)
-        app = with_short_calls(app, server)
+        waiting = WaitingClients()
+        app = with_short_calls(app, server, waiting)
         with anyio.CancelScope() as scope:
             async with sessions.run():
                 task_status.started(_Served(app, scope))
-                await anyio.sleep_forever()
+                await waiting.reassure()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
