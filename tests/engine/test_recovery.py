@@ -1,5 +1,6 @@
 """Services come back after the server's end: verified first, then adopted, started or shown as they are."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -250,6 +251,48 @@ async def test_a_start_cut_off_that_did_not_act_is_done_again() -> None:
         await settle(manager)
         assert manager.view("db").state is ServiceState.RUNNING
         assert len(world.resources) == 1
+
+
+@pytest.mark.parametrize(
+    "asked", ["delete", "stop then stop", "start at once then delete", "start at once then crash", "stop then start"]
+)
+@pytest.mark.parametrize("trouble", ["away", "lost"])
+async def test_what_is_asked_while_nothing_shows_a_cut_off_start_forgets_nothing(asked: str, trouble: str) -> None:
+    world, servers, store = World(), Servers(), MemoryStore()
+    entry = await crashed_start(world, store, CallOutcome.INTENDED)
+    await world.call_tool("w/start", {"name": "db", "size": 1})
+    servers.connected["w"] = trouble != "away"
+    world.is_dead = not servers.connected["w"]
+    world.always |= {f"w/{look}": Lost() for look in ("find", "status", "health")}
+
+    async def ask(manager: ServiceManager, what: str) -> None:
+        kind, _, rest = what.partition(" ")
+        operation = manager.delete if kind == "delete" else getattr(manager, f"{kind}_service")
+        with suppress(OstlerError):
+            await operation("db", wait=not rest, timeout=5)
+
+    *first, last = asked.split(" then ")
+    async with running(world, entry, store=store, tools=servers) as manager:
+        for each in first:
+            await ask(manager, each)
+        state, there = await store.load(), dict(world.resources)
+    crashed = MemoryStore()
+    await crashed.commit([*map(PutService, state.services), *map(PutOperation, state.open_operations)])
+    world.resources = there
+    async with running(world, entry, store=crashed, tools=servers) as manager:
+        if last != "crash":
+            await ask(manager, last)
+        world.is_dead = False
+        world.always.clear()
+        servers.set("w", connected=True)
+        await settle(manager)
+        await anyio.sleep(60)
+        await settle(manager)
+        assert len(world.resources) == sum(view.state.is_up for view in manager.views()) or manager.view("db").error
+        if manager.views():
+            await manager.delete("db")
+        assert world.resources == {}
+        assert len(world.tools_called("w/start")) - len(world.tools_called("w/stop")) == 0
 
 
 @pytest.mark.parametrize("step", ["status", "find"])

@@ -422,8 +422,13 @@ class InstanceState(BaseService):
         return [replaced(old, outcome=OperationOutcome.INTERRUPTED, finished_at=self._clock.now(), error=error)]
 
     def take_interrupted(self, operations: Sequence[OperationRecord]) -> None:
-        """Take over what the store has open of an earlier run, oldest first; only the newest is to be resolved."""
+        """Take over what the store has open of an earlier run, oldest first; only the newest is to be resolved.
+
+        What a start among them may have left is the record's from here on, whatever becomes of the operations.
+        """
         *older, newest = operations
+        if any(old.may_have_started for old in operations) and not self.record.stop_plan:
+            self.set_record(held=True)
         now = self._clock.now()
         closed = [
             replaced(old, outcome=OperationOutcome.INTERRUPTED, finished_at=now, error="a later operation followed")
