@@ -1,17 +1,20 @@
 """Which project a folder belongs to, with real checkouts and worktrees of git."""
 
+import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
 import pytest
 
 from ostler.adapters.projects.folders import find_project, label_of, require_project
-from ostler.adapters.projects.import_sources import read_source
+from ostler.adapters.projects.import_sources import read_source, read_sources
 from ostler.adapters.projects.project_files import read_variables
 from ostler.adapters.projects.restart_watch import digest_of_files, watch_files
 from ostler.model.errors import ManifestError, NotFoundError
+from ostler.rules.imports.found import FoundService
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
@@ -156,6 +159,88 @@ def test_any_folder_gives_a_label(text: str, label: str) -> None:
 def test_a_file_that_is_named_is_read_as_what_its_name_says(tmp_path: Path, name: str, text: str, service: str) -> None:
     (tmp_path / name).write_text(text)
     assert [found.name for found in read_source(tmp_path / name).services] == [service]
+
+
+def written(top: Path, files: Mapping[str, object]) -> None:
+    for name, content in files.items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def found_in(top: Path) -> dict[str, FoundService]:
+    return {service.name: service for found in read_sources(top) for service in found.services}
+
+
+def test_the_packages_of_a_workspace_are_services_each_in_its_folder(tmp_path: Path) -> None:
+    scripts = {"dev": "turbo run dev -F=!docs", "dev:web": "turbo run dev -F web", "mail": "x", "start:mail": "maildev"}
+    written(
+        tmp_path,
+        {
+            "package.json": {"scripts": scripts},
+            "pnpm-workspace.yaml": "packages: [apps/*, 'packages/**', '!packages/old']",
+            "pnpm-lock.yaml": "",
+            "apps/web/package.json": {"scripts": {"dev": "vite dev", "start": "vite preview", "db:seed": "x"}},
+            "apps/api/package.json": {"scripts": {"dev": "tsx watch api.ts", "worker": "tsx worker.ts"}},
+            "apps/api/node_modules/x/package.json": {"scripts": {"dev": "vite"}},
+            "apps/web/inner/package.json": {"scripts": {"dev": "vite"}},
+            "packages/kit/ui/package.json": {"scripts": {"dev": "tsc -w"}},
+            "packages/old/package.json": {"scripts": {"dev": "tsc -w"}},
+            "packages/db/compose.yaml": "services: {postgres: {image: 'postgres:18'}}",
+            "packages/db/package.json": {
+                "scripts": {"db:push": "drizzle-kit push", "db:start": "docker compose up -d"}
+            },
+        },
+    )
+    made = found_in(tmp_path)
+    said = {
+        name: (each.class_name, each.args.get("directory"), each.args.get("command")) for name, each in made.items()
+    }
+    assert said == {
+        "install": ("job", None, "pnpm install"),
+        "mail": ("dev-server", None, "pnpm run start:mail"),
+        "api": ("dev-server", "apps/api", "pnpm run dev"),
+        "api-worker": ("command", "apps/api", "pnpm run worker"),
+        "web": ("dev-server", "apps/web", "pnpm run dev --port {port} --strictPort"),
+        "web-db-seed": ("job", "apps/web", "pnpm run db:seed"),
+        "postgres": ("postgresql", None, None),
+        "db-push": ("job", "packages/db", "pnpm run db:push"),
+        "ui": ("command", "packages/kit/ui", "pnpm run dev"),
+    }  # fmt: skip
+    waiting = {name for name, each in made.items() if each.depends_on == {"install": "completed"}}
+    assert waiting == made.keys() - {"install", "postgres"}
+    assert made["install"].watch == ("pnpm-lock.yaml",)
+
+
+def test_packages_that_the_script_at_the_top_leaves_out_are_not_brought_up(tmp_path: Path) -> None:
+    line = "turbo dev --filter=web... --filter ./apps/api"
+    written(tmp_path, {"package.json": {"workspaces": {"packages": ["apps/*"]}, "scripts": {"dev": line}}})
+    for name in ("web", "api", "site"):
+        written(tmp_path, {f"apps/{name}/package.json": {"name": f"@shop/{name}", "scripts": {"dev": "node ."}}})
+    made = found_in(tmp_path)
+    assert {name: each.enabled for name, each in made.items()} == {"api": True, "site": False, "web": True}
+
+
+def test_where_nothing_runs_at_the_top_the_folders_inside_say_what_does(tmp_path: Path) -> None:
+    written(
+        tmp_path,
+        {
+            "compose.yaml": "services: {db: {image: postgres}}",
+            "backend/Procfile": "web: gunicorn app -b :$PORT",
+            "frontend/package.json": {"scripts": {"dev": "vite"}},
+            "frontend/package-lock.json": "{}",
+            "services/mail/compose.yaml": "services: {mail: {build: ., command: 'mail --at 25', ports: ['25:25']}}",
+            "services/mail/.env": "A=1",
+            "examples/demo/package.json": {"scripts": {"dev": "vite"}},
+        },
+    )
+    made = found_in(tmp_path)
+    assert {name: each.args.get("directory") for name, each in made.items()} == {
+        "db": None, "web": "backend", "frontend-install": "frontend", "frontend": "frontend", "mail": "services/mail",
+    }  # fmt: skip
+    assert made["frontend-install"].watch == ("frontend/package-lock.json",)
+    assert made["mail"].env_files == ("services/mail/.env",)
+    (tmp_path / "Procfile").write_text("all: run everything\n")
+    assert [*found_in(tmp_path)] == ["db", "all"]
 
 
 async def test_a_file_of_variables_refers_to_its_earlier_lines_and_names_a_line_that_sets_none(tmp_path: Path) -> None:

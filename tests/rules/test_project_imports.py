@@ -119,6 +119,14 @@ services:
     assert "'mail' runs image axllent/mailpit" in text
 
 
+def test_a_compose_service_with_a_dash_in_its_name_is_named_as_a_template_can() -> None:
+    text = (
+        "services: {my-db: {image: postgres}, api: {build: ., command: serve, environment: {DB: 'postgres://my-db/x'}}}"
+    )
+    api = services(read_compose(text, "compose.yaml"))["api"]
+    assert api.env == {"DB": "{{ services['my-db'].outputs.connectionString }}"}
+
+
 def test_compose_copies_no_secret_of_the_env_file_and_takes_a_port_as_it_is_written() -> None:
     text = 'services: {api: {build: ., command: serve 3000, ports: ["3000:(3000"], environment: {KEY: "${GH_TOKEN}", PW: "${DB_PWD}"}}}'
     found = read_compose(text, "compose.yaml", {"GH_TOKEN": "copied-token", "DB_PWD": "copied-pwd"})
@@ -260,7 +268,27 @@ def test_a_procfile_s_release_runs_before_the_rest() -> None:
 )  # fmt: skip
 def test_scripts_that_run_while_one_works_are_services(text: str, beside: list[str], expected: dict[str, str]) -> None:
     made = services(read_package_json(text, "package.json", beside))
+    install = made.pop("install", None)
     assert {name: spec.args["command"] for name, spec in made.items()} == expected
+    assert [*(install.watch if install else ())] == beside
+    assert all([*spec.depends_on] == (["install"] if beside else []) for spec in made.values())
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("tsc --watch --preserveWatchOutput", "command"),
+        ("tsup src/index.ts --watch", "command"),
+        ("vite build -w", "command"),
+        ("tsup --watch --onSuccess 'node dist/server.js'", "dev-server"),
+        ("tsx watch src/server.ts", "dev-server"),
+        ("node --watch server.js", "dev-server"),
+        ("docker compose up", ""),
+    ],
+)
+def test_a_script_that_only_builds_again_is_not_waited_for_as_a_server(line: str, expected: str) -> None:
+    made = services(read_package_json(json.dumps({"scripts": {"dev": line}}), "package.json"))
+    assert [spec.class_name for spec in made.values()] == ([expected] if expected else [])
 
 
 def test_scripts_that_change_a_database_are_jobs_that_run_when_they_are_named() -> None:
@@ -301,7 +329,11 @@ def test_launch_configurations_and_container_commands() -> None:
 def test_the_same_command_is_one_service_and_the_same_name_gets_a_number() -> None:
     one, same = (shell_service("web", "run me", origin) for origin in ("a", "b"))
     other = shell_service("web", "run another", "c")
-    assert list(services(Found((one,)), Found((same, other)))) == ["web", "web-2"]
+    using = shell_service("api", "x", "d", depends_on={"web": "started"}, env={"WEB": "{{ services.web.outputs.url }}"})
+    made = services(Found((one,)), Found((same,)), Found((other, using)))
+    assert list(made) == ["web", "web-2", "api"]
+    assert list(made["api"].depends_on) == ["web-2"], "the one that its own file means"
+    assert made["api"].env == {"WEB": "{{ services['web-2'].outputs.url }}"}
 
 
 _JSON: st.SearchStrategy[Any] = st.recursive(

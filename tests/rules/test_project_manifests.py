@@ -55,6 +55,10 @@ def test_services_come_after_what_they_need_and_short_forms_are_read() -> None:
     [
         ("services: {a: {class: c, dependsOn: [b]}}", [(1, "unknown-name", "add it under 'services'")]),
         ("services: {api: {class: c}, b: {class: c, dependsOn: [apl]}}", [(1, "unknown-name", "did you mean 'api'?")]),
+        ("services: {my-db: {class: c}, b: {class: c, args: {a: '{{ services.my-db.outputs }}'}}}", [
+            (1, "unknown-name", "templates here see services.NAME.outputs, project.name, project.directory and env"),
+            (1, "unknown-name", "write services['my-db'] for 'my-db': '-' means minus in a template"),
+        ]),
         ("services: {a: {clas: c}}", [(1, "missing-key", "add 'class'"), (1, "unknown-key", "did you mean 'class'?")]),
         ("kind: Projekt\nservices: {}", [(1, "unknown-kind", "write 'kind: Project'")]),
         ("services: {A: {class: c}}", [(1, "bad-name", "")]),

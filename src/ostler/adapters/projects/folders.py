@@ -5,6 +5,7 @@ two small files works where git is not installed.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,13 @@ from ostler.model.errors import NotFoundError
 from ostler.model.projects import PROJECT_FILE
 
 _GITDIR = "gitdir:"
+_PASSED_OVER = frozenset(
+    {"node_modules", "vendor", "third_party", "site-packages", "venv", "target", "build", "dist", "docs", "templates"}
+    | {"example", "examples", "samples", "test", "tests", "testdata", "fixtures", "e2e"}
+)
+"""Names of folders whose files say nothing of what runs in a project."""
+
+_MAX_FOLDERS = 2000
 _SMALL = 4096
 """Bytes of git's pointer files that are read."""
 
@@ -115,6 +123,33 @@ def find_checkout(start: Path) -> Checkout | None:
         if mark.is_file():
             return Checkout(folder, _main_of(folder, mark))
     return None
+
+
+def inner_folders(top: Path, depth: int) -> list[str]:
+    """Return the folders inside a project whose files may say what runs in them, by name.
+
+    Hidden folders, links, worktrees, and what tests, examples and package managers keep, are passed over.
+
+    Args:
+        top: the project's folder.
+        depth: how many folders deep to look.
+    """
+    found: list[str] = []
+    level = [""]
+    for _ in range(depth):
+        level = [at for above in level for at in _folders_in(top, above)][: _MAX_FOLDERS - len(found)]
+        found += level
+    return sorted(found)
+
+
+def _folders_in(top: Path, at: str) -> list[str]:
+    try:
+        with os.scandir(top / at) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
+    inside = [f"{at}/{name}" if at else name for name in names if name[0] != "." and name not in _PASSED_OVER]
+    return [each for each in inside if not ((top / each / ".git").is_file() and linked_root(top / each))]
 
 
 def linked_root(start: Path) -> Path | None:

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
+from ostler.adapters.projects.folders import inner_folders
 from ostler.adapters.projects.project_files import variables_of
 from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import ManifestError
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.compose import read_compose
 from ostler.rules.imports.devcontainer import read_devcontainer
-from ostler.rules.imports.found import Found, UnreadableSourceError
+from ostler.rules.imports.found import RUNNING, Found, UnreadableSourceError, within
 from ostler.rules.imports.launch_json import read_launch_json
 from ostler.rules.imports.node_package import read_package_json
 from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
+from ostler.rules.imports.workspaces import workspace_of
 from ostler.rules.text.yaml_source import MAX_TEXT
 
 
@@ -67,6 +69,7 @@ def _jsonc(text: str, file: str) -> JsonObject:
         raise UnreadableSourceError(str(error)) from None
 
 
+_PACKAGE = "package.json"
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 SOURCES = (
     _Source(
@@ -81,7 +84,7 @@ SOURCES = (
     ),
     _Source(("Procfile.dev", "Procfile"), lambda text, file, _: read_procfile(text, file), ("Procfile.*",)),
     _Source((".claude/launch.json",), _launch),
-    _Source(("package.json",), lambda text, file, beside: read_package_json(text, file, beside.names), only_alone=True),
+    _Source((_PACKAGE,), lambda text, file, beside: read_package_json(text, file, beside.names), only_alone=True),
     _Source((".devcontainer/devcontainer.json", ".devcontainer.json"), _devcontainer),
 )
 """What is read, in this order; of each, the first file that there is."""
@@ -93,21 +96,57 @@ def source_names() -> list[str]:
 
 
 def read_sources(folder: Path) -> list[Found]:
-    """Return what the files of `folder` say; one that cannot be read is a note, and the others go on."""
+    """Return what the files of `folder` say; one that cannot be read is a note, and the others go on.
+
+    The packages of a workspace count, too, and where nothing at the top runs, the folders in it.
+    """
+    found = _sources_in(folder, "", _packages)
+    if not _runs(found):
+        found += [each for at in inner_folders(folder, 2) for each in _sources_in(folder, at, _package)]
+    return found
+
+
+def _sources_in(top: Path, at: str, packages: "_Packages") -> list[Found]:
+    """Return what the files in the folder `at` of the project say, that of a package only where no other runs."""
+    folder = top / at
     beside = _Beside.of(folder)
     found: list[Found] = []
     for source in SOURCES:
         file = next((name for name in source.names if (folder / name).is_file()), None)
-        if file is None:
+        if file is None or (source.only_alone and _runs(found)):
             continue
-        runs = [service for each in found for service in each.services if service.class_name in _RUNS]
-        if source.only_alone and runs:
-            continue
-        found.append(_read(source, folder / file, file, beside))
+        if source.only_alone:
+            found += packages(top, at, beside)
+        else:
+            found.append(_read(lambda text, name, read=source.read: read(text, name, beside), top, at, file))
     return found
 
 
-_RUNS = ("command", "dev-server")
+_Packages = Callable[[Path, str, _Beside], list[Found]]
+
+
+def _package(top: Path, at: str, beside: _Beside) -> list[Found]:
+    return [_read(lambda text, file: read_package_json(text, file, beside.names), top, at, _PACKAGE)]
+
+
+def _packages(top: Path, at: str, beside: _Beside) -> list[Found]:
+    """Return what a package says, and those of its workspace."""
+    package, pnpm, lerna = (_text_of(top / at / name) for name in (_PACKAGE, "pnpm-workspace.yaml", "lerna.json"))
+    workspace = workspace_of(package, pnpm, lerna, beside.names)
+    if workspace is None:
+        return _package(top, at, beside)
+
+    def member(_top: Path, inside: str, _beside: _Beside) -> list[Found]:
+        return [_read(lambda text, file: workspace.package(text, file, inside), top, inside, _PACKAGE)]
+
+    parts = [each for one in inner_folders(top, 4) if workspace.has(one) for each in _sources_in(top, one, member)]
+    split = _runs(parts)
+    root = _read(lambda text, file: read_package_json(text, file, beside.names, split=split), top, at, _PACKAGE)
+    return [root, *parts]
+
+
+def _runs(found: Collection[Found]) -> bool:
+    return any(service.class_name in RUNNING for each in found for service in each.services)
 
 
 def read_source(path: Path) -> Found:
@@ -133,11 +172,21 @@ def _source_of(path: Path) -> _Source | None:
     return next((source for source in SOURCES if any(path.match(pattern) for pattern in source.like)), None)
 
 
-def _read(source: _Source, path: Path, file: str, beside: _Beside) -> Found:
+def _read(read: Callable[[str, str], Found], top: Path, at: str, name: str) -> Found:
+    """Return what the file `name` in the folder `at` of the project says, with paths from `top`."""
+    file = f"{at}/{name}" if at else name
     try:
-        return source.read(_text(path), file, beside)
+        found = read(_text(top / file), file)
     except UnreadableSourceError as error:
         return Found(notes=(f"{file} is not read: {error}",))
+    return within(found, at) if at else found
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a file; empty where it cannot be read."""
+    with suppress(UnreadableSourceError):
+        return _text(path)
+    return ""
 
 
 def _text(path: Path) -> str:

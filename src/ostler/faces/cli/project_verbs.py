@@ -120,8 +120,9 @@ def init(
     count = sum(len(each.services) for each in found)
     step = "read through it, then run ostler up" if count else "list your services in it, then run ostler up"
     say(f"wrote {file} with {count} service{'' if count == 1 else 's'}. Next: {step}")
-    if not found:
-        say(f"nothing was found to convert; these files are read: {', '.join(source_names())}")
+    if not count:
+        names = ", ".join(source_names())
+        say(f"nothing was found to convert; these files are read, here and in inner folders: {names}")
 
 
 def schema() -> None:

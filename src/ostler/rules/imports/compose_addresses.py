@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from ostler.rules.imports.found import label
+from ostler.rules.imports.found import label, outputs_of
 from ostler.rules.imports.shell_lines import names_variables
 
 _PORTS = {"postgresql": "5432", "redis": "6379"}
@@ -29,7 +29,7 @@ def reached(env: Mapping[str, str], taken: Mapping[str, str], needs: Collection[
         if (match := _HOST_NAMES.fullmatch(variable)) and label(value) in taken:
             made[variable] = "127.0.0.1"
         elif variable.endswith("PORT") and (host := hosts.get(prefix)) and _is_usual(value, taken[host]):
-            made[variable] = f"{{{{ services.{host}.outputs.port }}}}"
+            made[variable] = f"{{{{ {outputs_of(host)}.port }}}}"
         else:
             made[variable] = _ADDRESS.sub(lambda found: _address(found, taken), value)
     return made
@@ -53,12 +53,12 @@ def _address(found: re.Match[str], taken: Mapping[str, str]) -> str:
     host, path = label(found[2]), found[3] or ""
     match taken.get(host):
         case "postgresql" if found[1].startswith("postgres"):
-            made = f"{{{{ services.{host}.outputs.connectionString"
+            made = f"{{{{ {outputs_of(host)}.connectionString"
             driver = found[1].partition("+")[2]
             return f"{made} | replace('postgresql://', '{found[1]}://', 1) }}}}" if driver else f"{made} }}}}"
         case "redis":
-            return f"{{{{ services.{host}.outputs.url }}}}{path}"
+            return f"{{{{ {outputs_of(host)}.url }}}}{path}"
         case "dev-server":
-            return f"{{{{ services.{host}.outputs.url }}}}{path.removeprefix('/')}"
+            return f"{{{{ {outputs_of(host)}.url }}}}{path.removeprefix('/')}"
         case _:
             return found[0]

@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import yaml
@@ -28,6 +28,7 @@ class FoundService:
         depends_on: name → condition.
         env_files: files of variables, relative to the project's folder.
         restart_policy: a policy's name, or what `restartPolicy` takes; empty where the file says nothing.
+        watch: patterns of files, relative to the project's folder, whose changes make it run again.
         notes: what could not be converted, or needs a look, one sentence each.
         enabled: False leaves it out of `up` unless it is named.
     """
@@ -40,6 +41,7 @@ class FoundService:
     depends_on: dict[str, str] = field(default_factory=dict[str, str])
     env_files: tuple[str, ...] = ()
     restart_policy: JsonValue = ""
+    watch: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     enabled: bool = True
 
@@ -52,6 +54,10 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
+RUNNING = ("command", "dev-server")
+"""Classes of what runs for as long as one works."""
+
+
 class UnreadableSourceError(Exception):
     """A file is not what its name says; the text is the reason."""
 
@@ -59,6 +65,11 @@ class UnreadableSourceError(Exception):
 def label(text: str) -> str:
     """Return `text` as a service's short name."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-") or "service"
+
+
+def outputs_of(service: str) -> str:
+    """Return how a template names the outputs of a service: `-` means minus in an expression."""
+    return f"services.{service}.outputs" if service.isidentifier() else f"services['{service}'].outputs"
 
 
 def template_free(text: str) -> str:
@@ -74,6 +85,19 @@ def folder_arg(path: str) -> JsonObject:
     if path.startswith("/"):
         return {"directory": path}
     return {"directory": "/".join(parts)} if parts else {}
+
+
+def within(found: Found, folder: str) -> Found:
+    """Return what a file in `folder` of the project says, with paths from the project's own folder."""
+
+    def placed(service: FoundService) -> FoundService:
+        args = service.args
+        if service.class_name in (*RUNNING, "job") and not str(args.get("directory", "")).startswith("/"):
+            args = {**args, **folder_arg(f"{folder}/{args.get('directory', '')}")}
+        files = tuple(file if file.startswith("/") else f"{folder}/{file}" for file in service.env_files)
+        return replace(service, args=args, env_files=files, watch=tuple(f"{folder}/{file}" for file in service.watch))
+
+    return replace(found, services=tuple(map(placed, found.services)))
 
 
 def shell_service(

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ostler.model.json import JsonObject, as_object
@@ -17,7 +18,7 @@ from ostler.rules.imports.found import (
 from ostler.rules.imports.shell_lines import port_of, port_option
 
 _SERVERS = ("dev", "start", "serve", "develop", "storybook", "preview")
-"""Scripts that serve; the first of the first three that there is stands for the app."""
+"""Scripts that serve; the first of the first four that there is stands for the app."""
 
 _BACKGROUND = re.compile(r"(^|:)(watch|worker|queue|jobs?)(:|$)")
 _JOB = re.compile(r"(?:.*[:_-])?(?:migrate|seed)(?:[:_-](?:dev|latest|up|run|deploy))?|db:push")
@@ -25,65 +26,129 @@ _JOB = re.compile(r"(?:.*[:_-])?(?:migrate|seed)(?:[:_-](?:dev|latest|up|run|dep
 
 _PREFIXED = re.compile(r"(dev|start|serve):([a-z0-9:_-]+)")
 _TOGETHER = "it starts several packages at once: a service for each, in its folder, shows and restarts them apart"
-_MANAGERS = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun", "bun.lockb": "bun"}
+_DELEGATES = re.compile(
+    r"\b(turbo|nx|lerna|moon|wsrun)\b|\bpnpm\b.*\s(-r|--recursive|-F|--filter|-C)\b"
+    r"|\b(npm|bun)\b.*\s(-w|--workspaces?|--filter)\b|\byarn\s+workspaces?\b"
+)
+"""Lines that run scripts of other packages."""
+
+_WATCHER = re.compile(
+    r"(?:npx\s+)?(?:tsc|tsgo|tsup|tsdown|unbuild|rollup|swc|babel|vite build|tailwindcss|sass|esbuild)\s(?:.*\s)?"
+    r"(?:-w|--watch)(?:=\S+|\s.*)?"
+)
+"""Lines that build again when a file changes, and serve nothing."""
+
+_DOCKER = re.compile(r"\b(docker|podman)([ -]compose)?\b.*\bup\b")
+INSTALL = "install"
+"""The service that installs what packages need."""
+
+_LOCKS = {
+    "pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun", "bun.lockb": "bun",
+    "package-lock.json": "npm", "npm-shrinkwrap.json": "npm",
+}  # fmt: skip
+"""Files that fix the versions of packages, and the program that does so."""
 
 
-def read_package_json(text: str, file: str, beside: Collection[str] = ()) -> Found:
-    """Return the scripts of a package that are services.
+def read_package_json(
+    text: str,
+    file: str,
+    beside: Collection[str] = (),
+    *,
+    manager: str = "",
+    installed_by: str = "",
+    split: bool = False,
+) -> Found:
+    """Return the scripts of a package that are services, after a job that installs what they need.
 
     Args:
         text: the file.
-        file: its name.
+        file: its path in the project.
         beside: the names of the files next to it, by which the package manager is known.
+        manager: the package manager of the workspace that it is a package of.
+        installed_by: the service that installs what all packages of that workspace need.
+        split: it is the root of a workspace whose packages have services; scripts that only run those are left out.
 
     Raises:
         UnreadableSourceError: it is not JSON, or no package.
     """
     package = _object(text)
-    scripts = as_object(package.get("scripts"))
-    manager = _manager(package, beside)
-    services: list[FoundService] = []
-    for name, line in scripts.items():
-        found = _service(str(name), str(line), scripts, manager, file)
-        if found is not None:
-            services.append(found)
-    return Found(tuple(services))
+    own = label(file.split("/")[-2]) if "/" in file else ""
+    scripts = {str(name): str(line) for name, line in as_object(package.get("scripts")).items()}
+    if split:
+        scripts = {name: line for name, line in scripts.items() if not (_DELEGATES.search(line) or _runs_others(line))}
+    in_force = manager or package_manager(package, beside)
+    found = [_service(name, line, scripts, in_force, file) for name, line in scripts.items()]
+    services = [_named(service, own) for service in found if service is not None]
+    lock = "" if manager else lock_of(beside)
+    if lock and (services or split):
+        installed_by = f"{own}-{INSTALL}" if own else INSTALL
+        line = f"{in_force} install" + (" --no-audit --no-fund" if in_force == "npm" else "")
+        services.insert(0, job(installed_by, line, f"{file}, {lock}", watch=(lock,)))
+    return Found(tuple(_after(service, installed_by) for service in services))
 
 
-def _service(name: str, line: str, scripts: Mapping[str, Any], manager: str, file: str) -> FoundService | None:
+def lock_of(beside: Collection[str]) -> str:
+    """Return the name of the file that fixes the versions of packages; empty if there is none."""
+    return next((name for name in _LOCKS if name in beside), "")
+
+
+def package_manager(package: JsonObject, beside: Collection[str]) -> str:
+    """Return the program that runs a package's scripts: the one that it names, or whose lock file stands next to it."""
+    named = str(package.get("packageManager") or "").partition("@")[0]
+    if named in ("npm", "pnpm", "yarn", "bun"):
+        return named
+    return _LOCKS.get(lock_of(beside), "npm")
+
+
+def _named(service: FoundService, folder: str) -> FoundService:
+    """Return the service of a package in a folder of its own, named after that."""
+    if not folder:
+        return service
+    rest = "" if service.name == "web" else service.name.removeprefix(folder).strip("-")
+    return replace(service, name=label(f"{folder}-{rest}"))
+
+
+def _after(service: FoundService, installed_by: str) -> FoundService:
+    if not installed_by or service.name == installed_by:
+        return service
+    return replace(service, depends_on={installed_by: "completed", **service.depends_on})
+
+
+def _service(name: str, line: str, scripts: Mapping[str, str], manager: str, file: str) -> FoundService | None:
     origin = f"{file}, script {name}"
+    run = f"{manager} run {name}"
+    if _DOCKER.search(line):
+        return None  # what it starts is in the Compose file
     if _BACKGROUND.search(name):
-        return shell_service(label(name), f"{manager} run {name}", origin)
+        return shell_service(label(name), run, origin)
     if _JOB.fullmatch(name):
         wait = f"dependsOn: {{{label(name)}: completed}}"
         note = f"enabled: false, as it changes a database: remove that, and let what needs it wait by {wait}"
-        return job(label(name), f"{manager} run {name}", origin, enabled=False, notes=(note,))
+        return job(label(name), run, origin, enabled=False, notes=(note,))
     prefixed = _PREFIXED.fullmatch(name)
-    first = next((server for server in _SERVERS[:3] if server in scripts), None)
+    first = next((server for server in _SERVERS[:4] if server in scripts), None)
     if name not in (first, "storybook") and prefixed is None:
         return None
     if name == first and any(_PREFIXED.fullmatch(other) for other in scripts) and _runs_others(line):
         return None  # it only runs the others side by side
     called = "web" if name == first else label(prefixed[2] if prefixed else name)
-    options = port_option(line)
-    port = port_of(line)
-    run = f"{manager} run {name}"
+    notes = (_TOGETHER,) if name == first and (_runs_others(line) or _DELEGATES.search(line)) else ()
+    return _server(called, line, run, origin, notes)
+
+
+def _server(name: str, line: str, run: str, origin: str, notes: tuple[str, ...]) -> FoundService:
+    """Return the service of a script that serves; `run` runs it, and it has `line`."""
+    if _WATCHER.fullmatch(line) and "success" not in line.lower():  # tsup --onSuccess starts a server
+        return shell_service(name, run, origin)
+    options, port = port_option(line), port_of(line)
     if options and port is None:
-        separator = "" if manager in ("yarn", "pnpm", "bun") else " --"
-        return shell_service(called, f"{run}{separator} {options}", origin, port=0)
-    notes = (_TOGETHER,) if name == first and _runs_others(line) else ()
-    return shell_service(called, run, origin, port=port or 0, notes=notes)
+        separator = " --" if run.startswith("npm ") else ""
+        return shell_service(name, f"{run}{separator} {options}", origin, port=0)
+    return shell_service(name, run, origin, port=port or 0, notes=notes)
 
 
 def _runs_others(line: str) -> bool:
     return bool(re.search(r"\b(concurrently|run-p|npm-run-all|turbo)\b", line))
-
-
-def _manager(package: JsonObject, beside: Collection[str]) -> str:
-    named = str(package.get("packageManager") or "").partition("@")[0]
-    if named in ("npm", "pnpm", "yarn", "bun"):
-        return named
-    return next((manager for lock, manager in _MANAGERS.items() if lock in beside), "npm")
 
 
 def _object(text: str) -> JsonObject:

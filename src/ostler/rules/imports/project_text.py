@@ -1,10 +1,13 @@
 """From what was found to the text of an `ostler.yaml`, each service with its origin in a comment."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ostler.rules.imports.found import Found, FoundService
+from ostler.rules.imports.found import Found, FoundService, outputs_of
 from ostler.rules.text.manifest_text import flow, scalar, wrapped
+
+_OUTPUTS = re.compile(r"services(?:\.|\[')([a-z0-9-]+)(?:'\])?\.outputs")
 
 
 def project_text(name: str, found: Sequence[Found]) -> str:
@@ -30,18 +33,34 @@ def project_text(name: str, found: Sequence[Found]) -> str:
 
 
 def _distinct(found: Sequence[Found]) -> Iterator[FoundService]:
-    names: dict[str, FoundService] = {}
-    runs: set[tuple[str, str]] = set()
-    for service in (service for each in found for service in each.services):
-        run = (str(service.args.get("command", service.name)), str(service.args.get("directory", service.class_name)))
-        if run in runs:
-            continue
-        runs.add(run)
-        called, count = service.name, 2
-        while called in names:
-            called, count = f"{service.name}-{count}", count + 1
-        names[called] = service
-        yield replace(service, name=called)
+    runs: dict[tuple[str, str], str] = {}
+    for each in found:
+        called: dict[str, str] = {}
+        fresh: list[FoundService] = []
+        for service in each.services:
+            command, place = (
+                service.args.get("command", service.name),
+                service.args.get("directory", service.class_name),
+            )
+            run = (str(command), str(place))
+            if run not in runs:
+                names, count = {*runs.values()}, 2
+                runs[run] = service.name
+                while runs[run] in names:
+                    runs[run], count = f"{service.name}-{count}", count + 1
+                fresh.append(service)
+            called[service.name] = runs[run]
+        yield from (_renamed(service, called) for service in fresh)
+
+
+def _renamed(service: FoundService, called: Mapping[str, str]) -> FoundService:
+    """Return the service with the names that it and the others of its file have in the project."""
+    env = {
+        key: _OUTPUTS.sub(lambda found: outputs_of(called.get(found[1], found[1])), text)
+        for key, text in service.env.items()
+    }
+    needs = {called.get(name, name): condition for name, condition in service.depends_on.items()}
+    return replace(service, name=called[service.name], env=env, depends_on=needs)
 
 
 def _plain(text: str) -> str:
@@ -70,5 +89,7 @@ def _lines(service: FoundService, known: set[str]) -> Iterator[str]:
         yield f"    dependsOn: {flow(needs)}"
     if service.restart_policy:
         yield f"    restartPolicy: {flow(service.restart_policy)}"
+    if service.watch:
+        yield f"    watch: {flow(list(service.watch))}"
     if not service.enabled:
         yield "    enabled: false"

@@ -160,6 +160,10 @@ def _need_violations(project: Project) -> Iterator[Violation]:
             if needed not in project.services:
                 close = difflib.get_close_matches(needed, project.services, n=1)
                 fix = f"did you mean {close[0]!r}?" if close else "add it under 'services'"
+                if (
+                    cut := next((other for other in project.services if other.startswith(f"{needed}-")), None)
+                ) and not explicit:
+                    fix = f"write services['{cut}'] for {cut!r}: '-' means minus in a template"
                 yield Violation(place, "unknown-name", f"there is no service {needed!r} here", fix)
             elif spec.shared and not project.services[needed].shared:
                 message = f"{name!r} is shared by all worktrees and needs {needed!r}, which each has for itself"

@@ -1,0 +1,101 @@
+"""Which folders of a checkout are packages of its workspace, by npm's, Yarn's, Bun's, pnpm's and Lerna's files."""
+
+import json
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from ostler.model.json import JsonObject, as_object
+from ostler.rules.imports.found import Found, UnreadableSourceError, as_list, read_yaml
+from ostler.rules.imports.node_package import INSTALL, lock_of, package_manager, read_package_json
+
+_FILTER = re.compile(r"\s(?:-F|--filter|--scope|-w|--workspace)[= ]['\"]?([^\s'\"]+)")
+_SCRIPTS = ("dev", "start", "serve", "develop")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What the root of several packages says of them.
+
+    Attributes:
+        folders: patterns of their folders, as `apps/*`; those that begin with `!` leave folders out.
+        manager: what runs their scripts.
+        installed_by: the service that installs what they need; empty without a lock file.
+        started: the packages that the root's own script starts, by name or folder; empty stands for all.
+    """
+
+    folders: tuple[str, ...]
+    manager: str
+    installed_by: str = ""
+    started: tuple[str, ...] = ()
+
+    def has(self, folder: str) -> bool:
+        """Return whether the folder, relative and with `/`, is one of its packages."""
+        last = next((glob for glob in reversed(self.folders) if _matches(folder, glob.removeprefix("!"))), "!")
+        return not last.startswith("!")
+
+    def package(self, text: str, file: str, folder: str) -> Found:
+        """Return the services of its package in `folder`; those that the root's script leaves out are not enabled.
+
+        Args:
+            text: the package's `package.json`.
+            file: the path of that file.
+            folder: the package's folder, relative, with `/`.
+
+        Raises:
+            UnreadableSourceError: it is not JSON, or no package.
+        """
+        found = read_package_json(text, file, manager=self.manager, installed_by=self.installed_by)
+        name = str(_read(text).get("name") or "")
+        called = (name, name.rpartition("/")[2], folder)
+        if not self.started or any(fnmatchcase(one, glob) for one in called for glob in self.started):
+            return found
+        note = "enabled: false, as the script at the top does not start it"
+        return Found(tuple(replace(service, enabled=False, notes=(*service.notes, note)) for service in found.services))
+
+
+def workspace_of(package: str, pnpm: str, lerna: str, beside: Collection[str]) -> Workspace | None:
+    """Return the workspace whose root has these files, or None if it is one package.
+
+    Args:
+        package: the text of its `package.json`.
+        pnpm: the text of `pnpm-workspace.yaml`; empty without one.
+        lerna: the text of `lerna.json`; empty without one.
+        beside: the names of the files next to them.
+    """
+    root = _read(package)
+    own = root.get("workspaces")
+    more: JsonObject = {}
+    with suppress(UnreadableSourceError):
+        more = read_yaml(pnpm)
+    named = [
+        *as_list(own),
+        *as_list(as_object(own).get("packages")),
+        *as_list(more.get("packages")),
+        *as_list(_read(lerna).get("packages")),
+    ]
+    folders = dict.fromkeys(str(one).removeprefix("./").rstrip("/") for one in named if one)
+    if not folders:
+        return None
+    scripts = as_object(root.get("scripts"))
+    line = next((str(scripts[name]) for name in _SCRIPTS if name in scripts), "")
+    filters = (one.strip(".").removeprefix("/") for one in _FILTER.findall(line) if one[0] not in "![")
+    install = INSTALL if lock_of(beside) else ""
+    return Workspace(tuple(folders), package_manager(root, beside), install, tuple(one for one in filters if one))
+
+
+def _read(text: str) -> JsonObject:
+    with suppress(ValueError):
+        return as_object(json.loads(text))
+    return {}
+
+
+def _matches(folder: str, glob: str) -> bool:
+    """Return whether a path matches: `*` stands for text within one folder's name, `**` for any folders."""
+    parts = (
+        ".*" if part == "**" else re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+        for part in glob.split("/")
+    )
+    return re.fullmatch("/".join(parts), folder) is not None
