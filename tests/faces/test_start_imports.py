@@ -34,13 +34,16 @@ from ostler.faces.daemon.foreground_options import foreground_run
 from ostler.faces.daemon.hosted_application import application_source
 from ostler.faces.daemon.process import run_server
 from ostler.faces.daemon.http import serving_http
-from pydantic import BaseModel
+import gc
+from pydantic import BaseModel, TypeAdapter
 
 def models(base):
     return {model for child in base.__subclasses__() for model in {child} | models(child)}
 
 built = [model.__name__ for model in models(BaseModel) if model.__pydantic_complete__]
 assert len(built) <= 20, f"models are built when they are first used, but for {built}"
+adapters = [each for each in gc.get_objects() if isinstance(each, TypeAdapter)]
+assert adapters and not any(each.pydantic_complete for each in adapters), "adapters are built when they are first used"
 """
 HIGH_LEVEL_SERVER = """
 from ostler.rules.reading import load_manifests
