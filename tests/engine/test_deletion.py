@@ -132,16 +132,56 @@ async def test_a_service_that_could_not_be_made_again_is_still_deleted_with_what
         assert world.kept == set()
 
 
-async def test_what_was_made_for_a_service_is_deleted_with_it_and_keeps_what_it_has_when_that_is_made_again() -> None:
+def app(**changes: Any) -> Any:
+    """A class whose services have a `db` made for them, with their size."""
+    needs = {"name": "db", "serviceClassName": "basic", "create": True, "args": {"size": "{{ size }}"}, **changes}
+    return manifest(BASIC.replace("{name: basic}", "{name: app}"), dependencies=[needs])
+
+
+async def test_what_was_made_for_a_service_is_deleted_with_it_and_keeps_what_it_has_until_that_is_made_again() -> None:
+    world, store = Keeping(), MemoryStore()
+    async with running(world, entry(), app(), store=store) as manager:
+        await manager.create(CreateRequest("app", "web"))
+        await manager.operate("web", OperationRequest(OperationKind.DELETE, keep=True))
+        await until(lambda: [view.state for view in manager.views()] == [ServiceState.STOPPED])
+    async with running(world, entry(), app(), store=store) as manager:
+        await until(manager.recovered.is_set)
+        assert [(view.name, view.operation) for view in manager.views()] == [("db", None)], "what is kept has an owner"
+        await manager.create(CreateRequest("app", "web"))
+        world.faults["w/stop"].extend([Slow(1), Slow(5)])
+        await manager.delete("web")
+        await manager.create(CreateRequest("app", "web"))  # db is still being deleted
+        assert {view.state for view in manager.views()} == {ServiceState.RUNNING}
+        await manager.delete("web")
+        await until(lambda: not manager.views())
+        assert world.kept == {"web"}
+
+
+async def test_what_was_made_for_a_replaced_service_is_that_of_the_next_one() -> None:
     world = Keeping()
-    needs = [{"name": "db", "serviceClassName": "basic", "create": True}]
-    app = manifest(BASIC.replace("{name: basic}", "{name: app}"), dependencies=needs)
-    async with running(world, entry(), app) as manager:
-        for keep, left in ((True, {"db", "web"}), (False, {"web"})):
-            await manager.create(CreateRequest("app", "web"))
-            await manager.operate("web", OperationRequest(OperationKind.DELETE, keep=keep))
-            await until(lambda: not manager.views())
-            assert world.kept == left
+    again = CreateRequest("app", "web", {"size": 2}, replaces=True)
+    async with running(world, entry(), app(args={})) as manager:
+        await manager.create(CreateRequest("app", "web"))
+        before = manager.view("db").id
+        await manager.create(again)
+        assert manager.view("db").id == before, "it is as it should be, and is not touched"
+        manager.classes.add(app())
+        world.faults["w/stop"].extend([Slow(1), Slow(5)])
+        await manager.create(again)
+        assert (manager.view("db").args["size"], manager.view("db").state) == (2, ServiceState.RUNNING)
+        world.faults["w/start"].extend([Slow(0), Fail("no room")])
+        with pytest.raises(OstlerError, match="no room"):
+            await manager.create(CreateRequest("app", "web", {"size": 3}, replaces=True))
+        await until(lambda: [view.state for view in manager.views()] == [ServiceState.STOPPED])
+        assert (manager.view("db").args["size"], world.tools_called("w/drop")) == (3, []), "what it keeps is not lost"
+        await manager.create(again)
+        manager.classes.add(app(when="{{ size != 4 }}"))
+        await manager.create(CreateRequest("app", "web", {"size": 4}, replaces=True))
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED)
+        await manager.delete("web")
+        assert (world.kept, [view.name for view in manager.views()]) == ({"web", "db"}, ["db"])
+        await manager.delete("db")
+        assert (world.kept, world.resources) == ({"web"}, {})
 
 
 async def test_what_was_made_for_a_service_that_is_abandoned_stays_and_is_a_service_like_any_other() -> None:
@@ -243,13 +283,15 @@ class MortalKeeping(Keeping, Ledger):
     """Such a world whose client may end at any moment."""
 
 
-async def test_wherever_a_crash_cuts_a_replacement_off_what_is_kept_has_an_owner() -> None:
-    made_again = CreateRequest("basic", "db", {"size": 2}, replaces=True)
-    for point in range(1, 40):
+@pytest.mark.parametrize("class_name", ["basic", "app"])
+async def test_wherever_a_crash_cuts_a_replacement_off_what_is_kept_has_an_owner(class_name: str) -> None:
+    made_again = CreateRequest(class_name, "web", {"size": 2}, replaces=True)
+    kept, owner = {"basic": ({"web"}, "web"), "app": ({"web", "db"}, "db")}[class_name]
+    for point in range(1, 60):
         world, store = MortalKeeping(), MortalStore()
         try:
-            async with running(world, entry(), store=store) as manager:
-                await manager.create(CreateRequest("basic", "db"))
+            async with running(world, entry(), app(), store=store) as manager:
+                await manager.create(CreateRequest(class_name, "web"))
                 world.always["w/start"] = Fail("no room")
                 store.fuse.at, world.fuse = store.fuse.count + point, store.fuse
                 with suppress(OstlerError):
@@ -257,14 +299,17 @@ async def test_wherever_a_crash_cuts_a_replacement_off_what_is_kept_has_an_owner
         except* DeadError:
             pass
         died, store.fuse.at, store.fuse.dead = store.fuse.dead, None, False
-        async with running(world, entry(), store=store) as manager:
+        async with running(world, entry(), app(), store=store) as manager:
             await manager.recovered.wait()
             await until(lambda: all(view.operation is None for view in manager.views()))
             with pytest.raises(OstlerError, match="no room"):  # as the `up` that goes on does
                 await manager.create(made_again)
-            assert world.kept == {"db"}
-            await manager.delete("db")
-            assert (world.kept, world.resources, manager.views()) == (set(), {}, []), store.fuse.where
+            await until(lambda: all(view.operation is None for view in manager.views()))
+            assert world.kept == kept
+            for name in [view.name for view in manager.views()]:
+                await manager.delete(name)
+            await until(lambda: not manager.views())
+            assert (world.kept, world.resources) == (kept - {owner}, {}), store.fuse.where
         if not died:
             return
     raise AssertionError("it never went through")

@@ -86,7 +86,7 @@ class Assembly:
         self.factory = InstanceFactory(self, self.registry, self.classes)
         self.graph = DependencyGraph(self.registry, self.factory.virtual)
         self.creator = Creator(self, self.registry, self.classes, self.factory, self.graph)
-        self.needs = Prerequisites(self, self.registry, self.graph, self.creator.create_dependency)
+        self.needs = Prerequisites(self, self.registry, self.graph, self.creator)
         self.health = HealthScheduler(clock, rng, concurrency=health_concurrency, observer=observer)
         self.restarts = RestartKeeper(self)
         self.leases = LeaseKeeper(self)
@@ -160,6 +160,8 @@ class Assembly:
         if len(instances) < stored:
             return  # a record could not be read, and who is in it may be the user of another
         for orphan in self.graph.orphans():
+            if orphan.state is ServiceState.STOPPED and orphan.record.delete_plan:
+                continue  # it waits for its user with what it keeps
             # Whether its user was deleted for good is not known: a delete tool could destroy what `up` still needs.
             orphan.submit(OperationRequest(OperationKind.DELETE, keep=True), reason="nothing uses it any more")
 
@@ -205,7 +207,8 @@ class Assembly:
     def instance_removed(self, instance: ServiceInstance, deletion: Operation) -> None:
         """Take a deleted service out, with what was made for it alone: that keeps what it has where this one did.
 
-        Where it was abandoned, what was made for it runs on, as a service like any other. Its heir takes its place.
+        Where it was abandoned, what was made for it runs on, as a service like any other. Its heir takes its place, and
+        gets what was made for it: that is replaced as the heir starts, if the heir wants it to be otherwise.
         """
         asked = deletion.asked
         if self.registry.find(instance.name) is instance:
@@ -213,14 +216,16 @@ class Assembly:
         self.departed.add(instance)
         owner = instance.owner
         self.events.append(EventKind.SERVICE_DELETED, instance.name, "deleted", {"owner": owner} if owner else None)
-        for orphan in self.graph.forget(instance):
+        orphans = self.graph.forget(instance)
+        if isinstance(deletion.heir, ServiceInstance):
+            self.registry.register(deletion.heir)
+            orphans = [orphan for orphan in orphans if not self.graph.is_used(orphan.name)]
+        for orphan in orphans:
             if asked.abandon and self.task_group is not None:
                 self.task_group.start_soon(self._set_free, orphan, instance.name)
             elif not self.is_leaving:
                 request = OperationRequest(OperationKind.DELETE, keep=asked.keep)
                 orphan.submit(request, reason=f"made for {instance.name}, which was deleted")
-        if isinstance(deletion.heir, ServiceInstance):
-            self.registry.register(deletion.heir)
 
     async def _set_free(self, orphan: ServiceInstance, user: str) -> None:
         orphan.set_record(labels={name: value for name, value in orphan.labels.items() if name != CREATED_FOR})

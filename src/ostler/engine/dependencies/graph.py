@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.state import InstanceState
@@ -44,6 +45,20 @@ class ResolvedDependency:
     name: str
     alias: str
     args: JsonObject
+
+
+class DependencyMaker(Protocol):
+    """Makes dependencies on demand."""
+
+    async def create_dependency(self, dependency: ResolvedDependency, user: InstanceState) -> Service:
+        """Make an instance for `user`, not started."""
+        ...
+
+    async def fitting_dependency(
+        self, made: ServiceInstance, dependency: ResolvedDependency, user: InstanceState
+    ) -> Service:
+        """Return the dependency `made` as `user` needs it."""
+        ...
 
 
 class DependencyGraph:
@@ -143,6 +158,10 @@ class DependencyGraph:
             and CREATED_FOR in service.record.labels
             and not self._users.get(service.name)
         ]
+
+    def is_used(self, name: str, *, by_others_than: str = "") -> bool:
+        """Whether any service depends directly on `name`."""
+        return not self._users.get(name, set()) <= {by_others_than}
 
     def dependents(self, name: str) -> list[Service]:
         """Return the services that depend directly on `name`, by name."""

@@ -1,14 +1,14 @@
 """Waiting for dependencies: start them, wait for their condition, wake the waiting, notify those that lost one."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import anyio
 
 from ostler.engine.dependencies.facts import facts_of, missing_facts, problem_of, together
-from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
+from ostler.engine.dependencies.graph import DependencyGraph, DependencyMaker, ResolvedDependency
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts, Runtime
@@ -18,14 +18,10 @@ from ostler.engine.services.service import BaseService, Service, StateUpdater
 from ostler.model.durations import format_duration
 from ostler.model.errors import AlreadyExistsError, DependencyError, OperationError, OstlerError
 from ostler.model.events import EventKind
-from ostler.model.json import JsonObject
 from ostler.model.records import OperationKind
 from ostler.model.states import TRANSITIONS, HealthStatus, ServiceState, Transition
 
 logger = logging.getLogger(__name__)
-
-CreateDependency = Callable[[str, str, JsonObject, InstanceState], Awaitable[Service]]
-"""`await create(class_name, name, args, user)`: make an instance on demand, not started."""
 
 _Failures: TypeAlias = "dict[str, tuple[ResolvedDependency | None, OstlerError]]"
 """Name → what was needed (None: a downstream server), and why it is not there."""
@@ -54,12 +50,12 @@ class Prerequisites:
     """Brings what a service needs, and reacts when that comes, goes or changes."""
 
     def __init__(
-        self, runtime: Runtime, registry: ServiceRegistry, graph: DependencyGraph, create: CreateDependency
+        self, runtime: Runtime, registry: ServiceRegistry, graph: DependencyGraph, maker: DependencyMaker
     ) -> None:
         self._runtime = runtime
         self._registry = registry
         self._graph = graph
-        self._create = create
+        self._maker = maker
         self._creating: dict[str, _Attempt] = {}
         self._starting: dict[str, _Attempt] = {}
         self._blocked: dict[str, dict[str, ResolvedDependency | None]] = {}
@@ -195,11 +191,13 @@ class Prerequisites:
 
     async def _bring(self, instance: InstanceState, dependency: ResolvedDependency) -> Service:
         spec = dependency.spec
-        service = self._registry.find(dependency.name)
+        service = await self._undeleted(dependency.name)
         if service is None:
             if not spec.create:
                 raise DependencyError(f"service {dependency.name!r} not found")
             service = await self._make(instance, dependency)
+        elif spec.create and isinstance(service, ServiceInstance):
+            service = await self._maker.fitting_dependency(service, dependency, instance)
         if spec.condition == "completed":
             return await self._completed(service, spec.timeout)
         await self.start(service)
@@ -207,10 +205,17 @@ class Prerequisites:
             await self._healthy(service, spec.timeout)
         return service
 
+    async def _undeleted(self, name: str) -> Service | None:
+        """Return the service of that name, once a deletion that is under way has ended: then it is gone, or stays."""
+        while isinstance(service := self._registry.find(name), ServiceInstance):
+            if service.operation is None or service.operation.kind is not OperationKind.DELETE:
+                break
+            await service.wait_idle()
+        return service
+
     async def _make(self, instance: InstanceState, dependency: ResolvedDependency) -> Service:
         """Make a dependency on demand; two services that need the same one at once get the same one."""
-        name, class_name = dependency.name, dependency.spec.service_class_name
-        assert class_name is not None
+        name = dependency.name
         while (under_way := self._creating.get(name)) is not None:
             await under_way.done.wait()
             if under_way.error is not None:
@@ -219,7 +224,7 @@ class Prerequisites:
                 return service
         attempt = self._creating[name] = _Attempt()
         try:
-            return await self._create(class_name, name, dependency.args, instance)
+            return await self._maker.create_dependency(dependency, instance)
         except AlreadyExistsError:  # a person made it at the same moment
             return self._registry.get(name)
         except OstlerError as error:

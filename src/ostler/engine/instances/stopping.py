@@ -13,7 +13,7 @@ from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, is_in_doubt
 from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
 from ostler.engine.services.service import ServiceStatus
-from ostler.engine.services.views import CREATED_FOR, MANAGED_LABEL
+from ostler.engine.services.views import MANAGED_LABEL
 from ostler.model.errors import (
     ConnectionLostError,
     Delivery,
@@ -84,7 +84,7 @@ async def delete(service: InstanceState, operation: Operation) -> None:
     if is_kept and operation.heir is not None:
         kept = service.record
         operation.heir.set_record(delete_plan=kept.delete_plan, delete_secrets=kept.delete_secrets)
-    elif is_kept and service.record.delete_plan and CREATED_FOR not in service.labels:
+    elif is_kept and service.record.delete_plan:
         operation.message = f"service {service.name} is stopped, and stays in the list with what it keeps"
         return
     service.set_vitals(removed=True)

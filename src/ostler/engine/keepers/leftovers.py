@@ -177,10 +177,8 @@ class Leftovers:
         items = search_value(spec.items, answer.value)
         known |= self._service_ids()  # a service is there before what it starts
         for item in cast("list[JsonValue]", items) if isinstance(items, list) else []:
-            if [search_value(path, item) for path in (spec.mark, spec.service_class)] != [
-                self._runtime.mark,
-                entry.name,
-            ]:
+            is_marked = search_value(spec.mark, item) == self._runtime.mark
+            if not is_marked or search_value(spec.service_class, item) != entry.name:
                 continue  # a server may ignore what the arguments ask for
             service_id = search_value(spec.service, item)
             outputs: JsonObject = {name: search_value(path, item) for name, path in spec.outputs.items()}

@@ -13,7 +13,7 @@ from ostler.engine.instances.runtime import Runtime
 from ostler.engine.keepers.leases import LeaseKeeper
 from ostler.engine.keepers.restarts import RestartKeeper
 from ostler.engine.protocols import PutOperation
-from ostler.engine.requests.creator import Creator, Placed
+from ostler.engine.requests.creator import Creator
 from ostler.engine.requests.idempotency import Replays
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
@@ -48,52 +48,28 @@ class Requests:
 
     async def create(self, request: CreateRequest, waiting: Waiting) -> OperationResult:
         """Carry out `request`; see `ServiceManager.create`."""
-        placed = await (self._replace(request) if request.replaces else self._creator.place(request))
+        creator = self._creator
+        placed = await (creator.replace(request, self._give_up) if request.replaces else creator.place(request))
         instance = placed.instance
         if not placed.is_new:
             return await self._reuse(instance, request, waiting)
+        inherits = creator.inherits(instance)
         if placed.start is None:
             return OperationResult(instance.view(), f"service {instance.name} was created (not started)")
         try:
             result = await self._follow(instance, placed.start, waiting)
         except OstlerError as error:
-            await self._creator.remove_failed(instance, placed.start, error)
+            await creator.remove_failed(instance, placed.start, error, keep=inherits)
             raise
         except anyio.get_cancelled_exc_class():
             if waiting.when_cancelled is not None and (wanted := waiting.when_cancelled()) is not None:
-                self._creator.left(instance, placed.start, wanted)
+                creator.left(instance, placed.start, wanted, keep=inherits)
             raise
         if result.finished:
             done = "is running" if instance.state.is_up else f"started{self._since(instance, OperationKind.START)}"
         else:
             done = "is still starting" if waiting.wait else "is starting"
         return replace(result, message=f"service {instance.name} was created and {done}")
-
-    async def _replace(self, request: CreateRequest) -> Placed:
-        """Delete what has the name; at once, for a crash, too, what `request` makes is there, and has what that keeps.
-
-        Where another request, which was waited for, has made just that, it is used.
-
-        Raises:
-            OstlerError: the request could not be carried out, or the service not be stopped; it is still there.
-        """
-        was_made = await self._creator.made_by_another(request)
-        old = self._registry.find(self._creator.check(request))
-        if not isinstance(old, ServiceInstance) or (was_made and not self._creator.difference(request)):
-            return await self._creator.place(request)
-        with self._creator.heir_of(old, request) as heir:
-            deletion = await self._accept(old, OperationRequest(OperationKind.DELETE, keep=True), is_durable=False)
-            if is_before := deletion.record.finished_at is None:
-                deletion.heir = heir
-            try:
-                await deletion.wait()
-            except anyio.get_cancelled_exc_class():
-                if deletion.record.finished_at is None:  # else the heir is being recorded
-                    deletion.heir = None  # no one would start it
-                raise
-            if is_before:
-                return await self._creator.begin(heir, start=request.start)
-        return await self._creator.place(request)  # another deletion was just ending, which left it no heir
 
     async def _reuse(self, instance: ServiceInstance, request: CreateRequest, waiting: Waiting) -> OperationResult:
         message = f"service {instance.name} already exists with the same arguments"
@@ -176,6 +152,9 @@ class Requests:
         """Carry out what a person asked of an instance."""
         operation = await self._accept(instance, asked, is_durable=not waiting.wait)
         return await self._follow(instance, operation, waiting)
+
+    async def _give_up(self, old: ServiceInstance) -> Operation:
+        return await self._accept(old, OperationRequest(OperationKind.DELETE, keep=True), is_durable=False)
 
     async def _accept(self, instance: ServiceInstance, asked: OperationRequest, *, is_durable: bool) -> Operation:
         """Hand the request to the instance; what `is_durable` outlives a crash from here on."""

@@ -1,14 +1,15 @@
 """Creating services: from a request to a registered instance, its first start, and what is left when that fails."""
 
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import anyio
 
 from ostler.engine.classes.catalogue import ClassCatalogue
-from ostler.engine.dependencies.graph import DependencyGraph
+from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
@@ -19,16 +20,20 @@ from ostler.engine.requests.idempotency import key_conflict, used_for
 from ostler.engine.requests.instance_factory import InstanceFactory, NewService, dependency_request
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import CreateRequest
+from ostler.engine.services.views import CREATED_FOR, CreateRequest, OperationRequest
 from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, ConflictError, OstlerError
 from ostler.model.events import EventKind
-from ostler.model.json import JsonObject
 from ostler.model.records import CallOutcome, OperationKind
 from ostler.model.settings import CancelledCreate
 from ostler.model.states import DesiredState, ServiceState
 from ostler.rules.text.log_pages import LAST_LOG_LINES, NO_OUTPUT
 
 logger = logging.getLogger(__name__)
+
+Deletion: TypeAlias = Callable[[ServiceInstance], Awaitable[Operation]]
+"""Begins the deletion of a service, which keeps what it has."""
+
+_KEEPING = OperationRequest(OperationKind.DELETE, keep=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,37 @@ class Creator:
         self._graph.check(instance)
         return Placed(instance, await self._admit(instance, start=request.start))
 
-    def check(self, request: CreateRequest) -> str:
+    async def replace(self, request: CreateRequest, delete: Deletion) -> Placed:
+        """Delete what has the name; at once, for a crash, too, what `request` makes is there, and has what that keeps.
+
+        Where another request, which was waited for, has made just that, it is used.
+
+        Args:
+            request: what to make.
+            delete: begins the deletion of what has the name, which keeps what it has.
+
+        Raises:
+            OstlerError: the request could not be carried out, or the service not be stopped; it is still there.
+        """
+        was_made = await self._wait_for_others(self._factory.prepare(request))
+        old = self._registry.find(self._check(request))
+        if not isinstance(old, ServiceInstance) or (was_made and not self.difference(request)):
+            return await self.place(request)
+        with self._heir_of(old, request) as heir:
+            deletion = await delete(old)
+            if is_before := deletion.record.finished_at is None:
+                deletion.heir = heir
+            try:
+                await deletion.wait()
+            except anyio.get_cancelled_exc_class():
+                if deletion.record.finished_at is None:  # else the heir is being recorded
+                    deletion.heir = None  # no one would start it
+                raise
+            if is_before:
+                return await self._begin(heir, start=request.start)
+        return await self.place(request)  # another deletion was just ending, which left it no heir
+
+    def _check(self, request: CreateRequest) -> str:
         """Return the name of the service that `request` makes.
 
         Raises:
@@ -133,14 +168,6 @@ class Creator:
                 service=new.name,
                 next_actions=(f"fix this: {availability.reason}", "mcpserver_list shows the servers there are"),
             )
-
-    async def made_by_another(self, request: CreateRequest) -> bool:
-        """Whether another request was making a service of that name; it has ended now.
-
-        Raises:
-            OstlerError: the class, the args or the overrides do not fit.
-        """
-        return await self._wait_for_others(self._factory.prepare(request))
 
     async def _wait_for_others(self, new: NewService) -> bool:
         """Wait until nothing is being made in the way of `new`; return whether anything was."""
@@ -188,7 +215,7 @@ class Creator:
         return self._begun(instance, first)
 
     @contextmanager
-    def heir_of(self, old: ServiceInstance, request: CreateRequest) -> Generator[ServiceInstance]:
+    def _heir_of(self, old: ServiceInstance, request: CreateRequest) -> Generator[ServiceInstance]:
         """Give the service that takes the place of `old` with its deletion; until the end no other takes its name.
 
         Raises:
@@ -203,7 +230,7 @@ class Creator:
         with self._claimed(heir):
             yield heir
 
-    async def begin(self, heir: ServiceInstance, *, start: bool) -> Placed:
+    async def _begin(self, heir: ServiceInstance, *, start: bool) -> Placed:
         """Begin the first start of a service that took the place of another one.
 
         Raises:
@@ -247,13 +274,25 @@ class Creator:
         if len(others) >= limit:
             raise InstanceLimitError(class_name, limit, sorted(others), service=instance.name)
 
-    def left(self, instance: ServiceInstance, start: Operation, wanted: CancelledCreate) -> None:
-        """Let a new service be whose create was cancelled, or undo it; an event and its operation say which."""
+    def inherits(self, instance: ServiceInstance) -> bool:
+        """Whether something is there that was made for an earlier service of the name, and is the new one's now."""
+        found = (self._registry.find(name) for name in instance.dependencies)
+        return any(
+            isinstance(service, ServiceInstance) and service.labels.get(CREATED_FOR) == instance.name
+            for service in found
+        )
+
+    def left(self, instance: ServiceInstance, start: Operation, wanted: CancelledCreate, *, keep: bool) -> None:
+        """Let a new service be whose create was cancelled, or undo it; an event and its operation say which.
+
+        With `keep`, what was made for it keeps what it has.
+        """
         said = "its service_create was cancelled"
         shared = start.is_shared or instance.operation not in (None, start)
         if wanted is CancelledCreate.COMPENSATE and not shared:
             self._note(instance, f"{said}: it is stopped and removed (policy.cancelledCreate)")
-            instance.request(OperationKind.DELETE, reason=f"{said}, and is compensated (policy.cancelledCreate)")
+            asked = OperationRequest(OperationKind.DELETE, keep=keep)
+            instance.submit(asked, reason=f"{said}, and is compensated (policy.cancelledCreate)")
             return
         why = "another request waits for it" if wanted is CancelledCreate.COMPENSATE else "service_stop stops it"
         self._note(instance, f"{said}: its start goes on ({why})")
@@ -263,10 +302,10 @@ class Creator:
         self._runtime.events.append(EventKind.WARNING, instance.name, text)
 
     @staticmethod
-    async def remove_failed(instance: ServiceInstance, start: Operation, error: OstlerError) -> None:
+    async def remove_failed(instance: ServiceInstance, start: Operation, error: OstlerError, *, keep: bool) -> None:
         """Remove a new service whose `start` failed, unless something of it, or of what it replaced, may be left.
 
-        `error` says which.
+        `error` says which. With `keep`, what was made for it keeps what it has.
         """
         clean = not (instance.record.has_leftover or instance.record.delete_plan or is_in_doubt(instance))
         if not clean or instance.state is not ServiceState.FAILED or instance.operation is not None:
@@ -275,7 +314,8 @@ class Creator:
             return
         with anyio.CancelScope(shield=True):
             try:
-                await instance.request(OperationKind.DELETE, reason="its start failed on create").wait()
+                asked = OperationRequest(OperationKind.DELETE, keep=keep)
+                await instance.submit(asked, reason="its start failed on create").wait()
             except OstlerError as delete_error:
                 logger.warning("%s", delete_error)
                 return
@@ -283,10 +323,33 @@ class Creator:
             if instance.service_class.tools.logs is not None and _may_have_printed(start, error):
                 error.next_actions = (*error.next_actions, f"service_logs {instance.name} still shows what it printed")
 
-    async def create_dependency(self, class_name: str, name: str, args: JsonObject, user: InstanceState) -> Service:
+    async def create_dependency(self, dependency: ResolvedDependency, user: InstanceState) -> Service:
         """Make a dependency of `user` on demand, not started."""
-        placed = await self.place(dependency_request(class_name, name, args, user))
-        return placed.instance
+        return (await self.place(_dependency_request(dependency, user))).instance
+
+    async def fitting_dependency(
+        self, made: ServiceInstance, dependency: ResolvedDependency, user: InstanceState
+    ) -> Service:
+        """Return `made` as `user` needs it at its first start: made again, if that of the one that it replaces differs.
+
+        What another service uses as well is left as it is.
+        """
+        others = self._graph.is_used(made.name, by_others_than=user.name)
+        if user.record.starts or made.labels.get(CREATED_FOR) != user.name or others:
+            return made
+        request = _dependency_request(dependency, user)
+        if not (difference := self.difference(request)):
+            return made
+
+        async def delete(old: ServiceInstance) -> Operation:
+            return old.submit(_KEEPING, reason=f"{user.name} needs it otherwise: {difference}")
+
+        return (await self.replace(request, delete)).instance
+
+
+def _dependency_request(dependency: ResolvedDependency, user: InstanceState) -> CreateRequest:
+    assert dependency.spec.service_class_name is not None
+    return dependency_request(dependency.spec.service_class_name, dependency.name, dependency.args, user)
 
 
 def _may_have_printed(start: Operation, error: OstlerError) -> bool:
