@@ -8,8 +8,11 @@ from typing import Any
 
 import anyio
 import pytest
+import trio
 from tests.support.world import Answer, Fail, World, manifest
+from trio.testing import MockClock
 
+from ostler.adapters.testing import tried_service
 from ostler.adapters.testing.discovery import run_test_file
 from ostler.adapters.testing.outside import accepts
 from ostler.adapters.testing.trial import TrialOptions, try_class
@@ -205,6 +208,38 @@ async def test_whatever_fails_nothing_is_left() -> None:
     assert verdicts(report)["healthy"] == "failed"
     assert world.resources == {}
     assert report.left == ()
+
+
+class Serving(World):
+    """A world whose resource listens from its start on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listener = socket.socket()
+
+    async def call_tool(self, tool: str, args: Mapping[str, Any], **options: Any) -> ToolResponse:
+        answer = await super().call_tool(tool, args, **options)
+        if tool != "w/start":
+            return answer
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen()
+        return normalise([], {**answer.value, "port": self.listener.getsockname()[1]})
+
+
+async def test_a_port_that_the_first_look_finds_open_was_open_however_long_that_look_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slowly(port: int) -> bool:
+        clock = trio.lowlevel.current_clock()
+        assert isinstance(clock, MockClock)
+        clock.jump(2.0)
+        return accepts(port)
+
+    monkeypatch.setattr(tried_service, "accepts", slowly)
+    world = Serving()
+    with world.listener:
+        report = await tried(world, kills=False, lifecycleTools__start__outputs={"id": "id", "port": "port"})
+    assert verdicts(report)["ready"] == "ok"
 
 
 @pytest.mark.realtime

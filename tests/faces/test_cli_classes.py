@@ -102,7 +102,7 @@ spec:
         args:
           key: "{{ name }}"
           command: "{python}"
-          args: [-c, "import sys, time, http.server as h; time.sleep(0.8); h.test(port=int(sys.argv[1]))", "{port}"]
+          args: [-c, "import sys, time, http.server as h; time.sleep(3); h.test(port=int(sys.argv[1]))", "{port}"]
           port: 0
         outputs: {pid: pid, port: port}
       stop: {tool: process/stop, args: {key: "{{ name }}"}}

@@ -107,13 +107,19 @@ class TriedService:
             await anyio.sleep(PAUSE)
 
     async def opened(self, port: int) -> float | None:
-        """Return after how many seconds a port accepts; None when it does not."""
-        began = anyio.current_time()
+        """Return for how many seconds a port was seen not to accept; None when it does not.
+
+        The look that finds it open does not count: on a busy machine it takes long.
+        """
+        began = looked_at = anyio.current_time()
+        closed_for = 0.0
         while not accepts(port):
+            closed_for = looked_at - began
             if anyio.current_time() - began > PORT_PATIENCE:
                 return None
             await anyio.sleep(PAUSE / 3)
-        return anyio.current_time() - began
+            looked_at = anyio.current_time()
+        return closed_for
 
     async def probe(self, step: str) -> Probe | None:
         """Ask one of the probes, unrecorded; None when the class has none."""
