@@ -85,7 +85,7 @@ def npm_program(name: str) -> str:
 
 
 def fetched(url: str) -> str:
-    with urlopen(url, timeout=10) as response:
+    with urlopen(url, timeout=60) as response:
         return response.read().decode()
 
 

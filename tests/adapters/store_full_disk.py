@@ -52,7 +52,7 @@ async def main(path: Path) -> None:
                 tasks.start_soon(commit, store, f"batch{number}")
         store.append_events([Event(cursor, NOW, EventKind.WARNING, message="x" * 500) for cursor in range(1, 1001)])
         await commit(store, "with-events")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await commit(store, "after-events")
         readable = len((await store.load()).services)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

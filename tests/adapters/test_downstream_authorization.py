@@ -74,7 +74,7 @@ async def test_a_token_that_loses_its_scope_later(tmp_path: Path) -> None:
         assert "HTTP 403, insufficient_scope" in str(await refusal(pool))
         await service.wait_until(lambda status: status.state == "auth_required")
         guard.tokens = {"a-token": ["reading", "tools"]}
-        await pool.wait_until_connected("vault", 10)
+        await pool.wait_until_connected("vault", 60)
         assert (await pool.call_tool("vault/echo", {"text": "again"})).text == "again"
 
 
@@ -92,7 +92,7 @@ async def test_a_token_that_is_refused_later_and_fixed(tmp_path: Path) -> None:
         assert service.state == "auth_required"
         assert_says_what_to_do(str(await refusal(pool)))  # and every one after it
         pool.update(entry(guard.port, "second-token"))
-        await pool.wait_until_connected("vault", 10)
+        await pool.wait_until_connected("vault", 60)
         assert (await pool.call_tool("vault/echo", {"text": "again"})).text == "again"
         assert service.state == "connected"
         assert service.last_error is None

@@ -30,7 +30,7 @@ async def test_server_everything(tmp_path: Path, everything: ServerEntry) -> Non
         steps.append(done)
 
     async with open_pool(tmp_path, everything) as pool:
-        snapshot = await pool.wait_until_connected("everything", 20)
+        snapshot = await pool.wait_until_connected("everything", 60)
         assert snapshot.tools >= 5
         assert "echo" in [tool.name for tool in pool.list_tools("everything")]
         assert "hello" in (await pool.call_tool("everything/echo", {"message": "hello"})).text

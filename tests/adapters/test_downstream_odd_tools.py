@@ -87,7 +87,7 @@ async def test_a_structured_answer_that_is_not_an_object_arrives_as_it_came(tmp_
 async def test_a_handshake_that_breaks_the_protocol_says_where(tmp_path: Path) -> None:
     answers = {"initialize": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}}}
     async with open_pool(tmp_path, canned_entry(tmp_path, answers)) as pool:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not pool.snapshot("s").reason:
                 await anyio.sleep(0.01)
         assert "its answer to the handshake does not follow the protocol: serverInfo" in pool.snapshot("s").reason

@@ -43,7 +43,7 @@ def clock_server(bus: InMemorySubscriptionBus, tools: list[str]) -> Server[Any]:
 
 
 async def until(pool: DownstreamPool, tool: str, present: bool = True) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while (pool.find_tool(tool) is not None) is not present:
             await anyio.sleep(0.01)
 
@@ -65,7 +65,7 @@ async def test_a_built_in_server_works_in_virtual_time(tmp_path: Path) -> None:
 
 async def test_a_built_in_server_can_be_stopped_and_its_calls_end(tmp_path: Path) -> None:
     async with open_pool(tmp_path, builtin={"clock": clock_server(InMemorySubscriptionBus(), ["nap"])}) as pool:
-        await pool.wait_until_connected("clock", 20)
+        await pool.wait_until_connected("clock", 60)
         caught: list[DownstreamError] = []
 
         async def call() -> None:
@@ -152,7 +152,7 @@ async def test_tools_lists_follow_the_server(tmp_path: Path, options: tuple[str,
     changes: list[str] = []
     async with open_pool(tmp_path, stdio_entry("s", *options)) as pool:
         unsubscribe = pool.on_change(changes.append)
-        await pool.wait_until_connected("s", 10)
+        await pool.wait_until_connected("s", 60)
         await anyio.sleep(0.1)
         await pool.call_tool("s/add_tool", {"name": "fresh"})
         await until(pool, "s/fresh")
@@ -168,7 +168,7 @@ async def test_tools_lists_follow_the_server(tmp_path: Path, options: tuple[str,
 async def test_calls_to_one_server_are_limited_and_those_to_another_are_not_held_up(tmp_path: Path) -> None:
     async with open_pool(tmp_path, stdio_entry("a", ostler={"concurrency": 2}), stdio_entry("b")) as pool:
         for name in pool.names():
-            await pool.wait_until_connected(name, 20)
+            await pool.wait_until_connected(name, 60)
         async with anyio.create_task_group() as tasks:
             for _ in range(6):
                 tasks.start_soon(pool.call_tool, "a/hang", {})
@@ -183,7 +183,7 @@ async def test_calls_to_one_server_are_limited_and_those_to_another_are_not_held
 @realtime
 async def test_calls_that_may_change_something_are_limited_on_their_own(tmp_path: Path) -> None:
     async with open_pool(tmp_path, stdio_entry("a", ostler={"writeConcurrency": 1})) as pool:
-        await pool.wait_until_connected("a", 20)
+        await pool.wait_until_connected("a", 60)
         async with anyio.create_task_group() as tasks:
             for _ in range(20):  # more than all calls that may be under way: those who wait do not keep readers away
                 tasks.start_soon(pool.call_tool, "a/hang", {})
@@ -202,7 +202,7 @@ async def test_calls_that_may_change_something_are_limited_on_their_own(tmp_path
 async def test_servers_are_added_changed_left_alone_and_removed(tmp_path: Path) -> None:
     async with open_pool(tmp_path, stdio_entry("keep"), stdio_entry("change"), stdio_entry("go")) as pool:
         for name in pool.names():
-            await pool.wait_until_connected(name, 20)
+            await pool.wait_until_connected(name, 60)
         before = {name: pool.snapshot(name) for name in pool.names()}
         changed = await pool.apply(
             {
@@ -261,7 +261,7 @@ async def test_a_server_is_a_service_whose_state_follows_the_connection(tmp_path
 async def test_one_server_down_disturbs_no_other(tmp_path: Path) -> None:
     with http_program(tmp_path) as (process, port):
         async with open_pool(tmp_path, stdio_entry("a"), http_entry("b", port)) as pool:
-            await pool.wait_until_connected("b", 10)
+            await pool.wait_until_connected("b", 60)
             process.kill()
             process.wait()
             for _ in range(20):

@@ -82,7 +82,7 @@ async def test_a_server_over_http_is_asked_in_the_older_era_as_well(tmp_path: Pa
 async def test_a_server_without_tools_that_knows_only_the_newer_era_is_connected(tmp_path: Path) -> None:
     refused = {"error": {"code": -32601, "message": "Method not found"}}
     async with open_pool(tmp_path, canned_entry(tmp_path, {**PROXY, "initialize": refused})) as pool:
-        connected = await pool.wait_until_connected("s", 20)
+        connected = await pool.wait_until_connected("s", 60)
         assert (connected.protocol_version, connected.tools) == ("2026-07-28", 0)
 
 
@@ -90,7 +90,7 @@ async def test_a_server_without_tools_that_knows_only_the_newer_era_is_connected
 async def test_an_entry_can_choose_the_era(tmp_path: Path, protocol: str, version: str) -> None:
     answers = {"server/discover": DISCOVERY, "tools/list": {"tools": [TOOL]}}
     async with open_pool(tmp_path, canned_entry(tmp_path, answers, protocol=protocol)) as pool:
-        assert (await pool.wait_until_connected("s", 20)).protocol_version == version
+        assert (await pool.wait_until_connected("s", 60)).protocol_version == version
 
 
 async def test_an_era_that_a_server_does_not_speak_is_said(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ async def test_few_servers_are_started_at_once(tmp_path: Path, monkeypatch: pyte
     async with open_pool(tmp_path, *slow, stdio_entry("last")) as pool:
         waiting = await seen(pool, "last", lambda one: bool(one.reason))
         assert waiting.reason == "other servers are being started first"
-        await pool.wait_until_connected("last", 20)  # the slow ones keep no turn forever
+        await pool.wait_until_connected("last", 60)  # the slow ones keep no turn forever
 
 
 def npx(*args: str) -> ServerEntry:

@@ -24,7 +24,7 @@ from ostler.model.statics import KubeConnection
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
-WITHIN = 20.0
+WITHIN = 60.0
 
 
 @asynccontextmanager

@@ -96,7 +96,7 @@ async def http_get(url: str) -> str:
     import urllib.request
 
     def fetch() -> str:
-        with urllib.request.urlopen(url, timeout=30) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:
             return response.read().decode()
 
     return await anyio.to_thread.run_sync(fetch)

@@ -92,7 +92,7 @@ async def test_a_killed_service_has_failed_and_is_restarted_long_before_its_next
         assert isinstance(service, ServiceInstance)
         with anyio.fail_after(SOON):
             await service.wait_until(lambda status: status.state is ServiceState.RETRYING)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await service.wait_until(lambda status: status.state is ServiceState.RUNNING)
         await manager.delete("site")
 
@@ -110,12 +110,12 @@ async def test_what_cannot_be_looked_at_because_no_file_is_free_has_not_failed(
         await app.manager.create(CreateRequest("command", "job", {"command": "sleep 300"}, overrides=often))
         service = app.manager.registry.get("job")
         assert isinstance(service, ServiceInstance)
-        with no_free_file(), anyio.fail_after(15):
+        with no_free_file(), anyio.fail_after(60):
             await service.wait_until(lambda status: status.reachability is Reachability.UNREACHABLE)
             while "processes cannot be looked after now" not in caplog.text:
                 await anyio.sleep(0.01)
             assert service.state is ServiceState.RUNNING
-        with anyio.fail_after(15):
+        with anyio.fail_after(60):
             await service.wait_until(lambda status: status.reachability is Reachability.REACHABLE)
             await service.wait_until(lambda status: status.health is HealthStatus.HEALTHY)
         assert app.manager.view("job").starts == 1
@@ -154,9 +154,9 @@ async def test_a_server_that_replaces_itself_runs_on_and_one_that_is_frozen_is_s
 
 
 async def test_how_a_process_ended_comes_with_what_it_said(state_dir: Path) -> None:
-    script = "sleep 0.7; echo reading; echo 'error: relation nowhere does not exist' >&2; exit 3"
+    script = "sleep 0.2; echo reading; echo 'error: relation nowhere does not exist' >&2; exit 3"
     async with process_server(state_dir) as server:
-        await server.call("start", key="migrate", command=script, shell=True)
+        await server.call("start", key="migrate", command=script, shell=True, startSeconds=0)
         answer = await server.until("migrate", lambda answer: answer["state"] == "exited")
     assert answer["detail"].startswith("exited with code 3: ")
     assert "relation nowhere does not exist" in answer["detail"]

@@ -107,7 +107,8 @@ os.execve(sys.executable, [sys.executable, '-S', '-c', 'import time; time.sleep(
 async def test_a_program_that_goes_into_the_background_is_followed_and_stopped(state_dir: Path) -> None:
     """It has another session, another parent, and nothing of ours in its environment; its server dies at once."""
     root = state_dir / "p"
-    [started] = start_and_kill_the_server(root, start_arguments("daemon", DAEMON, startSeconds=0.4))
+    says_so = DAEMON.replace("import time; ", 'import time; print("up", flush=True); ')
+    [started] = start_and_kill_the_server(root, start_arguments("daemon", says_so, ready={"log": "up"}))
     assert started["state"] == "running"
     daemon = psutil.Process(started["pid"])
     assert "time.sleep(300)" in daemon.cmdline()[-1]
@@ -119,8 +120,11 @@ async def test_a_program_that_goes_into_the_background_is_followed_and_stopped(s
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
 async def test_one_that_goes_there_after_its_start_has_been_answered_is_followed_too(state_dir: Path) -> None:
+    go = state_dir / "go"
+    waits = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
     async with process_server(state_dir / "p") as server:
-        started = await server.start("late", f"import time; time.sleep(0.2)\n{DAEMON}", startSeconds=0.05)
+        started = await server.start("late", f"{waits}{DAEMON}", startSeconds=0.05)
+        go.touch()
         followed = await server.until("late", lambda answer: answer["pid"] != started["pid"])
         assert followed["state"] == "running"
         await server.call("stop", key="late")
@@ -244,6 +248,6 @@ print(first[0], 3, second[0], 4)
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no keeper that adopts")
 def test_an_ending_that_comes_while_another_is_written_replaces_none(tmp_path: Path) -> None:
     command = [sys.executable, "-c", TWO_ENDINGS, str(tmp_path / "endings")]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     written = [" ".join(line.split()[:2]) for line in (tmp_path / "endings").read_text().splitlines() if line]
     assert " ".join(written) == done.stdout.strip()

@@ -51,7 +51,7 @@ async def test_reading_on_gives_every_line_once(state_dir: Path) -> None:
         await server.start("job", script)
         lines: list[str] = []
         since = 0
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while "end" not in lines:
                 answer = await server.call("logs", key="job", since=since, lines=7)
                 assert len(answer["lines"]) <= 7
@@ -93,14 +93,14 @@ async def test_a_large_log_is_rotated_and_reading_goes_on(state_dir: Path) -> No
         started = await server.start("job", script, logMaxBytes=64 * 1024, ready={"log": "^000010"})
         log = Path(started["logFile"])
         previous = log.with_name(log.name + ".1")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while not previous.exists() or (await server.call("logs", key="job", lines=1))["nextOffset"] < 400_000:
                 await anyio.sleep(0.02)
         assert previous.stat().st_size < 2 * 1024 * 1024
         answer = await server.call("logs", key="job", lines=5)
         numbers = [int(line[:6]) for line in answer["lines"]]
         assert numbers == list(range(numbers[0], numbers[0] + 5))
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             then = answer
             while then["nextOffset"] == answer["nextOffset"] or not then["lines"]:
                 then = await server.call("logs", key="job", since=answer["nextOffset"], lines=5)
@@ -176,7 +176,7 @@ async def test_what_a_loud_program_leaves_is_small_and_ends_with_its_last_words(
     async with process_server(state_dir / "p") as server:
         await server.start("job", script, logMaxBytes=limit)
         await server.until("job", lambda answer: answer["state"] == "exited")
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while sum(log_sizes(state_dir / "p")) > 2 * limit:
                 await anyio.sleep(0.02)
         answer = await server.call("logs", key="job", lines=3)
@@ -193,7 +193,7 @@ async def test_on_a_full_disk_logs_of_ended_programs_give_way_and_how_they_ended
             await run_to_its_end(server, "new", script)
             assert (await server.call("logs", key="old"))["lines"]
             fill(disk)
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while (answer := await server.call("logs", key="old"))["lines"]:
                     await anyio.sleep(0.02)
             assert answer["nextOffset"] == 200_001, "cursors stay what they are"
@@ -232,7 +232,7 @@ async def test_a_log_is_kept_small_while_the_end_of_its_program_is_waited_for(st
     cuts = 0
     async with process_server(state_dir / "p") as server, anyio.create_task_group() as group:
         await server.start("job", script, logMaxBytes=64 * 1024)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while len(log_sizes(state_dir / "p")) < 2:
                 await anyio.sleep(0.02)
 

@@ -195,7 +195,7 @@ async def test_a_server_that_ignores_its_port_is_found_where_it_is(state_dir: Pa
     async with process_server(state_dir / "p") as server:
         ready = {"http": "http://127.0.0.1:{port}/"}
         answer = await server.call("start", **at("dev", "127.0.0.1", "0", port=0, ready=ready))
-        with socket.create_connection(("127.0.0.1", answer["port"]), timeout=5):
+        with socket.create_connection(("127.0.0.1", answer["port"]), timeout=60):
             pass
         assert answer["askedPort"] != answer["port"]
         status = await server.call("status", key="dev", ready=ready)
@@ -210,12 +210,12 @@ async def test_a_log_line_is_believed_when_the_port_listens_and_the_process_live
     async with process_server(state_dir / "p") as server:
         words = ["-S", "-c", late, "{port}"]
         answer = await server.start("workers", command="{python}", args=words, port=0, ready={"log": "ready"})
-        with socket.create_connection(("127.0.0.1", answer["port"]), timeout=5):
+        with socket.create_connection(("127.0.0.1", answer["port"]), timeout=60):
             pass
         await server.call("stop", key="workers")
         words[-1] = str(answer["port"])  # now only the line itself says which port it is
         await server.start("workers", command="{python}", args=words, ready={"log": "ready"})
-        with socket.create_connection(("127.0.0.1", answer["port"]), timeout=5):
+        with socket.create_connection(("127.0.0.1", answer["port"]), timeout=60):
             pass
         await server.call("stop", key="workers")
         gone = start_arguments("next", "print('Ready'); import time; time.sleep(0.1); raise SystemExit(1)")

@@ -118,7 +118,7 @@ async def test_start_waits_until_it_is_ready(state_dir: Path, ready: dict[str, o
     async with process_server(state_dir / "p") as server:
         started = await server.call("start", **serve_arguments("web", ready=ready))
         assert started["state"] == "running"
-        with socket.create_connection(("127.0.0.1", started["port"]), timeout=30):
+        with socket.create_connection(("127.0.0.1", started["port"]), timeout=60):
             pass
         assert (await server.call("status", key="web", ready=ready))["ready"] is True
         await server.call("stop", key="web")
@@ -171,7 +171,7 @@ async def test_a_stop_goes_through_while_a_start_waits(state_dir: Path) -> None:
             arguments = start_arguments("w", SLEEP, ready={"log": "never", "timeout": "60s"})
             texts.append(await server.fail("start", **arguments))
 
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(start)
                 await server.until("w", lambda answer: answer["state"] == "running")

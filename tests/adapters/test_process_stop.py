@@ -82,7 +82,7 @@ async def test_children_that_left_the_group_or_lost_their_parent_end_too(
     orphan = spawning(session, then="sys.exit(0)", options=", start_new_session=True")
     async with process_server(state_dir / "p") as server:
         await server.start("tree", spawning(orphan, then="time.sleep(300)"))
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while len(marked_processes(nothing_left)) < 3 or not await server.until_logged("tree", "up"):
                 await anyio.sleep(0.02)
         stopped = await server.call("stop", key="tree")

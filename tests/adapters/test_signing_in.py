@@ -63,7 +63,7 @@ async def test_a_person_signs_in_and_the_server_is_used(tmp_path: Path, transpor
             assert "Next: ostler servers login vault;" in str(caught.value)
             await grants.keep("vault", await consent(entry))
             pool.connect("vault")
-            await pool.wait_until_connected("vault", 10)
+            await pool.wait_until_connected("vault", 60)
             assert (await pool.call_tool("vault/echo", {"text": "in"})).text == "in"
         assert len(server.issued) == 1
         [client] = server.clients.values()
@@ -269,7 +269,7 @@ async def test_headers_of_a_helper_are_sent_and_made_again_for_each_connection(t
                 await pool.call_tool("vault/echo", {"text": "x"})
             token.write_text((await consent(http_entry("vault", server.port))).tokens.access_token)
             pool.restart("vault")
-            await pool.wait_until_connected("vault", 10)
+            await pool.wait_until_connected("vault", 60)
             assert (await pool.call_tool("vault/echo", {"text": "again"})).text == "again"
 
 

@@ -195,7 +195,7 @@ async def test_a_crash_never_gives_out_a_cursor_twice_and_a_clean_end_leaves_no_
 async def test_events_are_written_soon_without_a_commit(path: Path) -> None:
     async with SqliteStore.open(path) as store:
         store.append_events([Event(1, NOW, EventKind.WARNING, "a")])
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not (await store.load()).events:
                 await anyio.sleep(0.02)
 

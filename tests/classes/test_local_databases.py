@@ -92,7 +92,7 @@ async def test_postgresql_from_nothing_to_a_clean_stop_and_back(
         assert "it's \"50" not in argv
 
         # a client that stays connected does not hold up the stop, and the data is left clean
-        with socket.create_connection(("127.0.0.1", outputs["port"]), timeout=30):
+        with socket.create_connection(("127.0.0.1", outputs["port"]), timeout=60):
             await manager.stop_service("db")
         await until_gone([outputs["pid"]], within=0)
         assert "database system is shut down" in await logged(app, "db")
@@ -143,7 +143,7 @@ async def test_redis_keeps_its_data_and_its_password(tmp_path: Path) -> None:
         variables = {**os.environ, **({"REDISCLI_AUTH": password} if password else {})}
         command = [cli, "--no-auth-warning", "-p", str(port), *words]
         done = await anyio.to_thread.run_sync(
-            lambda: subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=variables)
+            lambda: subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=variables)
         )
         return done.stdout.strip()
 

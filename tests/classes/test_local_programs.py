@@ -37,7 +37,7 @@ def http(url: str, method: str = "GET", body: str | None = None, token: str = ""
     headers = {"Authorization": f"token {token}"} if token else {}
     request = Request(url, None if body is None else body.encode(), headers, method=method)
     try:
-        with urlopen(request, timeout=20) as answer:
+        with urlopen(request, timeout=60) as answer:
             return answer.status, json.loads(answer.read() or b"null")
     except HTTPError as error:
         error.close()
@@ -220,7 +220,7 @@ async def test_portless_names_a_service(tmp_path: Path, monkeypatch: pytest.Monk
             through_proxy = Request(
                 f"http://127.0.0.1:{port}/page.json", headers={"Host": f"web.shop.localhost:{port}"}
             )
-            assert await anyio.to_thread.run_sync(lambda: urlopen(through_proxy, timeout=20).read()) == b'{"page": 1}'
+            assert await anyio.to_thread.run_sync(lambda: urlopen(through_proxy, timeout=60).read()) == b'{"page": 1}'
             assert "web.shop.localhost" in (state / "routes.json").read_text()
             await app.manager.delete("address")
             assert json.loads((state / "routes.json").read_text()) == []

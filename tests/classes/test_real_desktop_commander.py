@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.npm]
 
 
 def fetch(url: str) -> bytes:
-    with urlopen(url, timeout=30) as answer:
+    with urlopen(url, timeout=60) as answer:
         return answer.read()
 
 

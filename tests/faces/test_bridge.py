@@ -166,7 +166,7 @@ def test_signal_ends_the_bridge_and_nothing_else(place: ServerPlace) -> None:
 def test_a_shell_pipe_gets_its_answer(place: ServerPlace) -> None:
     line = b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},'
     line += b'"clientInfo":{"name":"sh","version":"1"}}}'  # and no newline
-    done = subprocess.run(scripted("bridge", place), input=line, capture_output=True, timeout=30, check=True)
+    done = subprocess.run(scripted("bridge", place), input=line, capture_output=True, timeout=60, check=True)
     assert json.loads(done.stdout)["result"]["serverInfo"]["name"] == "scripted"
 
 
@@ -212,7 +212,7 @@ def test_plain_serve_imports_nothing_heavy_and_starts_fast(place: ServerPlace) -
             "from ostler.faces.entry import main\n"
             f"main(['serve', '--state', {place.state_dir!r}, '--config', {place.config_dir!r}])"
         )
-        done = subprocess.run([sys.executable, "-c", probe], stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+        done = subprocess.run([sys.executable, "-c", probe], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
     assert done.returncode == 0
     modules = {name.partition(".")[0] for name in done.stderr.decode().split()}
     assert "ostler" in modules

@@ -11,7 +11,7 @@ from mcp.shared.memory import create_client_server_memory_streams
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCRequest
 from tests.support.ledger_app import LedgerApplication, call, ledger, refusal, server_over
-from tests.support.world import Slow, World, until
+from tests.support.world import Held, Slow, World, until
 
 from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.model.states import ServiceState
@@ -139,15 +139,18 @@ async def test_a_client_that_is_gone_has_cancelled_nothing() -> None:
 @pytest.mark.realtime
 async def test_cancelling_over_http() -> None:
     world = World()
-    world.faults["w/start"] += [Slow(0.3), Slow(0.3)]
     async with ledger(world) as app:
         app.cancelled_create = "compensate"
         async with serving_http(server_over(app), HttpSettings("127.0.0.1", 0), version="0") as url:
             for mode in MODES:
+                held = Held(anyio.Event())
+                world.faults["w/start"].append(held)
                 async with Client(url, mode=mode) as client, anyio.create_task_group() as tasks:
                     tasks.start_soon(client.call_tool, "service_create", {**BASIC, "name": mode})
                     await until(lambda: "w/start" in world.tools_called())
                     tasks.cancel_scope.cancel()
+                await until(lambda name=mode: said(app, name))
+                held.goes_on.set()
                 await until(lambda name=mode: app.manager.registry.find(name) is None)
                 assert said(app, mode)[0].endswith("it is stopped and removed (policy.cancelledCreate)")
                 assert world.resources == {}

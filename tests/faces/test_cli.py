@@ -381,7 +381,7 @@ def test_help_is_light(tmp_path: Path) -> None:
         "sys.exit(main(['--help']))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, timeout=30, check=True, env={**os.environ}
+        [sys.executable, "-c", probe], capture_output=True, timeout=60, check=True, env={**os.environ}
     )
     assert "stop-server" in done.stdout.decode()
     modules = {name.partition(".")[0] for name in done.stderr.decode().split()}

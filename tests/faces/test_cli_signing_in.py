@@ -18,7 +18,7 @@ from ostler.faces.cli.session import ExitStatus
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
-BROWSER = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=30).read()"
+BROWSER = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=60).read()"
 
 
 async def ostler(place: ServerPlace, *arguments: str, browser: str = "") -> tuple[int, str, str]:

@@ -74,7 +74,7 @@ def test_a_second_server_ends_at_once_and_says_who_is_there(
     place: ServerPlace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pid = call(place, "pid")
-    second = subprocess.run(scripted("server", place), capture_output=True, timeout=20, check=False)
+    second = subprocess.run(scripted("server", place), capture_output=True, timeout=60, check=False)
     assert second.returncode == EXIT_LOCK_HELD
     assert f"pid {pid}" in second.stderr.decode()
     assert call(place, "pid") == pid
@@ -104,7 +104,7 @@ def test_a_deleted_state_folder_ends_its_server_and_lets_no_second_one_in_before
     pid = int(call(place, "pid"))
     os.kill(pid, signal.SIGSTOP)  # it cannot notice yet
     shutil.rmtree(place.state_dir)
-    second = subprocess.run(scripted("server", place), capture_output=True, timeout=20, check=False)
+    second = subprocess.run(scripted("server", place), capture_output=True, timeout=60, check=False)
     assert (second.returncode, "deleted" in second.stderr.decode()) == (EXIT_LOCK_HELD, True)
     os.kill(pid, signal.SIGCONT)
     eventually(lambda: servers_of(place) == [], "the server without a folder has ended")
@@ -128,7 +128,7 @@ def test_it_ends_when_idle_but_not_while_there_is_work_or_a_client(place: Server
         pid = int(client.call_tool("pid", {}).text)
         anyio.run(anyio.sleep, 0.6)
         assert int(client.call_tool("pid", {}).text) == pid
-    eventually(lambda: servers_of(place) == [], "the idle server has ended", timeout=40)
+    eventually(lambda: servers_of(place) == [], "the idle server has ended", timeout=90)
     assert not place.socket_file.exists()
     assert "the server ends (idle)" in place.log_file.read_text()
     pid = int(call(place, "pid", "--idle-exit", "0.3", "--busy"))
@@ -169,7 +169,7 @@ def test_what_a_server_writes_at_its_start_takes_no_new_room_on_a_full_disk(tmp_
 def test_sigterm_ends_it_in_order(place: ServerPlace) -> None:
     pid = int(call(place, "pid"))
     os.kill(pid, signal.SIGTERM)
-    eventually(lambda: servers_of(place) == [], "the server has ended", timeout=40)
+    eventually(lambda: servers_of(place) == [], "the server has ended", timeout=90)
     assert not place.socket_file.exists()
     assert read_holder(place) is None
     assert "Traceback" not in place.log_file.read_text()
@@ -230,7 +230,7 @@ def test_a_large_log_is_begun_afresh(tmp_path: Path) -> None:
     )
     log = tmp_path / "server.log"
     log.write_text("old and long enough\n")
-    subprocess.run([sys.executable, "-c", script, str(log)], check=True, timeout=20)
+    subprocess.run([sys.executable, "-c", script, str(log)], check=True, timeout=60)
     assert log.read_text() == "new\n"
     assert (tmp_path / "server.log.1").read_text() == "old and long enough\n"
 
@@ -244,7 +244,7 @@ def test_a_log_that_grows_while_its_server_runs_is_begun_afresh(tmp_path: Path) 
         "for _ in range(200): logging.getLogger('asyncio').error('socket.accept() out of system resource')"
     )
     log = tmp_path / "server.log"
-    subprocess.run([sys.executable, "-c", script, str(log)], check=True, timeout=20)
+    subprocess.run([sys.executable, "-c", script, str(log)], check=True, timeout=60)
     newest = (tmp_path / "server.log.1").read_text() + log.read_text()
     assert "line 199" in newest
     assert "line 1\n" not in newest
@@ -268,7 +268,7 @@ async def test_a_client_that_comes_while_no_file_is_free_is_served_when_one_is(
     async with local_socket.listening(place) as (listener, _), anyio.create_task_group() as tasks:
         tasks.start_soon(local_socket.accept_clients, listener, greet, tasks)
         await anyio.wait_all_tasks_blocked()
-        with socket.socket(socket.AF_UNIX) as client, anyio.fail_after(10):
+        with socket.socket(socket.AF_UNIX) as client, anyio.fail_after(60):
             client.setblocking(False)
             with no_free_file():
                 client.connect(str(place.socket_file))

@@ -65,7 +65,7 @@ class Response(NamedTuple):
 def request(method: str, url: str, body: bytes = b"", **headers: str) -> Response:
     parts = urlsplit(url)
     assert parts.hostname
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     try:
         connection.request(method, parts.path, body, headers={key.replace("_", "-"): headers[key] for key in headers})
         answer = connection.getresponse()
@@ -155,7 +155,7 @@ async def test_a_request_is_bounded_before_it_is_one(
         for begun in (head + b"x: ", b"GET /", chunked + b"1;", chunked + b"0\r\nx: "):
             async with await anyio.connect_tcp("127.0.0.1", port) as client:
                 await client.send(begun)
-                with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)), anyio.fail_after(10):
+                with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)), anyio.fail_after(60):
                     for _ in range(100):  # more than what the system keeps between the two
                         await client.send(many)
                     await client.receive()
@@ -167,7 +167,7 @@ async def test_a_request_is_bounded_before_it_is_one(
             assert await said_to(port, whole.replace(b"host", b"connection: close\r\nhost"))  # it is waited for by now
             monkeypatch.setattr(http_connections, "READ_SECONDS", 0.1)
             await opened_ahead.send(head)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 assert (await opened_ahead.receive()).startswith(b"HTTP/1.1 408 ")
         assert await said_to(port) == b""
         assert (await said_to(port, head)).startswith(b"HTTP/1.1 408 ")
@@ -232,7 +232,7 @@ def test_a_token_is_required_where_one_is_set(place: ServerPlace) -> None:
 def test_other_machines_are_not_let_in_without_a_token(place: ServerPlace) -> None:
     command: list[str] = [sys.executable, "-m", "ostler.faces.entry", "--state", place.state_dir, "--config"]
     command += [place.config_dir, "serve", "--http", "0.0.0.0:0"]
-    done = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "a bearer token is required: set OSTLER_HTTP_TOKEN" in done.stderr.decode()
 

@@ -23,7 +23,7 @@ from ostler.faces.bridge.relay import Relay
 
 pytestmark = pytest.mark.realtime
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 LISTS = ("tools/list", "prompts/list", "resources/templates/list")
 

@@ -90,7 +90,7 @@ async def standing_by(patience: float = 60) -> AsyncGenerator[tuple[Asked, httpx
     forwarder = Asked("1", patience=patience)
     async with (
         forwarding_http(forwarder, HttpSettings("127.0.0.1", 0)) as url,
-        httpx2.AsyncClient(base_url=url.removesuffix("/mcp"), timeout=20, trust_env=False) as client,
+        httpx2.AsyncClient(base_url=url.removesuffix("/mcp"), timeout=60, trust_env=False) as client,
     ):
         yield forwarder, client
 
@@ -197,7 +197,7 @@ async def test_what_may_have_been_done_is_done_again_only_if_that_does_no_harm()
                 tasks.start_soon(ask, number)
                 await lost.arrived.wait()
             forwarder.saw(holder(2, then))  # the first one was paused, and another has taken over
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await lost.left.wait()
     assert len(next_one.got) == sum(is_repeated for _, is_repeated in ASKED)
     for number, (asked, is_repeated) in enumerate(ASKED):
@@ -247,7 +247,7 @@ async def test_a_stream_ends_with_its_server_and_with_its_client() -> None:
         forwarder.saw(holder(3, url))
         with anyio.move_on_after(0.2):
             await client.post("/mcp", json=a_call("service_wait"))
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await working.left.wait()
 
 

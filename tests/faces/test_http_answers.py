@@ -33,7 +33,7 @@ async def served() -> AsyncGenerator[tuple[OstlerServer, str, httpx2.AsyncClient
     async with ledger(World()) as app:
         server = server_over(app)
         settings = HttpSettings("127.0.0.1", 0)
-        async with serving_http(server, settings, version="1") as url, httpx2.AsyncClient(timeout=10) as http:
+        async with serving_http(server, settings, version="1") as url, httpx2.AsyncClient(timeout=60) as http:
             yield server, url, http
 
 
@@ -107,11 +107,11 @@ async def test_only_sessions_with_an_open_stream_are_told_of_changes() -> None:
             assert server.subscriptions.listening == 1
             created = await idle.call("service_create", name="one", serviceClassName="basic")
             assert not created.json()["result"].get("isError"), created.text
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 async for line in stream.aiter_lines():
                     if "notifications/resources/list_changed" in line:
                         break
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while server.subscriptions.listening:
                 await idle.call("service_list")
         async with listening.stream():

@@ -85,7 +85,7 @@ class BothWays:
         body = json.dumps(listen_to(wanted)).encode()
         async with listener(self.sdk, body) as long, listener(self.short_listening, body) as short:
             self.app.manager.events.append(EventKind.HEALTH_CHANGED, "one", "", {"from": "healthy", "to": "healthy"})
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while not all(heard[-1].endswith(b'"service://one"}}\r\n\r\n') for heard in (long, short)):
                     await anyio.sleep(0.001)
         return long, short
@@ -121,7 +121,7 @@ async def ask(app: ASGIApp, body: bytes, headers: list[tuple[bytes, bytes]]) -> 
 
     scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "headers": headers}
     scope[WHEN_LOST] = set[Any]()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await app(scope, receive, send)
     start, *rest = sent
     return start["status"], dict(start["headers"]), b"".join(message.get("body", b"") for message in rest)
@@ -151,7 +151,7 @@ async def listener(app: ASGIApp, body: bytes) -> AsyncGenerator[list[bytes]]:
     async def listen() -> None:
         await app(scope, receive, send)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(listen)
             await acknowledged.wait()
@@ -490,7 +490,7 @@ def test_a_stream_without_changes_says_that_it_is_alive(both: Both, monkeypatch:
         async with listener(
             ways.short_listening, json.dumps(listen_to({"resourcesListChanged": True})).encode()
         ) as heard:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while len(heard) < 3:
                     await anyio.sleep(0.001)
             return heard

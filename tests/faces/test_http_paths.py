@@ -108,7 +108,7 @@ async def test_blanks_around_the_value_of_a_header_do_not_count() -> None:
         headers = {**HEADERS, "origin": " http://localhost \t "}
 
         def post() -> int:
-            with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)) as connection:
+            with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)) as connection:
                 connection.request("POST", parts.path, json.dumps(INITIALIZE), headers)
                 return connection.getresponse().status
 

@@ -53,7 +53,7 @@ async def serving(key: bytes, port: int = 0) -> AsyncGenerator[str]:
 @asynccontextmanager
 async def after_a_restart(said: dict[str, Any] | None = None, *, later: bytes = KEY) -> AsyncGenerator[Session]:
     """Yield a session of an earlier server at the address of the one that runs now."""
-    async with httpx2.AsyncClient(timeout=10) as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         async with serving(KEY) as url:
             session = Session(http, url)
             await session.open(said)
@@ -90,7 +90,7 @@ async def test_a_second_request_with_the_id_of_one_under_way_is_refused_and_the_
     server = Server[Any]("waits", on_list_tools=no_tools, on_call_tool=call)
     async with (
         serving_http(server, HttpSettings("127.0.0.1", 0, session_key=KEY), version="1") as url,
-        httpx2.AsyncClient(timeout=10) as http,
+        httpx2.AsyncClient(timeout=60) as http,
         anyio.create_task_group() as tasks,
     ):
         session = Session(http, url)
@@ -145,7 +145,7 @@ async def test_the_end_of_a_stream_does_not_forget_the_next_request_with_its_id(
         await sessions(scope, receive, send)
         return sent
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             held = dict((await ask("initialize"))[0]["headers"])[b"mcp-session-id"]
             answers["first"].set()

@@ -28,7 +28,7 @@ DOCUMENTS_FILE = Path(__file__).parents[1] / "data" / "muster_documents.yaml"
 DOCUMENTS = yaml.safe_load(DOCUMENTS_FILE.read_text(encoding="utf-8"))["documents"]
 
 SCRIPT = Path(__file__).parents[1] / "support" / "scripted_server.py"
-WITHIN = 20.0
+WITHIN = 60.0
 
 SLEEPER = """\
 # a process that sleeps

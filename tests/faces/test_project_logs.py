@@ -42,7 +42,7 @@ async def client_in(folder: Path, app: Application) -> AsyncGenerator[Client]:
 
 
 async def until_line(client: Client, text: str, **args: Any) -> dict[str, Any]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while True:
             page: dict[str, Any] = await call(client, "service_logs", **args)
             if any(text in line for line in page["lines"]):

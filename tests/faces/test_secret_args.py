@@ -37,7 +37,7 @@ services:
 
 
 async def lines_with(client: Client, text: str) -> list[str]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while True:
             lines: list[str] = (await call(client, "service_logs", name="app"))["lines"]
             if any(text in line for line in lines):

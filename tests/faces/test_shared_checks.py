@@ -13,7 +13,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from tests.support.downstream import http_entry, open_pool
 from tests.support.ledger_app import LedgerApplication
-from tests.support.standbys import KEY, Holding, StandingBy, holding, paths_in, standing_by
+from tests.support.standbys import KEY, Holding, StandingBy, holding, leases_of, paths_in, standing_by
 from tests.support.tcp_proxy import tcp_proxy
 from tests.support.web import serving
 
@@ -46,7 +46,7 @@ spec:
       start: {tool: w/start, args: {name: "{{ name }}"}}
       stop: {tool: w/stop, args: {name: "{{ name }}"}}
       healthCheck: {tool: w/check, args: {name: "{{ name }}"}, expect: {jsonPath: {state: running}}}
-    healthCheck: {interval: 1h, initialDelay: 1h, successThreshold: 1, failureThreshold: 2, timeout: 5s}
+    healthCheck: {interval: 1h, initialDelay: 1h, successThreshold: 1, failureThreshold: 2, timeout: 60s}
 """
 
 
@@ -55,11 +55,6 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a lease of the usual length ends between two requests, and answers are old when they come."""
     leases_of(monkeypatch, 30)
     monkeypatch.setattr(check_desk, "STALE", 30)
-
-
-def leases_of(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    monkeypatch.setattr("ostler.faces.replicas.following.LEASE_SECONDS", seconds)
-    monkeypatch.setattr("ostler.adapters.replicas.publisher.LEASE_SEEN", seconds + 0.1)
 
 
 @dataclass
@@ -147,7 +142,7 @@ class Sharing:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for what other tasks do."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not condition():
                 await anyio.sleep(0.005)
 
@@ -161,7 +156,7 @@ class Sharing:
 
     async def until_shared(self) -> None:
         """Check every service until another server makes some of the checks."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while set((await self.check_all()).values()) == {"s0"}:
                 pass
 
@@ -182,7 +177,7 @@ async def sharing(folder: Path, *, services: int = FEW) -> AsyncGenerator[Sharin
         paths = paths_in(folder)
         paths.mcp_json.write_text(json.dumps({"mcpServers": {"w": {"url": f"http://127.0.0.1:{port}/mcp"}}}))
         pool = await ending.enter_async_context(open_pool(folder, http_entry("w", port)))
-        await pool.wait_until_connected("w", 20)
+        await pool.wait_until_connected("w", 60)
         manager = await ending.enter_async_context(ServiceManager(pool, MemoryStore(), tools=pool))
         manager.classes.add(ClassEntry.of(load_manifests(CLASS, "web.yaml")[0]))
         app = LedgerApplication(manager, pool)  # pyright: ignore[reportArgumentType]

@@ -21,7 +21,7 @@ from ostler.model.events import EventKind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
-WITHIN = 30.0
+WITHIN = 60.0
 
 CLASS = """\
 apiVersion: ostler/v1

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
 
 async def until_said(app: Application, text: str) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         since = 0
         while True:
             page = await app.manager.events.wait(since=since, timeout=20)

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import httpx2
+import pytest
 from starlette.types import Receive, Scope, Send
 from tests.support.ledger_app import LedgerApplication
 from tests.support.world import EPOCH
@@ -61,6 +62,13 @@ class Holding:
     def seen(self, epoch: int = 1) -> SeenHolder:
         """Return what is seen of it in the database."""
         return SeenHolder(epoch, self.url, f"server {epoch}", KEY)
+
+
+def leases_of(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Give leases of another length, and take no silence for the end of a connection: a busy machine may cause it."""
+    monkeypatch.setattr("ostler.faces.replicas.following.LEASE_SECONDS", seconds)
+    monkeypatch.setattr("ostler.adapters.replicas.publisher.LEASE_SEEN", seconds + 0.1)
+    monkeypatch.setattr("ostler.faces.replicas.following._SILENCE", 60.0)
 
 
 def settings_of(paths: Paths) -> HttpSettings:
@@ -120,7 +128,7 @@ class StandingBy:
 
     async def until_current(self, *, is_current: bool = True) -> None:
         """Wait until it answers reads, or passes them on."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while self.replica.is_current is not is_current:
                 await anyio.sleep(0.005)
 
@@ -128,7 +136,7 @@ class StandingBy:
         """Wait for the next batch."""
         mirror = self.replica._following.mirror  # pyright: ignore[reportPrivateUsage]
         before = mirror.number
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while mirror.number == before:
                 await anyio.sleep(0.005)
 
@@ -179,7 +187,7 @@ def headers_of(method: str, params: dict[str, Any]) -> dict[str, str]:
 @asynccontextmanager
 async def asking(url: str) -> AsyncGenerator[Asking]:
     """Give a client of the server at `url`."""
-    async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as http:
         yield Asking(http)
 
 

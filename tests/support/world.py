@@ -143,7 +143,14 @@ class Slow:
     seconds: float
 
 
-Fault = Fail | Answer | Hang | Lost | Down | Slow
+@dataclass(frozen=True)
+class Held:
+    """The tool answers once a test lets it."""
+
+    goes_on: anyio.Event
+
+
+Fault = Fail | Answer | Hang | Lost | Down | Slow | Held
 
 
 @dataclass
@@ -242,6 +249,8 @@ class World:
                 raise ServerUnavailableError("downstream server 'w' is not connected")
             case Slow(seconds):
                 await anyio.sleep(seconds)
+            case Held(goes_on):
+                await goes_on.wait()
             case None:
                 await anyio.sleep(self.seconds.get(str(args.get("name")), 0.0) if tool == "w/start" else 0.0)
         return self._do(tool, args)

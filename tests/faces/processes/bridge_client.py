@@ -204,7 +204,7 @@ def clean_place(state_dir: Path) -> Generator[ServerPlace]:
         return not processes_of(place)
 
     try:
-        eventually(is_ended, "no process is left", timeout=40)
+        eventually(is_ended, "no process is left", timeout=90)
     except AssertionError as error:
         raise AssertionError(f"{error}: {[(p.pid, p.cmdline()) for p in processes_of(place)]} {notes}") from None
     finally:
