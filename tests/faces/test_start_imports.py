@@ -64,6 +64,17 @@ for _ in range(2):
         uvicorn.main(["--version"], standalone_mode=False)
     assert uvicorn.__version__ in said.getvalue() and "click" in sys.modules
 
+from difflib import get_close_matches
+from urllib.request import url2pathname
+
+import html
+import httpx2
+from mcp import ClientSessionGroup
+
+assert get_close_matches("sto", ["stop"]) == ["stop"] and url2pathname("/a%20b").endswith("a b")
+assert html.escape("<") == "&lt;" and httpx2.URL("http://a/b").path == "/b"
+assert type(ClientSessionGroup()).__module__ == "mcp.client.session_group"
+
 import anyio
 from mcp import Client
 from mcp.client.client import MCPServer as compared
@@ -108,10 +119,11 @@ assert anyio.run(connected) == "b"
         pytest.param(LOCK, 140, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"),
         pytest.param(
             SERVER,
-            990,
-            "click cryptography jsonschema lightkube mcp.server.mcpserver.server opentelemetry.sdk prometheus_client "
-            "psycopg referencing rich typer wsproto "
-            "ostler.adapters.telemetry.live "
+            930,
+            "click cryptography html.entities httpx2._client jsonschema lightkube logging.handlers "
+            "mcp.client.auth mcp.server.auth.handlers.token mcp.server.mcpserver.server multiprocessing "
+            "opentelemetry.metrics opentelemetry.sdk prometheus_client psycopg referencing rich typer wsproto "
+            "ostler.adapters.downstream.http ostler.adapters.telemetry.live ostler.faces.daemon.forwarding "
             "ostler.rules.checking.class_check ostler.rules.checking.class_settings ostler.rules.drafts.drafting "
             "ostler.rules.muster.translation",
             HIGH_LEVEL_SERVER,

@@ -7,19 +7,21 @@ A resource server of OAuth 2 answers 401 or 403 with `WWW-Authenticate: Bearer â
 import json
 import re
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
 import anyio
 import httpx2
 
 from ostler.adapters.downstream.loss import ConnectFailedError
-from ostler.adapters.signing_in.bearer import GrantedAuth
 from ostler.adapters.signing_in.grants import Grants
 from ostler.model.errors import StoreError
 from ostler.model.json import JsonMapping
 from ostler.model.servers import ServerEntry
 from ostler.model.states import ServiceState
+
+if TYPE_CHECKING:
+    from ostler.adapters.signing_in.bearer import GrantedAuth
 
 _PARAMETER: Final = re.compile(r'([A-Za-z_][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _SHOWN_CHARS: Final = 200
@@ -53,7 +55,7 @@ class Challenge:
         return f"the server demands authorisation (HTTP {self.status}{f', {details}' if details else ''}){scope}"
 
 
-def challenge_of(response: httpx2.Response) -> Challenge:
+def challenge_of(response: "httpx2.Response") -> Challenge:
     """Return what a 401 or 403 answer demands."""
     found = {
         name.lower(): _shown(re.sub(r"\\(.)", r"\1", quoted) or bare)
@@ -99,7 +101,7 @@ async def token_source(challenge: Challenge, server_url: str) -> str:
     return "; ".join(parts)
 
 
-async def granted(entry: ServerEntry, grants: Grants | None) -> GrantedAuth | None:
+async def granted(entry: ServerEntry, grants: Grants | None) -> "GrantedAuth | None":
     """Return what authorises requests to the server, if someone has signed in to it.
 
     Raises:
@@ -111,7 +113,11 @@ async def granted(entry: ServerEntry, grants: Grants | None) -> GrantedAuth | No
         grant = await grants.of(entry)
     except StoreError as error:
         raise ConnectFailedError(str(error), state=ServiceState.AUTH_REQUIRED) from error
-    return None if grant is None else GrantedAuth(entry.name, grant, grants.keep)
+    if grant is None:
+        return None
+    from ostler.adapters.signing_in.bearer import GrantedAuth  # noqa: PLC0415 (few servers are signed in to)
+
+    return GrantedAuth(entry.name, grant, grants.keep)
 
 
 def advice(server: str) -> tuple[str, str, str]:

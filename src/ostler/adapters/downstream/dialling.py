@@ -14,7 +14,7 @@ from ostler.adapters.backoff import Nudge
 from ostler.adapters.downstream.authorization import Challenge
 from ostler.adapters.downstream.failure_texts import ConnectFailure, failure_of
 from ostler.adapters.downstream.header_helpers import with_helper_headers
-from ostler.adapters.downstream.http import HttpWatch
+from ostler.adapters.downstream.http_watch import HttpWatch
 from ostler.adapters.downstream.links import Link, Surroundings, open_link
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.starts import Attempt

@@ -8,7 +8,6 @@ whose `data["ostler"]` names the fault, so that one bad request fails alone and 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -18,8 +17,9 @@ from mcp.client._transport import ReadStream, TransportStreams, WriteStream
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
-from ostler.adapters.downstream.authorization import Challenge, challenge_of
+from ostler.adapters.downstream.authorization import challenge_of
 from ostler.adapters.downstream.fault_codes import LOST_MARK, OWN_FAULT, TOO_LARGE_MARK, Fault
+from ostler.adapters.downstream.http_watch import HttpWatch
 from ostler.adapters.downstream.loss import LossSignal
 from ostler.adapters.downstream.streams import Reads
 from ostler.engine.protocols import before_sending
@@ -32,21 +32,6 @@ if TYPE_CHECKING:
 _CONNECT_TIMEOUT: Final = 10.0
 _NOTIFICATION_TIMEOUT: Final = 5.0
 """Seconds for a notification's POST: the SDK sends nothing else meanwhile, so a hung one must not last."""
-
-
-@dataclass(slots=True)
-class HttpWatch:
-    """What the guarded client saw, for the connection's owner.
-
-    Attributes:
-        on_trouble: called when a request could not be sent or answered: the server should be probed now.
-        rejected: the last HTTP error status of a POST, such as 405 from a server that only speaks SSE.
-        challenge: what the server demanded when it last turned a request away with 401 or 403.
-    """
-
-    on_trouble: Callable[[], None]
-    rejected: int | None = None
-    challenge: Challenge | None = None
 
 
 @asynccontextmanager

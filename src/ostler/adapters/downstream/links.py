@@ -4,10 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import httpx2
 import mcp_types as types
 from mcp import Client
 from mcp.client.session import ClientSession, IncomingMessage
@@ -21,7 +20,7 @@ from ostler.adapters.downstream.authorization import granted
 from ostler.adapters.downstream.children import ChildRecords
 from ostler.adapters.downstream.fault_codes import Fault, fault_of
 from ostler.adapters.downstream.framing import StdoutNoise
-from ostler.adapters.downstream.http import HttpWatch, http_transport, sse_transport
+from ostler.adapters.downstream.http_watch import HttpWatch
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.starts import StartTurns
 from ostler.adapters.downstream.stdio import ChildFacts, stdio_transport
@@ -32,6 +31,9 @@ from ostler.engine.protocols import ToolInfo
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry, ServerTransport
 from ostler.model.states import ServiceState
+
+if TYPE_CHECKING:
+    import httpx2
 
 _MAX_PAGES: Final = 1000
 _RELISTEN_PAUSE: Final = 1.0
@@ -255,7 +257,7 @@ def _transport(
     watch: HttpWatch,
     loss: LossSignal,
     facts: ChildFacts,
-    auth: httpx2.Auth | None,
+    auth: "httpx2.Auth | None",
 ) -> AbstractAsyncContextManager[Any]:
     match transport:
         case "stdio":
@@ -268,8 +270,12 @@ def _transport(
                 facts=facts,
             )
         case "http":
+            from ostler.adapters.downstream.http import http_transport  # noqa: PLC0415 (most servers are programs)
+
             return http_transport(entry, watch, loss, auth)
         case "sse":
+            from ostler.adapters.downstream.http import sse_transport  # noqa: PLC0415
+
             return sse_transport(entry, watch, loss, auth)
         case "builtin":
             raise ConnectFailedError(f"this Ostler has no built-in server {entry.name!r}")

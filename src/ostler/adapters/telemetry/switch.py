@@ -1,9 +1,10 @@
 """Whether there is telemetry; without it nothing more is loaded."""
 
+import os
+import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
-from opentelemetry.metrics import get_meter_provider
 from opentelemetry.trace import get_tracer_provider
 
 from ostler.adapters.telemetry.silent import Telemetry
@@ -26,12 +27,7 @@ async def open_telemetry(
     wanted = Wanted.read(settings.telemetry, environ)
     has_ids = settings.log.format == "json"
     if not (
-        wanted.traces
-        or wanted.metrics
-        or wanted.unknown
-        or has_ids
-        or is_set_up(get_tracer_provider())
-        or is_set_up(get_meter_provider())
+        wanted.traces or wanted.metrics or wanted.unknown or has_ids or is_set_up(get_tracer_provider()) or _measures()
     ):
         yield Telemetry()
         return
@@ -41,3 +37,12 @@ async def open_telemetry(
         wanted, version=version, tools=tools, system="postgresql" if settings.store_url else "sqlite"
     ) as telemetry:
         yield telemetry
+
+
+def _measures() -> bool:
+    """Whether the program around this has set up metrics: it has loaded their API, or names what provides them."""
+    if "opentelemetry.metrics" not in sys.modules and "OTEL_PYTHON_METER_PROVIDER" not in os.environ:
+        return False
+    from opentelemetry.metrics import get_meter_provider  # noqa: PLC0415 (loading it takes a quarter of a MiB)
+
+    return is_set_up(get_meter_provider())

@@ -24,7 +24,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ostler.faces.daemon.forwarded_requests import ForwardedClients
-from ostler.faces.daemon.forwarding import Feed, Forwarder
 from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers
 from ostler.faces.daemon.http_hosts import Front, Hosts
 from ostler.faces.daemon.http_pages import Page
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from mcp.server.auth.provider import TokenVerifier
 
     from ostler.adapters.access.token_file import TokenFile
+    from ostler.faces.daemon.forwarding import Feed, Forwarder
     from ostler.faces.daemon.http_tls import Certificate
 
 TOKEN_VARIABLE: Final = "OSTLER_HTTP_TOKEN"  # noqa: S105 (the variable's name, not a token)
@@ -200,8 +200,8 @@ async def serving_http(
     pages: Mapping[str, Page] = MappingProxyType({}),
     by_principal: Callable[[str, Principal], Server[Any]] | None = None,
     policy: PolicyOf | None = None,
-    forwarder: Forwarder | None = None,
-    feed: Feed | None = None,
+    forwarder: "Forwarder | None" = None,
+    feed: "Feed | None" = None,
 ) -> AsyncGenerator[str]:
     """Serve `server` at `/mcp`, the dashboard at `/`, and `/healthz`; yield the URL of `/mcp`.
 
@@ -257,7 +257,7 @@ async def gated_web(
 
 
 @asynccontextmanager
-async def forwarding_http(forwarder: Forwarder, settings: HttpSettings) -> AsyncGenerator[str]:
+async def forwarding_http(forwarder: "Forwarder", settings: HttpSettings) -> AsyncGenerator[str]:
     """Listen before there is anything to serve: `forwarder` answers; yield the URL of `/mcp`.
 
     Raises:

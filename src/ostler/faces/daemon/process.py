@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -20,7 +20,6 @@ from ostler.faces.bridge.lines import LineTooLongError
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.dashboard_link import DashboardLink
-from ostler.faces.daemon.forwarding import Forwarder
 from ostler.faces.daemon.hosting import Hosted, HostedSource
 from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, forwarding_http, serving_http
 from ostler.faces.daemon.http_sessions import session_key
@@ -28,6 +27,9 @@ from ostler.faces.daemon.local_socket import accept_clients, listening
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.reception import Reception
 from ostler.model.errors import OstlerError
+
+if TYPE_CHECKING:
+    from ostler.faces.daemon.forwarding import Forwarder
 
 _IDLE_POLL: Final = 5.0
 
@@ -67,7 +69,7 @@ class ServerSettings:
     stdio: bool = False
     announce: Callable[[str], None] = logger.info
     ready: Callable[[], None] | None = None
-    forwarder: Forwarder | None = None
+    forwarder: "Forwarder | None" = None
     advertise: str = ""
 
 

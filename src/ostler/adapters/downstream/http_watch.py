@@ -1,0 +1,21 @@
+"""What the HTTP client of a connection saw, apart from the client, which few servers need."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ostler.adapters.downstream.authorization import Challenge
+
+
+@dataclass(slots=True)
+class HttpWatch:
+    """What the guarded client saw, for the connection's owner.
+
+    Attributes:
+        on_trouble: called when a request could not be sent or answered: the server should be probed now.
+        rejected: the last HTTP error status of a POST, such as 405 from a server that only speaks SSE.
+        challenge: what the server demanded when it last turned a request away with 401 or 403.
+    """
+
+    on_trouble: Callable[[], None]
+    rejected: int | None = None
+    challenge: Challenge | None = None
