@@ -148,6 +148,25 @@ async def test_what_is_well_is_explained_too_and_what_is_not_there_is_not() -> N
         assert "did you mean 'db'" in text
 
 
+async def test_a_service_that_is_gone_is_explained_by_what_failed_last() -> None:
+    world = World()
+    async with ledger(world) as app, Client(server_over(app)) as client:
+        world.faults["w/start"].append(Fail("no room"))
+        await refusal(client, "service_create", serviceClassName="basic", name="db")
+        found = await explained(client, "db")
+        assert found["state"] == "deleted"
+        assert found["causes"][0].endswith("ago: its start failed on create")
+        assert found["causes"][1].startswith("start failed: start tool failed: no room")
+        assert [(past["tool"], past["outcome"]) for past in found["lastCalls"]] == [("w/start", "failed")]
+        for step in found["nextCalls"]:
+            assert (await send(client, step))["events"]
+        await call(client, "service_create", serviceClassName="basic", name="db")
+        assert (await explained(client, "db"))["causes"] == ["db is running"]
+        await call(client, "service_delete", name="db")
+        [cause] = (await explained(client, "db"))["causes"]
+        assert cause.endswith("ago: requested"), "what failed in an earlier life is not said of this one"
+
+
 async def test_lists_and_status_never_wait_for_the_disk() -> None:
     class Stuck(MemoryStore):
         is_stuck = False
