@@ -42,6 +42,9 @@ _SERVER_COLUMNS = {
     "REASON": "reason",
 }
 _TOOL_COLUMNS = {"TOOL": "name", "DESCRIPTION": "description"}
+_TOOL_PAGE = 200
+_SHOWN_TOOLS = 200
+"""Tools of a table that no one has set a limit for."""
 
 
 def classes(context: typer.Context, as_json: AsJson = False) -> None:
@@ -271,22 +274,34 @@ def servers(context: typer.Context, as_json: AsJson = False) -> None:
 def tools(
     context: typer.Context,
     server: Annotated[str | None, typer.Argument(metavar="SERVER", help="Only this server's tools.")] = None,
+    search: Annotated[str | None, typer.Option("--search", metavar="WORDS", help="Only those with all words.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="At most so many; else 200, with --json all.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the downstream tools."""
     rows: list[JsonObject] = []
     cursor: str | None = None
     session = session_of(context)
+    wanted = limit or (None if as_json else _SHOWN_TOOLS)
     while True:
-        facts = session.ask("tool_list", present({"server": server, "cursor": cursor})).structured
+        page = min(_TOOL_PAGE, wanted - len(rows)) if wanted else _TOOL_PAGE
+        asked = {"server": server, "search": search, "limit": page, "cursor": cursor}
+        facts = session.ask("tool_list", present(asked)).structured
         rows += facts["tools"]
         cursor = facts.get("nextCursor")
-        if not cursor:
+        if not cursor or len(rows) == wanted:
             break
     if as_json:
-        say_json({"tools": rows, "total": len(rows)})
-    else:
-        print_table(rows, _TOOL_COLUMNS, empty="No downstream server has listed a tool yet (see ostler servers).")
+        say_json({"tools": rows, "total": facts["total"]})
+        return
+    nothing = (
+        f"No tool has {search!r}." if search else "No downstream server has listed a tool yet (see ostler servers)."
+    )
+    print_table(rows, _TOOL_COLUMNS, empty=nothing)
+    if (more := facts["total"] - len(rows)) > 0:
+        complain(f"{more} more: name a SERVER, or use --search, or --limit {facts['total']}")
 
 
 def call(  # noqa: PLR0917 (typer's parameters are the options)
