@@ -279,7 +279,9 @@ def test_classes_servers_tools_and_configuration(ostler: CommandLine) -> None:
     assert ostler.run("tools", "process", "--limit", "2") == ExitStatus.OK
     assert len(ostler.out.splitlines()) == 3, "with its heading"
     assert re.fullmatch(r"ostler: \d+ more: name a SERVER, or use --search, or --limit \d+\n", ostler.err)
-    assert [tool["name"] for tool in ostler.json("tools", "--search", "free_port", "--json")["tools"]] == ["process/free_port"]
+    assert [tool["name"] for tool in ostler.json("tools", "--search", "free_port", "--json")["tools"]] == [
+        "process/free_port"
+    ]
     assert ostler.run("tools", "--search", "no-such-tool") == ExitStatus.OK
     assert ostler.out == "No tool has 'no-such-tool'.\n"
     assert ostler.run("call", "process/free_port") == ExitStatus.OK

@@ -124,6 +124,15 @@ def test_only_secret_values_of_the_environment_are_masked() -> None:
     }
 
 
+def test_a_short_secret_is_masked_where_it_stands_as_one_and_not_where_its_characters_are() -> None:
+    args = ["--pin", "80", "-p", "80:80", "--port", "80", "--pass=80", "host:80"]
+    one = entry(args=args, env={"PIN": "80", "PORT": "80", "MAP": "80:80"}, secret_parts=("80", "1234"))
+    assert one.masked()["args"] == ["--pin", MASK, "-p", "80:80", "--port", "80", f"--pass={MASK}", "host:80"]
+    assert one.masked()["env"] == {"PIN": MASK, "PORT": "80", "MAP": "80:80"}
+    web = ServerEntry(name="web", transport="http", url="http://u:80@h80:80/mcp?page=2&v=80")
+    assert web.masked()["url"] == f"http://u:{MASK}@h80:80/mcp?page={MASK}&v={MASK}"
+
+
 def test_what_a_server_says_of_its_arguments_is_masked() -> None:
     one = entry(args=["--token", "abcdef", "--dir", "/srv"], env={"HOME_DIR": "/home/me"})
     assert one.mask_text("bad token abcdef in /srv of /home/me") == f"bad token {MASK} in /srv of /home/me"

@@ -7,6 +7,7 @@ a finding with its line.
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
@@ -194,7 +195,7 @@ class ServerEntry(_Model):
         shown: JsonObject = {"type": self.transport}
         if self.command:
             shown["command"] = self._mask(self.command)
-            shown["args"] = [self._mask(arg) for arg in self.args]
+            shown["args"] = [self._mask(arg, before) for before, arg in pairwise((self.command, *self.args))]
         if self.cwd is not None:
             shown["cwd"] = self._mask(self.cwd)
         if self.url:
@@ -231,14 +232,20 @@ class ServerEntry(_Model):
             *([self.oauth.client_secret] if self.oauth is not None and self.oauth.client_secret else []),
         }
 
-    def _mask(self, text: str) -> str:
-        # In the entry itself short values are masked too, where they are all that a value says.
-        found = sorted(filter(None, self._secrets()), key=len, reverse=True)
+    def _mask(self, text: str, previous: str = "") -> str:
+        # In the entry itself short values are masked too, where they stand as a secret: `80` is not masked in `80:80`.
         here = set(secrets_in_url(text))
-        for secret in found:
-            if len(secret) >= MIN_SECRET_LENGTH or secret in self.secret_parts or secret in here:
+        own = set(secrets_in_arguments([text]))
+        told = previous.startswith("-") and (is_secret_name(previous) or _LETTER.fullmatch(previous))
+        for secret in sorted(filter(None, self._secrets()), key=len, reverse=True):
+            is_telling = len(secret) >= _TELLING
+            if len(secret) >= MIN_SECRET_LENGTH or (secret in self.secret_parts and is_telling):
                 text = text.replace(secret, MASK)
-            elif text == secret or text.endswith((f"={secret}", f":{secret}", f" {secret}")):
+            elif secret in here:
+                text = re.sub(rf"(?<=[=:]){re.escape(secret)}(?=[&@#]|$)", MASK, text)
+            elif text == secret and (is_telling or told or secret in own):
+                text = MASK
+            elif secret in own and text.endswith((f"={secret}", f":{secret}", f" {secret}")):
                 text = text.removesuffix(secret) + MASK
             elif text.startswith("-") and text[2:] == secret:  # mysql -pX
                 text = text[:2] + MASK
@@ -252,6 +259,10 @@ def _connection_facts(entry: ServerEntry) -> tuple[object, ...]:
     )  # fmt: skip
 
 
+_TELLING: Final = 4
+"""A value with fewer characters is masked only where it stands as a secret: it is found in any text."""
+
+_LETTER: Final = re.compile(r"-[A-Za-z]")
 _ODD: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
