@@ -16,6 +16,7 @@ from processes.bridge_client import clean_place, eventually
 from processes.command_line import CommandLine
 
 from ostler.faces.cli.app import run_command
+from ostler.faces.cli.rpc import ServerClient, ToolAnswer
 from ostler.faces.cli.session import ExitStatus
 from ostler.faces.entry import begin_early
 
@@ -40,6 +41,7 @@ def shop(tmp_path: Path) -> Path:
     root.mkdir()
     (root / "ostler.yaml").write_text(FILE)
     (root / "api.env").write_text("GREETING=from file\nEXTRA='a b'\n")
+    (root / ".gitignore").write_text("*.env\n")
     identity = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"], ["worktree", "add", "-q", "../fix"]):
         subprocess.run(["git", *identity, *words], cwd=root, check=True, capture_output=True)
@@ -98,6 +100,12 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert up(ostler) == {"files.shop": "unchanged", "api.fix.shop": "created", "web.fix.shop": "created"}
     assert pid_of(ostler, "web") != pids["web"]
     assert pid_of(ostler, "files") == pids["files"]
+    assert psutil.Process(pid_of(ostler, "api")).environ()["EXTRA"] == "a b", (
+        "the main checkout's file, as git has none"
+    )
+    assert ostler.run(*by_hand[:-2], "--arg", "directory=.") == ExitStatus.OK, ostler.err
+    assert psutil.Process(pid_of(ostler, "hand")).environ()["GREETING"] == "from file"
+    assert ostler.run("delete", "hand") == ExitStatus.OK, ostler.err
     names = [row["name"] for row in ostler.json("ps", "--json")["services"]]
     assert names == ["api.fix.shop", "files.shop", "process", "web.fix.shop"], "of the main checkout what is used"
 
@@ -209,6 +217,17 @@ def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(
     assert "'nobody' not found" in ostler.err
     assert ostler.run("down", "web") == ExitStatus.OK, ostler.err
     assert up(ostler) == {"files.shop": "unchanged", "api.shop": "unchanged", "web.shop": "created"}
+    answers = [
+        ToolAnswer({"services": [], "unfinished": names}, f"{len(names)} not done", True) for names in (["web"], [])
+    ]
+
+    def answered(*_words: object, **_more: object) -> ToolAnswer:
+        return answers.pop(0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ServerClient, "call_tool", answered)
+        assert ostler.run("up") == ExitStatus.FAILED
+    assert "0 not done" in ostler.err, "what goes on is waited for although another service has failed"
 
 
 def test_a_changed_file_restarts_the_service_that_watches_it(

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio.to_thread
 from dotenv.parser import parse_stream
 
-from ostler.adapters.projects.folders import ProjectFolder
+from ostler.adapters.projects.folders import ProjectFolder, project_at
 from ostler.adapters.regular_files import read_regular
 from ostler.engine.projects.scope import ProjectScope, as_written
 from ostler.model.errors import ArgumentError, Finding, ManifestError
@@ -52,7 +52,7 @@ def _read_files(folder: ProjectFolder) -> tuple[LoadedProject, dict[str, dict[st
     for name, spec in loaded.project.services.items():
         for index, path in enumerate(spec.env_file):
             try:
-                found = variables_of(folder.directory / Path(path).expanduser())
+                found = variables_of(_in_checkout(Path(path).expanduser(), folder))
             except ManifestError as error:
                 line, column = loaded.document.locate(("services", name, "envFile", index))
                 message = error.findings[0].message
@@ -76,12 +76,21 @@ async def read_variables(directory: str, files: Sequence[str]) -> dict[str, str]
 
 def _read_all(directory: Path, files: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
+    folder = project_at(directory) if directory.is_absolute() else None
     for file in files:
-        path = directory / Path(file).expanduser()
+        path = Path(file).expanduser()
+        if folder is not None:
+            path = _in_checkout(path, folder)
         if not path.is_absolute():
             raise ArgumentError([f"overrides.envFile: {file!r} must be absolute: this client's folder is not known"])
         found |= variables_of(path)
     return found
+
+
+def _in_checkout(path: Path, folder: ProjectFolder) -> Path:
+    """Return where a file of variables is: git gives a worktree none that it ignores, so the main checkout's counts."""
+    own, main = folder.directory / path, folder.main / path
+    return main if not own.exists() and main.is_file() else own
 
 
 def variables_of(file: Path) -> dict[str, str]:

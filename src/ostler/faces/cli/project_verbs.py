@@ -142,7 +142,7 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject) -> ToolAnsw
     with session_of(context).client() as client, waiting_shown(doing) as progress:
         answer = client.call_tool(tool, args, progress=progress)
         for _ in range(_MAX_ROUNDS):
-            if answer.is_error or not answer.structured.get("unfinished"):
+            if not answer.structured.get("unfinished"):
                 break
             answer = client.call_tool(tool, args, progress=progress)
     return answer
