@@ -1,5 +1,6 @@
 """What a crash left open is asked for, settled by a person's word, and never silently dropped."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.clock import LoopClock
 from ostler.engine.insight.explanation import explain
 from ostler.engine.manager import ServiceManager
-from ostler.engine.protocols import PutOperation, PutService
+from ostler.engine.protocols import Change, PutOperation, PutService
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ArgumentError, OperationError, OstlerError, StoreError
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationOutcome, OperationRecord
@@ -229,6 +230,32 @@ async def test_a_tool_caller_that_raises_anything_leaves_no_silent_unknown() -> 
         with pytest.raises(OstlerError, match="RuntimeError: a bug of the caller; cleaned up with w/stop"):
             await manager.create(CreateRequest("basic", "db"))
         assert world.resources == {}
+
+
+class Faulty(MemoryStore):
+    """A store with a bug: its second commit raises what no store may raise."""
+
+    commits = 0
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        self.commits += 1
+        if self.commits == 2:
+            raise RuntimeError("a bug of the store")
+        await super().commit(changes)
+
+
+@pytest.mark.parametrize("action", ["start", "delete"])
+async def test_a_bug_after_the_start_tool_was_called_does_not_forget_what_that_may_have_made(action: str) -> None:
+    world = World()
+    async with running(world, store=Faulty()) as manager:
+        with pytest.raises(OstlerError, match="bug of the store; its start tool may have acted") as error:
+            await manager.create(CreateRequest("basic", "db"))
+        assert "service_stop db looks for it and stops it" in error.value.next_actions
+        assert manager.view("db").reason == "unknown-outcome"
+        assert len(world.resources) == 1
+        await (manager.start_service("db") if action == "start" else manager.delete("db"))
+        assert len(world.resources) == len(manager.views()) == (action == "start")
+        assert world.tools_called("w/stop") == ["w/stop"]
 
 
 async def test_a_start_is_not_a_stop_of_what_is_not_verified_yet() -> None:

@@ -27,7 +27,9 @@ from ostler.model.errors import (
     ToolFailedError,
 )
 from ostler.model.records import START_STEPS, CallOutcome, PlannedCall
-from ostler.model.states import ServiceState
+from ostler.model.states import ServiceState, Transition
+
+_INTERNAL = "internal-error"
 
 _LOOKS = 3
 """How often `find` is asked what a refused start left, when it does not say."""
@@ -165,6 +167,19 @@ async def _derive_patiently(service: InstanceState, *, once: bool) -> Sequence[P
             if plan is not None or not once or not is_found or looks >= _LOOKS:
                 return plan
         await anyio.sleep(SERVER_AWAY_PAUSE)
+
+
+def settle_after_bug(service: InstanceState, operation: Operation, error: OstlerError) -> None:
+    """Leave no state hanging after an internal error; what a start may have left by then is held, and not forgotten."""
+    if service.state is ServiceState.STOPPING:
+        service.report(Transition.STOP_FAILED, reason=_INTERNAL, error=error)
+    elif service.state is ServiceState.STARTING:
+        may_be_there = operation.may_have_started()
+        if may_be_there:
+            service.set_record(held=True)
+            error.add("its start tool may have acted: what it may have left is looked for before anything else is done")
+            error.next_actions = (*error.next_actions, f"service_stop {service.name} looks for it and stops it")
+        service.report(Transition.START_FAILED, reason=UNKNOWN_OUTCOME if may_be_there else _INTERNAL, error=error)
 
 
 async def clear_leftover(service: InstanceState, operation: Operation) -> None:

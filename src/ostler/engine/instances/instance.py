@@ -10,6 +10,7 @@ from typing import Protocol, assert_never
 
 import anyio
 
+from ostler.engine.instances.compensation import settle_after_bug
 from ostler.engine.instances.display import reason_of, view_of
 from ostler.engine.instances.health_check import HealthCheck
 from ostler.engine.instances.operations import Operation
@@ -27,7 +28,7 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonMapping
 from ostler.model.manifest import ServiceClass
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
-from ostler.model.states import HealthStatus, ServiceState, Transition
+from ostler.model.states import HealthStatus, ServiceState
 from ostler.rules.text.log_pages import NEWEST, LogPage, LogRange
 
 logger = logging.getLogger(__name__)
@@ -350,7 +351,7 @@ class ServiceInstance(InstanceState):
                 step=operation.step,
                 next_actions=("check the server's log",),
             )
-            self._settle_after_bug(error)
+            settle_after_bug(self, operation, error)
         finally:
             if outcome is OperationOutcome.INTERRUPTED:  # the server is going away: recovery resolves it
                 operation.end(outcome, self._clock.now(), error=SupersededError(_LEAVING, service=self.name))
@@ -415,13 +416,6 @@ class ServiceInstance(InstanceState):
                 await verify(self, operation)
             case _:
                 assert_never(operation.kind)
-
-    def _settle_after_bug(self, error: OstlerError) -> None:
-        """Leave no state hanging after an internal error."""
-        if self.state is ServiceState.STARTING:
-            self.report(Transition.START_FAILED, reason="internal-error", error=error)
-        elif self.state is ServiceState.STOPPING:
-            self.report(Transition.STOP_FAILED, reason="internal-error", error=error)
 
     def _status_changed(self, old: ServiceStatus, new: ServiceStatus) -> None:
         events = self.runtime.events
