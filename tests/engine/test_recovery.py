@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -13,9 +14,10 @@ from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.insight.explanation import explain
 from ostler.engine.manager import ServiceManager
-from ostler.engine.protocols import PutOperation, PutService
+from ostler.engine.protocols import PutOperation, PutService, StoredState
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
+from ostler.model.events import EventKind
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, Reachability, ServiceState
 
@@ -80,6 +82,26 @@ async def test_nothing_is_claimed_before_it_was_verified() -> None:
         assert view.state is ServiceState.UNREACHABLE
         assert view.reachability is Reachability.UNREACHABLE
         assert world.resources, "an unreachable server destroys nothing"
+
+
+async def test_of_two_stored_services_with_one_name_the_newer_is_taken_and_the_other_is_left_and_named() -> None:
+    world, store = World(), MemoryStore()
+    async with running(world, store=store) as manager:
+        for name in ("db", "web"):
+            await manager.create(CreateRequest("basic", name))
+    (db, web) = (await store.load()).services
+    state = replace(await store.load(), services=[db, replace(web, name="db", updated_at=EPOCH - timedelta(days=1))])
+
+    class Edited(MemoryStore):
+        async def load(self) -> StoredState:
+            return state
+
+    async with running(world, store=Edited()) as manager:
+        await manager.recovered.wait()
+        assert [(view.name, view.id, view.state) for view in manager.views()] == [("db", db.id, ServiceState.RUNNING)]
+        [said] = [event.message for event in manager.events.read(kinds=[EventKind.WARNING]).events]
+        assert f"another service 'db' (id {web.id}, class 'basic', last changed 2025-12-31" in said
+        assert "Next: ostler prune --dry-run" in said
 
 
 async def test_a_service_that_died_meanwhile_is_stopped_and_started_only_with_auto_start() -> None:

@@ -5,6 +5,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from operator import attrgetter
 
 import anyio
 import anyio.lowlevel
@@ -25,6 +26,7 @@ from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.protocols import PutOperation, StoredState
 from ostler.engine.services.views import OperationRequest
 from ostler.model.errors import OperationError, OstlerError
+from ostler.model.events import EventKind
 from ostler.model.manifest import ServiceClass
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
 from ostler.model.states import HealthStatus, ServiceState
@@ -69,17 +71,24 @@ class Recovery:
         self.finished = anyio.Event()
 
     async def restore(self, state: StoredState, register: Callable[[ServiceInstance], None]) -> None:
-        """Put every stored service into the registry, not yet verified; others have their turn meanwhile."""
+        """Put every stored service into the registry, not yet verified; others have their turn meanwhile.
+
+        No Ostler stores two of one name, but a record may have been edited: the one that changed last is taken then.
+        """
         opened: dict[str, list[OperationRecord]] = defaultdict(list)
         for operation in state.open_operations:
             opened[operation.service_id].append(operation)
         classes: dict[str, ServiceClass] = {}
+        newest = {record.name: record for record in sorted(state.services, key=attrgetter("updated_at"))}
         for number, record in enumerate(state.services, 1):
             if number % _AT_ONCE == 0:
                 await anyio.lowlevel.checkpoint()  # a store that others may take over needs its heartbeats
             instance = self._instance(record, opened.pop(record.id, []), classes)
-            register(instance)
-            self._restored.append(instance)
+            if newest[record.name] is record:
+                register(instance)
+                self._restored.append(instance)
+            else:
+                self._pass_over(record)
         self._orphaned = [operation for operations in opened.values() for operation in operations]
         for instances in shared_handles(self._restored):
             for instance in instances:  # in the order of their starts: the last one has them
@@ -110,6 +119,20 @@ class Recovery:
         if unreadable is not None:
             self._show_unreadable(instance, unreadable)
         return instance
+
+    def _pass_over(self, record: ServiceRecord) -> None:
+        """Say that a stored service is left in the store as it is, because another one has its name."""
+        error = OperationError(
+            f"the store has another service {record.name!r} (id {record.id}, class {record.class_name!r}, last changed "
+            f"{record.updated_at:%Y-%m-%d %H:%M:%S}), which is left as it is: no one checks or stops what it runs",
+            service=record.name,
+            next_actions=(
+                "ostler prune --dry-run shows what it may have left running",
+                "end Ostler, and give it a name of its own in the database (table services, column record)",
+            ),
+        )
+        logger.error("%s", error)
+        self._runtime.events.append(EventKind.WARNING, record.name, str(error))
 
     def _show_unreadable(self, instance: ServiceInstance, cause: OstlerError) -> None:
         """A service whose class this version cannot read stays in sight: it can still be stopped by its pinned plan."""
