@@ -122,6 +122,14 @@ def _secrets_masked(entry: ServerEntry) -> Generator[None]:
 
 
 async def _result(link: Link, name: str, args: JsonMapping, report: Progress | None) -> JsonObject:
+    if link.direct is not None:
+        found = await link.direct.call(name, args, report)
+        if found is not None:
+            return link.repair.checked_call_result(found)
+    return await _result_through_the_sdk(link, name, args, report)
+
+
+async def _result_through_the_sdk(link: Link, name: str, args: JsonMapping, report: Progress | None) -> JsonObject:
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         if report is not None:
             await report(progress, total, message)

@@ -18,6 +18,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from ostler.adapters.backoff import Nudge
 from ostler.adapters.downstream.authorization import granted
 from ostler.adapters.downstream.children import ChildRecords
+from ostler.adapters.downstream.direct_calls import DirectCalls
 from ostler.adapters.downstream.fault_codes import Fault, fault_of
 from ostler.adapters.downstream.framing import StdoutNoise
 from ostler.adapters.downstream.http_watch import HttpWatch
@@ -80,6 +81,8 @@ class Link:
     scopes: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
     active: int = 0
     """Calls answered since the last look of the liveness probe."""
+    direct: DirectCalls | None = None
+    """The way past the SDK's session for tool calls; over stdio, in the protocol with a handshake."""
     is_doubted: bool = False
     """A tool failed without a reason: a sign of life alone does not prove that the server is of use."""
 
@@ -246,7 +249,9 @@ async def open_link(
         child = facts if transport == "stdio" else None
         if auth is not None:  # an answer may quote what was sent
             entry = entry.model_copy(update={"secret_parts": (*entry.secret_parts, *auth.secrets)})
-        yield Link(client, entry, transport, loss, stale, suspect, child=child, repair=repair)
+        link = Link(client, entry, transport, loss, stale, suspect, child=child, repair=repair)
+        link.direct = None if child is None or link.modern else child.direct
+        yield link
 
 
 def _transport(

@@ -19,13 +19,14 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import mcp_types as types
-from anyio.abc import Process
+from anyio.abc import Process, TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.downstream.children import ChildRecords, ProcessId, end_processes, tree_of
+from ostler.adapters.downstream.direct_calls import DirectCalls
 from ostler.adapters.downstream.fault_codes import Fault
 from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, StdoutNoise, unreadable_answer
 from ostler.adapters.downstream.installers import broken_cache, written_for_mcp_1
@@ -71,6 +72,7 @@ class ChildFacts:
     process: str = ""
     noise: StdoutNoise = field(default_factory=StdoutNoise)
     log: StderrLog | None = None
+    direct: DirectCalls | None = None
 
 
 def child_environment(entry: ServerEntry, environment: Mapping[str, str]) -> dict[str, str]:
@@ -94,7 +96,7 @@ async def stdio_transport(
     loss: LossSignal,
     facts: ChildFacts,
 ) -> AsyncGenerator[
-    tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
+    tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage | bytes]]
 ]:
     """Run the server and yield the streams that the SDK's client reads and writes.
 
@@ -110,8 +112,8 @@ async def stdio_transport(
         env = {**env, **environments.marks}
         process = await _spawn(entry, program, env)
         # No await before the shielded end below is armed: a cancellation in between would leak the process.
-        child = _Child(entry, process, env, log=log, records=records, loss=loss, facts=facts)
         async with anyio.create_task_group() as tasks:
+            child = _Child(entry, process, env, log=log, records=records, loss=loss, facts=facts, tasks=tasks)
             for work in (child.watch_exit, child.read_stdout, child.read_stderr, child.write_stdin):
                 tasks.start_soon(child.outlive, work)
             try:
@@ -176,6 +178,7 @@ class _Child:
         records: ChildRecords,
         loss: LossSignal,
         facts: ChildFacts,
+        tasks: TaskGroup,
     ) -> None:
         self._entry = entry
         self._process = process
@@ -191,7 +194,9 @@ class _Child:
         self._scopes: list[anyio.CancelScope] = []
         self._id = ProcessId.of(process.pid) or ProcessId(process.pid, 0.0)
         self._to_client, self.inbox = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-        self.outbox, self._from_client = anyio.create_memory_object_stream[SessionMessage](_OUTBOX)
+        self.outbox, self._from_client = anyio.create_memory_object_stream[SessionMessage | bytes](_OUTBOX)
+        self.direct = DirectCalls(self._write, tasks)
+        facts.direct = self.direct
         facts.pid = process.pid
         facts.process = f"{process.pid}@{self._id.created:.2f}"
         facts.log = log
@@ -224,7 +229,7 @@ class _Child:
                     continue
                 for item in splitter.feed(chunk):
                     message = self._oversized(item) if isinstance(item, OversizedLine) else self._parsed(item)
-                    if message is not None:
+                    if message is not None and not self.direct.takes(message.message):
                         await self._to_client.send(message)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             listening = False
@@ -252,14 +257,20 @@ class _Child:
         try:
             async with self._from_client:
                 async for message in self._from_client:
-                    line = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                    await self._process.stdin.send(line.encode() + b"\n")
+                    await self._process.stdin.send(message if isinstance(message, bytes) else _line(message))
         except (anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
             with anyio.move_on_after(_EXIT_CODE_GRACE):  # most often it died: let that be the reason
                 await self._exited.wait()
             self._lose(self._exit_reason() if self._exited.is_set() else "the server closed its stdin")
         finally:
             self._stdin_ended.set()
+
+    async def _write(self, line: bytes) -> None:
+        """Have `line` written after what waits already."""
+        try:
+            self.outbox.send_nowait(line)
+        except anyio.WouldBlock:
+            await self.outbox.send(line)
 
     def _parsed(self, line: bytes) -> SessionMessage | None:
         if not line.strip():
@@ -315,6 +326,7 @@ class _Child:
     async def end(self) -> None:
         """End the process and everything that it spawned; each wait is bounded."""
         self._ending = True
+        self.direct.end_reports()
         self.inbox.close()
         self.outbox.close()
         descendants = await anyio.to_thread.run_sync(tree_of, self._id)  # before they could be orphaned
@@ -346,6 +358,10 @@ class _Child:
         if callable(close):
             with suppress(PermissionError):  # Python ≤ 3.12 kills once more, which a setuid child refuses
                 close()
+
+
+def _line(message: SessionMessage) -> bytes:
+    return message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
 
 
 async def _process_exit(process: Process) -> None:

@@ -11,8 +11,8 @@ from typing import Any, Final, TypeGuard, cast
 
 import mcp_types as types
 from mcp.shared.message import SessionMessage
-from mcp_types.methods import validate_server_result
-from pydantic import ValidationError
+from mcp_types.methods import SERVER_RESULTS, validate_server_result
+from pydantic import BaseModel, ValidationError
 
 from ostler.adapters.downstream.streams import Reads, Writes
 from ostler.engine.clock import in_turns
@@ -25,6 +25,9 @@ _EMPTY_LIST: Final[JsonObject] = {"tools": [], "resultType": "complete", "ttlMs"
 _ANY_OBJECT: Final[JsonObject] = {"type": "object"}
 _MAX_REPAIRS: Final = 12
 _SHOWN: Final = 80
+
+_LATER: Final = ("resultType", "inputRequests", "requestState")
+"""What a result of a call has only in later versions of the protocol: the SDK leaves it out, too."""
 
 
 class ToolListRepair:
@@ -109,6 +112,16 @@ class ToolListRepair:
         return None
 
     # -- answers -----------------------------------------------------------------------------------------------
+
+    def checked_call_result(self, result: JsonObject) -> JsonObject:
+        """Return what a call in a protocol with a handshake has come to, repaired, and checked as the SDK checks it.
+
+        Raises:
+            ValidationError: it does not follow the protocol.
+        """
+        kept = {key: value for key, value in self._call_result(result).items() if key not in _LATER}
+        cast("type[BaseModel]", SERVER_RESULTS["tools/call", self.version]).model_validate(kept, by_name=False)
+        return kept
 
     def _call_result(self, result: JsonObject) -> JsonObject:
         structured = result.get("structuredContent")

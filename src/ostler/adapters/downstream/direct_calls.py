@@ -1,0 +1,170 @@
+"""Tool calls over stdio that go past the SDK's session, which takes three tasks and four streams for each.
+
+Through that, a create makes 11 % more function calls, and a stop 14 %. The SDK shakes hands and does everything else on
+the same connection. What it would do with these calls is done here: progress, and a cancellation that the server hears
+of. A call under way when the connection ends is cancelled, as all of its link's are.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+from opentelemetry import trace
+
+from ostler.engine.protocols import Progress
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+
+Write: TypeAlias = Callable[[bytes], Awaitable[None]]
+
+_FIRST_ID: Final = 1_000_000_000
+"""The SDK counts its requests from 1."""
+
+_DIGITS: Final = 20
+"""More than the longest number of a request has."""
+
+_METHOD: Final = "tools/call"
+
+_CANCEL_GRACE: Final = 1.0
+"""Seconds for telling a server that a call was cancelled."""
+
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+_ENDED: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    """A call under way."""
+
+    progress: Progress | None
+    answered: anyio.Event = field(default_factory=anyio.Event)
+    outcome: dict[str, Any] | types.ErrorData | None = None
+
+
+class DirectCalls:
+    """The calls of one connection.
+
+    Args:
+        write: sends a line to the server, in turn with the SDK's; it may wait.
+        tasks: where progress is reported.
+    """
+
+    def __init__(self, write: Write, tasks: anyio.abc.TaskGroup) -> None:
+        self._write = write
+        self._tasks = tasks
+        self._calls: dict[int, _Call] = {}
+        self._last = _FIRST_ID
+        self._reports: set[anyio.CancelScope] = set()
+        self._has_ended = False
+
+    async def call(self, name: str, args: JsonMapping, progress: Progress | None) -> JsonObject | None:
+        """Call a tool and return its result, as the server wrote it; None: it is for the SDK, and nothing was sent.
+
+        Args:
+            name: the tool's.
+            args: its arguments.
+            progress: called for each progress notification.
+
+        Raises:
+            MCPError: the server refused, or the connection has ended.
+        """
+        if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            return None  # someone follows calls, by the span that the SDK makes of each
+        self._last += 1
+        number = self._last
+        params: JsonObject = {"name": name, "arguments": dict(args)}
+        if progress is not None:
+            params["_meta"] = {"progressToken": number}
+        try:
+            line = _ENCODE({"jsonrpc": "2.0", "id": number, "method": _METHOD, "params": params}).encode() + b"\n"
+        except (TypeError, ValueError, RecursionError):  # it is not JSON: let the SDK say so, or convert it
+            return None
+        await anyio.lowlevel.checkpoint_if_cancelled()  # from here on it may have been sent
+        call = self._calls[number] = _Call(progress)
+        try:
+            await self._write(line)
+            await call.answered.wait()
+        except _ENDED:
+            raise MCPError(types.CONNECTION_CLOSED, "Connection closed") from None
+        except anyio.get_cancelled_exc_class():
+            if not call.answered.is_set():
+                with anyio.move_on_after(_CANCEL_GRACE, shield=True), suppress(*_ENDED):
+                    await self._write(_cancellation(number))
+            raise
+        finally:
+            del self._calls[number]
+        assert call.outcome is not None, "it is set with the event"
+        if isinstance(call.outcome, types.ErrorData):
+            raise MCPError.from_error_data(call.outcome)
+        return call.outcome
+
+    def takes(self, message: types.JSONRPCMessage) -> bool:
+        """Whether a message of the server is about one of these calls; then it is taken."""
+        match message:
+            case types.JSONRPCResponse(id=key, result=outcome) | types.JSONRPCError(id=key, error=outcome):
+                call = self._of(key)
+                if call is not None:
+                    call.outcome = outcome
+                    call.answered.set()
+                return call is not None
+            case types.JSONRPCNotification(method="notifications/progress", params=dict(params)):
+                return self._takes_progress(params)
+            case _:
+                return False
+
+    def _takes_progress(self, params: JsonObject) -> bool:
+        call = self._of(params.get("progressToken"))
+        if call is None:
+            return False
+        match params:
+            case {"progress": int() | float() as done} if call.progress is not None and not isinstance(done, bool):
+                total, message = params.get("total"), params.get("message")
+                self._tasks.start_soon(
+                    self._report,
+                    call.progress,
+                    float(done),
+                    float(total) if isinstance(total, int | float) else None,
+                    message if isinstance(message, str) else None,
+                )
+            case _:
+                pass
+        return True
+
+    def _of(self, key: JsonValue) -> _Call | None:
+        """Return the call under way with an id, which some servers give back as a text."""
+        if isinstance(key, str) and key.isdecimal() and len(key) < _DIGITS:
+            key = int(key)
+        return self._calls.get(key) if type(key) is int else None
+
+    async def _report(self, progress: Progress, done: float, total: float | None, message: str | None) -> None:
+        with anyio.CancelScope() as scope:
+            if self._has_ended:
+                return
+            self._reports.add(scope)
+            try:
+                await progress(done, total, message)
+            except Exception:  # boundary: whoever follows a call must not end the connection
+                logger.exception("progress could not be reported")
+            finally:
+                self._reports.discard(scope)
+
+    def end_reports(self) -> None:
+        """Let no one who is slow to take progress hold up the end of the connection."""
+        self._has_ended = True
+        for scope in tuple(self._reports):
+            scope.cancel()
+
+
+def _cancellation(number: int) -> bytes:
+    params = {"requestId": number, "reason": "caller cancelled"}
+    return _ENCODE({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}).encode() + b"\n"
