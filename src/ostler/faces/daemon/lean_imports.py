@@ -4,6 +4,7 @@ import gc
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any, Final
@@ -29,6 +30,21 @@ def import_lean() -> None:
 
     BaseModel.model_config["defer_build"] = True
     TypeAdapter._defer_build = True  # noqa: SLF001 # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+    _import_unbuilt(BaseModel)
+
+
+def _import_unbuilt(base: Any) -> None:
+    """Import the SDK's types without those that they build at once, 0.9 MiB: pydantic does so when they are used."""
+    build: Any = base.__dict__["model_rebuild"]
+
+    def built_later(cls: Any, **given: Any) -> Any:
+        return build.__func__(cls, **given) if given else None  # those of generic models name their arguments
+
+    base.model_rebuild = classmethod(built_later)
+    try:
+        import_module("mcp_types")
+    finally:
+        base.model_rebuild = build
 
 
 class _PostponingFinder:
