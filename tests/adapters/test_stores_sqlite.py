@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -23,6 +24,7 @@ from ostler.adapters.stores.records_json import OPERATION
 from ostler.adapters.stores.rows import CURSOR_RESERVE
 from ostler.adapters.stores.sqlite import FIND_REQUEST, SqliteStore
 from ostler.adapters.stores.sqlite_copies import check_database
+from ostler.adapters.stores.sqlite_faults import translate
 from ostler.adapters.stores.sqlite_schema import (
     APPLICATION_ID,
     COMPACT_BYTES,
@@ -348,6 +350,29 @@ async def test_a_log_that_was_kept_as_reserve_and_is_still_there_is_not_taken_fo
             assert not reserve.samefile(log)
             assert 0 < reserve.stat().st_size < log.stat().st_size
             assert [record.id for record in (await second.load()).services] == ["a"]
+
+
+def test_a_program_that_has_locked_the_database_is_named(path: Path) -> None:
+    open_database(path).close()
+    program = (
+        "import sqlite3, sys; shell = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "shell.execute('BEGIN EXCLUSIVE'); print('locked', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-S", "-c", program, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == b"locked\n"
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+            with pytest.raises(sqlite3.OperationalError) as refused:
+                connection.execute("BEGIN IMMEDIATE")
+            error = translate(refused.value, path, "written")
+    who = (
+        rf"it is locked by python\S* \(pid {shell.pid}\)"
+        if sys.platform == "linux"
+        else "another program has locked it"
+    )
+    assert re.search(f"could not be written: {who}", str(error))
+    assert "end what that program does with it" in str(error)
 
 
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """SQLite's and the system's faults as StoreErrors that name the path, the cause and what to do next."""
 
 import errno
+import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ostler.model.errors import StoreCorruptError, StoreError
@@ -9,7 +12,10 @@ from ostler.model.errors import StoreCorruptError, StoreError
 _FULL = ("the disk is full", "free space there, then ask again")
 _READ_ONLY = ("it is read-only here", "make the folder and the file writable, or choose another state folder (--state)")
 _DENIED = ("permission is denied", "give this user access, or choose another state folder (--state)")
-_BUSY = ("another process is using it", "stop the other Ostler on this state folder, or choose another (--state)")
+_BUSY = (
+    "another program has locked it",
+    "end what that program does with it, such as a transaction in a database shell, then ask again",
+)
 _FAULT = ("the disk reported an error", "check the disk's space, quota and health, then ask again")
 
 _SQLITE_CAUSES = {
@@ -74,5 +80,38 @@ def translate(exc: OSError | sqlite3.Error, path: Path, done: str) -> StoreError
             next_actions=("stop Ostler, move the file away and restore a backup, or start with an empty state folder",),
         )
     cause, action = _SQLITE_CAUSES.get(code, (str(exc), _FAULT[1]))
+    if code == sqlite3.SQLITE_BUSY and (holders := ", ".join(_lock_holders(path))):
+        return StoreError(f"{where}: it is locked by {holders}", next_actions=(action,))
     detail = "" if str(exc) == cause else f" ({exc})"
     return StoreError(f"{where}: {cause}{detail}", next_actions=(action,))
+
+
+def _lock_holders(path: Path) -> list[str]:
+    """Return the other programs that have locked a part of the database for writing, on Linux: `sqlite3 (pid 7)`."""
+    found: set[int] = set()
+    with suppress(OSError):
+        files = {_inode(Path(f"{path}{suffix}")) for suffix in ("", "-wal", "-shm")}
+        found = {pid for pid, inode in _write_locks(Path("/proc/locks").read_text()) if inode in files}
+    return [_named(pid) for pid in sorted(found - {0, os.getpid()})]
+
+
+def _inode(path: Path) -> tuple[int, int, int] | None:
+    with suppress(OSError):
+        stat = path.stat()
+        return os.major(stat.st_dev), os.minor(stat.st_dev), stat.st_ino
+    return None
+
+
+def _write_locks(table: str) -> Iterator[tuple[int, tuple[int, int, int]]]:
+    """Yield the process and the file of each lock in a line such as `1: POSIX  ADVISORY  WRITE 7 fe:00:98 120 120`."""
+    for line in table.splitlines():
+        fields = line.split()
+        if len(fields) == 8 and fields[3] == "WRITE":
+            major, minor, inode = fields[5].split(":")
+            yield int(fields[4]), (int(major, 16), int(minor, 16), int(inode))
+
+
+def _named(pid: int) -> str:
+    with suppress(OSError):
+        return f"{Path(f'/proc/{pid}/comm').read_text().strip()} (pid {pid})"
+    return f"pid {pid}"
