@@ -407,3 +407,18 @@ async def test_what_is_deleted_while_leftovers_are_listed_is_none_of_them() -> N
             await until(lambda: world.tools_called("w/list"))
             await manager.delete("db")
         assert found == [[], [], []]
+
+
+async def test_what_is_seen_and_cannot_be_stopped_is_not_forgotten() -> None:
+    world = World()
+    async with running(world, manifest(lifecycleTools__find=None, lifecycleTools__ready=None)) as manager:
+        world.faults["w/start"].append(Lost(acts=True))
+        for operation in (lambda: manager.create(CreateRequest("basic", "db")), lambda: manager.restart_service("db")):
+            with pytest.raises(OstlerError):
+                await operation()
+        await until(lambda: manager.view("db").state is ServiceState.RUNNING)  # its id is lost, and status shows it
+        for operation in (manager.stop_service, manager.delete, manager.delete):
+            with pytest.raises(OstlerError, match="what was started is not known"):
+                await operation("db")
+        assert manager.view("db").state is ServiceState.FAILED
+        assert len(world.resources) == 1

@@ -1,10 +1,11 @@
 """Starting, stopping, restarting and deleting one service through the ServiceManager."""
 
 import threading
+from contextlib import suppress
 
 import anyio
 import pytest
-from tests.support.world import Answer, Down, Fail, Hang, Lost, Slow, World, manifest, running, until
+from tests.support.world import Answer, Down, Fail, Hang, Lost, Servers, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.insight.explanation import explain
@@ -268,6 +269,65 @@ async def test_stop_during_start_cancels_it_and_stops_what_was_started() -> None
         assert result.service.state is ServiceState.STOPPED
         assert world.resources == {}
         assert starting.state is ServiceState.STOPPED
+
+
+@pytest.mark.parametrize("then", ["start", "restart", "delete"])
+@pytest.mark.parametrize("trouble", ["slow", "away", "failed before"])
+async def test_the_cleanup_of_a_cancelled_start_is_not_cut_short(then: str, trouble: str) -> None:
+    world, servers = World(ready_after=1000), Servers()
+    seconds = 12
+    async with running(world, tools=servers) as manager:
+        await manager.create(CreateRequest("basic", "db", start=False))
+        if trouble == "failed before":
+            world.faults["w/status"].extend([Fail(), Down()])
+        await manager.start_service("db", wait=False)
+        await until(lambda: world.tools_called("w/status"))
+        world.faults["w/stop"].append(Slow(seconds))
+        if trouble == "away":
+            world.is_dead = servers.connected["w"] = False
+            world.always |= {"w/stop": Down(), "w/find": Down()}
+        if trouble == "failed before":
+            await until(lambda: world.tools_called("w/stop"))
+        await manager.stop_service("db", wait=False)
+        await anyio.sleep(1)
+        world.ready_after = 0
+        operation = manager.delete if then == "delete" else getattr(manager, f"{then}_service")
+        asked = anyio.Event()
+
+        async def ask() -> None:
+            with suppress(OstlerError):
+                await operation("db")
+            asked.set()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            await anyio.sleep(seconds)
+            world.always.clear()
+            servers.set("w", connected=True)
+            await asked.wait()
+        await until(lambda: not manager.views() or manager.view("db").state.is_up, within=60)
+        assert len(world.resources) == int(then != "delete")
+        assert world.overlaps == []
+        kinds = [EventKind.OPERATION_ENDED]
+        ends = [event.message for event in manager.events.read(service="db", kinds=kinds).events]
+        assert not any("internal error" in each for each in ends)
+        if trouble != "away":
+            assert world.tools_called("w/stop") == ["w/stop"]
+
+
+async def test_abandoning_a_service_does_not_wait_for_the_cleanup_of_its_start() -> None:
+    world = World(ready_after=1000)
+    async with running(world, manifest(timeout={"create": "60s", "delete": "10m"})) as manager:
+        await manager.create(CreateRequest("basic", "db"), wait=False)
+        await until(lambda: world.tools_called("w/status"))
+        world.faults["w/stop"].append(Slow(500))
+        await manager.stop_service("db", wait=False)
+        await anyio.sleep(20)
+        assert manager.view("db").operation is not None, "its cleanup goes on"
+        began = anyio.current_time()
+        await manager.delete("db", abandon=True)
+        assert anyio.current_time() - began < 10
+        assert manager.views() == []
 
 
 async def test_the_cancelled_start_tells_its_waiter() -> None:

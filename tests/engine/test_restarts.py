@@ -12,7 +12,7 @@ from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ManifestError, OstlerError
-from ostler.model.events import EventKind
+from ostler.model.events import Event, EventKind
 from ostler.model.records import OperationKind
 from ostler.model.states import HealthStatus, ServiceState
 
@@ -216,3 +216,23 @@ async def test_a_broken_restart_does_not_disturb_others() -> None:
         with pytest.raises(OstlerError):
             await manager.start_service("nobody")
         await until(lambda: {view.state for view in manager.views()} == {ServiceState.RUNNING})
+
+
+async def test_a_start_that_is_requested_as_a_restart_is_being_planned_takes_its_place() -> None:
+    world = World()
+    async with running(world, manifest(restartPolicy=policy())) as manager, anyio.create_task_group() as group:
+        await manager.create(CreateRequest("basic", "db"))
+
+        def start_what_failed(event: Event) -> None:
+            if event.kind is EventKind.STATE_CHANGED and event.data["to"] == "failed":
+                group.start_soon(manager.start_service, "db")
+
+        for _ in range(10):  # which of two tasks begins first is open
+            unsubscribe = manager.events.subscribe(start_what_failed)
+            world.resources.clear()
+            await manager.check_health("db")
+            await until(lambda: manager.view("db").state is ServiceState.RUNNING)
+            unsubscribe()
+            await anyio.sleep(100)
+            assert manager.view("db").state is ServiceState.RUNNING
+        assert restarts(manager) == []

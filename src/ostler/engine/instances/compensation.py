@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.operations import ANSWER_GRACE, Operation
 from ostler.engine.instances.probing import find
 from ostler.engine.instances.reasons import START_FAILED, START_UNSEEN, UNKNOWN_OUTCOME
 from ostler.engine.instances.state import InstanceState
@@ -61,7 +61,7 @@ async def compensate(service: InstanceState, operation: Operation, *, may_act_ye
     limit = service.service_class.config.timeout.delete
     try:
         with anyio.fail_after(limit):
-            plan = pinned_plan(service) or await _derive_patiently(service, once=refused)
+            plan = pinned_plan(service) or await _derive_patiently(service, operation, once=refused)
             if plan is None:
                 return _unknown_start(service, refused=refused)
             if plan:
@@ -139,28 +139,38 @@ async def _is_seen(service: InstanceState) -> bool:
 
 async def _run_patiently(service: InstanceState, operation: Operation, plan: Sequence[PlannedCall]) -> None:
     """Run the stop plan of a failed start, waiting for a driving server that is just away (it may have died)."""
+    began = anyio.current_time()
     while True:
         try:
             await run_through_losses(service, operation, plan, must_journal=False)
         except ServerUnavailableError:
+            if _is_for_the_next(operation, began):
+                raise
             await anyio.sleep(SERVER_AWAY_PAUSE)
         else:
             await await_gone(service, operation)
             return
 
 
-async def _derive_patiently(service: InstanceState, *, once: bool) -> Sequence[PlannedCall] | None:
+def _is_for_the_next(operation: Operation, began: float) -> bool:
+    """Whether a driving server that is away was awaited long enough, as what was requested since cleans up as well."""
+    return operation.is_cancelled and anyio.current_time() > began + ANSWER_GRACE
+
+
+async def _derive_patiently(
+    service: InstanceState, operation: Operation, *, once: bool
+) -> Sequence[PlannedCall] | None:
     """Derive the stop plan, waiting (unless `once`) for a driving server that is just away (it may have died).
 
     With `once`, the start said that it failed: `find` is then asked a few times, if it does not say.
     """
-    looks = 0
+    looks, began = 0, anyio.current_time()
     while True:
         looks += 1
         try:
             plan = await derive_stop_plan(service)
         except ServerUnavailableError:
-            if once:
+            if once or _is_for_the_next(operation, began):
                 raise
         else:
             is_found = service.service_class.tools.find is not None

@@ -174,7 +174,7 @@ class ServiceInstance(InstanceState):
         if operation.kind is not OperationKind.VERIFY:
             self.set_vitals(is_idle=operation.reason == IDLE)
         if current is not None and operation.kind in _CANCELLING and current.kind in _CANCELLABLE:
-            current.cancel(f"a {operation.kind.value} was requested")
+            current.cancel(f"a {operation.kind.value} was requested", leaves_all=operation.asked.abandon)
         self._ensure_controlled()
 
     def _operation(self, asked: OperationRequest, reason: str, *, resumes: bool = False) -> Operation:

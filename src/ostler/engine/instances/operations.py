@@ -114,6 +114,8 @@ class Operation:
         self._done = anyio.Event()
         self._scope: anyio.CancelScope | None = None
         self._shelters: list[anyio.CancelScope] = []
+        self._cleaning: anyio.CancelScope | None = None
+        self._leaves_all = False
         self._grace = ANSWER_GRACE
         self._listeners: list[Progress] = []
 
@@ -158,13 +160,15 @@ class Operation:
         if self.error is not None:
             raise self.error.fresh()
 
-    def cancel(self, reason: str, *, grace: float = ANSWER_GRACE) -> None:
-        """Ask the operation to end early; it still cleans up after itself."""
-        if self.cancel_reason or self._done.is_set():
+    def cancel(self, reason: str, *, grace: float = ANSWER_GRACE, leaves_all: bool = False) -> None:
+        """Ask the operation to end early; it still cleans up after itself, for `grace` seconds if it `leaves_all`."""
+        if self._done.is_set() or (self.cancel_reason and not leaves_all):
             return
-        self.cancel_reason = reason
+        self.cancel_reason = self.cancel_reason or reason
+        self._leaves_all = leaves_all
         shield = next((scope for scope in self._shelters if scope.shield), None)
-        self._end_within(grace, shield)
+        if shield is None or shield is not self._cleaning or leaves_all:
+            self._end_within(grace, shield)
 
     def interrupt(self, *, grace: float = ANSWER_GRACE) -> None:
         """End here and now, as at a crash, without cleaning up: the next run of the server goes on with it.
@@ -185,15 +189,22 @@ class Operation:
             scope.cancel()
 
     @contextmanager
-    def shelter(self, *, shield: bool) -> Generator[anyio.CancelScope]:
-        """Let the end of the server wait a while for the block, and with `shield` a cancellation, too."""
+    def shelter(self, *, shield: bool, cleans_up: bool = False) -> Generator[anyio.CancelScope]:
+        """Let the end of the server wait a while for the block, and with `shield` a cancellation, too.
+
+        A block that `cleans_up` is not cut short by a cancellation, unless that leaves all: it is wanted all the more.
+        """
         with anyio.CancelScope(shield=shield) as scope:
             self._shelters.append(scope)
+            if cleans_up:
+                self._cleaning = scope
+            is_cancelled = shield and self.is_cancelled and (self._leaves_all or not cleans_up)
             try:
-                if (self.is_interrupted or (shield and self.cancel_reason)) and len(self._shelters) == 1:
+                if (self.is_interrupted or is_cancelled) and len(self._shelters) == 1:
                     self._end_within(self._grace, scope)
                 yield scope
             finally:
+                self._cleaning = None if cleans_up else self._cleaning
                 self._shelters.remove(scope)
                 if (self.is_interrupted or self.cancel_reason) and not self._shelters and self._scope is not None:
                     self._scope.cancel()

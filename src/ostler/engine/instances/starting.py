@@ -11,7 +11,7 @@ from ostler.engine.instances.compensation import await_late_start, clear_leftove
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find
-from ostler.engine.instances.reasons import GONE, START_FAILED, START_UNSEEN
+from ostler.engine.instances.reasons import GONE, START_FAILED, START_UNSEEN, UNKNOWN_OUTCOME
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, is_in_doubt, planned_call, remaining, take_start_key
 from ostler.engine.instances.stopping import SERVER_AWAY_PAUSE, may_start_again, take_down
@@ -303,7 +303,7 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
     The end of the server waits a while for it; what is not done by then is left to the next run, which sees in the
     calls that the start failed.
     """
-    with operation.shelter(shield=True) as shelter:
+    with operation.shelter(shield=True, cleans_up=True) as shelter:
         if operation.is_interrupted:
             shelter.cancel()
             await anyio.lowlevel.checkpoint()
@@ -334,8 +334,12 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
         if is_in_doubt(service):
             error.next_actions = (*error.next_actions, f"{again}, under the same key")
         operation.message = cleaned.what
-    if shelter.cancelled_caught:
-        await anyio.lowlevel.checkpoint()  # the operation ends here, open
+    if not shelter.cancelled_caught:
+        return
+    if not operation.is_interrupted:
+        service.set_record(held=True)
+        service.report(Transition.START_FAILED, reason=UNKNOWN_OUTCOME, error=error)
+    await anyio.lowlevel.checkpoint()  # the operation ends here, open where the next run goes on with it
 
 
 async def restart(service: InstanceState, operation: Operation) -> None:

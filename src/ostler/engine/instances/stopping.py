@@ -293,6 +293,7 @@ def _say_stop_failed(service: InstanceState, operation: Operation, error: Ostler
             *advice_for(service, error),
         )
     if service.state is ServiceState.STOPPING:
+        service.set_record(held=service.record.held or not service.record.stop_plan)
         service.report(Transition.STOP_FAILED, reason=STOP_FAILED, error=error)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import anyio
+import anyio.lowlevel
 
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.reasons import CRASH_LOOP
@@ -80,10 +81,10 @@ class RestartKeeper:
             return
         delay = self.delay(policy, len(trouble.restarts))
         trouble.restarts.append(now + delay)
-        trouble.retry = anyio.CancelScope()
+        trouble.retry = scope = anyio.CancelScope()
         trouble.is_for_health = reason == "unhealthy"
         trouble.hurry = anyio.Event()
-        self._runtime.task_group.start_soon(self._retry_after, instance, trouble, delay, reason)
+        self._runtime.task_group.start_soon(self._retry_after, instance, trouble, scope, delay, reason)
 
     def delay(self, policy: RestartPolicySpec, restarts: int) -> float:
         """Return the seconds to wait before the next restart, after `restarts` of them; jitter makes it shorter."""
@@ -150,10 +151,11 @@ class RestartKeeper:
             trouble.retry.cancel()
             trouble.retry = None
 
-    async def _retry_after(self, instance: ServiceInstance, trouble: _Trouble, delay: float, reason: str) -> None:
-        scope = trouble.retry
-        assert scope is not None
+    async def _retry_after(
+        self, instance: ServiceInstance, trouble: _Trouble, scope: anyio.CancelScope, delay: float, reason: str
+    ) -> None:
         with scope:
+            await anyio.lowlevel.checkpoint_if_cancelled()  # it may have been dropped before this began
             await instance.wait_idle()
             if not instance.is_wanted or instance.vitals.removed:
                 trouble.retry = None
