@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from mcp.server.auth.provider import AccessToken
 from tests.support.downstream import http_entry, open_pool
 from tests.support.protected_server import ISSUER, Guard, protected_server
 
@@ -98,13 +99,37 @@ async def test_a_token_that_is_refused_later_and_fixed(tmp_path: Path) -> None:
         assert service.last_error is None
 
 
-async def test_a_token_that_becomes_good_is_found_by_starting(tmp_path: Path) -> None:
-    guard = Guard()
+class HoldingGuard(Guard):
+    """It holds back the answer to one request after it has decided on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = self.holds_at = 0
+        self.held, self.goes_on = anyio.Event(), anyio.Event()
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        self.asked += 1
+        found = await super().verify_token(token)
+        if self.asked == self.holds_at:
+            self.held.set()
+            await self.goes_on.wait()
+        return found
+
+
+async def test_a_token_that_becomes_good_is_found_by_starting_also_while_an_attempt_is_being_refused(
+    tmp_path: Path,
+) -> None:
+    guard = HoldingGuard()
     async with protected_server(guard), open_pool(tmp_path, entry(guard.port, "late-token")) as pool:
         service = McpServerService(pool, "vault")
         await service.wait_until(lambda status: status.state == "auth_required")
+        guard.holds_at = guard.asked * 2  # the last request of the next attempt
+        await guard.held.wait()
         guard.tokens["late-token"] = ["tools"]
-        await service.start()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.start)
+            await service.wait_until(lambda status: status.state == "starting")
+            guard.goes_on.set()
         assert service.state == "connected"
 
 

@@ -46,6 +46,9 @@ _VAIN_STARTS: Final = 20
 _FIRST_ANSWERING = "first"
 """The process of an HTTP server that this Ostler met first: it may well be the one that an earlier Ostler knew."""
 
+_NO_FAILURE: Final = (ServiceState.STARTING, ServiceState.STOPPING, ServiceState.STOPPED)
+"""The states in which no failed attempt is shown."""
+
 _SETTLE: Final = 0.02
 """Seconds for answers already received to reach their callers, and for cancellations to go out, before leaving."""
 
@@ -137,6 +140,8 @@ class DownstreamConnection:
         """Want the server connected, and try at once; nothing changes for one that is."""
         self._wanted = True
         if not self.snapshot.connected:
+            if self._next_attempt is None and self.snapshot.state not in _NO_FAILURE:
+                self._interrupted = True  # an attempt under way may fail by what was corrected since it began
             self._publish(state=ServiceState.STARTING, reason="", attempts=0)
             self.hurry()
 
