@@ -132,7 +132,8 @@ async def test_an_old_sse_server_is_found_behind_an_http_entry(tmp_path: Path) -
                     lost.append(await failure(pool, "old/hang", timeout=60))
 
                 tasks.start_soon(call)
-                await anyio.sleep(0.1)
+                while (await pool.call_tool("old/peak", {})).value["calls"] < 2:
+                    await anyio.sleep(0.01)
                 process.kill()
             assert isinstance(lost[0], ConnectionLostError)
 

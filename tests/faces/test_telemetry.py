@@ -72,7 +72,8 @@ metadata: {name: slow}
 spec:
   serviceConfig:
     lifecycleTools:
-      start: {tool: s/start, args: {name: "{{ name }}", delay: 0.4}}
+      start: {tool: s/start, args: {name: "{{ name }}", ready_after: 1000000}}
+      ready: {tool: s/status, args: {name: "{{ name }}"}, expect: {jsonPath: {state: running}}, interval: 20ms}
       stop: {tool: s/stop, args: {name: "{{ name }}"}}
 ---
 apiVersion: ostler/v1
@@ -270,12 +271,15 @@ async def test_a_failure_is_marked_at_each_of_its_spans_and_an_operation_outlive
 async def test_a_request_that_joins_an_operation_links_to_its_span(
     recorder: Recorder, state_dir: Path, tmp_path: Path
 ) -> None:
-    async with application(state_dir, tmp_path) as (app, client):
+    async with application(state_dir, tmp_path) as (_, client):
         await call(client, "service_create", serviceClassName="slow", name="shop", start=False)
         async with anyio.create_task_group() as group:
             group.start_soon(partial(call, client, "service_start", name="shop"))
-            await until(lambda: app.manager.view("shop").state.value == "starting")
+            resources = tmp_path / "ledger.json"
+            await until(lambda: resources.exists() and '"shop"' in resources.read_text())
             group.start_soon(partial(call, client, "service_start", name="shop"))
+            await anyio.wait_all_tasks_blocked()
+            await call(client, "tool_call", name="s/start", args={"name": "shop", "ready_after": 0})
         [operation] = recorder.spans("start slow")
         requests = recorder.spans("tools/call service_start")
         links = {id_of(span): [link.context.span_id for link in span.links] for span in requests}
