@@ -190,8 +190,8 @@ async def test_an_http_server_that_dies_mid_call_and_comes_back(tmp_path: Path) 
             gone = lost
             while "connection refused" not in str(gone):  # before the next attempt, the loss itself is the reason
                 gone = await failure(pool, "h/echo", {"text": "x"})
-                assert isinstance(gone, ServerUnavailableError)
-                assert gone.delivery is Delivery.NOT_SENT
+            assert isinstance(gone, ServerUnavailableError)
+            assert gone.delivery is Delivery.NOT_SENT
             with http_program(tmp_path, port=port):
                 await pool.wait_until_connected("h", 60)
                 assert (await pool.call_tool("h/echo", {"text": "back"})).text == "back"

@@ -23,10 +23,20 @@ from ostler.model.states import HealthStatus, Reachability, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 
-SOON = 3.0
+SOON = 60.0
 """Seconds: 1 is promised, on a machine that is not busy; looks at adopted processes and health checks come later."""
 
+RARELY = Overrides.model_validate({"healthCheck": {"interval": "1h"}})
 
+
+@pytest.fixture
+def no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing but the system's word show that a process has ended."""
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 3600.0)
+
+
+@pytest.mark.usefixtures("no_looks")
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="elsewhere looks show it")
 @pytest.mark.parametrize("adopted", [False, True])
 async def test_an_exit_is_told_without_being_asked_for(state_dir: Path, adopted: bool) -> None:
     send, receive = anyio.create_memory_object_stream[str](10)
@@ -77,8 +87,8 @@ async def test_a_killed_service_has_failed_and_is_restarted_long_before_its_next
     async with open_application(paths) as app:
         await app.downstream.wait_until_connected("process", 60)
         manager = app.manager
-        await manager.create(CreateRequest("static-web-server", "site", {"directory": str(tmp_path)}))
-        await manager.create(CreateRequest("command", "job", {"command": "sleep 300"}))
+        await manager.create(CreateRequest("static-web-server", "site", {"directory": str(tmp_path)}, overrides=RARELY))
+        await manager.create(CreateRequest("command", "job", {"command": "sleep 300"}, overrides=RARELY))
         service = manager.registry.get("job")
         assert isinstance(service, ServiceInstance)
         os.kill(int(str(manager.view("job").outputs["pid"])), signal.SIGKILL)

@@ -10,6 +10,7 @@ import anyio
 import psutil
 import pytest
 from mcp.shared.exceptions import MCPError
+from tests.support.ports import free_port
 from tests.support.processes import (
     PYTHON,
     SLEEP,
@@ -397,8 +398,7 @@ async def test_free_ports_differ_and_can_be_bound(state_dir: Path) -> None:
         with socket.create_server(("127.0.0.1", given[0])):
             preferred = await server.call("free_port", preferred=given[0])
             assert preferred["port"] not in given
-        with socket.create_server(("127.0.0.1", 0)) as holder:
-            free = holder.getsockname()[1]
+        free = free_port()
         assert (await server.call("free_port", preferred=free))["port"] == free
         assert "cannot listen on host 'no.such.host.invalid'" in await server.fail(
             "free_port", host="no.such.host.invalid"
