@@ -11,10 +11,12 @@ import pytest
 
 from ostler.adapters.projects.folders import find_project, label_of, require_project
 from ostler.adapters.projects.import_sources import read_source, read_sources
-from ostler.adapters.projects.project_files import read_variables
+from ostler.adapters.projects.project_files import read_variables, variables_of
 from ostler.adapters.projects.restart_watch import digest_of_files, watch_files
 from ostler.model.errors import ManifestError, NotFoundError
 from ostler.rules.imports.found import FoundService
+from ostler.rules.imports.project_text import project_text
+from ostler.rules.loading.projects import load_project
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
@@ -241,6 +243,48 @@ def test_where_nothing_runs_at_the_top_the_folders_inside_say_what_does(tmp_path
     assert made["mail"].env_files == ("services/mail/.env",)
     (tmp_path / "Procfile").write_text("all: run everything\n")
     assert [*found_in(tmp_path)] == ["db", "all"]
+
+
+def test_variables_that_name_a_database_by_its_port_are_pointed_at_the_one_of_the_project(tmp_path: Path) -> None:
+    variables = """
+PORT=4000
+DATABASE_URL="postgresql+asyncpg://me:secret@localhost:5433/shop?schema=public"
+CACHE_URL=redis://127.0.0.1:6379/2
+DB_HOST=localhost
+DB_PORT=5433
+OTHER=http://localhost:9000/x
+"""
+    written(
+        tmp_path,
+        {
+            "compose.yaml": {
+                "services": {
+                    "my-db": {"image": "postgres", "ports": ["5433:5432"]},
+                    "cache": {"image": "redis", "ports": [6379]},
+                }
+            },
+            "package.json": {"scripts": {"dev": "node .", "db:seed": "x"}, "devDependencies": {"next": "1"}},
+            ".env": variables,
+            ".env.local": "",
+            ".env.development": "CACHE_URL=redis://cache.example.com:6379/2",
+        },
+    )  # fmt: skip
+    found = read_sources(tmp_path)
+    made = found_in(tmp_path)
+    assert made["web"].env_files == made["db-seed"].env_files == (".env", ".env.development", ".env.local")
+    outputs = "services['my-db'].outputs"
+    url = f"{{{{ {outputs}.connectionString | replace('postgresql://', 'postgresql+asyncpg://', 1) }}}}"
+    assert made["web"].env == made["db-seed"].env == {"DATABASE_URL": url, "DB_PORT": f"{{{{ {outputs}.port }}}}"}
+    written(tmp_path, {"package.json": {"workspaces": ["*"]}, "app/.env": variables})
+    written(tmp_path, {f"{name}/package.json": {"scripts": {"dev": "x", "seed": "x"}} for name in ("app", "db")})
+    assert found_in(tmp_path)["db-seed"].env["DATABASE_URL"] == url, "what seeds a database is given it, too"
+    assert "PORT of its envFile" in made["web"].notes[-1]
+    assert load_project(project_text("shop", found)).project.services["web"].env_file == made["web"].env_files
+    (tmp_path / "Procfile").write_text("web: serve $PORT\n")
+    assert found_in(tmp_path)["web"].env_files == (".env",)
+    (tmp_path / "later.env.example").write_text("")
+    with pytest.raises(ManifestError, match=r"no such file; later\.env\.example is there to copy"):
+        variables_of(tmp_path / "later.env")
 
 
 async def test_a_file_of_variables_refers_to_its_earlier_lines_and_names_a_line_that_sets_none(tmp_path: Path) -> None:

@@ -248,6 +248,10 @@ def test_a_procfile_s_release_runs_before_the_rest() -> None:
     assert list(made["web"].depends_on) == ["release", "release-2"]
     assert list(made["release-2"].depends_on) == ["release"]
     assert "port 3000" in read_procfile("web: x -p 3000", "Procfile").services[0].notes[0]
+    listed = read_procfile(
+        "etcd: etcd --peers http://127.0.0.1:12380 --clients http://[::1]:2379", "Procfile"
+    ).services[0]
+    assert listed.notes[0].endswith("listens, of those in its command: 12380, 2379")
 
 
 @pytest.mark.parametrize(
@@ -361,6 +365,7 @@ _ODD: dict[str, Any] = {
 
 @given(st.dictionaries(_KEYS, _JSON, max_size=6), st.sampled_from(["processes", "services"]))
 @example(_ODD, "processes")
+@example({"postCreateCommand": {":": "a", "": "b"}}, "processes")
 def test_whatever_stands_in_a_file_gives_a_project_or_a_reason(entry: dict[str, Any], parent: str) -> None:
     text = json.dumps({parent: {"some service": entry}, **entry})
     for read in (read_compose, read_process_compose, read_package_json):

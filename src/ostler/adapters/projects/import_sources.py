@@ -16,6 +16,7 @@ from ostler.rules.imports.compose import read_compose
 from ostler.rules.imports.devcontainer import read_devcontainer
 from ostler.rules.imports.found import RUNNING, Found, UnreadableSourceError, within
 from ostler.rules.imports.launch_json import read_launch_json
+from ostler.rules.imports.local_addresses import with_addresses
 from ostler.rules.imports.node_package import read_package_json
 from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
@@ -32,12 +33,14 @@ class _Beside(NamedTuple):
     @classmethod
     def of(cls, folder: Path) -> "_Beside":
         names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set[str]()
-        variables: Mapping[str, str] | None = None
-        if ".env" in names:
-            variables = {}  # where it cannot be read, the project that names it says why
-            with suppress(ManifestError):
-                variables = variables_of(folder / ".env")
-        return cls(names, variables)
+        return cls(names, _variables(folder / ".env") if ".env" in names else None)
+
+
+def _variables(file: Path) -> Mapping[str, str]:
+    """Return the variables of a file; none where it cannot be read: the project that names it says why."""
+    with suppress(ManifestError):
+        return variables_of(file)
+    return {}
 
 
 _Read = Callable[[str, str, _Beside], Found]
@@ -82,7 +85,11 @@ SOURCES = (
         lambda text, file, beside: read_process_compose(text, file, beside.names),
         ("process-compose[.-]*.y*ml",),
     ),
-    _Source(("Procfile.dev", "Procfile"), lambda text, file, _: read_procfile(text, file), ("Procfile.*",)),
+    _Source(
+        ("Procfile.dev", "Procfile"),
+        lambda text, file, beside: read_procfile(text, file, beside.names),
+        ("Procfile.*",),
+    ),
     _Source((".claude/launch.json",), _launch),
     _Source((_PACKAGE,), lambda text, file, beside: read_package_json(text, file, beside.names), only_alone=True),
     _Source((".devcontainer/devcontainer.json", ".devcontainer.json"), _devcontainer),
@@ -103,7 +110,8 @@ def read_sources(folder: Path) -> list[Found]:
     found = _sources_in(folder, "", _packages)
     if not _runs(found):
         found += [each for at in inner_folders(folder, 2) for each in _sources_in(folder, at, _package)]
-    return found
+    files = {file for each in found for service in each.services for file in service.env_files}
+    return with_addresses(found, {file: _variables(folder / file) for file in files})
 
 
 def _sources_in(top: Path, at: str, packages: "_Packages") -> list[Found]:
@@ -136,8 +144,8 @@ def _packages(top: Path, at: str, beside: _Beside) -> list[Found]:
     if workspace is None:
         return _package(top, at, beside)
 
-    def member(_top: Path, inside: str, _beside: _Beside) -> list[Found]:
-        return [_read(lambda text, file: workspace.package(text, file, inside), top, inside, _PACKAGE)]
+    def member(_top: Path, inside: str, beside: _Beside) -> list[Found]:
+        return [_read(lambda text, file: workspace.package(text, file, inside, beside.names), top, inside, _PACKAGE)]
 
     parts = [each for one in inner_folders(top, 4) if workspace.has(one) for each in _sources_in(top, one, member)]
     split = _runs(parts)

@@ -20,6 +20,9 @@ from ostler.rules.text.yaml_source import MAX_TEXT
 _MAX_ENV_FILE = 262_144
 """Bytes of one file of variables."""
 
+_EXAMPLES = ("example", "sample", "template", "dist")
+"""Ends of the names of files that a person copies to make one that git ignores."""
+
 _REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
 
@@ -129,6 +132,8 @@ def _read_text(file: Path, limit: int, within: tuple[Path, ...] = ()) -> str:
         problem, rule = "it is not UTF-8 text", "encoding"
     except FileNotFoundError:
         problem = "there is no such file"
+        if example := next((name for end in _EXAMPLES if file.with_name(name := f"{file.name}.{end}").is_file()), ""):
+            problem += f"; {example} is there to copy"
     except OSError as error:
         problem = error.strerror or str(error)
         rule = "too-large" if error.errno == errno.EFBIG else "unreadable"

@@ -133,6 +133,7 @@ def _service(
         args,
         origin,
         depends_on=_needs(service, taken),
+        served_at=int(ports[0]) if ports and ports[0].isdecimal() else 0,
         notes=tuple(notes),
         enabled=not service.get("profiles"),
     )

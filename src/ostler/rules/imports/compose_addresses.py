@@ -7,7 +7,7 @@ from ostler.rules.imports.found import label, outputs_of
 from ostler.rules.imports.shell_lines import names_variables
 
 _PORTS = {"postgresql": "5432", "redis": "6379"}
-_ADDRESS = re.compile(r"(\w[\w+.-]*)://(?:[^@/\s]*@)?([A-Za-z0-9_.-]+)(?::\d+)?(/\S*)?")
+_ADDRESS = re.compile(r"(\w[\w+.-]*)://(?:[^@/\s]*@)?([A-Za-z0-9_.-]+|\[::1\])(?::\d+)?(/\S*)?")
 _PLACE = re.compile(r"([A-Za-z0-9_.-]+)(:\d+)?")
 _HOST_NAMES = re.compile(r"(\w*?)_?(HOST|HOSTNAME|SERVER|ADDR|ADDRESS)")
 
@@ -35,6 +35,11 @@ def reached(env: Mapping[str, str], taken: Mapping[str, str], needs: Collection[
     return made
 
 
+def pointed_at(address: str, service: str, class_name: str) -> str:
+    """Return a URL with the template for `service` instead of its host; as it is, if it is not one of that class."""
+    return _ADDRESS.sub(lambda found: _made(found[1], service, class_name, found[3] or "") or found[0], address)
+
+
 def unknown_addresses(env: Mapping[str, str], services: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield (variable, service) of what still has the address of one of the file's `services` among containers."""
     for variable, value in env.items():
@@ -50,15 +55,20 @@ def _is_usual(port: str, class_name: str) -> bool:
 
 
 def _address(found: re.Match[str], taken: Mapping[str, str]) -> str:
-    host, path = label(found[2]), found[3] or ""
-    match taken.get(host):
-        case "postgresql" if found[1].startswith("postgres"):
-            made = f"{{{{ {outputs_of(host)}.connectionString"
-            driver = found[1].partition("+")[2]
-            return f"{made} | replace('postgresql://', '{found[1]}://', 1) }}}}" if driver else f"{made} }}}}"
+    host = label(found[2])
+    return _made(found[1], host, taken.get(host, ""), found[3] or "") or found[0]
+
+
+def _made(scheme: str, service: str, class_name: str, path: str) -> str:
+    """Return the template for the URL of a service; empty where none says it."""
+    match class_name:
+        case "postgresql" if scheme.startswith("postgres"):
+            made = f"{{{{ {outputs_of(service)}.connectionString"
+            driver = scheme.partition("+")[2]
+            return f"{made} | replace('postgresql://', '{scheme}://', 1) }}}}" if driver else f"{made} }}}}"
         case "redis":
-            return f"{{{{ {outputs_of(host)}.url }}}}{path}"
+            return f"{{{{ {outputs_of(service)}.url }}}}{path}"
         case "dev-server":
-            return f"{{{{ {outputs_of(host)}.url }}}}{path.removeprefix('/')}"
+            return f"{{{{ {outputs_of(service)}.url }}}}{path.removeprefix('/')}"
         case _:
-            return found[0]
+            return ""

@@ -12,7 +12,7 @@ import yaml
 
 from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.model.projects import VARIABLE
-from ostler.rules.imports.shell_lines import port_notes, with_port_option
+from ostler.rules.imports.shell_lines import address_notes, port_notes, with_port_option
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class FoundService:
         depends_on: name → condition.
         env_files: files of variables, relative to the project's folder.
         restart_policy: a policy's name, or what `restartPolicy` takes; empty where the file says nothing.
+        served_at: the port of this machine at which it was reached until now, which it does not keep; 0 for none.
         watch: patterns of files, relative to the project's folder, whose changes make it run again.
         notes: what could not be converted, or needs a look, one sentence each.
         enabled: False leaves it out of `up` unless it is named.
@@ -41,6 +42,7 @@ class FoundService:
     depends_on: dict[str, str] = field(default_factory=dict[str, str])
     env_files: tuple[str, ...] = ()
     restart_policy: JsonValue = ""
+    served_at: int = 0
     watch: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     enabled: bool = True
@@ -106,6 +108,8 @@ def shell_service(
     """Return a service that runs `line` by the shell; one with a port is a development server."""
     folder = folder_arg(directory)
     more["notes"] = (*more.get("notes", ()), *port_notes(line, port))
+    if port is None:
+        more["notes"] = (*more["notes"], *address_notes(line))
     line = template_free(line.strip())
     if port is None:
         return FoundService(name, "command", {"command": line, "shell": True, **folder}, origin, **more)

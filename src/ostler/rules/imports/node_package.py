@@ -63,7 +63,7 @@ def read_package_json(
     Args:
         text: the file.
         file: its path in the project.
-        beside: the names of the files next to it, by which the package manager is known.
+        beside: the names of the files next to it: lock files, by which the package manager is known, and `.env`.
         manager: the package manager of the workspace that it is a package of.
         installed_by: the service that installs what all packages of that workspace need.
         split: it is the root of a workspace whose packages have services; scripts that only run those are left out.
@@ -78,7 +78,8 @@ def read_package_json(
         scripts = {name: line for name, line in scripts.items() if not (_DELEGATES.search(line) or _runs_others(line))}
     in_force = manager or package_manager(package, beside)
     found = [_service(name, line, scripts, in_force, file) for name, line in scripts.items()]
-    services = [_named(service, own) for service in found if service is not None]
+    files = tuple(name for name in _env_names(package) if name in beside)
+    services = [replace(_named(service, own), env_files=files) for service in found if service is not None]
     lock = "" if manager else lock_of(beside)
     if lock and (services or split):
         installed_by = f"{own}-{INSTALL}" if own else INSTALL
@@ -98,6 +99,17 @@ def package_manager(package: JsonObject, beside: Collection[str]) -> str:
     if named in ("npm", "pnpm", "yarn", "bun"):
         return named
     return _LOCKS.get(lock_of(beside), "npm")
+
+
+def _env_names(package: JsonObject) -> tuple[str, ...]:
+    """Return the files of variables that frameworks read in development, the one that overrides the others last.
+
+    They are named so that a worktree, to which git gives none of them, uses those of the main checkout.
+    """
+    needs = as_object(package.get("dependencies")).keys() | as_object(package.get("devDependencies")).keys()
+    if needs & {"next", "react-scripts"}:
+        return (".env", ".env.development", ".env.local", ".env.development.local")
+    return (".env", ".env.local", ".env.development", ".env.development.local")
 
 
 def _named(service: FoundService, folder: str) -> FoundService:

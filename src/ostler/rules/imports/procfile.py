@@ -1,6 +1,7 @@
 """`Procfile`: a process a line, `name: command`."""
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 
 from ostler.rules.imports.found import Found, FoundService, UnreadableSourceError, job, label, shell_service
@@ -9,8 +10,13 @@ from ostler.rules.imports.shell_lines import port_of, port_option
 _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)")
 
 
-def read_procfile(text: str, file: str) -> Found:
+def read_procfile(text: str, file: str, beside: Collection[str] = ()) -> Found:
     """Return the processes of a Procfile; `release` is a job that the others wait for; several run in turn.
+
+    Args:
+        text: the file.
+        file: its path in the project.
+        beside: the names of the files next to it: foreman, honcho, overmind and hivemind set the variables of `.env`.
 
     Raises:
         UnreadableSourceError: a line is not `name: command`.
@@ -35,4 +41,5 @@ def read_procfile(text: str, file: str) -> Found:
         services.append(shell_service(name, command, origin, port=port))
     jobs = {service.name: "completed" for service in services if service.class_name == "job"}
     waiting = [service if service.name in jobs else replace(service, depends_on=jobs) for service in services]
-    return Found(tuple(waiting))
+    files = (".env",) if ".env" in beside else ()
+    return Found(tuple(replace(service, env_files=files) for service in waiting))

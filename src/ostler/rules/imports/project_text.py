@@ -36,31 +36,28 @@ def _distinct(found: Sequence[Found]) -> Iterator[FoundService]:
     runs: dict[tuple[str, str], str] = {}
     for each in found:
         called: dict[str, str] = {}
-        fresh: list[FoundService] = []
+        fresh: list[tuple[str, FoundService]] = []
         for service in each.services:
-            command, place = (
-                service.args.get("command", service.name),
-                service.args.get("directory", service.class_name),
-            )
-            run = (str(command), str(place))
+            command = service.args.get("command", service.name)
+            run = (str(command), str(service.args.get("directory", service.class_name)))
             if run not in runs:
                 names, count = {*runs.values()}, 2
                 runs[run] = service.name
                 while runs[run] in names:
                     runs[run], count = f"{service.name}-{count}", count + 1
-                fresh.append(service)
-            called[service.name] = runs[run]
-        yield from (_renamed(service, called) for service in fresh)
+                fresh.append((runs[run], service))
+            called.setdefault(service.name, runs[run])
+        yield from (_renamed(service, name, called) for name, service in fresh)
 
 
-def _renamed(service: FoundService, called: Mapping[str, str]) -> FoundService:
-    """Return the service with the names that it and the others of its file have in the project."""
+def _renamed(service: FoundService, name: str, called: Mapping[str, str]) -> FoundService:
+    """Return the service as `name`, with the names that the others of its file have in the project."""
     env = {
         key: _OUTPUTS.sub(lambda found: outputs_of(called.get(found[1], found[1])), text)
         for key, text in service.env.items()
     }
     needs = {called.get(name, name): condition for name, condition in service.depends_on.items()}
-    return replace(service, name=called[service.name], env=env, depends_on=needs)
+    return replace(service, name=name, env=env, depends_on=needs)
 
 
 def _plain(text: str) -> str:

@@ -14,6 +14,7 @@ _PORT_OPTIONS = {
 }  # fmt: skip
 """How tools take a port; others get it as the variable PORT."""
 
+_LOCAL_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):(\d{2,5})\b")
 _JOINED = re.compile(r"[|&;<>\n]")
 _REFERENCE = re.compile(r"\$(?:\$|\{\w+[^}]*\}|\w+)")
 
@@ -49,6 +50,14 @@ def port_notes(line: str, port: int | None) -> tuple[str, ...]:
     if re.search(rf"\b{port}\b", line):
         return (f"only one worktree can have port {port}: write {{port}} for it and 'port: 0', and each gets its own",)
     return (f"only one worktree can have port {port}: with 'port: 0' each gets its own, as the variable PORT",)
+
+
+def address_notes(line: str) -> tuple[str, ...]:
+    """Return what to know of a command that names ports of this machine: where it listens, one worktree alone can."""
+    ports = dict.fromkeys(_LOCAL_PORT.findall(line))
+    if not ports:
+        return ()
+    return (f"only one worktree can have the ports at which it listens, of those in its command: {', '.join(ports)}",)
 
 
 def exported(env: Mapping[str, str], line: str) -> tuple[dict[str, str], str]:

@@ -36,18 +36,19 @@ class Workspace:
         last = next((glob for glob in reversed(self.folders) if _matches(folder, glob.removeprefix("!"))), "!")
         return not last.startswith("!")
 
-    def package(self, text: str, file: str, folder: str) -> Found:
+    def package(self, text: str, file: str, folder: str, beside: Collection[str] = ()) -> Found:
         """Return the services of its package in `folder`; those that the root's script leaves out are not enabled.
 
         Args:
             text: the package's `package.json`.
             file: the path of that file.
             folder: the package's folder, relative, with `/`.
+            beside: the names of the files in it.
 
         Raises:
             UnreadableSourceError: it is not JSON, or no package.
         """
-        found = read_package_json(text, file, manager=self.manager, installed_by=self.installed_by)
+        found = read_package_json(text, file, beside, manager=self.manager, installed_by=self.installed_by)
         name = str(_read(text).get("name") or "")
         called = (name, name.rpartition("/")[2], folder)
         if not self.started or any(fnmatchcase(one, glob) for one in called for glob in self.started):
