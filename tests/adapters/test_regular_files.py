@@ -9,6 +9,8 @@ import pytest
 
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.mcp_json import load_mcp_json
+from ostler.adapters.config.paths import Paths
+from ostler.adapters.config.server_files import ServerFiles
 from ostler.adapters.config.settings_file import load_settings
 from ostler.adapters.config.static_files import StaticFiles
 from ostler.adapters.config.tool_files import tools_from
@@ -44,12 +46,17 @@ def endless(path: Path) -> None:
     os.truncate(path, 1 << 40)
 
 
+def nowhere(path: Path) -> None:
+    path.symlink_to("of-another-disk")
+
+
 ODD: dict[Callable[[Path], None], str] = {
     fifo: "named pipe",
     device: "device",
     listening_socket: "socket",
     folder: "folder",
     endless: "larger than",
+    nowhere: "a link to 'of-another-disk', which does not exist",
 }
 
 
@@ -166,3 +173,23 @@ def test_an_installer_may_link_the_shipped_classes(tmp_path: Path) -> None:
     (tmp_path / "shipped").mkdir()
     (tmp_path / "shipped" / "one.yaml").symlink_to(tmp_path / "cache")
     assert list(ClassFiles(tmp_path / "shipped", tmp_path / "user").reload().entries) == ["one"]
+
+
+def test_servers_of_a_file_or_folder_that_is_away_are_not_taken_for_removed(tmp_path: Path) -> None:
+    paths = Paths.resolve(tmp_path / "config", tmp_path / "state")
+    place, kept = paths.mcp_json, tmp_path / "kept"
+    files = ServerFiles(paths, {})
+    assert files.load().findings == (), "no folder yet"
+    place.parent.mkdir()
+    kept.write_text('{"mcpServers": {"one": {"command": "x"}}}')
+    place.symlink_to(kept)
+    assert list(files.load().entries) == ["one"]
+    kept.rename(tmp_path / "away")
+    assert [finding.severity for finding in files.load().findings] == ["error"]
+    place.unlink()
+    place.symlink_to(place)
+    assert [finding.severity for finding in files.load().findings] == ["error"]
+    place.unlink()
+    assert files.load().findings == (), "it was removed"
+    place.parent.rename(tmp_path / "moved")
+    assert "the folder is gone" in str(files.load().findings[0])

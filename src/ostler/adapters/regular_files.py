@@ -29,10 +29,10 @@ def read_regular(path: Path, limit: int, *, within: tuple[Path, ...] = ()) -> by
         within: folders, of which one must hold what a link leads to; any where there are none.
 
     Raises:
-        OSError: it cannot be read, is not a regular file, is larger, or a link that leads elsewhere; `strerror` says
-            which.
+        OSError: it cannot be read, is not a regular file, is larger, or a link that leads elsewhere or nowhere;
+            `strerror` says which.
     """
-    _require_regular(path.stat())
+    _require_regular(_target_facts(path))
     if within:
         target = path.resolve()
         if not any(target.is_relative_to(folder.resolve()) for folder in within):
@@ -73,6 +73,15 @@ def stamp_of(path: Path) -> Stamp | None:
     except OSError:
         return None
     return Stamp(facts.st_mtime_ns, facts.st_size, facts.st_ino)
+
+
+def _target_facts(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():  # what it leads to may be away for a while: that is not a file that was removed
+            raise OSError(errno.EINVAL, f"it is a link to {str(path.readlink())!r}, which does not exist") from None
+        raise
 
 
 def _require_regular(facts: os.stat_result) -> None:

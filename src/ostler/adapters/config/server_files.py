@@ -5,6 +5,7 @@ a name, `mcp.json` counts.
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace as with_values
@@ -40,12 +41,19 @@ class ServerFiles:
         self._own = paths.own_servers
         self._variables = variables
         self._answer = answers_of(paths)
+        self._had_folder = False
 
     def __repr__(self) -> str:
         return f"ServerFiles({self._people.parent})"
 
     def load(self) -> McpJson:
-        """Read both files; what is wrong is in the findings."""
+        """Read both files; what is wrong is in the findings, also that their folder is gone since the last time."""
+        folder = self._people.parent
+        if self._had_folder and not folder.is_dir():
+            fix = "put it back; or empty mcp.json, or 'ostler stop-server'"
+            gone = Finding("the folder is gone: its servers stay as they are", str(folder), rule="unreadable", fix=fix)
+            return McpJson({}, (gone,))
+        self._had_folder = folder.is_dir()
         people, own = self._read(self._people), self._read(self._own)
         taken = people.entries.keys() | people.refused.keys()
         hidden = [name for name in (*own.entries, *own.refused) if name in taken]
@@ -131,7 +139,7 @@ class ServerFiles:
         return loaded.entries[name]
 
     def _read(self, path: Path) -> McpJson:
-        return load_mcp_json(path, self._variables, answer=self._answer) if path.exists() else McpJson()
+        return load_mcp_json(path, self._variables, answer=self._answer) if os.path.lexists(path) else McpJson()
 
     def _text(self) -> str:
         return read_regular_text(self._own, MAX_BYTES) if self._own.exists() else _EMPTY

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ostler.adapters.config.jsonc import JsoncError, KeyPath, line_and_column, parse_jsonc
-from ostler.adapters.regular_files import read_regular
+from ostler.adapters.regular_files import read_regular, stamp_of
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.text.yaml_source import read_documents
@@ -57,10 +57,9 @@ def read_text(path: Path, file: str) -> str:
     """
     try:
         for _ in range(_READINGS):
-            before = path.stat()
+            before = stamp_of(path)
             data = read_regular(path, MAX_BYTES)
-            after = path.stat()
-            if (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, len(data)):
+            if before is not None and before == stamp_of(path) and before.size == len(data):
                 break
         else:
             raise SourceError(Finding("the file changes while it is read; try again", file=file, rule="unreadable"))
