@@ -152,7 +152,9 @@ class ProjectRuns:
                 await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)
                 await self._ended(run.scope)
             if run.cancelling.cancelled_caught:
-                run.error = SupersededError(f"project {ref.id} is not brought up any more: it is taken down")
+                steps = ("project_up again, if it is wanted all the same",)
+                said = f"project {ref.id} is not brought up any more: it is taken down"
+                run.error = SupersededError(said, next_actions=steps)
         except OstlerError as error:
             run.error = error
         except Exception as bug:  # boundary: a bug in one project must not end the server

@@ -191,7 +191,7 @@ class Prerequisites:
 
     async def _bring(self, instance: InstanceState, dependency: ResolvedDependency) -> Service:
         spec = dependency.spec
-        service = await self._undeleted(dependency.name)
+        service = await undeleted(self._registry, dependency.name)
         if service is None:
             if not spec.create:
                 raise DependencyError(f"service {dependency.name!r} not found")
@@ -203,14 +203,6 @@ class Prerequisites:
         await self.start(service)
         if spec.condition == "healthy":
             await self._healthy(service, spec.timeout)
-        return service
-
-    async def _undeleted(self, name: str) -> Service | None:
-        """Return the service of that name, once a deletion that is under way has ended: then it is gone, or stays."""
-        while isinstance(service := self._registry.find(name), ServiceInstance):
-            if service.operation is None or service.operation.kind is not OperationKind.DELETE:
-                break
-            await service.wait_idle()
         return service
 
     async def _make(self, instance: InstanceState, dependency: ResolvedDependency) -> Service:
@@ -440,3 +432,12 @@ class Prerequisites:
             service = self._registry.find(dependency.name)
             facts[dependency.alias] = missing_facts(dependency) if service is None else facts_of(service)
         return together(facts)
+
+
+async def undeleted(registry: ServiceRegistry, name: str) -> Service | None:
+    """Return the service of that name, once a deletion that is under way has ended: then it is gone, or stays."""
+    while isinstance(service := registry.find(name), ServiceInstance):
+        if service.operation is None or service.operation.kind is not OperationKind.DELETE:
+            break
+        await service.wait_idle()
+    return service

@@ -263,7 +263,8 @@ class ServiceInstance(InstanceState):
         return await read_logs(self, wanted)
 
     def _deleted(self) -> ConflictError:
-        return ConflictError(f"service {self.name!r} is being deleted", service=self.name)
+        steps = (f"service_wait {self.name} with state 'deleted' until it is gone, then ask again",)
+        return ConflictError(f"service {self.name!r} is being deleted", service=self.name, next_actions=steps)
 
     def _supersede(self, old: Operation, new: Operation) -> None:
         said = f"{old.kind.value} of service {self.name!r} was superseded by a later {new.kind.value}"

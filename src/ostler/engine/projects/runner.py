@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
+from ostler.engine.dependencies.prerequisites import undeleted
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import (
@@ -114,6 +115,7 @@ class ProjectRunner:
 
     async def _bring(self, scope: ProjectScope, name: str) -> Change:
         """Do what `change_of` says of one service whose needs are up."""
+        await undeleted(self._manager.registry, scope.full_name(name))
         await self._await_outdated_run(scope, name)
         change = change_of(scope, name, self._manager)
         match change.kind:
