@@ -172,12 +172,18 @@ async def test_an_http_server_busy_with_a_call_is_not_taken_for_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(liveness, "LIVENESS_INTERVAL", 0.2)
-    monkeypatch.setattr(links, "_PROBE_TIMEOUT", 0.2)
     with http_program(tmp_path) as (_, port):
-        async with open_pool(tmp_path, http_entry("h", port)) as pool:
-            answer = await pool.call_tool("h/block", {"seconds": 1.5}, timeout=60)
-            assert answer.text == "called block"
-            assert pool.snapshot("h").connections == 1
+        async with open_pool(tmp_path, http_entry("h", port)) as pool, anyio.create_task_group() as tasks:
+            await pool.wait_until_connected("h", 60)
+
+            async def block() -> None:
+                answer = await pool.call_tool("h/block", {"seconds": 1.5}, timeout=60)
+                assert answer.text == "called block"
+                assert pool.snapshot("h").connections == 1
+
+            tasks.start_soon(block)
+            await anyio.wait_all_tasks_blocked()
+            monkeypatch.setattr(links, "_PROBE_TIMEOUT", 0.2)
 
 
 async def test_an_http_server_that_dies_mid_call_and_comes_back(tmp_path: Path) -> None:

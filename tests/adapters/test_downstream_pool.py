@@ -117,6 +117,37 @@ async def test_a_program_that_never_answers_is_started_less_and_less_often(tmp_p
         assert pause > 15
 
 
+@pytest.mark.virtual
+async def test_a_server_that_answered_a_call_meanwhile_is_alive_though_it_answers_no_probe(tmp_path: Path) -> None:
+    tools = ["nap", "fail"]
+    server = clock_server(InMemorySubscriptionBus(), tools)
+    listing = server.get_request_handler("tools/list")
+    calling = server.get_request_handler("tools/call")
+    assert listing is not None
+    assert calling is not None
+    asked = anyio.Event()
+
+    async def list_slowly(ctx: Any, params: Any) -> Any:
+        asked.set()
+        await anyio.sleep(20)
+        return await listing.handler(ctx, params)
+
+    async def call(ctx: Any, params: types.CallToolRequestParams) -> Any:
+        if params.name == "fail":
+            return types.CallToolResult(content=[], is_error=True)
+        return await calling.handler(ctx, params)
+
+    server.add_request_handler("tools/call", calling.params_type, call)
+    async with open_pool(tmp_path, builtin={"clock": server}) as pool:
+        await pool.wait_until_connected("clock", 60)
+        server.add_request_handler("tools/list", listing.params_type, list_slowly)
+        assert (await pool.call_tool("clock/fail", {})).is_silent  # so it is asked whether it is of use
+        await asked.wait()
+        await pool.call_tool("clock/nap", {"seconds": 3})
+        await anyio.sleep(10)
+        assert pool.snapshot("clock").connected
+
+
 async def test_the_callers_cancellation_ends_the_call(tmp_path: Path) -> None:
     async with open_pool(tmp_path, builtin={"clock": clock_server(InMemorySubscriptionBus(), ["nap"])}) as pool:
         with anyio.move_on_after(0.2) as scope:

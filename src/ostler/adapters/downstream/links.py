@@ -162,8 +162,9 @@ class Link:
         """Ask the server for a sign of life; return why the connection is of no use any more, or None.
 
         A server that is silent while calls are under way may be at work on them (one that does one thing at a time):
-        the calls' own deadlines decide then.
+        the calls' own deadlines decide then. A call that was answered meanwhile is a sign of life, too.
         """
+        answered = self.active
         try:
             with anyio.fail_after(_PROBE_TIMEOUT):
                 if self.modern or self.is_doubted:
@@ -172,7 +173,7 @@ class Link:
                 else:
                     await self.session.send_request(types.PingRequest(), types.EmptyResult)
         except TimeoutError:
-            if self.scopes:
+            if self.scopes or self.active != answered:
                 return None
             reason = f"the server did not answer a probe within {_PROBE_TIMEOUT:g} s"
             return ConnectFailedError(reason, state=ServiceState.DISCONNECTED)
