@@ -247,7 +247,7 @@ async def failure_after(pool: DownstreamPool, tool: str) -> DownstreamError:
 async def test_a_crash_at_start_shows_the_last_stderr_and_no_secret(tmp_path: Path) -> None:
     counter = tmp_path / "starts"
     refusing = stdio_entry(
-        "s", "--counter", counter, "--refuse", 2, env={"PASSWORD": "refusing start"}, ostler={"connectTimeout": "5s"}
+        "s", "--counter", counter, "--refuse", 2, env={"PASSWORD": "refusing start"}, ostler={"connectTimeout": "60s"}
     )
     async with open_pool(tmp_path, refusing) as pool:
         refused = await failure(pool, "s/echo", {"text": "x"})
@@ -261,7 +261,7 @@ async def test_a_server_that_never_answers_the_handshake_is_given_up(tmp_path: P
     silent = stdio_entry("s", "--silent", "--stdout-noise", "Welcome!", ostler={"connectTimeout": 2})
     async with open_pool(tmp_path, silent) as pool:
         with pytest.raises(ServerUnavailableError) as caught:
-            await pool.wait_until_connected("s", 5, through_failures=False)
+            await pool.wait_until_connected("s", 60, through_failures=False)
         assert "not ready within 2 s" in str(caught.value)
         assert "'Welcome!'" in str(caught.value)
 

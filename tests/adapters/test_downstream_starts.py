@@ -136,19 +136,19 @@ INSTALLING = """
 """
 
 
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenth of every second."""
+def hurried(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.8) -> None:
+    """Have less patience with a server that does nothing."""
     monkeypatch.setattr(starts, "LOOK_EVERY", 0.1)
-    monkeypatch.setattr(starts, "CONNECT_SECONDS", 0.8)
+    monkeypatch.setattr(starts, "CONNECT_SECONDS", seconds)
 
 
 async def test_a_server_that_is_being_installed_is_not_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hurried(monkeypatch)
+    hurried(monkeypatch, 2.0)
     real = stdio_entry("real").args[1:]
-    async with open_pool(tmp_path, program("s", INSTALLING, "2", *real)) as pool:
+    async with open_pool(tmp_path, program("s", INSTALLING, "3", *real)) as pool:
         starting = await seen(pool, "s", lambda one: "downloading" in one.reason)
         assert starting.reason.startswith("it has been starting for ")
-        assert (await pool.call_tool("s/echo", {"text": "hi"}, timeout=30)).text == "hi"
+        assert (await pool.call_tool("s/echo", {"text": "hi"}, timeout=60)).text == "hi"
         assert pool.snapshot("s").last_error == ""
 
 
@@ -162,9 +162,15 @@ async def test_a_server_that_does_nothing_is_given_up_with_the_limit_in_force(
 
 
 async def test_a_limit_that_the_entry_sets_is_kept_though_the_server_is_at_work(tmp_path: Path) -> None:
-    async with open_pool(tmp_path, program("s", INSTALLING, "60", connectTimeout=1)) as pool:
+    busy = {
+        "command": "sh",
+        "args": ("-c", "echo downloading >&2; while :; do :; done"),
+        "options": {"connectTimeout": 2},
+    }
+    entry = ServerEntry.model_validate({"name": "s", "transport": "stdio", **busy})
+    async with open_pool(tmp_path, entry) as pool:
         said = await reason_of(pool, "s")
-        assert "not ready within 1 s (the limit is 'connectTimeout' under 'ostler' of 's' in mcp.json)" in said
+        assert "not ready within 2 s (the limit is 'connectTimeout' under 'ostler' of 's' in mcp.json)" in said
         assert "its last stderr: downloading" in said
 
 

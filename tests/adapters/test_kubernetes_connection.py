@@ -35,7 +35,7 @@ async def connection(environment: dict[str, str] | None = None, **spec: Any) -> 
             "apiVersion": "ostler/v1",
             "kind": "KubeConnection",
             "metadata": {"name": "cluster", "labels": {"team": "web"}},
-            "spec": {"interval": 0.1, "timeout": 2, **spec},
+            "spec": {"interval": 0.1, "timeout": 30, **spec},
         }
     )
     service = KubeConnectionService(definition, World({**os.environ, **(environment or {})}, SystemClock()))

@@ -26,7 +26,7 @@ WITHIN = 60.0
 def tunnel(config: Path, **spec: Any) -> PortForwardService:
     """A tunnel to `service/web`, checked every tenth of a second; it is not started on its own."""
     given = {
-        "target": "service/web", "port": 80, "kubeconfig": str(config), "autoStart": False, "timeout": 2,
+        "target": "service/web", "port": 80, "kubeconfig": str(config), "autoStart": False, "timeout": 30,
         "healthCheck": {"interval": 0.1}, **spec,
     }  # fmt: skip
     definition = PortForward.model_validate(
@@ -343,7 +343,7 @@ async def test_a_stalled_api_server_holds_no_one_up(tmp_path: Path) -> None:
                 tasks.start_soon(start)
                 await service.wait_until(lambda status: status.state == "starting")
                 await until(lambda: len(cluster.requests) > 0)
-                with anyio.fail_after(5):
+                with anyio.fail_after(30):
                     await service.stop()
             assert service.state == "stopped"
 

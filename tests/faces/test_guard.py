@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import ResourceTemplateReference
 from tests.support.ledger_app import call, ledger, quiet, refusal, text_of
 from tests.support.team import Team, Trail
-from tests.support.world import BASIC, Fail, Slow, World, manifest
+from tests.support.world import BASIC, Fail, Held, World, manifest
 
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.events.log import EventLog
@@ -489,13 +489,15 @@ async def test_a_burst_of_creates_does_not_get_past_the_quota() -> None:
 @pytest.mark.parametrize("name", [{"name": "slow"}, {}])
 async def test_a_service_that_is_starting_counts_once(name: dict[str, str]) -> None:
     async with team(alice={"maxServices": 2}) as made, made.client("alice") as alice:
-        made.app.pool.world.faults["w/start"].append(Slow(1))
+        held = Held(anyio.Event())
+        made.app.pool.world.faults["w/start"].append(held)
         async with anyio.create_task_group() as group:
             group.start_soon(partial(alice.call_tool, "service_create", {"serviceClassName": "basic", **name}))
             while not made.app.pool.world.calls:
                 await anyio.sleep(0.01)
             await call(alice, "service_create", serviceClassName="basic", name="second")
             assert len(made.trail.lines) == 3  # the first is still starting
+            held.goes_on.set()
 
 
 # -- the audit log -----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.support.ledger_app import LedgerApplication, ledger
-from tests.support.world import EPOCH, Slow, World
+from tests.support.world import EPOCH, Held, World
 
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.daemon import http_answers
@@ -105,7 +105,9 @@ class BothWays:
         await self.sdk(scope, receive, send)
 
 
-async def ask(app: ASGIApp, body: bytes, headers: list[tuple[bytes, bytes]]) -> Answer:
+async def ask(
+    app: ASGIApp, body: bytes, headers: list[tuple[bytes, bytes]], pinged: anyio.Event | None = None
+) -> Answer:
     sent: list[Message] = []
     parts = iter([{"type": "http.request", "body": body, "more_body": False}])
 
@@ -118,6 +120,8 @@ async def ask(app: ASGIApp, body: bytes, headers: list[tuple[bytes, bytes]]) -> 
 
     async def send(message: Message) -> None:
         sent.append(message)
+        if pinged is not None and b": ping" in message.get("body", b""):
+            pinged.set()
 
     scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "headers": headers}
     scope[WHEN_LOST] = set[Any]()
@@ -293,7 +297,8 @@ def test_a_change_by_a_client_that_is_asked_or_informed_meanwhile_is_left_to_the
 def test_a_change_that_takes_long_says_that_it_goes_on(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     portal, ways = both
     monkeypatch.setattr(http_answers, "PING_SECONDS", 0.001)
-    ways.world.faults["w/start"].append(Slow(0.1))
+    pinged = anyio.Event()
+    ways.world.faults["w/start"].append(Held(pinged))
 
     async def created_and_deleted() -> list[Answer]:
         said: list[Answer] = []
@@ -302,7 +307,7 @@ def test_a_change_that_takes_long_says_that_it_goes_on(both: Both, monkeypatch: 
             tasks.start_soon(fresh.waiting.reassure)
             for tool, arguments in (("service_create", {"serviceClassName": "basic"}), ("service_delete", {})):
                 body = json.dumps(call_of(tool, {"name": "late", **arguments})).encode()
-                said.append(await ask(fresh.short, body, headers_of(tool, body)))
+                said.append(await ask(fresh.short, body, headers_of(tool, body), pinged))
             tasks.cancel_scope.cancel()
         return said
 
