@@ -198,7 +198,7 @@ async def test_the_tools_of_configuration_and_downstream_servers(state_dir: Path
         text, _ = await refusal(client, "tool_call", name="process/list")
         assert "process" in text
         await call(client, "service_start", name="process")
-        waited = await call(client, "service_wait", name="process", state=["connected"], timeout="10s")
+        waited = await call(client, "service_wait", name="process", state=["connected"], timeout="60s")
         assert waited["met"]
         listed = await call(client, "tool_list", server="process")
         assert "process/free_port" in [tool["name"] for tool in listed["tools"]]
