@@ -42,7 +42,7 @@ from tests.support.ports import free_port
 
 QUIET = {"running", "stopped", "failed", "unknown"}
 SETTLES_WITHIN = 60.0
-_GOING = 5.0
+_GOING = 60.0
 _GOALS = {**GOALS, "up": "running", "down": "absent"}
 SEEN_WITHIN = 2.5
 """Seconds within which a check sees what vanished: a call that hangs and times out, the interval, and the next call."""
@@ -90,7 +90,7 @@ class Chaos(Killer):
         self.seed = seed
         self._began_with = dict(self.states)
         self._events: list[str] = []
-        self._has_vanished = False
+        self._vanished: set[str] = set()
         self._asked: dict[str, tuple[str, str]] = {}
         self._clients: list[Any] = []
         self._noisy = False
@@ -166,7 +166,7 @@ class Chaos(Killer):
     def _play(self, number: int) -> None:
         """Play one round, whose choices follow from the seed, its number and the states of the services."""
         self.random = random.Random(f"{self.seed}/{number}")
-        self._began_with, self._events, self._has_vanished = dict(self.states), [], False
+        self._began_with, self._events, self._vanished = dict(self.states), [], set()
         began = len(self._lines())
         self._noisy = self.random.random() < 0.6
         self._hidden: list[str] = []
@@ -183,7 +183,7 @@ class Chaos(Killer):
         if stuck := [thread.name for thread in threads if thread.is_alive()]:
             self._violation(f"no answer after {SETTLES_WITHIN:.0f} s: {', '.join(stuck)}\n{self._why()}")
         self.set_faults()
-        if self._noisy and self._has_vanished:
+        if self._noisy and self._vanished:
             threading.Event().wait(SEEN_WITHIN)  # only from here on can its checks see it
         self._events += [
             f"{line['tool']} {line['args'].get('name') or line['args'].get('id')}: {line['fault']}"
@@ -286,7 +286,7 @@ class Chaos(Killer):
                 if there:
                     self._remove(gone := self.random.choice(sorted(there)))
                     self._events.append(f"{gone} vanished")
-                    self._has_vanished = True
+                    self._vanished.add(gone)
                     threading.Event().wait(1.5)  # the interval of its checks
             case "classes":
                 self._classes_file.write_text(classes_text(self.random.randint(1, 1000)))
@@ -411,8 +411,16 @@ class Chaos(Killer):
             is_asking = all(row["state"] != "unknown" or row.get("error") for row in seen.values())
             if not is_still or not is_asking or any(row.get("operation") for row in seen.values()):
                 return False
+            if self._is_unseen(states):
+                return False
             threading.Event().wait(0.05)
         return True
+
+    def _is_unseen(self, states: dict[str, str]) -> bool:
+        """Whether a check has still to see that something vanished, or that nothing needs it any more."""
+        there = self.there() if self._vanished else {}
+        is_gone = any(states.get(name) == "running" and not there[name] for name in self._vanished)
+        return is_gone or (states.get(BASE) == "running" and "needs-1" not in states)
 
     @staticmethod
     def _waits_for_good(name: str, states: dict[str, str]) -> bool:
@@ -525,7 +533,7 @@ class Chaos(Killer):
         seen.pop(name, None)
 
     def _goes(self, client: Any, name: str) -> bool:
-        """Whether a service is gone within a few seconds."""
+        """Whether a service is gone before long."""
         deadline = time.monotonic() + _GOING
         while self._is_known(client, name):
             if time.monotonic() > deadline:
