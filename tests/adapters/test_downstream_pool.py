@@ -132,7 +132,7 @@ async def test_a_server_that_answered_a_call_meanwhile_is_alive_though_it_answer
         await anyio.sleep(20)
         return await listing.handler(ctx, params)
 
-    async def call(ctx: Any, params: types.CallToolRequestParams) -> Any:
+    async def call(ctx: Any, params: Any) -> Any:
         if params.name == "fail":
             return types.CallToolResult(content=[], is_error=True)
         return await calling.handler(ctx, params)
