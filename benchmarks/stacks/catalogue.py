@@ -10,11 +10,12 @@ FOLDER = Path(__file__).parents[2] / "tests" / "projects"
 
 PYTHON = (
     "fastapi", "uvicorn", "celery", "redis", "psycopg[binary]", "sqlalchemy", "alembic", "django>=5,<6", "django-q2",
-    "gunicorn", "packaging",
+    "gunicorn", "packaging", "paho-mqtt", "duckdb", "dbt-core<1.11", "dbt-duckdb",
 )  # fmt: skip
 NPM = (
     "next@16", "react@19", "react-dom@19", "prisma@7", "@prisma/client@7", "@prisma/adapter-pg@7", "pg@8", "vite@7",
     "express@5", "redis@6", "typescript@5", "tsx@4", "esbuild@0.28", "@types/node", "@types/react",
+    "dbmate@2",
 )  # fmt: skip
 
 
@@ -69,7 +70,25 @@ STACKS = (
         "monorepo", {"web": ("", "Hello, api"), "api": ("", "Hello, api")}, "api", "shared",
         ("packages/shared/src/greeting.ts", "export const greeting = 1 +;"),
     ),
+    Stack(
+        "go-vite", {"web": ("api/tracks", "So What"), "api": ("tracks", "Blue in Green")}, "api", "migrate",
+        ("db/migrations/2_broken.sql", "-- migrate:up\nDROP TABLE nowhere;\n-- migrate:down\n"), "db",
+    ),
+    Stack(
+        "sensors", {"dashboard": ("try", "Cellar")}, "collector", "tables",
+        ("models/broken.sql", "SELECT nothing FROM {{ ref('rooms') }}"), "broker",
+    ),
 )  # fmt: skip
+
+
+def tools_environment(tools: Path) -> dict[str, str]:
+    """Return the variables by which programs find what is in `tools`."""
+    folders = [str(tools / "py/bin"), str(tools / "npm/node_modules/.bin"), str(tools), os.environ["PATH"]]
+    return {
+        "PATH": os.pathsep.join(folders),
+        "GOMODCACHE": str(tools / "go/mod"),
+        "GOCACHE": str(tools / "go/build"),
+    }
 
 
 def copy_stack(stack: Stack, folder: Path) -> None:

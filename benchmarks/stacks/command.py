@@ -1,12 +1,13 @@
 """The command: tries the stacks and prints the table in Markdown."""
 
+import os
 import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks.figures import title
-from benchmarks.programs.install import install_packages
-from benchmarks.stacks.catalogue import NPM, PYTHON, STACKS
+from benchmarks.programs.install import install_packages, run_in
+from benchmarks.stacks.catalogue import FOLDER, NPM, PYTHON, STACKS, tools_environment
 from benchmarks.stacks.trial import StackLife
 
 STEPS = ("up", "processes", "kill noticed", "up again", "second worktree", "down", "left")
@@ -16,12 +17,13 @@ def main(tools: Path, *, only: str = "", install_first: bool = False) -> None:
     """Run and print.
 
     Args:
-        tools: the folder with the packages, which `install_first` fills from PyPI and npm.
+        tools: the folder with the packages, which `install_first` fills from PyPI, npm and the Go proxy.
         only: a part of the names of the stacks to try.
         install_first: fill the folder.
     """
     if install_first:
         install_packages(tools, PYTHON, ("--ignore-scripts", *NPM))
+        run_in(FOLDER / "go-vite", ["go", "build", "-o", os.devnull, "."], **tools_environment(tools))
     title("Stacks of several services, in two worktrees")
     print(f"| stack | {' | '.join(STEPS)} | faults |")
     print("| --- " * (len(STEPS) + 2) + "|")

@@ -28,7 +28,7 @@ import psutil
 import yaml
 
 from benchmarks.figures import title
-from benchmarks.stacks.catalogue import FOLDER, STACKS, Stack, copy_stack, remove_databases
+from benchmarks.stacks.catalogue import FOLDER, STACKS, Stack, copy_stack, remove_databases, tools_environment
 from benchmarks.stacks.trial import link_packages
 from ostler.adapters.process import keeper
 
@@ -304,10 +304,8 @@ def main(tools: Path, *, only: str = "", rounds: int = 3) -> None:
     title("A stack under other supervisors")
     print(f"| stack | supervisor | {' | '.join(STEPS)} |")
     print("| --- " * (len(STEPS) + 2) + "|")
-    path = os.pathsep.join(
-        [str(tools / "py/bin"), str(tools / "npm/node_modules/.bin"), str(tools), os.environ["PATH"]]
-    )
-    for stack in (each for each in STACKS if only in each.name):
+    path = tools_environment(tools)["PATH"]
+    for stack in (each for each in STACKS if only in each.name and (WRITTEN / f"{each.name}.Procfile").exists()):
         there = [
             each
             for each in SUPERVISORS

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from benchmarks.stacks.catalogue import Stack, copy_stack, remove_databases
+from benchmarks.stacks.catalogue import Stack, copy_stack, remove_databases, tools_environment
 
 Found = TypeVar("Found")
 _CALL_SECONDS = 400.0
@@ -47,10 +47,9 @@ class StackLife:
         self._tools = tools
         self._trial = StackTrial()
         self._pause = threading.Event()
-        folders = [str(tools / "py/bin"), str(tools / "npm/node_modules/.bin"), os.environ["PATH"]]
         self._environment = {
             **os.environ,
-            "PATH": os.pathsep.join(folders),
+            **tools_environment(tools),
             "HOME": str(root / "home"),
             "OSTLER_CONFIG": str(root / "config"),
             "OSTLER_STATE": str(root / "state"),
@@ -140,7 +139,7 @@ class StackLife:
         said = {row["name"].partition(".")[0]: row["change"] for row in facts["services"]}
         if said.get(self._stack.job) != "failed":
             self._fault(f"with a broken migration, {self._stack.job} is {said.get(self._stack.job)}")
-        self._trial.figures["cause"] = str(facts.get("error", {}).get("message", ""))[:160]
+        self._trial.figures["cause"] = str(facts.get("error", {}).get("message", ""))[-400:]
         if earlier is None:
             file.unlink()
             if not any(file.parent.iterdir()):

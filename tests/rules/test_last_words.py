@@ -110,6 +110,19 @@ NPM = """
     npm notice New major version of npm available!
     npm error A complete log of this run can be found in: /home/u/.npm/_logs/x.log
 """
+COUNTS = """
+    07:16:12  Failure in model broken (models/broken.sql)
+    07:16:12    Runtime Error in model broken (models/broken.sql)
+      Binder Error: Referenced column "nothing" not found in FROM clause!
+      Candidate bindings: "name"
+
+      LINE 10:       SELECT nothing FROM "warehouse"."main"."rooms"
+                            ^^^^^^^
+    07:16:12
+    07:16:12    compiled code at target/compiled/sensors/models/broken.sql
+    07:16:12
+    07:16:12  Done. PASS=2 WARN=0 ERROR=1 SKIP=0 NO-OP=0 TOTAL=3
+"""
 
 
 @pytest.mark.parametrize(
@@ -128,6 +141,14 @@ NPM = """
         (
             NPM,
             "npm error code E404 | npm error 404 Not Found - GET https://npm.example/x | npm error 404 sorry",
+        ),
+        (
+            COUNTS,
+            (
+                'Binder Error: Referenced column "nothing" not found in FROM clause! | '
+                "07:16:12    compiled code at target/compiled/sensors/models/broken.sql | "
+                "07:16:12  Done. PASS=2 WARN=0 ERROR=1 SKIP=0 NO-OP=0 TOTAL=3"
+            ),
         ),
         ("\x1b[31m\x1b[1merror\x1b[0m: no \x1b]8;;http://x\x07token\x1b]8;;\x07", "error: no token"),
         ("10 %\r50 %\r100 %\ndone", "100 % | done"),

@@ -20,7 +20,7 @@ _NOISE: Final = re.compile(
     r"^npm (?:notice|warn|error|ERR!)(?: [A-Z\d]+)?\s*$|^npm (?:error|ERR!) 404 (?:Note that you can|tarball, folder)"
     r"|^npm notice|A complete log of this run can be found"
     r"|^npm (?:error|ERR!)\s+/\S+\.log|^\(Use `node --trace|^\s*[{}\]]+,?\s*$|^For (?:more )?help, see"
-    r"|^Need to install the following"
+    r"|^Need to install the following|^\[?(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d[\d.,Z+:]*\]?\s*$"
 )
 _DETAIL: Final = re.compile(
     r"^\s+(?:code|errno|syscall|path|requireStack|\[cause\]|port|address|url|\[stack\])['\"]?: "
@@ -31,7 +31,8 @@ _CAUSE: Final = re.compile(
 
 _TROUBLE: Final = re.compile(
     r"\u2a2f|✖|✗|❌|\b(?:error|fatal|panic|fail(?:ed|ure)?|cannot|can't|could not|unable to|already (?:running|exists)|"
-    r"in use|refused|denied|not found|terminating|abort(?:ed|ing)?|crash(?:ed)?|exception|eaddrinuse|out of memory)\b",
+    r"in use|refused|denied|not found|terminating|abort(?:ed|ing)?|crash(?:ed)?|exception|eaddrinuse|out of memory)\b"
+    r"(?!=\d+ [\w-]+=\d)",  # counts at the end, as dbt's: PASS=2 ERROR=1 SKIP=0
     re.IGNORECASE,
 )
 

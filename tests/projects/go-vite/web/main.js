@@ -1,0 +1,1 @@
+document.title = (await (await fetch("/api/tracks")).json()).tracks.join(", ");

@@ -1,0 +1,1 @@
+SELECT sensor, upper(room[1]) || room[2:] AS name FROM {{ ref("places") }}
