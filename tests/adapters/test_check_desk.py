@@ -3,24 +3,22 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
 from ostler.adapters.replicas.check_desk import FIRST_DOUBT, LOOK, OVERDUE, STALE, CheckDesk
 from ostler.adapters.replicas.check_form import MAX_LINE, AskedCall, GivenAnswer, server_digest
+from ostler.engine.protocols import RemoteAnswer
 from ostler.model.records import PlannedCall
 from ostler.model.servers import OAuthClient, ServerEntry, ServerOptions
 from ostler.rules.answers.responses import normalise
-
-if TYPE_CHECKING:
-    from ostler.model.responses import ToolResponse
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
 CALL = PlannedCall("healthCheck", "w/check", {"name": "web"}, 5.0)
 WELL = normalise([{"type": "text", "text": "it is well"}], {"state": "running"}, duration=0.1)
+OF_A = RemoteAnswer(WELL, "a")
 IDS = [f"service-{number}" for number in range(300)]
 
 
@@ -120,13 +118,13 @@ async def test_an_answer_that_does_not_come_or_comes_late_counts_for_nothing() -
         assert await made.desk.ask(service, CALL) is None
         await anyio.sleep(4 * FIRST_DOUBT)
         made.late = 0.0
-        assert await made.desk.ask(service, CALL) == WELL
+        assert await made.desk.ask(service, CALL) == OF_A
         assert made.desk.counts["unanswered"] == 3
 
 
 @pytest.mark.parametrize("loses", ["lease", "connection"])
 async def test_what_a_follower_is_asked_for_is_given_up_with_its_lease_or_its_connection(loses: str) -> None:
-    answers: list[ToolResponse | None] = []
+    answers: list[RemoteAnswer | None] = []
     async with followers() as made, anyio.create_task_group() as tasks, made.working("a"):
         service = await service_of_a(made)
         made.answer = lambda _, asked: None
@@ -154,8 +152,8 @@ async def test_one_service_that_does_not_answer_costs_the_others_nothing() -> No
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(made.desk.ask, silent, CALL)
             await anyio.sleep(1)
-            assert await made.desk.ask(other, plain) == WELL
-        assert await made.desk.ask(other, plain) == WELL
+            assert await made.desk.ask(other, plain) == OF_A
+        assert await made.desk.ask(other, plain) == OF_A
 
 
 async def test_many_calls_that_fail_together_count_as_one() -> None:
@@ -169,15 +167,15 @@ async def test_many_calls_that_fail_together_count_as_one() -> None:
                 await anyio.sleep(0.01)
         await anyio.sleep(FIRST_DOUBT)
         made.answer, made.late = (lambda _, asked: GivenAnswer(asked.number, WELL)), 0.0
-        assert await made.desk.ask(service, CALL) == WELL
+        assert await made.desk.ask(service, CALL) == OF_A
 
 
 async def test_a_follower_that_sees_something_else_is_asked_less_and_less() -> None:
     async with followers() as made, made.working("a"):
         service = await service_of_a(made)
         for pause in (FIRST_DOUBT, 2 * FIRST_DOUBT, 4 * FIRST_DOUBT):
-            assert await made.desk.ask(service, CALL) == WELL
-            made.desk.doubt(service, CALL)
+            assert await made.desk.ask(service, CALL) == OF_A
+            made.desk.doubt(OF_A, CALL)
             await anyio.sleep(pause - 0.1)
             assert await made.desk.ask(service, CALL) is None
             await anyio.sleep(0.2)
@@ -186,6 +184,18 @@ async def test_a_follower_that_sees_something_else_is_asked_less_and_less() -> N
             assert await made.desk.ask(service, CALL) is None
             await anyio.sleep(4 * FIRST_DOUBT + 0.1)
         assert made.desk.counts["refused"] == 3
+
+
+async def test_the_one_that_gave_an_answer_is_doubted_and_not_the_one_that_has_the_service_by_then() -> None:
+    async with followers() as made, made.working("a", "b"):
+        shares = await made.shares()
+        made.leases.discard("b")
+        moved = next(name for name, who in (await made.shares()).items() if who == "a" and shares[name] == "b")
+        assert await made.desk.ask(moved, CALL) == OF_A
+        made.leases.add("b")  # and has the service again
+        made.desk.doubt(OF_A, CALL)
+        assert set((await made.shares()).values()) == {"", "b"}
+        made.desk.doubt(RemoteAnswer(WELL, "gone"), CALL)
 
 
 @pytest.mark.parametrize("digest", ["", "d"])

@@ -10,6 +10,7 @@ from tests.support.world import Fail, World, manifest, running, until
 
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import RemoteAnswer
 from ostler.engine.services.views import CreateRequest
 from ostler.model.records import PlannedCall
 from ostler.model.responses import ToolResponse
@@ -27,14 +28,14 @@ class Others:
     asked: list[PlannedCall] = field(default_factory=list[PlannedCall])
     doubted: int = 0
 
-    async def ask(self, service_id: str, call: PlannedCall) -> ToolResponse | None:
+    async def ask(self, service_id: str, call: PlannedCall) -> RemoteAnswer | None:
         assert service_id
         self.asked.append(call)
         await anyio.sleep(0.1)
-        return self.answer
+        return None if self.answer is None else RemoteAnswer(self.answer, "another")
 
-    def doubt(self, service_id: str, call: PlannedCall) -> None:
-        assert service_id + call.tool
+    def doubt(self, answer: RemoteAnswer, call: PlannedCall) -> None:
+        assert (answer.response, answer.by, call.step) == (self.answer, "another", "healthCheck")
         self.doubted += 1
 
 

@@ -137,18 +137,26 @@ class ActivityMeter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteAnswer:
+    """What a tool answered another server of the same store; `by` says which one, as they are told apart."""
+
+    response: ToolResponse
+    by: str
+
+
 class RemoteChecks(Protocol):
     """Other servers of the same store, which ask for this one whether services are well."""
 
-    async def ask(self, service_id: str, call: PlannedCall) -> ToolResponse | None:
+    async def ask(self, service_id: str, call: PlannedCall) -> RemoteAnswer | None:
         """Have one of them make `call`, which only looks, and return what its tool answered.
 
         None: it is for this server to ask, or the other one got no answer in time.
         """
         ...
 
-    def doubt(self, service_id: str, call: PlannedCall) -> None:
-        """Note that what one of them was answered last is not what this server was answered right after it."""
+    def doubt(self, answer: RemoteAnswer, call: PlannedCall) -> None:
+        """Note that `answer` is not what this server was answered right after it."""
         ...
 
 

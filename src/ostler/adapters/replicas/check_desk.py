@@ -20,6 +20,7 @@ import anyio
 from ostler.adapters.replicas.check_form import MAX_LINE, AskedCall, GivenAnswer, Outbox, number_in
 from ostler.adapters.telemetry.instruments import SHARED_CHECKS
 from ostler.adapters.telemetry.standby_metrics import counter
+from ostler.engine.protocols import RemoteAnswer
 from ostler.model.records import PlannedCall
 from ostler.model.responses import ToolResponse
 
@@ -120,7 +121,7 @@ class CheckDesk:
 
     # -- the engine's side -------------------------------------------------------------------------------------
 
-    async def ask(self, service_id: str, call: PlannedCall) -> ToolResponse | None:
+    async def ask(self, service_id: str, call: PlannedCall) -> RemoteAnswer | None:
         """Have a follower make `call` if the service is in its share; None: it is not, or no answer came in time."""
         if not self._checkers or not (digest := self._digest(call.tool)):
             return None
@@ -144,7 +145,7 @@ class CheckDesk:
         if asked.response is not None and now - began - asked.response.duration <= STALE and self._digest(call.tool):
             checker.answered_at[server] = now
             self._count("made")
-            return asked.response
+            return RemoteAnswer(asked.response, name)
         self._count("refused" if asked.why == "settings" else "unanswered")
         if asked.why == "settings":
             checker.doubt(server, began, longer=False)  # its settings may be corrected at any time
@@ -152,12 +153,11 @@ class CheckDesk:
             checker.doubt(server, began)
         return None
 
-    def doubt(self, service_id: str, call: PlannedCall) -> None:
-        """Ask the follower in whose share the service is about others of its server later: it sees something else."""
-        server = call.tool.partition("/")[0]
-        if (name := self._choose(service_id, server)) != _HOLDER:
-            self._count("refuted")
-            self._checkers[name].doubt(server, anyio.current_time())
+    def doubt(self, answer: RemoteAnswer, call: PlannedCall) -> None:
+        """Ask the follower that gave `answer` about others of its server later: it sees something else."""
+        self._count("refuted")
+        if (checker := self._checkers.get(answer.by)) is not None:
+            checker.doubt(call.tool.partition("/")[0], anyio.current_time())
 
     def _count(self, outcome: str) -> None:
         self.counts[outcome] += 1

@@ -95,14 +95,14 @@ class HealthCheck:
         seen = None
         if others is not None and is_well and call.batch is None and not self._has_secrets(call):
             seen = await others.ask(service.id, call)
-        if seen is not None and self._shows_health(spec, call, seen):
-            return seen
+        if seen is not None and self._shows_health(spec, call, seen.response):
+            return seen.response
         response = await look(service, call, not_before=not_before)
         if completes(service, spec, response):
             return None
         judge(service, call, response)
         if others is not None and seen is not None:
-            others.doubt(service.id, call)
+            others.doubt(seen, call)
         return response
 
     def _has_secrets(self, call: PlannedCall) -> bool:
