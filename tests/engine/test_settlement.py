@@ -8,7 +8,7 @@ import anyio
 import pytest
 from tests.engine.test_recovery import crashed_start, settle
 from tests.support.ledger_app import LedgerTools
-from tests.support.world import EPOCH, Down, Slow, World, manifest, running, until, variant
+from tests.support.world import EPOCH, Down, Hang, Slow, World, manifest, running, until, variant
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.clock import LoopClock
@@ -230,6 +230,32 @@ async def test_a_tool_caller_that_raises_anything_leaves_no_silent_unknown() -> 
         with pytest.raises(OstlerError, match="RuntimeError: a bug of the caller; cleaned up with w/stop"):
             await manager.create(CreateRequest("basic", "db"))
         assert world.resources == {}
+
+
+@pytest.mark.parametrize("next_step", ["look", "create", "delete"])
+async def test_a_start_that_acts_after_its_time_limit_is_found_and_stopped_and_nothing_is_made_twice(
+    next_step: str,
+) -> None:
+    world, again = World(), CreateRequest("basic", "db")
+    async with running(world) as manager:
+        world.faults["w/start"].append(Hang())
+        with pytest.raises(
+            OstlerError, match="had no answer, and may still act; it is looked for again auto.*kept as failed"
+        ):
+            await manager.create(again)
+        assert manager.view("db").reason == "start-late"
+        await anyio.sleep(30)
+        assert manager.view("db").reason == "start-late", "it is looked for more than once"
+        await world.call_tool("w/start", {"name": "db", "size": 1, "password": ""})  # at last
+        match next_step:
+            case "look":
+                await until(lambda: manager.view("db").reason == "start-failed", within=100)
+            case "create":
+                await manager.create(again)
+            case _:
+                await manager.delete("db")
+        assert [each["id"] for each in world.resources.values()] == (["r2"] if next_step == "create" else [])
+        assert world.tools_called("w/stop") == ["w/stop"]
 
 
 class Faulty(MemoryStore):

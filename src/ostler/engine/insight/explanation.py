@@ -12,6 +12,7 @@ from ostler.engine.instances.reasons import (
     NOT_VERIFIABLE,
     NOT_VERIFIED,
     START_FAILED,
+    START_LATE,
     START_UNSEEN,
     STOP_FAILED,
     STOP_INTERRUPTED,
@@ -42,6 +43,7 @@ _REASONS = {
     STOP_NOT_SENT: "its stop could not be sent, as the server that drives it is away",
     STOP_INTERRUPTED: "its stop was interrupted, so it may still be there",
     START_FAILED: "its start failed, and was cleaned up",
+    START_LATE: "its start was given up without an answer; as it may still act, it is looked for again, and stopped",
     START_UNSEEN: "its start failed, and whether it left something is not known yet; it is looked for again",
     "gone": "it was running, and is gone",
     "completed": "it has done its work",
@@ -249,7 +251,7 @@ def _after_the_trouble(view: ServiceView) -> Iterator[NextCall]:
     """Yield what to call where a start or stop has failed, and may have left something."""
     name: JsonObject = {"name": view.name}
     match view.reason:
-        case reasons.START_UNSEEN:
+        case reasons.START_LATE | reasons.START_UNSEEN:
             yield NextCall("service_delete", name, "to look again, stop what is left, and forget it")
         case reasons.STOP_FAILED | reasons.STOP_INTERRUPTED:
             yield NextCall("service_stop", name, "to try again")

@@ -7,9 +7,9 @@ import anyio
 
 from ostler.engine.instances.operations import ANSWER_GRACE, Operation
 from ostler.engine.instances.probing import find
-from ostler.engine.instances.reasons import START_FAILED, START_UNSEEN, UNKNOWN_OUTCOME
+from ostler.engine.instances.reasons import START_FAILED, START_LATE, START_UNSEEN, UNKNOWN_OUTCOME
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import LOOK_PAUSE, under_way_until
+from ostler.engine.instances.steps import LOOK_PAUSE, takes_start_key, under_way_until
 from ostler.engine.instances.stopping import (
     SERVER_AWAY_PAUSE,
     derive_stop_plan,
@@ -68,6 +68,10 @@ async def compensate(service: InstanceState, operation: Operation, *, may_act_ye
                 service.set_record(stop_plan=tuple(plan))
                 await _run_patiently(service, operation, plan)
                 return Cleanup(START_FAILED, f"cleaned up with {plan[-1].tool}", is_proven=True)
+            if may_act_yet and service.service_class.tools.find is not None and not takes_start_key(service):
+                return Cleanup(
+                    START_LATE, "nothing was left to clean up, but its start had no answer, and may still act"
+                )
             return Cleanup(START_FAILED, "nothing was left to clean up", is_proven=not may_act_yet)
     except TimeoutError:
         limit_text = format_duration(limit)

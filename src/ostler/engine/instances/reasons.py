@@ -9,6 +9,9 @@ START_FAILED = "start-failed"
 START_UNSEEN = "start-unseen"
 """Its start failed, and the tool that could show whether it left something did not say; it is looked for again."""
 
+START_LATE = "start-late"
+"""Its start was given up without an answer, and left nothing yet; as it may still act, it is looked for again."""
+
 IDLE = "idle"
 """No one used it, so it was stopped; reason of that stop, too."""
 

@@ -98,8 +98,12 @@ def take_start_key(service: InstanceState, operation: Operation) -> None:
 
 def is_in_doubt(service: InstanceState) -> bool:
     """Whether a start said that it failed, and only another one with its key could show what it left."""
-    if service.state is not ServiceState.FAILED or service.record.has_leftover or not service.record.start_unsettled:
-        return False
+    is_settled = service.record.has_leftover or not service.record.start_unsettled
+    return service.state is ServiceState.FAILED and not is_settled and takes_start_key(service)
+
+
+def takes_start_key(service: InstanceState) -> bool:
+    """Whether its start tool is given the key by which a repeated start is known."""
     args = service.service_class.tools.start.args
     return ("service", "startKey") in referenced_names(args) | optional_names(args)
 

@@ -11,6 +11,7 @@ from ostler.engine.instances.reasons import (
     NOT_VERIFIABLE,
     NOT_VERIFIED,
     START_FAILED,
+    START_LATE,
     START_UNSEEN,
     STOP_FAILED,
     STOP_INTERRUPTED,
@@ -51,7 +52,11 @@ async def verify(service: InstanceState, operation: Operation) -> None:
     if alive and operation.kind is OperationKind.VERIFY and is_unstopped:
         operation.message = f"service {service.name} is still there after its stop failed"
         return
-    if operation.kind is OperationKind.VERIFY and service.status.reason == START_UNSEEN and alive is not None:
+    if operation.kind is OperationKind.VERIFY and service.status.reason == START_LATE and not alive:
+        operation.message = f"service {service.name} is failed: its start, which had no answer, has not acted yet"
+        return
+    unsettled = (START_LATE, START_UNSEEN)
+    if operation.kind is OperationKind.VERIFY and service.status.reason in unsettled and alive is not None:
         operation.message = await _settle_failed_start(service, operation, is_there=alive)
         return
     operation.message = await _conclude(service, alive)
