@@ -136,6 +136,22 @@ async def test_a_lease_goes_on_while_the_machine_sleeps() -> None:
         await until(lambda: manager.view("db").state is ServiceState.STOPPED, within=10)
 
 
+async def test_a_lease_that_is_held_does_not_run_also_while_the_machine_sleeps() -> None:
+    clock = SleepingClock(EPOCH)
+    manager = ServiceManager(World(), MemoryStore(), clock=clock)
+    manager.classes.add(manifest())
+    async with manager:
+        manager.leases.hold_where(lambda _: clock.ahead < timedelta(hours=20))
+        await manager.create(CreateRequest("basic", "db", lease=600))
+        await anyio.sleep(1800)
+        clock.ahead = timedelta(hours=10)
+        await anyio.sleep(60)
+        assert manager.view("db").state is ServiceState.RUNNING
+        assert events(manager, EventKind.LEASE_EXPIRING) == 0
+        clock.ahead = timedelta(hours=20)
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED)
+
+
 async def test_an_ended_lease_calls_a_planned_restart_off() -> None:
     world = World()
     slow = {"policy": "on-failure", "backoff": {"initial": "5m", "max": "5m", "jitter": 0}}

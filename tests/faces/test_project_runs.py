@@ -25,6 +25,7 @@ from ostler.faces.project_watches import Changed, ProjectWatches
 from ostler.faces.projects import PRUNE_SECONDS, Projects, is_removed
 from ostler.model.errors import ManifestError, OstlerError, SupersededError
 from ostler.model.events import EventKind
+from ostler.model.states import ServiceState
 from ostler.rules.loading.projects import load_project
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -369,6 +370,39 @@ async def test_files_that_cannot_be_watched_are_said_and_watched_again_by_the_ne
             assert len(said) == times
             assert "limit reached" in said[-1].message
             assert "project_up" in said[-1].message
+
+
+async def test_a_lease_runs_from_when_the_last_client_that_works_in_the_project_has_left(
+    shop: Path, worktree: Path
+) -> None:
+    for folder in (shop, worktree):
+        leased = "class: basic, lease: 10m, leaseRenewal: client"
+        text = f"services:\n  db: {{shared: true, {leased}}}\n  api: {{dependsOn: db, {leased}}}\n"
+        (folder / "ostler.yaml").write_text(text)
+    entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
+    async with running(World(), entry) as manager, anyio.create_task_group() as group:
+        projects = Projects(manager, dict)
+        projects.run_in(group)
+        await up(projects, shop)
+        await up(projects, worktree)
+
+        async def running_after(minutes: float) -> set[str]:
+            await anyio.sleep(60 * minutes)
+            return {view.name for view in manager.views() if view.state is ServiceState.RUNNING}
+
+        with projects.clients.connected(str(worktree / "src")):
+            with projects.clients.connected(str(worktree)), projects.clients.connected(""):
+                assert await running_after(12) == {"db.shop", "api.fix.shop"}, "what it uses as well"
+            assert await running_after(60) == {"db.shop", "api.fix.shop"}, "one of two has left"
+            assert manager.view("api.shop").reason == "lease-expired"
+        assert await running_after(8.9) == {"db.shop", "api.fix.shop"}
+        assert await running_after(3) == set()
+        await up(projects, shop)
+        for _ in range(20):  # as over HTTP, where a client is there when it asks
+            projects.clients.note_call(str(shop))
+            assert await running_after(1) == {"db.shop", "api.shop"}
+        assert await running_after(12) == set()
+        group.cancel_scope.cancel()
 
 
 async def test_services_of_a_removed_worktree_go_by_policy(shop: Path, worktree: Path) -> None:

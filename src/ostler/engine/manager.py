@@ -100,7 +100,7 @@ class ServiceManager:
         self.events = self._parts.events
         self.registry = self._parts.registry
         self.classes = self._parts.classes
-        self.departed = self._parts.departed
+        self.departed, self.leases = self._parts.departed, self._parts.leases
         self.health = self._parts.health
         self.leftovers = self._parts.leftovers
         self.plans = self._parts.plans

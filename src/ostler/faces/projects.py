@@ -1,8 +1,9 @@
 """Projects as clients see them: `up`, `down` and `status` of the folder that a client works in, and leftovers."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from ostler.engine.projects.directory import ProjectDirectory
 from ostler.engine.projects.runner import ProjectReport, ProjectRunner
 from ostler.engine.projects.scope import ProjectScope, as_written
 from ostler.engine.protocols import Progress
-from ostler.engine.services.views import ProjectRef
+from ostler.engine.services.views import PROJECT_LABEL, RENEWAL_LABEL, ProjectRef
 from ostler.faces.project_runs import ProjectRuns
 from ostler.faces.project_watches import ProjectWatches
 from ostler.model.errors import ArgumentError, Finding, ManifestError, OstlerError
@@ -37,6 +38,42 @@ logger = logging.getLogger(__name__)
 
 PRUNE_SECONDS = 60.0
 """Between looks whether the folders of projects are gone, for `autoPrune`."""
+
+
+CALL_SECONDS = 60.0
+"""Seconds for which a client counts as present after a call."""
+
+
+class ClientFolders:
+    """The folders that clients work in now: of those that are connected, and of calls a moment ago."""
+
+    def __init__(self) -> None:
+        self._connected: Counter[str] = Counter()
+        self._called: dict[str, float] = {}
+
+    def __repr__(self) -> str:
+        return f"ClientFolders({sorted(self.present())})"
+
+    @contextmanager
+    def connected(self, directory: str) -> Generator[None]:
+        """Count a client for as long as it is connected."""
+        self._connected[directory] += 1
+        try:
+            yield
+        finally:
+            self._connected[directory] -= 1
+            self.note_call(directory)
+
+    def note_call(self, directory: str) -> None:
+        """Note that a client that works in `directory` called something just now."""
+        if directory:
+            self._called[directory] = anyio.current_time()
+
+    def present(self) -> set[str]:
+        """Return the folders."""
+        oldest = anyio.current_time() - CALL_SECONDS
+        self._called = {folder: at for folder, at in self._called.items() if at >= oldest}
+        return {folder for folder, clients in self._connected.items() if folder and clients} | set(self._called)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +125,7 @@ class Projects:
         self._processes = processes
         self._prunes = prunes
         self._secrets = secrets
+        self.clients = ClientFolders()
         self.directory = ProjectDirectory(
             manager.registry,
             lambda folder: linked_root(Path(folder)),
@@ -101,10 +139,27 @@ class Projects:
         """Let runs and watches be tasks of `group`, which outlives every client."""
         self._watches.run_in(group)
         self._runs.run_in(group, self.scope_of)
+        self._began = anyio.current_time()
+        self._manager.leases.hold_where(self._is_attended)
         if self._secrets is not None:
             self._secrets.recall_in(group, self._manager.secrets())
         group.start_soon(self._watch_all, name="ostler-project-watches")
         group.start_soon(self._prune_gone, name="ostler-project-prune")
+
+    def _is_attended(self, instance: ServiceInstance) -> bool:
+        """Whether a client works in a project that uses the service, and its lease does not run meanwhile.
+
+        Right after the start of the server clients may be on their way back.
+        """
+        if not instance.record.labels.get(RENEWAL_LABEL):
+            return False
+        if anyio.current_time() - self._began < CALL_SECONDS:
+            return True
+        project = str(instance.record.labels.get(PROJECT_LABEL, ""))
+        return any(
+            self.directory.project_of(folder) and self.directory.seen_from(folder).has(instance.name, project)
+            for folder in self.clients.present()
+        )
 
     async def _watch_all(self) -> None:
         """Watch again what an earlier run of the server watched; a file with findings is watched from its next `up`."""

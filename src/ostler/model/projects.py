@@ -127,6 +127,7 @@ class ProjectServiceSpec(Overrides):
         env_file: files of variables, relative to the project's folder; `env` goes over them.
         shared: it belongs to the main checkout, and all worktrees use the one.
         lease: seconds after which it is stopped unless renewed.
+        lease_renewal: `client`: the lease does not run while a client works in the project.
         auto_start: start it again with the server.
         watch: globs, relative to the project's folder; a change of such a file restarts it.
         enabled: False leaves it out of `up` unless it is named.
@@ -137,6 +138,7 @@ class ProjectServiceSpec(Overrides):
     env_file: tuple[str, ...] = ()
     shared: bool = False
     lease: Annotated[Duration, Field(gt=0)] | None = None
+    lease_renewal: Literal["", "client"] = ""
     auto_start: bool = False
     watch: tuple[str, ...] = ()
     enabled: bool = True
@@ -158,6 +160,8 @@ class ProjectServiceSpec(Overrides):
     @model_validator(mode="after")
     def _name_of_class(self) -> "ProjectServiceSpec":
         validate_class_name(self.class_name)
+        if self.lease_renewal and self.lease is None:
+            raise ValueError("'leaseRenewal' has no effect without 'lease'")
         return self
 
     @property

@@ -4,6 +4,7 @@ A lease runs by a clock that no one sets and that goes on while the machine slee
 that is shown and stored moves with it, so that what is left of the lease stays the same.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,10 @@ _CHECK_EVERY = 5.0
 
 _CLOCK_STEP = 1.0
 """Seconds by which the wall clock must have moved on its own to count as set."""
+
+_HELD_STEP = 60.0
+_HELD_SHARE = 0.1
+"""A lease that is held is renewed when this share of it has passed, or so many seconds."""
 
 _RETRY_FIRST = 5.0
 _RETRY_MAX = 300.0
@@ -63,6 +68,11 @@ class LeaseKeeper:
         self._runtime = runtime
         self._leases: dict[str, _Lease] = {}
         self._wake = anyio.Event()
+        self._is_held = _never
+
+    def hold_where(self, is_held: Callable[[ServiceInstance], bool]) -> None:
+        """Let the lease of a service not run while `is_held`, which is quick, says so."""
+        self._is_held = is_held
 
     def watch(self, instance: ServiceInstance) -> None:
         """Keep the lease of `instance`, when it has one."""
@@ -132,6 +142,10 @@ class LeaseKeeper:
         left = self._left(lease, ends)
         if not (instance.state.is_up or instance.is_wanted or (lease.is_expired and instance.record.has_leftover)):
             return _CHECK_EVERY
+        if not lease.is_expired and self._is_due_again(instance, left):
+            self._let_end_in(instance, instance.record.lease or 0.0)
+            lease.is_moved = True
+            left = self._left(lease, instance.record.lease_expires_at or ends)
         if left <= 0:
             return self._expire(lease)
         warn_before = min((instance.record.lease or 0.0) * WARNING_SHARE, WARNING_MAX)
@@ -146,6 +160,11 @@ class LeaseKeeper:
                 {"expiresAt": _text(instance.record.lease_expires_at)},
             )
         return left
+
+    def _is_due_again(self, instance: ServiceInstance, left: float) -> bool:
+        """Whether a lease that is held has run for long enough to be set back."""
+        length = instance.record.lease or 0.0
+        return left < length - min(_HELD_STEP, length * _HELD_SHARE) and self._is_held(instance)
 
     def _left(self, lease: _Lease, ends: datetime) -> float:
         """Return the seconds left of a lease that ends at `ends`, which moves with a wall clock that was set."""
@@ -175,6 +194,11 @@ class LeaseKeeper:
             lease.next_attempt = now + min(_RETRY_FIRST * 2**lease.attempts, _RETRY_MAX)
             lease.attempts = min(lease.attempts + 1, 16)
         return lease.next_attempt - now
+
+
+def _never(_instance: ServiceInstance) -> bool:
+    """No one holds a lease."""
+    return False
 
 
 def _text(at: datetime | None) -> str | None:

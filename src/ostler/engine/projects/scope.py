@@ -115,6 +115,7 @@ class ProjectScope:
             folder=owner.directory,
             managed=True,
             inputs=self.inputs.get(name, ""),
+            lease_renewal=spec.lease_renewal,
         )
 
     def _outputs(self, name: str, manager: ServiceManager) -> JsonObject:

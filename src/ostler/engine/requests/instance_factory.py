@@ -17,6 +17,7 @@ from ostler.engine.services.views import (
     INPUTS_LABEL,
     MANAGED_LABEL,
     NAMESPACE_LABEL,
+    RENEWAL_LABEL,
     CreateRequest,
     in_namespace,
 )
@@ -272,6 +273,8 @@ def _own_labels(request: CreateRequest) -> JsonObject:
         own[MANAGED_LABEL] = "ostler.yaml"
     if request.inputs:
         own[INPUTS_LABEL] = request.inputs
+    if request.lease_renewal:
+        own[RENEWAL_LABEL] = request.lease_renewal
     return {**own, **request.project.labels}
 
 

@@ -98,6 +98,9 @@ MANAGED_LABEL = "ostler/managed"
 CREATED_FOR = "ostler/created-for"
 """Label of a service that was made as a dependency: the service that it was made for, with which it goes."""
 
+RENEWAL_LABEL = "ostler/lease-renewal"
+"""Label of a service whose lease does not run while a client works in its project."""
+
 INPUTS_LABEL = "ostler/inputs"
 """Label of a job of a project: the digest of the files that it watches, as they were when it was made."""
 
@@ -161,6 +164,8 @@ class CreateRequest(ServiceTraits):
     """Made from the project's file."""
     inputs: str = ""
     """The digest of the files that a job of a project watches."""
+    lease_renewal: str = ""
+    """`client`: its lease does not run while a client works in its project."""
     namespace: str = ""
     """What the name ends with, after a dot, so that those who do not see each other's services share no names."""
     folder: str = ""

@@ -26,6 +26,7 @@ class GuardedProjects(Projects):
     def __init__(self, projects: Projects, manager: ServiceManager, rights: Rights, acting: Acting) -> None:
         super().__init__(manager, dict)
         self._projects = projects
+        self.clients = projects.clients
         self._rights = rights
         self._acting = acting
 

@@ -88,6 +88,7 @@ def application_source(
                 idle_exit=app.settings.idle_exit,
                 shutdown_timeout=app.settings.shutdown_timeout,
                 joined=partial(client_joined, app),
+                present=app.projects.clients.connected,
                 by_toolset=by_toolset,
                 toolset_names=TOOLSETS,
                 pages=WatchPages(app.manager, app.telemetry, VERSION, app.watched_store).by_path(),

@@ -1,7 +1,7 @@
 """What a server process serves: the seam between the process and the application in it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -37,6 +37,7 @@ class Hosted:
         idle_exit: seconds without client and work until the process ends; None never ends it.
         shutdown_timeout: seconds that closing the application takes at most.
         joined: called with the environment of each client that comes (None: not known) before it is served.
+        present: counts a client that works in a folder for as long as it is connected.
         initialization_options: what `initialize` is answered with; None takes the server's own.
         by_toolset: returns what serves the connections that ask for a toolset by name; None serves all alike.
         toolset_names: what can be asked for.
@@ -54,6 +55,7 @@ class Hosted:
     idle_exit: float | None = IDLE_EXIT
     shutdown_timeout: float = SHUTDOWN_TIMEOUT
     joined: Callable[[Mapping[str, str] | None], Awaitable[None]] | None = None
+    present: Callable[[str], AbstractContextManager[None]] | None = None
     initialization_options: InitializationOptions | None = None
     by_toolset: Callable[[str], Server[Any]] | None = None
     toolset_names: Sequence[str] = ()

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -154,7 +154,7 @@ class Reception:
             options = with_channel(options)
         serve = partial(server.run, initialization_options=options)
         logger.info("a %s joined, version %s", hello.get("client", "client"), hello.get("version", "unknown"))
-        with anyio.CancelScope() as scope, client_of(hello) as client:
+        with anyio.CancelScope() as scope, client_of(hello) as client, self._counted(client.directory):
             await stream.send(welcome)
             async with message_streams(stream, stream, head=head, serve_second=serve) as (incoming, outgoing):
                 self._open[outgoing] = scope
@@ -166,6 +166,9 @@ class Reception:
                 finally:
                     del self._open[outgoing]
         logger.info("a %s left", hello.get("client", "client"))
+
+    def _counted(self, directory: str) -> AbstractContextManager[None]:
+        return nullcontext() if self._hosted.present is None else self._hosted.present(directory)
 
     async def _welcome(self, environment: Mapping[str, str] | None) -> None:
         if self._hosted.joined is None:
