@@ -1,13 +1,13 @@
 """Facts that happened, ordered, with a cursor."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.moments import Moment
+from ostler.model.text_enum import TextEnum
 
 
-class EventKind(StrEnum):
+class EventKind(TextEnum):
     """What happened."""
 
     SERVICE_CREATED = "service_created"

@@ -1,15 +1,15 @@
 """What is kept on disk: service records, operations and their tool calls, as frozen values with a JSON form."""
 
 from dataclasses import dataclass, field, fields
-from enum import StrEnum
 from typing import Any, Final
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.moments import Moment
 from ostler.model.states import DesiredState, ServiceState
+from ostler.model.text_enum import TextEnum
 
 
-class OperationKind(StrEnum):
+class OperationKind(TextEnum):
     """What an operation does to its service."""
 
     START = "start"
@@ -23,7 +23,7 @@ START_STEPS = ("start", "restart")
 """Steps whose tools bring a service up."""
 
 
-class OperationOutcome(StrEnum):
+class OperationOutcome(TextEnum):
     """How an operation ended."""
 
     SUCCEEDED = "succeeded"
@@ -33,7 +33,7 @@ class OperationOutcome(StrEnum):
     """The server died while it was under way; found at the next start."""
 
 
-class CallOutcome(StrEnum):
+class CallOutcome(TextEnum):
     """What is known about a journaled tool call."""
 
     INTENDED = "intended"

@@ -4,10 +4,10 @@
 through `next_state` alone, and docs/states.md is drawn from the table.
 """
 
-from enum import StrEnum
+from ostler.model.text_enum import TextEnum
 
 
-class ServiceState(StrEnum):
+class ServiceState(TextEnum):
     """What is known about a service's lifecycle (DESIGN.md section 1)."""
 
     UNKNOWN = "unknown"
@@ -39,7 +39,7 @@ class ServiceState(StrEnum):
         )
 
 
-class HealthStatus(StrEnum):
+class HealthStatus(TextEnum):
     """What the last health checks said."""
 
     UNKNOWN = "unknown"
@@ -48,7 +48,7 @@ class HealthStatus(StrEnum):
     CHECKING = "checking"
 
 
-class Reachability(StrEnum):
+class Reachability(TextEnum):
     """Whether the downstream server that drives a service can be asked, apart from the service's health."""
 
     UNKNOWN = "unknown"
@@ -56,14 +56,14 @@ class Reachability(StrEnum):
     UNREACHABLE = "unreachable"
 
 
-class DesiredState(StrEnum):
+class DesiredState(TextEnum):
     """What the user asked for, apart from what is observed."""
 
     RUNNING = "running"
     STOPPED = "stopped"
 
 
-class Transition(StrEnum):
+class Transition(TextEnum):
     """A fact that may change a service's state."""
 
     START_REQUESTED = "start_requested"

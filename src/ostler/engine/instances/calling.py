@@ -11,7 +11,7 @@ import anyio.lowlevel
 from ostler.engine.attribution import calling_for
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.protocols import before_sending
+from ostler.engine.protocols import Progress, before_sending
 from ostler.model.durations import format_duration
 from ostler.model.errors import (
     BadResponseError,
@@ -160,12 +160,12 @@ async def look(service: InstanceState, call: PlannedCall, *, not_before: float |
 
 async def _look_once(service: InstanceState, call: PlannedCall, *, not_before: float | None) -> ToolResponse:
     if call.batch is None:
-        return await _send(service, call, None)
+        return await _send(service, call)
     group = service.runtime.task_group
     assert group is not None, "only a running ServiceManager makes calls"
     since = anyio.current_time() if not_before is None else not_before
     shared = await service.runtime.batches.answer(
-        call, lambda: _send(service, call, None), group, not_before=since, after=service.vitals.calls_before
+        call, lambda: _send(service, call), group, not_before=since, after=service.vitals.calls_before
     )
     service.driver_answered()
     return shared.find(call.batch, lambda item: evaluate_health_check_expectation(item, *expectation_of(call)).passed)
@@ -276,13 +276,13 @@ async def _send_sheltered(
     service: InstanceState, operation: Operation, call: PlannedCall, *, critical: bool
 ) -> ToolResponse:
     """Send `call`; the end of the server waits a while for its answer, and a cancellation too when it is `critical`."""
-    response: ToolResponse | None = None
-    with operation.shelter(shield=critical) as shelter:
-        response = await _send(service, call, operation)
-    if not shelter.cancelled_caught:
-        return response
+    deadline = anyio.current_time() + call.timeout + _CALLER_GRACE
+    with operation.shelter(shield=critical, deadline=deadline) as shelter:
+        return await _call_tool(service, call, operation.report_progress)
     if operation.is_interrupted:
         await anyio.lowlevel.checkpoint()  # ends it: what the call did is for the next run to find out
+    if shelter.deadline == deadline:
+        raise _unanswered(call)
     raise ToolTimeoutError(
         f"tool {call.tool!r} gave no answer before the cancelled {call.step} ended",
         service=service.name,
@@ -291,24 +291,32 @@ async def _send_sheltered(
     )
 
 
-async def _send(service: InstanceState, call: PlannedCall, operation: Operation | None) -> ToolResponse:
-    progress = operation.report_progress if operation is not None else None
-    with anyio.move_on_after(call.timeout + _CALLER_GRACE):  # the caller's own, better worded timeout comes first
-        try:
-            with calling_for(service.id):
-                response = await service.runtime.caller.call_tool(
-                    call.tool, call.args, timeout=call.timeout, progress=progress
-                )
-        except OstlerError:
-            raise
-        except Exception as fault:  # boundary: a ToolCaller of others may raise anything after it has sent
-            raise BadResponseError(
-                f"calling tool {call.tool!r} failed: {type(fault).__name__}: {fault}",
-                next_actions=("check what the tool did before calling it again",),
-            ) from fault
-        service.driver_answered()
-        return response
-    raise ToolTimeoutError(f"tool {call.tool!r} did not answer within {format_duration(call.timeout)}")
+async def _send(service: InstanceState, call: PlannedCall) -> ToolResponse:
+    with anyio.move_on_after(call.timeout + _CALLER_GRACE):
+        return await _call_tool(service, call, None)
+    raise _unanswered(call)
+
+
+async def _call_tool(service: InstanceState, call: PlannedCall, progress: Progress | None) -> ToolResponse:
+    """Send `call`, in a block that ends after `_CALLER_GRACE`: the caller's own, better worded timeout comes first."""
+    try:
+        with calling_for(service.id):
+            response = await service.runtime.caller.call_tool(
+                call.tool, call.args, timeout=call.timeout, progress=progress
+            )
+    except OstlerError:
+        raise
+    except Exception as fault:  # boundary: a ToolCaller of others may raise anything after it has sent
+        raise BadResponseError(
+            f"calling tool {call.tool!r} failed: {type(fault).__name__}: {fault}",
+            next_actions=("check what the tool did before calling it again",),
+        ) from fault
+    service.driver_answered()
+    return response
+
+
+def _unanswered(call: PlannedCall) -> ToolTimeoutError:
+    return ToolTimeoutError(f"tool {call.tool!r} did not answer within {format_duration(call.timeout)}")
 
 
 def _log_call(service: InstanceState, call: PlannedCall, response: ToolResponse) -> None:

@@ -1,5 +1,6 @@
 """One operation under way: who waits for it, how it is cancelled, and its journal record."""
 
+import math
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
@@ -189,12 +190,15 @@ class Operation:
             scope.cancel()
 
     @contextmanager
-    def shelter(self, *, shield: bool, cleans_up: bool = False) -> Generator[anyio.CancelScope]:
+    def shelter(
+        self, *, shield: bool, cleans_up: bool = False, deadline: float = math.inf
+    ) -> Generator[anyio.CancelScope]:
         """Let the end of the server wait a while for the block, and with `shield` a cancellation, too.
 
         A block that `cleans_up` is not cut short by a cancellation, unless that leaves all: it is wanted all the more.
+        At `deadline` it ends in any case.
         """
-        with anyio.CancelScope(shield=shield) as scope:
+        with anyio.CancelScope(shield=shield, deadline=deadline) as scope:
             self._shelters.append(scope)
             if cleans_up:
                 self._cleaning = scope

@@ -106,8 +106,9 @@ async def bring_up(service: InstanceState, operation: Operation, *, restart_ends
     if (left := restart_ends - anyio.current_time()) < limit:  # waiting for dependencies is not counted
         limit, key = max(left, 0.001), "restart"
     async with cleaning_up(service, operation, "start"):
-        check_tools(service)
-        _refuse_unstoppable(service)
+        if operation.planned is None:  # else it was checked when that was rendered
+            check_tools(service)
+            _refuse_unstoppable(service)
         operation.step = "dependencies"
         if service.service_class.config.dependencies and not operation.committed:
             await service.commit(operation)  # waiting may take long: what was accepted outlives a crash

@@ -279,7 +279,10 @@ class StreamWatch:
 
 def header(carrier: Any, name: bytes) -> bytes:
     """Return a header of a scope or of an answer's start; empty where there is none."""
-    return next((value for key, value in carrier["headers"] if key.lower() == name), b"")
+    for key, value in carrier["headers"]:
+        if key.lower() == name:
+            return value
+    return b""
 
 
 def replaying(receive: Receive, read: Iterable[Message]) -> Receive:

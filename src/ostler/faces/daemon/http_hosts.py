@@ -95,6 +95,8 @@ class HostCheck:
     def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
         self._app = app
         self._hosts = hosts
+        self._accepted: tuple[bytes, bytes] | None = None
+        """The names that were accepted last: a client's next request has them, too."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and (refusal := self._refusal(scope)):
@@ -106,7 +108,10 @@ class HostCheck:
         await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        host, origin = (header(scope, name).strip(b" \t").decode("latin-1") for name in (b"host", b"origin"))
+        stated = header(scope, b"host"), header(scope, b"origin")
+        if stated == self._accepted:
+            return None
+        host, origin = (name.strip(b" \t").decode("latin-1") for name in stated)
         if not self._hosts.accepts(host):
             return 421, (
                 f"{_quoted(host)} is not a name of this server. Next: use one of its own, or start it with "
@@ -117,6 +122,7 @@ class HostCheck:
                 f"pages of {_quoted(origin)} may not use this server. Next: write the origin into allowedOrigins "
                 "under [http] in ostler.toml, if they should"
             )
+        self._accepted = stated
         return None
 
 
