@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 import traceback
-from collections import defaultdict
+from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -33,6 +33,7 @@ class Played:
     failed_over: list[tuple[str, float]]
     answers: int
     started_over: int
+    shared: Counter[str]
 
 
 def main(rounds: int = 100, seed: int = 1, jobs: int = 1, *, skewed: bool = False) -> int:
@@ -64,6 +65,10 @@ def main(rounds: int = 100, seed: int = 1, jobs: int = 1, *, skewed: bool = Fals
     print_counts([each.chronicle for each in played])
     answers, started_over = sum(each.answers for each in played), sum(each.started_over for each in played)
     print(f"events: {answers} answers read, {started_over} of which said that some were gone")
+    shared = sum((each.shared for each in played), Counter[str]())
+    print(
+        f"health checks at others, as far as it was seen: {', '.join(f'{n} {what}' for what, n in shared.items()) or 0}"
+    )
     by_fault: dict[str, list[float]] = defaultdict(list)
     for what, seconds in (pair for each in played for pair in each.failed_over):
         by_fault[what].append(seconds)
@@ -92,4 +97,10 @@ def _play_chunk(seed: int, rounds: int, skewed: bool) -> Played:
                 replicas.play_rounds(rounds)
         except Exception:  # noqa: BLE001 (the other chunks go on)
             replicas.chronicle.violations.append(traceback.format_exc())
-        return Played(replicas.chronicle, replicas.failed_over, replicas.events.answers, replicas.events.started_over)
+        return Played(
+            replicas.chronicle,
+            replicas.failed_over,
+            replicas.events.answers,
+            replicas.events.started_over,
+            replicas.shared,
+        )

@@ -171,12 +171,17 @@ async def test_the_clients_roots_name_its_project_when_nothing_else_does(mode: A
         Client(server_over(app), mode=mode, list_roots_callback=naming(other)) as elsewhere,
         Client(server_over(app), mode=mode) as without,
     ):
+        assert app.projects.clients.present() == set()
         assert (await call(client, "project_status"))["project"] == "my-shop"
+        assert app.projects.clients.present() == {str(shop)}, "it works there for a while"
         created = await call(client, "service_create", serviceClassName="basic", name="web")
         assert created["service"]["name"] == "web.my-shop", "both questions of one call are answered"
         assert (await call(client, "service_status", name="web"))["name"] == "web.my-shop"
         assert (await call(elsewhere, "project_status"))["project"] == ""
         assert (await call(without, "project_status"))["project"] == ""
+        assert app.projects.clients.present() == {str(shop), str(other)}
+        await call(without, "project_status", directory=str(tmp_path))
+        assert app.projects.clients.present() == {str(shop), str(other), str(tmp_path)}
 
 
 @ERAS

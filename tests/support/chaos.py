@@ -71,8 +71,10 @@ class Chaos(Killer):
         ends: how a server ends, as often as it does.
         others: what else happens.
         ways: how clients ask, as often as they do.
+        looks: the server that health checks ask, if not that of all tools.
     """
 
+    looks: ClassVar[str] = ""
     names: ClassVar = NAMES
     ends: ClassVar[tuple[str, ...]] = ("SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "stop", "handover")
     others: ClassVar[tuple[str, ...]] = (
@@ -99,7 +101,7 @@ class Chaos(Killer):
         config = Path(self.place.config_dir)
         (config / "serviceclasses").mkdir(parents=True)
         self._classes_file = config / "serviceclasses" / "classes.yaml"
-        self._classes_file.write_text(classes_text())
+        self._classes_file.write_text(classes_text(looks=self.looks))
         (config / "ostler.toml").write_text('shutdownTimeout = "1s"\n')
         arguments = ["-S", str(HERE / "fault_server.py"), str(self.ledger), str(self.faults_file)]
         entry = {"command": sys.executable, "args": arguments}
@@ -289,7 +291,7 @@ class Chaos(Killer):
                     self._vanished.add(gone)
                     threading.Event().wait(1.5)  # the interval of its checks
             case "classes":
-                self._classes_file.write_text(classes_text(self.random.randint(1, 1000)))
+                self._classes_file.write_text(classes_text(self.random.randint(1, 1000), self.looks))
             case "tools":
                 self._hidden = self.random.choice((["find"], ["status", "find"], ["stop"], ["start", "drop"]))
                 self._set_faults_of_round()

@@ -111,13 +111,21 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def classes_text(edition: int = 0) -> str:
-    """Return the manifests; another edition says the same in other words."""
+def classes_text(edition: int = 0, looks: str = "") -> str:
+    """Return the manifests; another edition says the same in other words.
+
+    Args:
+        edition: which one.
+        looks: the server that health checks ask, if not that of all tools.
+    """
     classes: list[dict[str, Any]] = []
     for kind, config in KINDS.items():
         config = {"timeout": {"create": "4s", "delete": "4s"}, **config}
         if "status" in config["lifecycleTools"]:
             config["healthCheck"] = {"interval": "1s"}
+            tools: dict[str, Any] = config["lifecycleTools"]
+            if looks and tools["status"] == _STATUS:
+                config["lifecycleTools"] = {**tools, "healthCheck": {**_STATUS, "tool": f"{looks}/status"}}
         metadata = {"name": kind}
         spec = {"description": f"edition {edition}", "serviceConfig": config}
         classes.append({"apiVersion": "ostler/v1", "kind": "ServiceClass", "metadata": metadata, "spec": spec})

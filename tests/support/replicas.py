@@ -4,7 +4,8 @@ Clients ask through HAProxy, or any server that runs, also while something happe
 idempotency key; these are repeated until they are answered, as a client would. In a quarter of the rounds two things
 happen, one soon after the other.
 
-The downstream server is one for all, over HTTP. It notes which server asked it for each change, and when. So more is
+The downstream server is one for all, over HTTP. It notes which server asked it for each change, and when. Health checks
+ask it under another name, whose entry is the same at every server, so they are shared. So more is
 compared than in `chaos`: no two changes of one service are ever under way at once, a server that was replaced asks for
 nothing any more, and a client that follows the events meets each that is durable, once, in order, and as it is stored.
 Each server has its own state folder and its own ways to the database, which can be cut or held up; one that ends is
@@ -16,11 +17,13 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,6 +55,10 @@ TIMEOUT = 2.0
 
 ASKED_AGAIN_FOR = 40.0
 """Seconds for which a client with an idempotency key repeats a call that was not answered."""
+
+
+_SHARED = re.compile(r'^ostler_health_check_shared\w*\{[^}]*outcome="(\w+)"[^}]*\} (\S+)', re.MULTILINE)
+"""Lines of `/metrics`."""
 
 
 class Replica:
@@ -112,8 +119,11 @@ class Replicas(Chaos):
 
     Attributes:
         failed_over: seconds from what happened to the working server until one answered, by what happened.
+        shared: health checks that the working server left to others, by what became of them, as far as it lived to
+            say so.
     """
 
+    looks: ClassVar[str] = "looks"
     names: ClassVar = {name: NAMES[name] for name in SHARED}
     ends: ClassVar[tuple[str, ...]] = ("kill", "kill", "pause", "pause", "pause", "SIGTERM", "kill two")
     others: ClassVar[tuple[str, ...]] = (
@@ -133,6 +143,8 @@ class Replicas(Chaos):
         self._store = database.primary.new_database().rpartition("/")[2]
         self._replicas: list[Replica] = []
         self.failed_over: list[tuple[str, float]] = []
+        self.shared: Counter[str] = Counter()
+        self._shared_by: dict[str, Counter[str]] = {}
         self._timers: list[threading.Timer] = []
         self._looked_at = 0
         self._last_sender = ""
@@ -144,9 +156,12 @@ class Replicas(Chaos):
 
     def _write_configuration(self, folder: Path) -> None:
         super()._write_configuration(folder)
-        entry = {"url": f"http://127.0.0.1:{self._ledger_port}/mcp", "headers": {"X-Replica": "${REPLICA}"}}
+        looks = {"url": f"http://127.0.0.1:{self._ledger_port}/mcp"}  # the same for all, so that they share checks
+        entries = {"faulty": {**looks, "headers": {"X-Replica": "${REPLICA}"}}, self.looks: looks}
         config = Path(self.place.config_dir)
-        (config / "mcp.json").write_text(json.dumps({"mcpServers": {"faulty": entry}}))
+        (config / "mcp.json").write_text(json.dumps({"mcpServers": entries}))
+        with (config / "ostler.toml").open("a") as settings:
+            settings.write("[telemetry]\nprometheus = true\n")
         classes = config / "serviceclasses" / "classes.yaml"
         classes.write_text(classes.read_text().replace("timeout: 1s", f"timeout: {TIMEOUT:g}s"))
 
@@ -264,6 +279,22 @@ class Replicas(Chaos):
                     return replica
         return None
 
+    def note_shared(self) -> None:
+        """Ask the working server how many health checks others made for it."""
+        if (replica := self._working()) is None:
+            return
+        probe = http.client.HTTPConnection("127.0.0.1", replica.port, timeout=5)
+        with contextlib.closing(probe), contextlib.suppress(OSError, http.client.HTTPException):
+            probe.request("GET", "/metrics")
+            found = Counter(
+                {
+                    outcome: int(float(number))
+                    for outcome, number in _SHARED.findall(probe.getresponse().read().decode())
+                }
+            )
+            self.shared += found - self._shared_by.get(replica.name, Counter())
+            self._shared_by[replica.name] = found
+
     # -- what happens ------------------------------------------------------------------------------------------
 
     def _happen(self, what: str) -> None:
@@ -271,6 +302,7 @@ class Replicas(Chaos):
         if self.random.random() < 0.25:
             kinds.append(self.random.choice(self.ends + self.others))
         self.eventually(lambda: self._working() is not None, "a server works")
+        self.note_shared()
         holder = self._working()
         if holder is None:  # it was cut off by chance, between the two looks
             return
@@ -296,6 +328,7 @@ class Replicas(Chaos):
         self.start()
         for thread in asking:
             thread.join(PATIENCE)
+        self.note_shared()
         if will_be:
             shown = " and another one" if len(kinds) > 1 else ", downstream faulty" if self._noisy else ""
             self.failed_over.append((f"{what}{shown}", will_be))

@@ -227,7 +227,8 @@ class Toolbox:
             return error_result(refusal)
         try:
             async with in_clients_folder(self._app, call.person, tool.name, arguments):
-                self._app.projects.clients.note_call(current_client().directory)
+                given = (arguments or {}).get("directory") or current_client().directory
+                self._app.projects.clients.note_call(str(given))
                 result = await CONFIRMATIONS.run(self._app, tool, self._in_scope(tool.name, arguments), call)
         except InputNeededError as needed:
             return needed.result
