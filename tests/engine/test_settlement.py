@@ -253,9 +253,19 @@ async def test_a_start_that_acts_after_its_time_limit_is_found_and_stopped_and_n
             case "create":
                 await manager.create(again)
             case _:
-                await manager.delete("db")
+                assert (await manager.delete("db")).message == "service db was deleted"
         assert [each["id"] for each in world.resources.values()] == (["r2"] if next_step == "create" else [])
         assert world.tools_called("w/stop") == ["w/stop"]
+
+
+async def test_a_delete_says_that_a_start_which_had_no_answer_may_still_act() -> None:
+    world = World()
+    async with running(world) as manager:
+        world.faults["w/start"].append(Hang())
+        with pytest.raises(OstlerError, match="may still act"):
+            await manager.create(CreateRequest("basic", "db"))
+        result = await manager.delete("db")
+        assert result.message.endswith("its start had no answer and may still act: look for it by hand later")
 
 
 class Faulty(MemoryStore):

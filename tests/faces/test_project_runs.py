@@ -391,10 +391,13 @@ async def test_a_lease_runs_from_when_the_last_client_that_works_in_the_project_
             return {view.name for view in manager.views() if view.state is ServiceState.RUNNING}
 
         with projects.clients.connected(str(worktree / "src")):
+            projects.clients.note_call(str(worktree / "src"))
             with projects.clients.connected(str(worktree)), projects.clients.connected(""):
                 assert await running_after(12) == {"db.shop", "api.fix.shop"}, "what it uses as well"
             assert await running_after(60) == {"db.shop", "api.fix.shop"}, "one of two has left"
             assert manager.view("api.shop").reason == "lease-expired"
+            projects.clients.note_call(str(worktree / "src"))
+        assert projects.clients.present() == set(), "it has left, however lately it called"
         assert await running_after(8.9) == {"db.shop", "api.fix.shop"}
         assert await running_after(3) == set()
         await up(projects, shop)

@@ -45,7 +45,7 @@ CALL_SECONDS = 60.0
 
 
 class ClientFolders:
-    """The folders that clients work in now: of those that are connected, and of calls a moment ago."""
+    """The folders that clients work in now: of those that are connected, and of calls over HTTP a moment ago."""
 
     def __init__(self) -> None:
         self._connected: Counter[str] = Counter()
@@ -62,7 +62,7 @@ class ClientFolders:
             yield
         finally:
             self._connected[directory] -= 1
-            self.note_call(directory)
+            self._called.pop(directory, None)  # those were its calls: it has left
 
     def note_call(self, directory: str) -> None:
         """Note that a client that works in `directory` called something just now."""

@@ -8,6 +8,7 @@ from typing import cast
 import anyio
 
 from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.reasons import START_LATE
 from ostler.engine.instances.state import InstanceState
 from ostler.model.durations import format_duration
 from ostler.model.errors import OperationTimeoutError, TemplateError
@@ -100,6 +101,13 @@ def is_in_doubt(service: InstanceState) -> bool:
     """Whether a start said that it failed, and only another one with its key could show what it left."""
     is_settled = service.record.has_leftover or not service.record.start_unsettled
     return service.state is ServiceState.FAILED and not is_settled and takes_start_key(service)
+
+
+def doubt_about(service: InstanceState) -> str:
+    """Return what to add where a service is forgotten of whose start not all is known."""
+    if service.state is ServiceState.FAILED and service.status.reason == START_LATE:
+        return "; nothing of it was there, but its start had no answer and may still act: look for it by hand later"
+    return "; its start tool said that it had failed, which no tool can verify" if is_in_doubt(service) else ""
 
 
 def takes_start_key(service: InstanceState) -> bool:

@@ -10,7 +10,7 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find, lost_to_rival
 from ostler.engine.instances.reasons import START_UNSEEN, STOP_FAILED, STOP_INTERRUPTED, STOP_NOT_SENT
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import deadline, is_in_doubt
+from ostler.engine.instances.steps import deadline, doubt_about
 from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
 from ostler.engine.services.service import ServiceStatus
 from ostler.engine.services.views import MANAGED_LABEL
@@ -62,7 +62,7 @@ async def delete(service: InstanceState, operation: Operation) -> None:
     may_be_there = service.may_be_there and earlier is None  # its delete call followed the stop
     if operation.asked.abandon or not may_be_there:
         service.set_record(desired=DesiredState.STOPPED, missed_stop=False, missed_delete=False)
-    note = "; its start tool said that it had failed, which no tool can verify" if is_in_doubt(service) else ""
+    note = doubt_about(service)
     is_kept = False
     if operation.asked.abandon:
         note = _abandon(service)
@@ -72,6 +72,7 @@ async def delete(service: InstanceState, operation: Operation) -> None:
                 with _undone_where_nothing_was_called(service, operation):
                     service.set_record(desired=DesiredState.STOPPED)
                     await take_down(service, operation)
+                note = "" if operation.calls("stop") else note
             except OstlerError as error:
                 note = _go_on_by_force(service, operation, error, "stopping it")
         is_done = earlier is not None and earlier.outcome is CallOutcome.ANSWERED
