@@ -271,6 +271,13 @@ async def test_who_holds_the_port_of_what_ended_well_is_named(state_dir: Path, f
         text = await server.fail("start", **start_arguments("tmux", "pass", ready={"tcp": foreign_port}))
         assert f"exited with code 0 before it was ready, and port {foreign_port} is held by" in text
         assert "in the foreground" in text
+        said = f"Error: listen EADDRINUSE: address already in use :::{foreign_port}"
+        text = await server.fail("start", **start_arguments("dies", f"raise SystemExit('{said}')", ready={"tcp": 1}))
+        assert f"before it was ready: {said} (port {foreign_port} is held by python" in text
+        waits = f"print('{said}'); import time; time.sleep(100)"  # as tsx watch and nodemon do
+        ready = {"tcp": 1, "timeout": "700ms"}
+        text = await server.fail("start", **start_arguments("stays", waits, ready=ready))
+        assert f"; it said: {said} (port {foreign_port} is held by python" in text
 
 
 async def test_an_address_that_lacks_an_s_is_said_to(state_dir: Path, tmp_path: Path) -> None:

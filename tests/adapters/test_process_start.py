@@ -279,6 +279,7 @@ async def test_the_message_above_a_long_stack_is_among_the_last_log_lines(state_
     )
     async with process_server(state_dir / "p") as server:
         text = await server.fail("start", **start_arguments("app", script, startSeconds="20s"))
+        assert " s after its start: Error: Cannot find module ./settings. Next:" in text
         assert "Last log lines:\nError: Cannot find module ./settings\n…\n    at call40 " in text
         assert text.rstrip().endswith("    at call59 (/srv/app/node_modules/lib/59.js:59:1)")
         assert "noise" not in text

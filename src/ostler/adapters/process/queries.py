@@ -29,20 +29,16 @@ from ostler.adapters.process.logfile import LogExcerpt, read_on, tail
 from ostler.adapters.process.meter import uptime
 from ostler.adapters.process.port_owners import Sockets
 from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, frozen_verdict, look
-from ostler.adapters.process.readiness import SEARCHED_LINES, scanner_for
+from ostler.adapters.process.readiness import SEARCHED_LINES, said_why, scanner_for
 from ostler.adapters.process.records import previous_part
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.model.errors import NotFoundError
-from ostler.rules.text.last_words import last_words, reports_trouble
+from ostler.rules.text.last_words import last_words
 from ostler.rules.text.patterns import line_filter
 from ostler.rules.text.work_budget import bounded_work
 
 GREP_SECONDS: Final = 5.0
 """Processor time that a search of a log may take; it runs in a thread of its own."""
-
-
-CRASH_SIGNALS: Final = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"})
-"""Signals by which a program ends because of what it did itself."""
 
 
 async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult:
@@ -96,12 +92,8 @@ async def _ending(sockets: Sockets, log_path: Path) -> str:
     ending = entry.ending()
     if not record.swept and not entry.is_ending and (left := await sockets.left()):
         ending += f"; it left {left} (the next start or stop ends what is left)"
-    if record.killed_for or (record.exit_signal is not None and record.exit_signal not in CRASH_SIGNALS):
-        return ending
     lines = await _last_lines(entry, log_path)
-    if not record.exit_code and record.exit_signal is None and not reports_trouble(lines):
-        return ending
-    said = last_words(lines)
+    said = last_words(lines) if said_why(entry, lines) else ""
     return f"{ending}: {said}" if said else ending
 
 

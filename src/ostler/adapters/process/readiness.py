@@ -1,5 +1,6 @@
 """Waiting until a started process is ready, has ended, or has used up its time."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ostler.adapters.process.probes import PROBE_SECONDS, LogScanner, Verdict, l
 from ostler.adapters.process.web_probe import valid_url
 from ostler.engine.protocols import Progress
 from ostler.model.errors import OperationError
-from ostler.rules.text.last_words import last_words
+from ostler.rules.text.last_words import last_words, reports_trouble
 from ostler.rules.text.log_pages import LAST_LOG_LINES, NO_OUTPUT
 from ostler.rules.text.named_ports import named_ports
 
@@ -42,6 +43,15 @@ QUIET_LOOK_SECONDS = 0.05
 
 LINE_SECONDS = 10.0
 """How long a process may take to listen where its log line says that it does, as long as nothing listens there."""
+
+CRASH_SIGNALS = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"})
+"""Signals by which a program ends because of what it did itself."""
+
+REASON_CHARS = 300
+"""The longest text of a log in what a failure says first; its end is kept."""
+
+_TAKEN = re.compile(r"eaddrinuse|(?:address|port) (?:\d+ )?(?:is )?already (?:in use|allocated)|in use", re.IGNORECASE)
+_PORT = re.compile(r"(?:[:,] ?|port:? )(\d{2,5})\b", re.IGNORECASE)
 
 HANDED_OVER_SECONDS = 2.0
 """How long the holder of the awaited port is looked for when the process has ended well without listening there."""
@@ -150,9 +160,7 @@ async def await_ready(
             await anyio.sleep(interval)
     if entry.refresh() != "exited" and is_current():
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
-        raise NotReadyError(
-            what, log=await _end_of(log_path, entry), next_actions=("fix the command, or allow more time",)
-        )
+        raise await _not_ready(entry, what, log_path, ["fix the command, or allow more time"], sockets)
     raise await _cut_short(sockets, awaited_by(probe, log_path).port, log_path)
 
 
@@ -165,7 +173,7 @@ async def _cut_short(sockets: Sockets, port: int | None, log_path: Path) -> NotR
         if entry.record.exit_code == 0:
             what += "" if port is None else await _handed_over(sockets, port)
             actions = [_FOREGROUND, "if it does its work and ends, start it by a class that has 'completed'"]
-    return NotReadyError(what, log=await _end_of(log_path, entry), next_actions=actions)
+    return await _not_ready(entry, what, log_path, actions, sockets)
 
 
 async def _handed_over(sockets: Sockets, port: int) -> str:
@@ -285,11 +293,8 @@ async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> 
     actions = ["fix the command"]
     if entry.record.exit_code == 0:
         actions += ["if it does its work and ends, start it by a class that has 'completed'"]
-    raise NotReadyError(
-        f"process {entry.record.key!r} {entry.ending()} {anyio.current_time() - began:.1f} s after its start",
-        log=await _end_of(log_path, entry),
-        next_actions=actions,
-    )
+    what = f"process {entry.record.key!r} {entry.ending()} {anyio.current_time() - began:.1f} s after its start"
+    raise await _not_ready(entry, what, log_path, actions)
 
 
 async def await_ended(entry: Entry, seconds: float, log_path: Path) -> None:
@@ -309,18 +314,41 @@ async def await_ended(entry: Entry, seconds: float, log_path: Path) -> None:
     if entry.refresh() == "exited" and entry.record.exit_code == 0:
         return
     what = entry.ending() if entry.refresh() == "exited" else f"had not ended after {seconds:g} s (endsWithin)"
-    raise NotReadyError(
-        f"process {entry.record.key!r} {what}",
-        log=await _end_of(log_path, entry),
-        next_actions=("fix the command, or allow more time",),
-    )
+    what = f"process {entry.record.key!r} {what}"
+    raise await _not_ready(entry, what, log_path, ["fix the command, or allow more time"])
 
 
-async def _end_of(log_path: Path, entry: Entry) -> str:
-    """Return the end of the log, with the message above it when the end is only the stack of calls below that."""
-    lines = (
-        await anyio.to_thread.run_sync(lambda: tail(log_path, base=entry.record.log_base, lines=SEARCHED_LINES))
-    ).lines
-    shown = bounded(lines[-SHOWN_LINES:], SHOWN_CHARS)
-    above = [said for said in last_words(lines).split(" | ") if said.lstrip("…") not in shown]
-    return "\n".join([*above, "…", shown]) if above else shown or NO_OUTPUT
+async def _not_ready(
+    entry: Entry, what: str, log_path: Path, actions: Sequence[str], sockets: Sockets | None = None
+) -> NotReadyError:
+    """Return the failure with what the process said of it, who holds the port that it found taken, and its log's end.
+
+    What it said comes first, since lists of failures have room for the beginning alone.
+    """
+    end = await anyio.to_thread.run_sync(lambda: tail(log_path, base=entry.record.log_base, lines=SEARCHED_LINES))
+    said = last_words(end.lines)
+    shown = bounded(end.lines[-SHOWN_LINES:], SHOWN_CHARS)
+    above = [line for line in said.split(" | ") if line.lstrip("…") not in shown]
+    log = "\n".join([*above, "…", shown]) if above else shown or NO_OUTPUT
+    if said and said_why(entry, end.lines):
+        reason = said if len(said) <= REASON_CHARS else f"…{said[1 - REASON_CHARS :]}"
+        what += f": {reason}" if entry.state == "exited" else f"; it said: {reason}"
+        if sockets is not None and _TAKEN.search(said):
+            what += await _taken_by(sockets, said)
+    return NotReadyError(what, log=log, next_actions=actions)
+
+
+async def _taken_by(sockets: Sockets, said: str) -> str:
+    """Return in words who holds the port that a process says is taken."""
+    for port in map(int, _PORT.findall(said)):
+        if holders := await sockets.holders(port, ()):
+            return f" (port {port} is held by {' and '.join(map(str, holders))})"
+    return ""
+
+
+def said_why(entry: Entry, lines: Sequence[str]) -> bool:
+    """Return whether the last lines of a process say why it does not run as it should."""
+    record = entry.record
+    if record.killed_for or (record.exit_signal is not None and record.exit_signal not in CRASH_SIGNALS):
+        return False
+    return bool(record.exit_code) or record.exit_signal is not None or reports_trouble(lines)

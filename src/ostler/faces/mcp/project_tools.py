@@ -24,6 +24,7 @@ from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.servers import MASK
 from ostler.model.states import HealthStatus
+from ostler.rules.text.log_pages import LAST_LOG_LINES
 
 if TYPE_CHECKING:
     from ostler.engine.keepers.leftovers import Leftover, Unseen
@@ -259,7 +260,10 @@ def _after_first(failures: Mapping[str, OstlerError]) -> Iterator[tuple[str, Ost
 
 
 def _why(error: OstlerError | None) -> str:
-    return "" if error is None else f": {clipped(' '.join(str(error).split()), _MAX_REASON)}"
+    """Return the reason for a list, without the lines of a log: its first sentence has the one that counts."""
+    if error is None:
+        return ""
+    return f": {clipped(' '.join(str(error).partition(LAST_LOG_LINES)[0].split()), _MAX_REASON)}"
 
 
 def _service(view: ServiceView) -> JsonObject:
