@@ -1,18 +1,21 @@
 """Ports of this machine for what a test starts."""
 
+import os
 import random
 import socket
 from contextlib import suppress
 from typing import Final
 
-_PORTS: Final = range(15_000, 32_000)
-"""Below those that the system gives to connections and to listeners that want any: it gives none of these meanwhile."""
+_SHARES: Final = 100
+_PORTS: Final = range(10_000, 20_000)
+"""Below those that the process server chooses from, and those that the system gives to whoever wants any: none of these
+is taken by them meanwhile."""
 
 
 def free_port() -> int:
-    """Return a port on loopback that nothing listens on now."""
+    """Return a port on loopback that nothing listens on now, from this process's share of them."""
     chance = random.SystemRandom()
     while True:
-        port = chance.choice(_PORTS)
+        port = chance.choice(_PORTS[os.getpid() % _SHARES :: _SHARES])
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
