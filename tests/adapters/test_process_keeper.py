@@ -13,6 +13,7 @@ from tests.adapters.test_process_adoption import start_and_kill_the_server
 from tests.support.processes import MARK, process_server, start_arguments
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
+from ostler.adapters.process import readiness
 from ostler.adapters.process.trees import is_gone
 
 pytestmark = [
@@ -83,7 +84,10 @@ async def test_what_ends_at_once_was_not_started(state_dir: Path, script: str, s
         assert said in text
 
 
-async def test_without_a_time_of_its_own_a_short_job_is_no_failure(state_dir: Path) -> None:
+async def test_without_a_time_of_its_own_a_short_job_is_no_failure(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "START_SECONDS", 60.0)
     arguments = {"key": "job", "command": "true", "cwd": "/"}
     async with process_server(state_dir / "p") as server:
         answer = await server.call("start", **arguments)

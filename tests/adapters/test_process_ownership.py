@@ -369,4 +369,5 @@ async def test_signs_of_the_shell_that_are_quoted_or_part_of_a_word_are_argument
     line = """echo '|' "a;" -exec {} \\; ; http://x/?a=1&b=2 "a && b" a>=1 it\\'s"""
     async with process_server(state_dir / "p") as server:
         await server.call("start", key="x", cwd="/", command=line)
+        await server.until("x", lambda answer: answer["state"] == "exited")
         assert (await server.call("logs", key="x"))["lines"] == ["| a; -exec {} ; ; http://x/?a=1&b=2 a && b a>=1 it's"]

@@ -20,6 +20,7 @@ from tests.support.processes import (
 )
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
+from ostler.adapters.process import readiness
 from ostler.adapters.process.ports import OWN_PORTS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
@@ -87,7 +88,10 @@ s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(300)
         await server.call("stop", key="daemon")
 
 
-async def test_a_start_that_joins_another_reports_its_failure_as_well(state_dir: Path) -> None:
+async def test_a_start_that_joins_another_reports_its_failure_as_well(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "START_SECONDS", 60.0)
     script = "import time; time.sleep(0.2); raise SystemExit(3)"
     arguments = start_arguments("job", script)
     arguments.pop("startSeconds")
@@ -309,6 +313,7 @@ async def test_blanks_mean_not_given_but_for_an_empty_list_of_arguments(state_di
     blanks: dict[str, Any] = {"cwd": "", "env": {}, "user": "", "port": None, "ready": {"tcp": "", "log": ""}}
     async with process_server(state_dir / "p") as server:
         await server.call("start", key="a", command=str(program), args=[], **blanks)
+        await server.until("a", lambda answer: answer["state"] == "exited")
         assert (await server.call("logs", key="a", grep="", since=None))["lines"] == ["ran"]
 
 

@@ -110,7 +110,8 @@ async def test_a_web_server_from_a_shipped_class(mode: Any, state_dir: Path, tmp
 
 async def test_the_log_of_a_failed_create_is_kept_for_a_while(state_dir: Path, tmp_path: Path) -> None:
     async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
-        program = {"command": "{python} -S -c \"print('what it said'); raise SystemExit(3)\""}
+        failing = {"readyLog": "never"}  # however long it takes to end, it has not been started
+        program = {"command": "{python} -S -c \"print('what it said'); raise SystemExit(3)\"", **failing}
         text, _ = await refusal(client, "service_create", serviceClassName="command", name="failing", args=program)
         assert "service 'failing' was not created" in text
         assert "service_logs failing still shows what it printed" in text
@@ -118,7 +119,7 @@ async def test_the_log_of_a_failed_create_is_kept_for_a_while(state_dir: Path, t
         logs = await call(client, "service_logs", name="failing")
         assert logs["lines"] == ["what it said"]
         assert logs["source"] == "process/logs; service 'failing' was removed"
-        for program in ({"command": "no-such-program"}, {"command": "{python} -S -c 'raise SystemExit(3)'"}):
+        for program in ({"command": "no-such-program"}, {"command": "{python} -S -c 'raise SystemExit(3)'", **failing}):
             text, _ = await refusal(client, "service_create", serviceClassName="command", name="mute", args=program)
             assert "service_logs" not in text, "what never began, or said nothing, has no log to read"
             if "-S" not in program["command"]:

@@ -164,7 +164,7 @@ spec:
         args: {name: "{{ .inner }}"}
         expect: {jsonPath: {state: running}}
     healthCheck: {enabled: true, interval: 200ms, failureThreshold: 1}
-    timeout: {create: 15s, delete: 10s}
+    timeout: {create: 60s, delete: 60s}
     outputs: {pid: "{{ .pid }}"}
 """
 

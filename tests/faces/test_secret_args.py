@@ -36,10 +36,10 @@ services:
 """
 
 
-async def lines_with(client: Client, text: str) -> list[str]:
+async def lines_with(client: Client, text: str, name: str = "app") -> list[str]:
     with anyio.fail_after(60):
         while True:
-            lines: list[str] = (await call(client, "service_logs", name="app"))["lines"]
+            lines: list[str] = (await call(client, "service_logs", name=name))["lines"]
             if any(text in line for line in lines):
                 return lines
             await anyio.sleep(0.02)
@@ -63,6 +63,7 @@ async def test_a_process_has_the_secret_and_nothing_else_does(state_dir: Path, t
             assert raw["result"]["lines"] == ["token is ***"]
             args = {"command": "sh", "arguments": ["-c", 'echo "$@"; sleep 60', "sh", "--token", "tok-31337"]}
             await call(client, "service_create", serviceClassName="command", name="said", args=args)
+            assert await lines_with(client, "--token", name="said") == ["--token ***"]
             raw = await call(client, "tool_call", name="process/logs", args={"key": "said.shop"})
             assert raw["result"]["lines"] == ["--token ***"]
             await call(client, "service_delete", name="said")
@@ -86,6 +87,7 @@ async def test_a_process_has_the_secret_and_nothing_else_does(state_dir: Path, t
             assert raw["result"]["lines"] == ["token is ***"]
             token.write_text("s3cret-two\n")
             await call(client, "service_restart", name="app")
+            await lines_with(client, "token")
             assert "token is s3cret-two" in (await app.downstream.call_tool("process/logs", {"key": "app.shop"})).text
             token.unlink()
             text, error = await refusal(client, "service_restart", name="app")
