@@ -17,6 +17,7 @@ from ostler.adapters.process import build_process_server
 from ostler.adapters.process.contract import Probe, StartRequest, StatusRequest
 from ostler.adapters.process.launch import probe_with_port, request_digest, with_port
 from ostler.adapters.process.records import RecordFolder
+from ostler.adapters.process.server import listed_tools
 
 KEY_CHARACTERS = string.ascii_letters + string.digits + "._-"
 keys = st.text(KEY_CHARACTERS, min_size=1, max_size=128)
@@ -108,6 +109,7 @@ def test_nulls_are_absent_and_numbers_become_words() -> None:
 async def test_every_tool_is_described_in_full_and_briefly(state_dir: Path) -> None:
     async with Client(build_process_server(state_dir / "p")) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert list(tools.values()) == listed_tools()
         assert client.server_info is not None
         assert client.server_info.name == "process"
     assert list(tools) == ["start", "stop", "status", "logs", "input", "list", "free_port"]

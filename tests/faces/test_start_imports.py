@@ -50,6 +50,11 @@ from ostler.rules.reading import load_manifests
 
 load_manifests("{apiVersion: ostler/v1, kind: ServiceClass, metadata: {name: a}, spec: {serviceConfig: "
                "{lifecycleTools: {start: {tool: a/start}, stop: {tool: a/stop}}}}}")
+from ostler.model.manifest import ArgSpec
+from ostler.rules.calls.arguments import validate_args
+
+plain = {"command": ArgSpec(required=True, pattern="^x"), "port": ArgSpec(type="integer", minimum=1)}
+assert validate_args(plain, {"command": "x", "port": 80}) == {"command": "x", "port": 80}
 assert "jsonschema" not in sys.modules
 
 import io

@@ -1,10 +1,14 @@
 """Arguments are checked against their declaration, all problems at once, secrets unsaid."""
 
+from itertools import product
+from typing import Any
+
 import pytest
 
 from ostler.model.errors import ArgumentError
 from ostler.model.manifest import ArgSpec
-from ostler.rules.calls.arguments import args_json_schema, validate_args
+from ostler.rules.calls.arguments import args_json_schema, validate_args, value_problems
+from ostler.rules.calls.bounded_schemas import schema_errors
 
 SPECS = {
     "port": ArgSpec(type="integer", required=True, minimum=1, maximum=65535),
@@ -64,6 +68,25 @@ def test_a_whole_number_is_an_integer() -> None:
 )
 def test_each_problem_in_words(args: dict[str, object], problem: str) -> None:
     assert problems_of(args) == (problem,)
+
+
+def test_what_is_plain_is_judged_as_json_schema_does() -> None:
+    kinds = ["string", "integer", "number", "boolean"]
+    rules: list[dict[str, Any]] = [{}, {"enum": ["a", "0"]}, {"enum": [0, 1, True]}, {"pattern": "^a+$"}]
+    rules += [
+        {"pattern": "("},
+        {"minimum": 0},
+        {"maximum": 1},
+        {"minimum": 1, "maximum": 0},
+        {"enum": ["b"], "maximum": 0},
+    ]
+    values = ["", "a", "aa", "0", 0, 1, -2, 2, 0.0, 1.5, True, False, None]
+    for kind, rule, value in product(kinds, rules, values):
+        spec = ArgSpec().model_copy(
+            update={"type": kind, **rule}
+        )  # which checks nothing: classes have no such patterns
+        judged = bool(schema_errors({"type": kind, **rule}, value))
+        assert bool(list(value_problems("a", spec, value))) == judged, (kind, rule, value)
 
 
 def test_all_problems_come_at_once() -> None:
