@@ -264,6 +264,15 @@ async def test_a_record_of_the_wrong_shape_is_named(path: Path) -> None:
 # -- faults ------------------------------------------------------------------------------------------------
 
 
+async def test_a_record_that_was_edited_takes_no_other_services_name(path: Path) -> None:
+    async with SqliteStore.open(path) as store:
+        await store.commit([put("1"), put("2")])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE services SET record = replace(record, '\"s2\"', '\"s1\"')")
+    async with SqliteStore.open(path) as store:
+        assert [record.name for record in (await store.load()).services] == ["s1", "s2"]
+
+
 async def test_a_full_disk_refuses_whole_commits_and_the_store_goes_on_when_there_is_space(path: Path) -> None:
     done = await anyio.run_process([sys.executable, str(HERE / "store_full_disk.py"), str(path)], stderr=None)
     found: dict[str, Any] = json.loads(done.stdout)

@@ -32,14 +32,14 @@ async def read_all(connection: Connection, last_cursor: int) -> StoredState:
         psycopg.Error: the database cannot be read.
     """
     async with _snapshot(connection):
-        services = await connection.execute('SELECT record FROM services ORDER BY name COLLATE "C"')
+        services = await connection.execute('SELECT name, record FROM services ORDER BY name COLLATE "C"')
         opened = await connection.execute("SELECT record FROM operations WHERE outcome IS NULL ORDER BY seq")
         events = await connection.execute("SELECT record FROM events ORDER BY cursor")
         found = [await rows.fetchall() for rows in (services, opened, events)]
 
     def read() -> StoredState:
         return StoredState(
-            services=[SERVICE.read(text) for (text,) in found[0]],
+            services=[SERVICE.read_as(name, text) for name, text in found[0]],
             open_operations=[OPERATION.read(text) for (text,) in found[1]],
             last_cursor=last_cursor,
             events=[EVENT.read(text) for (text,) in found[2]],

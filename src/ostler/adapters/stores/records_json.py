@@ -7,6 +7,7 @@ know, and is strict about types: a stored value of the wrong type is `StoreCorru
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Generic, NewType, TypeVar, cast
 
@@ -122,6 +123,15 @@ class _ServiceForm(RecordForm[ServiceRecord]):
         except (PydanticSerializationError, TypeError, ValueError, RecursionError):
             return super().write(record)
         return f'{text[:-1]},"classManifest":{manifest}}}'
+
+    def read_as(self, name: str, text: str) -> ServiceRecord:
+        """Return the record in `text`, called as its row is: that no two rows share, and a record may be edited.
+
+        Raises:
+            StoreCorruptError: see `RecordForm.read`.
+        """
+        record = self.read(text)
+        return record if record.name == name else replace(record, name=name)
 
 
 _BUT_MANIFEST: Final = {"class_manifest"}

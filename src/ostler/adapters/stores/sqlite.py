@@ -182,7 +182,7 @@ class SqliteStore:
     def _load(self) -> StoredState:
         run = self._connection.execute
         return StoredState(
-            services=[SERVICE.read(text) for (text,) in run("SELECT record FROM services ORDER BY name")],
+            services=[SERVICE.read_as(*row) for row in run("SELECT name, record FROM services ORDER BY name")],
             open_operations=[
                 OPERATION.read(text)
                 for (text,) in run("SELECT record FROM operations WHERE outcome IS NULL ORDER BY seq")

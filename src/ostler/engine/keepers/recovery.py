@@ -74,7 +74,7 @@ class Recovery:
     async def restore(self, state: StoredState, register: Callable[[ServiceInstance], None]) -> None:
         """Put every stored service into the registry, not yet verified; others have their turn meanwhile.
 
-        No Ostler stores two of one name, but a record may have been edited: the one that changed last is taken then.
+        Ostler's own stores have no two of one name; of those that another one has, the one that changed last is taken.
         """
         opened: dict[str, list[OperationRecord]] = defaultdict(list)
         for operation in state.open_operations:
@@ -129,7 +129,7 @@ class Recovery:
             service=record.name,
             next_actions=(
                 "ostler prune --dry-run shows what it may have left running",
-                "end Ostler, and give it a name of its own in the database (table services, column record)",
+                "end Ostler, and give it a name of its own where it is stored",
             ),
         )
         logger.error("%s", error)
