@@ -323,6 +323,7 @@ def test_servers_of_clients_are_shown_and_taken_over(home: Home) -> None:
     assert "abcdefgh12345" not in home.out
     assert "shut  (Cursor" in home.out
     assert "is refused" in home.out
+    assert home.out.count(f'"cwd": "{project}"') == 2, "what is shown is what is written"
     assert home.servers == {}
     assert home.run("servers", "import", "gh", "a", "ws", "pr") == ExitStatus.OK, home.err
     assert home.servers == {
@@ -339,8 +340,13 @@ def test_servers_of_clients_are_shown_and_taken_over(home: Home) -> None:
 
 def test_a_file_may_be_named_and_what_is_there_stays(home: Home) -> None:
     home.write(".config/ostler/mcp.json", '{\n  // mine\n  "mcpServers": {\n    "own": {"command": "y"}\n  }\n}\n')
-    file = home.write("some.json", '{"mcpServers": {"b": {"url": "https://h/mcp"}}}')
+    one = {"url": "https://h/mcp", "tools": {"drop": {"approval_mode": "prompt"}}}
+    file = home.write("some.json", json.dumps({"mcpServers": {"b": one, "bad": {"command": "x", "sandbox": True}}}))
     assert home.run("servers", "import", "--from", str(file), "--all", "--json") == ExitStatus.OK, home.err
+    assert [server["name"] for server in json.loads(home.out)["servers"]] == ["b", "bad"]
+    assert "b: imported into" in home.err
+    assert "warning: " in home.err, "what an entry may not do here is said of those that are taken, too"
+    assert "server 'bad' was not imported: " in home.err
     assert set(load_mcp_json(home.folder / ".config/ostler/mcp.json", {}).entries) == {"own", "b"}
     assert "// mine" in (home.folder / ".config/ostler/mcp.json").read_text()
     assert home.run("servers", "import", "--from", "nowhere.json") == ExitStatus.NOT_FOUND

@@ -150,7 +150,7 @@ def _candidates(  # noqa: PLR0917 (what a candidate is made of)
             client=label,
             project=project or (str(around.workspace) if around.workspace else ""),
             entry=made,
-            shown={} if entry is None else entry.masked(),
+            shown={} if entry is None else {**entry.masked(), **({"cwd": made["cwd"]} if "cwd" in made else {})},
             findings=findings,
             questions=tuple(_written(one) for one in around.questions.values() if f"${{input:{one.id}}}" in str(made)),
         )

@@ -71,7 +71,11 @@ def import_servers(
     elif not wanted:
         _show(found, _configured(session))
     if wanted:
-        _take(session, wanted)
+        _take(session, wanted, note=complain if as_json else say)
+    for candidate in found if every else ():
+        if candidate.is_refused:
+            reason = next(finding for finding in candidate.findings if finding.severity == "error")
+            complain(f"server {candidate.name!r} was not imported: {reason}")
     if names and len(wanted) < len(names):
         raise typer.Exit(int(ExitStatus.FAILED))
 
@@ -256,7 +260,7 @@ def _show(found: "Sequence[Candidate]", configured: set[str]) -> None:
     say("Next: ostler servers import NAME... takes some over, --all all of them.")
 
 
-def _take(session: Session, wanted: "Sequence[Candidate]") -> None:
+def _take(session: Session, wanted: "Sequence[Candidate]", *, note: "Callable[[str], None]") -> None:
     from ostler.adapters.config.atomic_files import replace, write_new
     from ostler.adapters.config.dialects.client_texts import SourceError, read_text
     from ostler.adapters.config.jsonc import JsoncError
@@ -279,8 +283,12 @@ def _take(session: Session, wanted: "Sequence[Candidate]") -> None:
         fail(f"nothing was imported: {error}", ExitStatus.FAILED)
     except (ValueError, OSError, OstlerError) as error:
         fail(f"nothing was imported: {path}: {error}", ExitStatus.FAILED)
-    for name in entries:
-        say(f"{name}: imported into {path}")
+    for candidate in wanted:
+        if candidate.name in entries:
+            note(f"{candidate.name}: imported into {path}")
+            for finding in candidate.findings:
+                if finding.severity == "warning":
+                    note(f"    {finding.severity}: {finding}")
 
 
 def _facts(candidate: "Candidate") -> JsonObject:

@@ -30,6 +30,7 @@ from ostler.adapters.config.dialects.readings import (
     request_options,
     same,
     seconds,
+    seconds_if_likely,
     switch,
     token_variable,
     transport,
@@ -207,7 +208,7 @@ KEYS: Final[tuple[Key, ...]] = (
     # Times.
     taken("timeout", "claude-code gemini opencode librechat kiro amazon-q copilot lm-studio", 60000,
           "milliseconds that a call may take", _MINUTE, milliseconds("timeout")),
-    taken("timeout", "cline roo zed goose cherry", 60, "seconds that a call may take", _MINUTE, seconds("timeout")),
+    taken("timeout", "cline roo zed goose cherry", 60, "seconds that a call may take", _MINUTE, seconds_if_likely),
     taken("timeout", "crush", 20, "seconds that connecting may take", _CONNECT, seconds("connectTimeout")),
     taken("timeout", "*", 60, "seconds, or milliseconds when the number is too large for seconds", _MINUTE,
           unknown_unit),

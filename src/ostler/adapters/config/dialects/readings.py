@@ -149,6 +149,17 @@ def milliseconds(option: str) -> Reading:
     return _duration(option, lambda number: number / 1000)
 
 
+def seconds_if_likely(draft: Draft, key: str, value: JsonValue) -> None:
+    """A time in seconds, of a client whose offshoots write milliseconds: those are too large for seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > _LONGEST_SECONDS:
+        milliseconds("timeout")(draft, key, value)
+        message = f"{key!r} is read as {value} milliseconds, as it is too long for seconds"
+        fix = f'write "ostler": {{"timeout": "{value:g}s"}} if seconds are meant'
+        draft.report((key,), message, "ambiguous-unit", fix=fix, severity="warning")
+        return
+    seconds("timeout")(draft, key, value)
+
+
 def unknown_unit(draft: Draft, key: str, value: JsonValue) -> None:
     """A time whose unit depends on the client, which the entry does not give away: seconds, unless it is too large."""
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
