@@ -376,7 +376,7 @@ async def test_a_lease_runs_from_when_the_last_client_that_works_in_the_project_
     shop: Path, worktree: Path
 ) -> None:
     for folder in (shop, worktree):
-        leased = "class: basic, lease: 10m, leaseRenewal: client"
+        leased = "class: basic, lease: 2m, leaseRenewal: client"
         text = f"services:\n  db: {{shared: true, {leased}}}\n  api: {{dependsOn: db, {leased}}}\n"
         (folder / "ostler.yaml").write_text(text)
     entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
@@ -393,18 +393,18 @@ async def test_a_lease_runs_from_when_the_last_client_that_works_in_the_project_
         with projects.clients.connected(str(worktree / "src")):
             projects.clients.note_call(str(worktree / "src"))
             with projects.clients.connected(str(worktree)), projects.clients.connected(""):
-                assert await running_after(12) == {"db.shop", "api.fix.shop"}, "what it uses as well"
-            assert await running_after(60) == {"db.shop", "api.fix.shop"}, "one of two has left"
+                assert await running_after(3.5) == {"db.shop", "api.fix.shop"}, "what it uses as well"
+            assert await running_after(5) == {"db.shop", "api.fix.shop"}, "one of two has left"
             assert manager.view("api.shop").reason == "lease-expired"
             projects.clients.note_call(str(worktree / "src"))
         assert projects.clients.present() == set(), "it has left, however lately it called"
-        assert await running_after(8.9) == {"db.shop", "api.fix.shop"}
-        assert await running_after(3) == set()
+        assert await running_after(1.7) == {"db.shop", "api.fix.shop"}
+        assert await running_after(0.5) == set()
         await up(projects, shop)
-        for _ in range(20):  # as over HTTP, where a client is there when it asks
+        for _ in range(4):  # as over HTTP, where a client is there when it asks
             projects.clients.note_call(str(shop))
             assert await running_after(1) == {"db.shop", "api.shop"}
-        assert await running_after(12) == set()
+        assert await running_after(3.5) == set()
         group.cancel_scope.cancel()
 
 
