@@ -184,20 +184,18 @@ async def test_two_worktrees_that_come_up_at_once_make_what_is_shared_once(shop:
     assert sorted(made["name"] for made in world.resources.values()) == ["api.fix.shop", "api.shop", "db.shop"]
 
 
-@pytest.mark.parametrize("who", ["a down of the main checkout", "a delete"])
-async def test_an_up_makes_again_what_is_just_being_deleted(shop: Path, worktree: Path, who: str) -> None:
+async def test_an_up_makes_again_what_is_just_being_deleted(shop: Path) -> None:
     world = World()
-    async with life(world, MemoryStore(), shop) as (manager, projects), anyio.create_task_group() as group:
-        await up(projects, shop, "db")
-        world.always["w/stop"] = Slow(3)
-        if who == "a delete":
-            await manager.delete("db.shop", wait=False)
-        else:
-            group.start_soon(lambda: projects.down(str(shop), (), timeout=None))
-        while not world.tools_called("w/stop"):
-            await anyio.sleep(0.005)
-        assert (await up(projects, worktree)).is_good
-    assert sorted(made["name"] for made in world.resources.values()) == ["api.fix.shop", "db.shop"]
+    ref = ProjectRef("shop", str(shop))
+    async with life(world, MemoryStore(), shop) as (manager, _projects):
+        scope = ProjectScope(ref, ref, load_project(FILE))
+        runner = ProjectRunner(manager)
+        await runner.up(scope, ["db"])
+        world.faults["w/stop"].append(Slow(3))
+        await manager.delete("db.shop", wait=False)
+        await until(lambda: world.tools_called("w/stop"))
+        assert (await runner.up(scope)).is_good
+    assert sorted(made["name"] for made in world.resources.values()) == ["api.shop", "db.shop"]
 
 
 async def test_a_worktree_inside_of_the_main_checkout_is_not_taken_for_it(shop: Path, worktree: Path) -> None:
