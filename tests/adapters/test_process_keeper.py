@@ -1,6 +1,9 @@
 """What the keeper of each program is for: an input that stays open, exit codes that outlive the server, daemons."""
 
+import errno
+import marshal
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +16,8 @@ from tests.adapters.test_process_adoption import start_and_kill_the_server
 from tests.support.processes import MARK, process_server, start_arguments
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
-from ostler.adapters.process import readiness
+from ostler.adapters.environments import start_trouble
+from ostler.adapters.process import keeper, readiness
 from ostler.adapters.process.trees import is_gone
 
 pytestmark = [
@@ -255,3 +259,27 @@ def test_an_ending_that_comes_while_another_is_written_replaces_none(tmp_path: P
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     written = [" ".join(line.split()[:2]) for line in (tmp_path / "endings").read_text().splitlines() if line]
     assert " ".join(written) == done.stdout.strip()
+
+
+@pytest.mark.parametrize("stdin", ["pipe", "tty", "null"])
+def test_a_keeper_that_is_at_a_limit_says_which(tmp_path: Path, stdin: str) -> None:
+    places = {"endings": str(tmp_path / "endings"), "input": str(tmp_path / "input")}
+    order = {"argv": ["/bin/true"], "cwd": "/", "env": {}, "stdin": stdin, "uid": None, **places}
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
+
+    command = [sys.executable, "-I", "-S", keeper.__file__, "one"]
+    ended = subprocess.run(command, input=marshal.dumps(order), capture_output=True, preexec_fn=limit, timeout=60)
+    assert (ended.stdout, ended.stderr) == (b"errno %d" % errno.EMFILE, b"")
+    assert not (tmp_path / "input").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.EAGAIN, "no more processes"), (errno.ENOMEM, "memory"), (errno.EMFILE, "ulimit -n")]
+)
+def test_a_limit_of_the_system_is_named_with_what_raises_it(number: int, words: str) -> None:
+    why, step = start_trouble(number, "check the program")
+    assert words in f"{why} {step}"
+    assert os.strerror(number) in why
+    assert start_trouble(errno.ENOEXEC, "check the program") == ("Exec format error", "check the program")

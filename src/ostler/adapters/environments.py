@@ -4,6 +4,7 @@ A bridge and the command line send their environment with their greeting; it is 
 connection, and kept for what they start.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -33,6 +34,15 @@ _SHELL_SECONDS: Final = 5.0
 _FRESH_SECONDS: Final = 30.0
 _MARK: Final = "__ostler_environment__"
 _SHOWN_PATH: Final = 400
+_SCARCE: Final = {
+    errno.EAGAIN: (
+        "no more processes may be started here",
+        "end some, or raise the limit on processes ('ulimit -u', 'pids.max' of the container), then try again",
+    ),
+    errno.ENOMEM: ("there is not enough memory", "end other programs, or raise the limit on memory, then try again"),
+    errno.EMFILE: ("no more files may be opened", "raise the limit on open files ('ulimit -n'), then try again"),
+    errno.ENFILE: ("no more files can be opened on this machine", "end what has many open, then try again"),
+}
 
 
 class LoginShell:
@@ -189,6 +199,19 @@ def find_program(
     folders = environment.get("PATH", "").split(os.pathsep)
     more = [part for part in fallback.get("PATH", "").split(os.pathsep) if part not in folders]
     return found, {**environment, "PATH": os.pathsep.join(filter(None, [*folders, *more]))}
+
+
+def start_trouble(number: int, advice: str) -> tuple[str, str]:
+    """Return in words why the system would not start a program, by its `errno`, and what to do.
+
+    Args:
+        number: the error's number.
+        advice: what to do where the program itself is at fault.
+    """
+    if number in _SCARCE:
+        why, step = _SCARCE[number]
+        return f"{why} ({os.strerror(number)})", step
+    return os.strerror(number), advice
 
 
 def searched(environment: Mapping[str, str]) -> str:

@@ -32,7 +32,7 @@ from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, Stdo
 from ostler.adapters.downstream.installers import broken_cache, written_for_mcp_1
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.stderr_log import StderrLog
-from ostler.adapters.environments import Environments, find_program, searched
+from ostler.adapters.environments import Environments, find_program, searched, start_trouble
 from ostler.model.servers import ServerEntry
 
 SAFE_ENVIRONMENT: Final = (
@@ -157,7 +157,9 @@ async def _spawn(entry: ServerEntry, program: str, env: Mapping[str, str]) -> Pr
             [program, *entry.args], env=dict(env), cwd=entry.cwd, start_new_session=sys.platform != "win32"
         )
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        number = error.errno if isinstance(error, OSError) else None
+        reason, step = (str(error), "") if number is None else start_trouble(number, "")
+        reason += f"; {step}" if step else ""
         raise ConnectFailedError(f"the command {entry.command!r} could not be started: {reason}") from error
 
 

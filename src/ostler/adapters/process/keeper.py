@@ -39,18 +39,15 @@ def main() -> None:
     _adopt_descendants()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, _stay)  # a handler, unlike SIG_IGN, is not handed down
-    terminal = typed = -1
-    if order["stdin"] == "tty":
-        terminal, given = os.openpty()
-        _size(terminal)
-        typed, _held = _pipe_at(order["input"])
-    elif order["stdin"] == "pipe":
-        given, _held = _pipe_at(order["input"])
-    else:
-        given = os.open(os.devnull, os.O_RDONLY)
-    endings = _Endings(order["endings"])
-    failure, failing = os.pipe()
-    pid = os.fork()
+    try:
+        terminal, typed, given = _input_of(order)
+        endings = _Endings(order["endings"])
+        failure, failing = os.pipe()
+        pid = os.fork()
+    except OSError as error:  # such as a limit on files or processes
+        _forget(order["input"])
+        os.write(1, b"errno %d" % (error.errno or 0))
+        return
     if pid == 0:
         try:
             _become(order, given, is_terminal=terminal >= 0)
@@ -79,9 +76,26 @@ def main() -> None:
         while endings.reap():
             pass
     except ChildProcessError:
-        return  # `_held` was open until here: the program's input has not ended before
+        return
     finally:
         _forget(order["input"])
+
+
+def _input_of(order: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Return our end of the terminal, what is typed into it (both -1 without one), and the program's standard input.
+
+    The other end of a pipe stays open as long as this process runs: the program's input does not end before.
+
+    Raises:
+        OSError: the system has none to give.
+    """
+    if order["stdin"] == "tty":
+        terminal, given = os.openpty()
+        _size(terminal)
+        return terminal, _pipe_at(order["input"])[0], given
+    if order["stdin"] == "pipe":
+        return -1, -1, _pipe_at(order["input"])[0]
+    return -1, -1, os.open(os.devnull, os.O_RDONLY)
 
 
 def _pipe_at(path: str) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ostler.adapters.caller_environment import without_own
-from ostler.adapters.environments import find_program, searched
+from ostler.adapters.environments import find_program, searched, start_trouble
 from ostler.adapters.process.accounts import Account, account_of
 from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
 from ostler.model.errors import ArgumentError, OperationError
@@ -177,18 +177,19 @@ class Launch:
                 start_new_session=True,
             )
         except OSError as error:
-            raise OperationError(
-                f"the keeper of process {key!r} could not be started: {error.strerror or error}",
-                next_actions=("restart Ostler: its own Python may have been replaced",),
-            ) from error
+            why, step = start_trouble(error.errno or 0, "restart Ostler: its own Python may have been replaced")
+            said = f"the keeper of process {key!r} could not be started: {why}"
+            raise OperationError(said, next_actions=(step,)) from error
         kind, _, number = _reply_to(keeper, marshal.dumps(order)).partition(" ")
         if kind == "pid":
             return Spawned(keeper, int(number), has_keeper=True)
         if not kind:
             keeper.kill()
         keeper.wait()
-        why = os.strerror(int(number)) if kind == "errno" else f"its keeper ended with {keeper.returncode}"
-        raise self._refusal(why)
+        if kind == "errno":
+            raise self._refusal(int(number))
+        said = f"command {self.label!r} could not be started: its keeper ended with {keeper.returncode}"
+        raise OperationError(said, next_actions=("try again; the log shows what the keeper said",))
 
     def _spawn_alone(self, log: BinaryIO, env: Mapping[str, str]) -> Spawned:
         """Spawn it as a child of this process, where there is no fork."""
@@ -204,14 +205,13 @@ class Launch:
                 creationflags=flags,
             )
         except OSError as error:
-            raise self._refusal(error.strerror or str(error)) from error
+            raise self._refusal(error.errno or 0) from error
         return Spawned(child, child.pid, has_keeper=False)
 
-    def _refusal(self, why: str) -> OperationError:
-        return OperationError(
-            f"command {self.label!r} could not be started: {why}{_interpreter_trouble(Path(self.argv[0]))}",
-            next_actions=("check that it is a program for this machine, with a valid #! line",),
-        )
+    def _refusal(self, number: int) -> OperationError:
+        why, step = start_trouble(number, "check that it is a program for this machine, with a valid #! line")
+        trouble = _interpreter_trouble(Path(self.argv[0]))
+        return OperationError(f"command {self.label!r} could not be started: {why}{trouble}", next_actions=(step,))
 
 
 def _reply_to(keeper: Child, order: bytes) -> str:
