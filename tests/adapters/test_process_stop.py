@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import anyio
 import psutil
@@ -163,3 +164,26 @@ async def test_unknown_and_ended_ones_are_answers_not_errors(state_dir: Path) ->
         filtered = await server.call("list", prefix="a-", limit=1)
         assert ([process["key"] for process in filtered["processes"]], filtered["total"]) == (["a-2"], 2)
         await server.call("stop", key="a-2")
+
+
+async def test_a_stop_does_not_ask_for_the_children_of_each_child(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    children = psutil.Process.children
+
+    def counted(process: psutil.Process, *args: Any, **more: Any) -> list[psutil.Process]:
+        asked.append(process.pid)
+        return children(process, *args, **more)
+
+    script = (
+        "import os, time\n"
+        "for number in range(30):\n"
+        "    if os.fork() == 0: time.sleep(300 * (number % 2)); os._exit(0)\n"
+        "print('forked', flush=True); time.sleep(300)"
+    )
+    async with process_server(state_dir / "p") as server:
+        await server.start("many", script, ready={"log": "forked"})
+        monkeypatch.setattr(psutil.Process, "children", counted)
+        await server.call("stop", key="many")
+    assert len(asked) < 10, "psutil reads all processes of the machine for each"

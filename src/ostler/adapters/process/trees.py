@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from ostler.adapters.process.process_table import below, bound_by, bound_sockets
+from ostler.adapters.process.process_table import below, bound_by, bound_sockets, read_table, trees_below
 from ostler.adapters.process.records import ProcessRecord
 from ostler.model.marks import TOKEN_VARIABLE
 
@@ -261,10 +261,11 @@ class ProcessTree:
             self.members.setdefault(process.pid, process)
         for process in self._of_session():
             self.members.setdefault(process.pid, process)
-        for process in (*self.members.values(), *([] if self.keeper is None else [self.keeper])):
-            with contextlib.suppress(psutil.Error):
-                for child in process.children(recursive=True):
-                    self.members.setdefault(child.pid, child)
+        roots = [*self.survivors(), *([] if self.keeper is None or is_gone(self.keeper) else [self.keeper])]
+        for pids in trees_below([root.pid for root in roots], read_table()).values():
+            for pid in pids:
+                with contextlib.suppress(psutil.Error):
+                    self.members.setdefault(pid, psutil.Process(pid))
 
     def _of_session(self) -> Iterator[psutil.Process]:
         """Yield the processes of the run's session; its number is no one else's while one of them is there."""
