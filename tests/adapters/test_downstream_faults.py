@@ -1,15 +1,18 @@
 """Every fault of a downstream call is its own clear error, and the server keeps serving the others."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from mcp_types import JSONRPCResponse
 from tests.support.downstream import canned_entry, canned_http, http_entry, http_program, open_pool, stdio_entry
 from tests.support.ports import free_port
 
 from ostler.adapters.downstream import links, liveness
+from ostler.adapters.downstream.direct_calls import DirectCalls
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.engine.protocols import before_sending
 from ostler.model.errors import (
@@ -358,3 +361,13 @@ async def pool_failure(pool: DownstreamPool, tool: str, args: dict[str, Any] | N
     with pytest.raises(DownstreamError) as caught:
         await pool.call_tool(tool, args or {})
     return " ".join(caught.value.next_actions)
+
+
+async def test_of_two_answers_to_a_call_the_first_counts() -> None:
+    async def write(line: bytes) -> None:
+        for number in (1, 2):  # both are there before whoever called has had a turn
+            calls.takes(JSONRPCResponse(jsonrpc="2.0", id=json.loads(line)["id"], result={"number": number}))
+
+    async with anyio.create_task_group() as tasks:
+        calls = DirectCalls(write, tasks)
+        assert await calls.call("start", {}, None) == {"number": 1}

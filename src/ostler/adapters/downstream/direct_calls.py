@@ -113,7 +113,7 @@ class DirectCalls:
         match message:
             case types.JSONRPCResponse(id=key, result=outcome) | types.JSONRPCError(id=key, error=outcome):
                 call = self._of(key)
-                if call is not None:
+                if call is not None and not call.answered.is_set():  # of two answers the first counts
                     call.outcome = outcome
                     call.answered.set()
                 return call is not None

@@ -239,7 +239,10 @@ class InstanceFactory:
                 else f" as a {service.service_type}"
             ),
             service=name,
-            next_actions=(f"service_get {name} shows it", "choose another name, or delete it first"),
+            next_actions=(
+                f"service_get {name} shows it",
+                "choose another name" + (", or delete it first" if isinstance(service, ServiceInstance) else ""),
+            ),
         )
 
     def may_come(self, tool: str) -> bool:
