@@ -17,20 +17,20 @@ WITH_LOGS: dict[str, Any] = {"lifecycleTools__logs": {"tool": "w/status", "args"
 async def test_a_removed_service_is_remembered_for_an_hour_under_its_name_and_its_short_one() -> None:
     async with running(World(), manifest(**WITH_LOGS)) as manager:
         await manager.create(CreateRequest("basic", "db.shop"))
-        assert manager.departed.find("db.shop") is None
+        assert manager.find_removed("db.shop") is None
         await manager.delete("db.shop")
         for name in ("db.shop", "db"):
-            departed = manager.departed.find(name)
+            departed = manager.find_removed(name)
             assert departed is not None
             assert departed.name == "db.shop"
         await anyio.sleep(KEPT_SECONDS - 60)
-        assert manager.departed.find("db") is not None
+        assert manager.find_removed("db") is not None
         await anyio.sleep(120)
-        assert manager.departed.find("db") is None
+        assert manager.find_removed("db") is None
 
 
 async def test_what_has_no_logs_is_not_remembered() -> None:
     async with running(World()) as manager:
         await manager.create(CreateRequest("basic", "db"))
         await manager.delete("db")
-        assert manager.departed.find("db") is None
+        assert manager.find_removed("db") is None

@@ -22,7 +22,7 @@ from ostler.engine.projects.runner import ProjectRunner
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.services.views import ProjectRef
 from ostler.faces.project_watches import Changed, ProjectWatches
-from ostler.faces.projects import PRUNE_SECONDS, Projects, is_removed
+from ostler.faces.projects import PRUNE_SECONDS, HostedProjects, is_removed
 from ostler.model.errors import ManifestError, OstlerError, SupersededError
 from ostler.model.events import EventKind
 from ostler.model.states import ServiceState
@@ -55,11 +55,11 @@ def worktree(shop: Path) -> Path:
 
 
 @asynccontextmanager
-async def life(world: World, store: MemoryStore, folder: Path) -> AsyncGenerator[tuple[ServiceManager, Projects]]:
+async def life(world: World, store: MemoryStore, folder: Path) -> AsyncGenerator[tuple[ServiceManager, HostedProjects]]:
     """Run a server whose journal is next to the project."""
     entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
     async with running(world, entry, store=store) as manager, anyio.create_task_group() as group:
-        projects = Projects(manager, dict, UpJournal(folder.parent / "journal.json"))
+        projects = HostedProjects(manager, dict, UpJournal(folder.parent / "journal.json"))
         projects.run_in(group)
         try:
             yield manager, projects
@@ -71,7 +71,7 @@ async def ignore(*_: Any) -> None:
     """Take progress."""
 
 
-async def up(projects: Projects, folder: Path, *names: str, timeout: float | None = None) -> Any:
+async def up(projects: HostedProjects, folder: Path, *names: str, timeout: float | None = None) -> Any:
     _, report = await projects.up(str(folder), names, timeout=timeout, progress=ignore)
     return report
 
@@ -410,7 +410,7 @@ async def test_services_of_a_removed_worktree_go_by_policy(shop: Path, worktree:
     entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
     prunes = False
     async with running(World(), entry) as manager, anyio.create_task_group() as group:
-        projects = Projects(manager, dict, prunes=lambda: prunes)
+        projects = HostedProjects(manager, dict, prunes=lambda: prunes)
         projects.run_in(group)
         await up(projects, shop)
         await up(projects, worktree)

@@ -17,7 +17,7 @@ from ostler.adapters.secret_calls import SecretCalls
 from ostler.faces.assembly import open_application
 from ostler.faces.client_facts import client_of
 from ostler.faces.mcp.server import build_server
-from ostler.faces.projects import Projects
+from ostler.faces.projects import HostedProjects
 from ostler.model.errors import ArgumentError, ManifestError, SecretMissingError
 from ostler.model.manifest import ArgSpec
 from ostler.model.responses import ToolResponse
@@ -113,7 +113,7 @@ async def test_what_a_tool_says_is_no_reference(tmp_path: Path) -> None:
 
     secrets = SecretCalls(world, SecretMarks(b"k"), Environments({}))
     async with running(world) as manager, anyio.create_task_group() as group:
-        projects = Projects(manager, dict, secrets=secrets)
+        projects = HostedProjects(manager, dict, secrets=secrets)
         projects.run_in(group)
         _, report = await projects.up(str(shop), (), timeout=None, progress=ignore)
         assert "is looked up only where it is written" in str(report.failures)

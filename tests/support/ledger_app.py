@@ -25,7 +25,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ServerStatus, ToolInfo
 from ostler.faces.mcp.server import OstlerServer, build_server
 from ostler.faces.mcp.toolbox import Toolset
-from ostler.faces.projects import Projects
+from ostler.faces.projects import HostedProjects
 from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import (
     AlreadyExistsError,
@@ -121,7 +121,7 @@ class LedgerApplication:
         self.manager = manager
         self.pool = pool
         self.review = ClassReview(manager.classes, pool, manager.events)
-        self.projects = Projects(manager, dict)
+        self.projects = HostedProjects(manager, dict)
         self.usages = ServiceUsages(manager, Meter(Roster(Path())), "process")
         self.notices = NoticeBoard(manager.events)
         self.logs: dict[str, list[str]] = {}

@@ -5,14 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from random import Random
 from types import TracebackType
-from typing import Self, Unpack, cast
+from typing import TYPE_CHECKING, Self, Unpack, cast
 
 import anyio
 
 from ostler.engine.assembly import Assembly
-from ostler.engine.clock import SystemClock, in_turns
+from ostler.engine.classes.catalogue import ClassCatalogue
+from ostler.engine.clock import SystemClock
 from ostler.engine.dependencies.ordering import Failures, start_in_order, stop_in_order
 from ostler.engine.events.log import EventLog
+from ostler.engine.insight.preview import Planner
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.runtime import new_id
 from ostler.engine.instances.sending import send_input
@@ -20,30 +22,33 @@ from ostler.engine.instances.verification import renew_outputs
 from ostler.engine.keepers.health import CONCURRENCY
 from ostler.engine.keepers.idleness import IdleKeeper
 from ostler.engine.keepers.shutdown import SHUTDOWN_TIMEOUT, depart
+from ostler.engine.management import Manager
 from ostler.engine.protocols import ActivityMeter, Clock, Observer, Store, ToolCaller, ToolDirectory
+from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.reporting import StatusReporter
-from ostler.engine.services.service import BaseService, HealthChecker, Service
+from ostler.engine.services.service import HealthChecker
 from ostler.engine.services.views import (
     CreateRequest,
-    Listed,
     OperationRequest,
     OperationResult,
-    ServiceFilter,
     ServiceView,
     Waiting,
     WaitingOptions,
 )
 from ostler.model.errors import ClassUnavailableError, OperationError
 from ostler.model.json import JsonMapping, JsonObject
-from ostler.model.records import OperationKind, OperationRecord
+from ostler.model.records import OperationRecord
 from ostler.model.states import ServiceState
 from ostler.rules.secrets.masking import mask, secret_strings
 from ostler.rules.secrets.secret_marks import with_references
 
+if TYPE_CHECKING:
+    from ostler.engine.keepers.leftovers import Leftovers
+
 logger = logging.getLogger(__name__)
 
 
-class ServiceManager:
+class ServiceManager(Manager):
     """The engine's face: one per process. Use it as an async context manager; it owns every task inside.
 
     Args:
@@ -97,13 +102,8 @@ class ServiceManager:
             reporter=reporter,
             observer=observer,
         )
-        self.events = self._parts.events
-        self.registry = self._parts.registry
-        self.classes = self._parts.classes
-        self.departed, self.leases = self._parts.departed, self._parts.leases
+        self.leases = self._parts.leases
         self.health = self._parts.health
-        self.leftovers = self._parts.leftovers
-        self.plans = self._parts.plans
         self._stack: AsyncExitStack | None = None
 
     def __repr__(self) -> str:
@@ -140,54 +140,56 @@ class ServiceManager:
 
     # -- reading -------------------------------------------------------------------------------------------
 
-    def get_service_state(self, name: str) -> ServiceState:
-        """Return the state of the service `name`; NotFoundError when there is none."""
-        return self.registry.get(name).state
+    @property
+    def registry(self) -> ServiceRegistry:
+        """The services."""
+        return self._parts.registry
 
-    def view(self, name: str) -> ServiceView:
-        """Return a snapshot of the service `name`; NotFoundError when there is none."""
-        return self.registry.get(name).view()
+    @property
+    def events(self) -> EventLog:
+        """What happened."""
+        return self._parts.events
 
-    def views(self, where: ServiceFilter | None = None) -> list[ServiceView]:
-        """Return snapshots of the services that match, by name."""
-        return [found.view() for found in self._services(where)]
+    @property
+    def classes(self) -> ClassCatalogue:
+        """The classes."""
+        return self._parts.classes
 
-    async def views_in_turns(self) -> list[ServiceView]:
-        """Return snapshots of all services, by name, each of its own moment: others have their turn in between."""
-        return await in_turns(found.view() for found in self._services(None))
+    @property
+    def plans(self) -> Planner:
+        """What would be done."""
+        return self._parts.plans
 
-    def listed(self, where: ServiceFilter | None = None) -> list[Listed]:
-        """Return the services that match, by name, with what a list shows of them: no snapshots are built."""
-        return [_listed(service) for service in self._services(where)]
+    def find_removed(self, name: str) -> ServiceInstance | None:
+        """See `Manager.find_removed`."""
+        return self._parts.departed.find(name)
 
-    def _services(self, where: ServiceFilter | None) -> list[Service]:
-        services = self.registry.get_all()
-        if where is None or where == ServiceFilter():
-            return services
-        return [found for found in services if where.matches(_listed(found))]
+    def leftovers(self) -> "Leftovers":
+        """See `Manager.leftovers`."""
+        return self._parts.leftovers()
 
     def reveal(self, name: str) -> tuple[JsonObject, JsonObject]:
-        """Return (args, outputs) of an instance with its secrets unmasked; NotFoundError when there is none."""
+        """See `Manager.reveal`."""
         service = self.registry.get(name)
         if isinstance(service, ServiceInstance):
             return dict(service.record.args), dict(service.record.outputs)
         return {}, {}
 
     async def reveal_secrets(self, name: str) -> tuple[JsonObject, JsonObject]:
-        """Return what `reveal` does, for someone who wants to see it; what is kept elsewhere as a reference to it."""
+        """See `Manager.reveal_secrets`."""
         args, outputs = self.reveal(name)
         return cast("JsonObject", with_references(args)), cast("JsonObject", with_references(outputs))
 
     def secrets(self) -> frozenset[str]:
-        """Return every secret text of every service, for masking what is not about one service alone."""
+        """See `Manager.secrets`."""
         return frozenset[str]().union(*(instance.secrets for instance in self._parts.instances()))
 
     def instances_of(self, class_name: str) -> list[str]:
-        """Return the names of the instances of a class."""
+        """See `Manager.instances_of`."""
         return [instance.name for instance in self._parts.instances() if instance.record.class_name == class_name]
 
     async def history(self, name: str, limit: int = 20) -> Sequence[OperationRecord]:
-        """Return the newest operations of a service, newest first; NotFoundError when there is no such service."""
+        """See `Manager.history`."""
         service = self.registry.get(name)
         if isinstance(service, ServiceInstance):
             return await self._parts.store.operations(service.id, limit=limit)
@@ -195,12 +197,12 @@ class ServiceManager:
 
     @property
     def recovered(self) -> anyio.Event:
-        """Set when everything of the earlier run has been verified and resolved once."""
+        """See `Manager.recovered`."""
         return self._parts.recovery.finished
 
     @property
     def has_work(self) -> bool:
-        """Whether there is something to supervise: a service that is not settled at stopped or failed."""
+        """See `Manager.has_work`."""
         return any(
             instance.operation is not None
             or instance.state not in (ServiceState.STOPPED, ServiceState.FAILED, ServiceState.UNKNOWN)
@@ -234,13 +236,7 @@ class ServiceManager:
     def validate(
         self, class_name: str, args: JsonObject, name: str = "", *, numbers_as_text: bool = False, folder: str = ""
     ) -> JsonObject:
-        """Return the effective args (masked) of a create, without doing anything; see `CreateRequest`.
-
-        Raises:
-            NotFoundError: there is no such class.
-            ArgumentError: the args or the name do not fit; all problems at once.
-            ClassUnavailableError: tools of the class are missing.
-        """
+        """See `Manager.validate`."""
         entry = self.classes.get(class_name)
         factory = self._parts.factory
         effective = factory.effective_args(entry, args, name, numbers_as_text=numbers_as_text, folder=folder)
@@ -249,47 +245,20 @@ class ServiceManager:
         return mask(effective, secret_strings(entry.service_class.spec.args, effective))
 
     def chosen_dependencies(self, request: CreateRequest) -> list[str]:
-        """Return the services that the args of `request` would make its service depend on, whether they exist or not.
-
-        Raises:
-            OstlerError: as `create` would; nothing is made.
-        """
+        """See `Manager.chosen_dependencies`."""
         factory = self._parts.factory
         return self._parts.graph.chosen(factory.make(factory.prepare(request)))
 
     def name_of(self, request: CreateRequest) -> str:
-        """Return the name of the service that `request` makes; a generated one may be another one next time.
-
-        Raises:
-            OstlerError: as `create` would; nothing is made.
-        """
+        """See `Manager.name_of`."""
         return self._parts.factory.prepare(request).name
 
     def difference(self, request: CreateRequest) -> str:
-        """Return in words how the service of that name differs from what `request` makes; empty when it does not.
-
-        Raises:
-            NotFoundError: there is no such service, or no such class.
-            ArgumentError: the args do not fit.
-        """
+        """See `Manager.difference`."""
         return self._parts.creator.difference(request)
 
     async def create(self, request: CreateRequest, **waiting: Unpack[WaitingOptions]) -> OperationResult:
-        """Create an instance and, by default, start it.
-
-        The service is visible from the moment that its record is durable. When its start fails while the caller
-        waits, it is removed again once its cleanup succeeded; otherwise it stays, failed, with what is left named.
-
-        Args:
-            request: what to create.
-            waiting: how to wait for its start, as the fields of `Waiting`.
-
-        Raises:
-            NotFoundError, ArgumentError, ClassUnavailableError: nothing was created.
-            AlreadyExistsError, ConflictError: the name or the idempotency key is taken with other args, or what the
-                request's plan depends on has changed since.
-            OstlerError: the start failed.
-        """
+        """See `Manager.create`."""
         self._refuse_when_leaving()
         if request.plan_id:
             request = self.plans.accept(request)
@@ -299,33 +268,12 @@ class ServiceManager:
     # -- operations ----------------------------------------------------------------------------------------
 
     async def operate(self, name: str, asked: OperationRequest, **waiting: Unpack[WaitingOptions]) -> OperationResult:
-        """Carry out what is asked of the service `name`.
-
-        A start says so when the service is already running. A stop follows the plan that the start pinned; it cancels
-        a start under way and cleans up after it. A delete stops the service and forgets it. The answer to an
-        idempotency key stays when the service is gone.
-
-        Args:
-            name: which.
-            asked: what to do.
-            waiting: how to wait for the end, as the fields of `Waiting`.
-
-        Raises:
-            NotFoundError: there is no such service.
-            ConflictError: the idempotency key was used for this service with other arguments.
-            OstlerError: it failed, of the service itself or of a dependent, or a later request took its place.
-        """
+        """See `Manager.operate`."""
         self._refuse_when_leaving()
         return await self._parts.requests.operate(name, asked, Waiting(**waiting))
 
     async def send_input(self, name: str, text: str, *, enter: bool = True) -> str:
-        """Send `text` to what the service `name` runs, with Enter after it if `enter`; return what its tool answered.
-
-        Raises:
-            NotFoundError: there is no such service.
-            OperationError: its class has no tool for it, or it does not run.
-            OstlerError: the tool failed.
-        """
+        """See `Manager.send_input`."""
         self._refuse_when_leaving()
         service = self.registry.get(name)
         if not isinstance(service, ServiceInstance):
@@ -334,56 +282,8 @@ class ServiceManager:
             )
         return await send_input(service, text, enter=enter)
 
-    async def start_service(
-        self,
-        name: str,
-        *,
-        adopt: JsonObject | None = None,
-        idempotency_key: str = "",
-        **waiting: Unpack[WaitingOptions],
-    ) -> OperationResult:
-        """Start the service `name`; see `OperationRequest` and `operate`."""
-        return await self.operate(name, OperationRequest(OperationKind.START, idempotency_key, adopt=adopt), **waiting)
-
-    async def stop_service(
-        self,
-        name: str,
-        *,
-        dependents: bool = False,
-        idempotency_key: str = "",
-        **waiting: Unpack[WaitingOptions],
-    ) -> OperationResult:
-        """Stop the service `name`; see `OperationRequest` and `operate`."""
-        asked = OperationRequest(OperationKind.STOP, idempotency_key, dependents=dependents)
-        return await self.operate(name, asked, **waiting)
-
-    async def restart_service(
-        self, name: str, *, idempotency_key: str = "", **waiting: Unpack[WaitingOptions]
-    ) -> OperationResult:
-        """Restart the service `name`; see `OperationRequest` and `operate`."""
-        return await self.operate(name, OperationRequest(OperationKind.RESTART, idempotency_key), **waiting)
-
-    async def delete(
-        self,
-        name: str,
-        *,
-        force: bool = False,
-        abandon: bool = False,
-        idempotency_key: str = "",
-        **waiting: Unpack[WaitingOptions],
-    ) -> OperationResult:
-        """Stop and forget the service `name`; see `OperationRequest` and `operate`."""
-        asked = OperationRequest(OperationKind.DELETE, idempotency_key, force=force, abandon=abandon)
-        return await self.operate(name, asked, **waiting)
-
     async def check_health(self, name: str) -> ServiceView:
-        """Check the health of the service `name` now and return its snapshot.
-
-        A service that is not up, or that nothing can check, is shown as it is.
-
-        Raises:
-            NotFoundError: there is no such service.
-        """
+        """See `Manager.check_health`."""
         service = self.registry.get(name)
         if isinstance(service, HealthChecker):
             await service.check_health()
@@ -421,15 +321,7 @@ class ServiceManager:
         await IdleKeeper(self._parts, self._parts.instances, self._parts.graph, meter).run()
 
     async def renew(self, name: str, lease: float | None = None) -> ServiceView:
-        """Let the lease of the service `name` end `lease` seconds from now (None: its own length again).
-
-        A service without a lease gets one. Durable when this returns.
-
-        Raises:
-            NotFoundError: there is no such service.
-            OperationError: it is a configured service, which has no lease.
-            ArgumentError: the length is not positive, or there is none.
-        """
+        """See `Manager.renew`."""
         self._refuse_when_leaving()
         service = self.registry.get(name)
         if not isinstance(service, ServiceInstance):
@@ -444,7 +336,3 @@ class ServiceManager:
     def _refuse_when_leaving(self) -> None:
         if self._parts.is_leaving or self._parts.task_group is None:
             raise OperationError("the server is shutting down", next_actions=("try again in a moment",))
-
-
-def _listed(service: Service) -> Listed:
-    return service if isinstance(service, BaseService) else service.view()

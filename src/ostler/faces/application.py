@@ -39,7 +39,7 @@ from ostler.faces.configuration import (
     settings_changed,
 )
 from ostler.faces.permitted_tools import PermittedTools
-from ostler.faces.projects import Projects
+from ostler.faces.projects import HostedProjects
 from ostler.faces.server_changes import ServerChanges
 from ostler.faces.server_entries import server_entries, server_entry
 from ostler.faces.service_logs import ServiceLogs
@@ -98,7 +98,7 @@ class Application:
         self._server_files = server_files
         self.server_changes = ServerChanges(server_files, downstream, manager, self.reload_servers)
         self.statics = ConfiguredServices(paths.services_dir, manager, variables, SystemClock(), report=self._report)
-        self.projects = Projects(
+        self.projects = HostedProjects(
             manager, lambda: self.settings.env.visible(variables), UpJournal(paths.project_journal),
             paths.process_dir, lambda: self.settings.projects.auto_prune, secrets=secrets,
         )  # fmt: skip

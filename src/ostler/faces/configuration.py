@@ -16,7 +16,7 @@ from ostler.adapters.config.tool_files import saved_tools_on_demand
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.refused_entries import RefusedEntries
 from ostler.adapters.environments import LiveEnvironment
-from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
 from ostler.model.errors import DefinitionError, Finding
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
@@ -91,7 +91,7 @@ def effective_config(
     paths: Paths,
     live: LiveSettings,
     servers: Iterable[JsonObject],
-    classes: ClassCatalogue,
+    classes: ClassDirectory,
     findings: Iterable[Finding],
 ) -> JsonObject:
     """Return the configuration in force, masked."""

@@ -1,6 +1,7 @@
 """Projects as clients see them: `up`, `down` and `status` of the folder that a client works in, and leftovers."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -95,8 +96,110 @@ class ProjectStatus:
     findings: Sequence[Finding] = ()
 
 
-class Projects:
-    """Brings projects up and down.
+class Projects(ABC):
+    """The projects of checkouts and worktrees, as clients see and change them."""
+
+    @property
+    @abstractmethod
+    def directory(self) -> ProjectDirectory:
+        """Which projects have services."""
+
+    @property
+    @abstractmethod
+    def clients(self) -> ClientFolders:
+        """The folders that clients work in now."""
+
+    @abstractmethod
+    async def scope_of(self, directory: str) -> ProjectScope:
+        """Return the project that `directory` lies in.
+
+        Raises:
+            ArgumentError: no folder is known.
+            NotFoundError: no folder above has an `ostler.yaml`.
+            ManifestError: the file has findings.
+        """
+
+    @abstractmethod
+    async def status(self, directory: str) -> ProjectStatus:
+        """Return how the project of `directory` is; one whose file is gone is known by its services.
+
+        Raises:
+            ArgumentError, NotFoundError, ManifestError: as for `scope_of`; a file with findings of a project that has
+                services is none, they are in the answer.
+        """
+
+    @abstractmethod
+    def is_project(self, directory: str) -> bool:
+        """Whether `directory` lies in a project, or in the folder of one that is gone."""
+
+    @abstractmethod
+    async def plan(self, directory: str, names: Sequence[str]) -> tuple[ProjectScope, list[Change]]:
+        """Return what `up` would do now, without doing it."""
+
+    @abstractmethod
+    def full_name(self, name: str, folder: str) -> str:
+        """Return what the short `name` means to a client that works in `folder`."""
+
+    @abstractmethod
+    async def owner_of_new(self, folder: str) -> ProjectRef | None:
+        """Return the project that a service belongs to that a client in `folder` creates; None outside of projects."""
+
+    @abstractmethod
+    async def read_variables(self, directory: str, files: Sequence[str]) -> dict[str, str]:
+        """Return the variables of `files`, relative to `directory`. Raises ArgumentError, ManifestError."""
+
+    @abstractmethod
+    async def up(
+        self, directory: str, names: Sequence[str], *, timeout: float | None, progress: Progress
+    ) -> tuple[ProjectScope, ProjectReport]:
+        """Bring the project of `directory` up and wait at most `timeout` seconds; an equal one under way is joined.
+
+        Raises:
+            ArgumentError, NotFoundError, ManifestError: as for `scope_of`; nothing was done.
+        """
+
+    @abstractmethod
+    async def down(
+        self, directory: str, names: Sequence[str], *, timeout: float | None
+    ) -> tuple[ProjectRef, ProjectReport]:
+        """Stop and remove services of the project of `directory`, also where the folder itself is gone.
+
+        Raises:
+            ArgumentError: no folder is known.
+            NotFoundError: it is in no project, or the project has no such service.
+        """
+
+    @abstractmethod
+    def left_over(self) -> list[ProjectRef]:
+        """Return the projects whose folder, or whose file in it, is gone."""
+
+    @abstractmethod
+    async def strays(self) -> list[Stray]:
+        """Return the processes that an earlier life of Ostler left and that belong to no service."""
+
+    @abstractmethod
+    async def end_strays(self) -> list[Stray]:
+        """End the processes that an earlier life of Ostler left.
+
+        Raises:
+            OperationError: something survived SIGKILL.
+        """
+
+    @abstractmethod
+    async def leftovers(self) -> "LeftoversSurvey":
+        """Return what was made for services that are not known any more, and carries this Ostler's mark."""
+
+    @abstractmethod
+    async def remove_leftovers(self) -> "LeftoversSurvey":
+        """Stop that; return what was stopped, what could not be looked for, and what failed."""
+
+    @abstractmethod
+    async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:
+        """Stop and remove the services of projects whose folder is gone."""
+
+
+class HostedProjects(Projects):
+    """Brings projects up and down, and watches their files.
 
     Args:
         manager: has the services.
@@ -125,15 +228,25 @@ class Projects:
         self._processes = processes
         self._prunes = prunes
         self._secrets = secrets
-        self.clients = ClientFolders()
-        self.directory = ProjectDirectory(
+        self._clients = ClientFolders()
+        self._directory = ProjectDirectory(
             manager.registry,
             lambda folder: linked_root(Path(folder)),
             lambda folder: find_project(Path(folder)) is not None,
         )
 
     def __repr__(self) -> str:
-        return f"Projects({self._runs!r})"
+        return f"HostedProjects({self._runs!r})"
+
+    @property
+    def directory(self) -> ProjectDirectory:
+        """See `Projects.directory`."""
+        return self._directory
+
+    @property
+    def clients(self) -> ClientFolders:
+        """See `Projects.clients`."""
+        return self._clients
 
     def run_in(self, group: TaskGroup) -> None:
         """Let runs and watches be tasks of `group`, which outlives every client."""
@@ -176,25 +289,14 @@ class Projects:
     # -- looking -------------------------------------------------------------------------------------------
 
     async def scope_of(self, directory: str) -> ProjectScope:
-        """Return the project that `directory` lies in.
-
-        Raises:
-            ArgumentError: no folder is known.
-            NotFoundError: no folder above has an `ostler.yaml`.
-            ManifestError: the file has findings.
-        """
+        """See `Projects.scope_of`."""
         folder = require_project(_path(directory))
         marked = as_written if self._secrets is None else self._secrets.marks.marked
         scope = await read_scope(folder, self.directory.folders(), self._environment(), marked)
         return await self._watches.with_inputs(scope)
 
     async def status(self, directory: str) -> ProjectStatus:
-        """Return how the project of `directory` is; one whose file is gone is known by its services.
-
-        Raises:
-            ArgumentError, NotFoundError, ManifestError: as for `scope_of`; a file with findings of a project that has
-                services is none, they are in the answer.
-        """
+        """See `Projects.status`."""
         path = _path(directory)
         folder = find_project(path)
         if folder is None and (project := self.directory.project_of(str(path))):
@@ -219,22 +321,22 @@ class Projects:
         return ProjectStatus(scope.ref, [*shared, *own], changes, scope.loaded.file)
 
     def is_project(self, directory: str) -> bool:
-        """Whether `directory` lies in a project, or in the folder of one that is gone."""
+        """See `Projects.is_project`."""
         return bool(directory) and bool(find_project(Path(directory)) or self.directory.project_of(directory))
 
     async def plan(self, directory: str, names: Sequence[str]) -> tuple[ProjectScope, list[Change]]:
-        """Return what `up` would do now, without doing it."""
+        """See `Projects.plan`."""
         scope = await self.scope_of(directory)
         wanted = named_services(scope, names)
         changes = await changes_of(scope, wanted, self._manager)
         return scope, changes if not names else changes[: len(wanted)]
 
     def full_name(self, name: str, folder: str) -> str:
-        """Return what the short `name` means to a client that works in `folder`."""
+        """See `Projects.full_name`."""
         return self.directory.full_name(name, folder)
 
     async def owner_of_new(self, folder: str) -> ProjectRef | None:
-        """Return the project that a service belongs to that a client in `folder` creates; None outside of projects."""
+        """See `Projects.owner_of_new`."""
         found = find_project(Path(folder)) if folder else None
         if found is None:
             return None
@@ -248,7 +350,7 @@ class Projects:
             return found.refs("", known)[0]
 
     async def read_variables(self, directory: str, files: Sequence[str]) -> dict[str, str]:
-        """Return the variables of `files`, relative to `directory`. Raises ArgumentError, ManifestError."""
+        """See `Projects.read_variables`."""
         return await read_variables(directory, files)
 
     # -- acting --------------------------------------------------------------------------------------------
@@ -256,23 +358,14 @@ class Projects:
     async def up(
         self, directory: str, names: Sequence[str], *, timeout: float | None, progress: Progress
     ) -> tuple[ProjectScope, ProjectReport]:
-        """Bring the project of `directory` up and wait at most `timeout` seconds; an equal one under way is joined.
-
-        Raises:
-            ArgumentError, NotFoundError, ManifestError: as for `scope_of`; nothing was done.
-        """
+        """See `Projects.up`."""
         scope = await self.scope_of(directory)
         return await self._runs.up(scope, tuple(names), timeout=timeout, progress=progress)
 
     async def down(
         self, directory: str, names: Sequence[str], *, timeout: float | None
     ) -> tuple[ProjectRef, ProjectReport]:
-        """Stop and remove services of the project of `directory`, also where the folder itself is gone.
-
-        Raises:
-            ArgumentError: no folder is known.
-            NotFoundError: it is in no project, or the project has no such service.
-        """
+        """See `Projects.down`."""
         path = _path(directory)
         folders = self.directory.folders()
         project = self.directory.project_of(str(path))
@@ -294,7 +387,7 @@ class Projects:
     # -- leftovers -----------------------------------------------------------------------------------------
 
     def left_over(self) -> list[ProjectRef]:
-        """Return the projects whose folder, or whose file in it, is gone."""
+        """See `Projects.left_over`."""
         return [
             ProjectRef(project, folder)
             for project, folder in sorted(self.directory.folders().items())
@@ -318,25 +411,21 @@ class Projects:
             seen = {ref.id for ref in gone}
 
     async def strays(self) -> list[Stray]:
-        """Return the processes that an earlier life of Ostler left and that belong to no service."""
+        """See `Projects.strays`."""
         if (folder := self._processes) is None:
             return []
         return await anyio.to_thread.run_sync(lambda: find_strays(folder, services=self._service_ids))
 
     async def end_strays(self) -> list[Stray]:
-        """End the processes that an earlier life of Ostler left.
-
-        Raises:
-            OperationError: something survived SIGKILL.
-        """
+        """See `Projects.end_strays`."""
         return [] if self._processes is None else await end_strays(self._processes, services=self._service_ids)
 
     async def leftovers(self) -> "LeftoversSurvey":
-        """Return what was made for services that are not known any more, and carries this Ostler's mark."""
+        """See `Projects.leftovers`."""
         return await self._manager.leftovers().find()
 
     async def remove_leftovers(self) -> "LeftoversSurvey":
-        """Stop that; return what was stopped, what could not be looked for, and what failed."""
+        """See `Projects.remove_leftovers`."""
         return await self._manager.leftovers().remove_all()
 
     def _service_ids(self) -> frozenset[str]:
@@ -344,7 +433,7 @@ class Projects:
         return frozenset(service.id for service in found if isinstance(service, ServiceInstance))
 
     async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:
-        """Stop and remove the services of projects whose folder is gone."""
+        """See `Projects.prune`."""
         return [(ref, await self._runner.down(ref.id, timeout=timeout)) for ref in self.left_over()]
 
 

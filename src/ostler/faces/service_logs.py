@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.manager import ServiceManager
+from ostler.engine.management import Manager
 from ostler.model.errors import DownstreamError, NotFoundError, OperationError, ToolFailedError
 from ostler.model.json import JsonObject
 from ostler.rules.secrets.masking import without_likely_secrets
@@ -31,7 +31,7 @@ class ServiceLogs:
         own_log: where this Ostler writes what it and the built-in server have to say.
     """
 
-    manager: ServiceManager
+    manager: Manager
     downstream: DownstreamPool
     process_server: str
     own_log: Path
@@ -48,7 +48,7 @@ class ServiceLogs:
         if isinstance(service, ServiceInstance):
             return await service.read_logs(wanted)
         if service is None:
-            removed = self.manager.departed.find(name)
+            removed = self.manager.find_removed(name)
             if removed is not None:
                 page = await _read_removed(removed, wanted)
                 return replace(page, source=f"{page.source}; service {removed.name!r} was removed")

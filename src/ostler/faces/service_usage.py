@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ostler.adapters.downstream.service import McpServerService
 from ostler.adapters.process.meter import Measured, Meter
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.manager import ServiceManager
+from ostler.engine.management import Manager
 from ostler.engine.protocols import Activity
 from ostler.engine.services.service import Service
 
@@ -19,7 +19,7 @@ class ServiceUsages:
         server: the name of the downstream server that runs the processes which `meter` measures.
     """
 
-    def __init__(self, manager: ServiceManager, meter: Meter, server: str) -> None:
+    def __init__(self, manager: Manager, meter: Meter, server: str) -> None:
         self._manager = manager
         self._meter = meter
         self._server = server

@@ -4,7 +4,7 @@ Their objects stay the same while the holder does and when another one takes ove
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -18,7 +18,7 @@ from ostler.adapters.replicas.wire_form import (
     read_history,
 )
 from ostler.adapters.stores.records_json import EVENT, decode
-from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.clock import SystemClock
 from ostler.engine.events.history import Parts
 from ostler.engine.events.log import EventLog, LogContents
@@ -26,7 +26,7 @@ from ostler.engine.protocols import StateChangeCallback
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.views import Availability, ReadOnlyService, ServiceView
 from ostler.model.errors import ConflictError, Finding
-from ostler.model.events import Event, EventKind
+from ostler.model.events import Event
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
 
@@ -61,26 +61,6 @@ class MirroredService(ReadOnlyService):
         raise self.refusal()
 
 
-class MirroredEvents(EventLog):
-    """The holder's event log."""
-
-    def __init__(self) -> None:
-        super().__init__(SystemClock())
-
-    def append(
-        self,
-        kind: EventKind,
-        service: str = "",
-        message: str = "",
-        data: JsonObject | None = None,
-        *,
-        at: datetime | None = None,
-    ) -> Event:
-        """Refuse: only the holder says what happened."""
-        del kind, message, data, at
-        raise ConflictError(_READ_ONLY, service=service)
-
-
 class MirroredClasses(ClassCatalogue):
     """The holder's classes, with what it knows of their tools."""
 
@@ -112,16 +92,6 @@ class MirroredClasses(ClassCatalogue):
             {name: shown for name, shown in left.items() if shown is not None},
             self._findings if findings is None else findings,
         )
-
-    def note_standing(self, name: str, findings: Iterable[Finding]) -> None:
-        """Refuse: the holder checks classes."""
-        del name, findings
-        raise ConflictError(_READ_ONLY)
-
-    def add(self, entry: ClassEntry) -> None:
-        """Refuse: classes come from the holder."""
-        del entry
-        raise ConflictError(_READ_ONLY)
 
 
 class HolderClock:
@@ -195,7 +165,7 @@ class Mirror:
 
     def __init__(self) -> None:
         self.registry = ServiceRegistry()
-        self.events = MirroredEvents()
+        self.events = EventLog(SystemClock())
         self.classes = MirroredClasses()
         self.clock = HolderClock()
         self.measured: set[str] = set()

@@ -8,7 +8,7 @@ from typing import Any, Final, NewType, cast
 from pydantic import ConfigDict, TypeAdapter
 
 from ostler.adapters.stores.records_json import EVENT, RecordForm, decode
-from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
 from ostler.engine.events.history import Parts
 from ostler.engine.events.log import LogContents
 from ostler.engine.services.views import Availability, ServiceView
@@ -60,7 +60,7 @@ class ShownClass:
     standing: tuple[Finding, ...] = ()
 
     @classmethod
-    def of(cls, entry: ClassEntry, classes: ClassCatalogue) -> "ShownClass":
+    def of(cls, entry: ClassEntry, classes: ClassDirectory) -> "ShownClass":
         """Return what is shown of a class of `classes`."""
         return cls(entry, classes.availability(entry.name), classes.standing_of(entry.name))
 

@@ -1,6 +1,7 @@
 """The catalogue of loaded ServiceClasses: what `serviceclass_*` and create look up."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -67,7 +68,48 @@ class ClassEntry:
         return self.loaded is not None and self.loaded.is_translated
 
 
-class ClassCatalogue:
+class ClassDirectory(ABC):
+    """The loaded classes by name, for those who only read them."""
+
+    @property
+    @abstractmethod
+    def findings(self) -> tuple[Finding, ...]:
+        """Problems of the class files, and of the classes among each other.
+
+        A file with an error of its own is not loaded (its last good version stays in force). A class in a circle,
+        or with a dependency on a class that is not there, is loaded, and a create that would meet it is refused.
+        """
+
+    @abstractmethod
+    def standing_of(self, name: str) -> tuple[Finding, ...]:
+        """Return what the last check of the class `name` against the listed tools found."""
+
+    @abstractmethod
+    def get(self, name: str) -> ClassEntry:
+        """Return the class `name`.
+
+        Raises:
+            NotFoundError: there is none; the text suggests near names.
+        """
+
+    @abstractmethod
+    def get_all(self) -> list[ClassEntry]:
+        """Return every class, by name."""
+
+    @abstractmethod
+    def on_change(self, callback: Callable[[frozenset[str]], None]) -> Callable[[], None]:
+        """Call `callback(names)` after classes changed; returns a function that ends the subscription."""
+
+    @abstractmethod
+    def availability(self, name: str) -> Availability:
+        """Return whether the tools of class `name` are there, without asking any server."""
+
+    @abstractmethod
+    def availability_of(self, service_class: ServiceClass) -> Availability:
+        """Return whether the tools of `service_class` are there."""
+
+
+class ClassCatalogue(ClassDirectory):
     """Name → ClassEntry. Replaced as a whole when files change; readers see one consistent set."""
 
     def __init__(self, tools: ToolDirectory | None = None) -> None:
@@ -84,11 +126,7 @@ class ClassCatalogue:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Problems of the class files, and of the classes among each other.
-
-        A file with an error of its own is not loaded (its last good version stays in force). A class in a circle,
-        or with a dependency on a class that is not there, is loaded, and a create that would meet it is refused.
-        """
+        """Problems of the class files, and of the classes among each other."""
         return (*self._findings, *self._graph_findings)
 
     def standing_of(self, name: str) -> tuple[Finding, ...]:

@@ -1,6 +1,7 @@
 """The event log: ordered facts with a cursor, bounded in memory, kept by the store, readable and awaitable."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -72,7 +73,60 @@ class LogContents:
     max_per_service: int
 
 
-class EventLog:
+class EventReader(ABC):
+    """What happened, for those who only read it."""
+
+    followed = 0
+    """How often it has taken over what another log holds; what was read before that may be out of date."""
+
+    @property
+    @abstractmethod
+    def last_cursor(self) -> int:
+        """The cursor of the newest event."""
+
+    @abstractmethod
+    def read(
+        self,
+        *,
+        since: int = 0,
+        service: str = "",
+        services: Collection[str] = (),
+        kinds: Collection[EventKind] = (),
+        limit: int = 100,
+        newest: bool = False,
+    ) -> EventPage:
+        """Return the events after cursor `since`, oldest first, at most `limit`.
+
+        Args:
+            since: a cursor.
+            service: of this service alone; its history reaches further back.
+            services: of these services alone.
+            kinds: of these kinds alone.
+            limit: how many.
+            newest: of more, the newest ones, and not those that follow `since`.
+        """
+
+    @abstractmethod
+    async def wait(
+        self,
+        *,
+        since: int,
+        service: str = "",
+        services: Collection[str] = (),
+        kinds: Collection[EventKind] = (),
+        timeout: float,
+    ) -> EventPage:
+        """Return the events after `since` as soon as there is one, or an empty page after `timeout` seconds.
+
+        The other arguments are those of `read`.
+        """
+
+    @abstractmethod
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback(event)` for each new event, in order; it must be quick. Returns the way out."""
+
+
+class EventLog(EventReader):
     """Appends facts in order and notifies subscribers, each in the same order."""
 
     def __init__(
@@ -94,8 +148,6 @@ class EventLog:
         self._alike: dict[tuple[EventKind, str], tuple[str, JsonObject]] = {}
         self._last_cursor = 0
         self._dropped_until = 0
-        self.followed = 0
-        """How often it has taken over what another log holds."""
         self._subscribers: list[Callable[[Event], None]] = []
         self._waiters: list[anyio.Event] = []
 
@@ -190,16 +242,7 @@ class EventLog:
         limit: int = 100,
         newest: bool = False,
     ) -> EventPage:
-        """Return the events after cursor `since`, oldest first, at most `limit`.
-
-        Args:
-            since: a cursor.
-            service: of this service alone; its history reaches further back.
-            services: of these services alone.
-            kinds: of these kinds alone.
-            limit: how many.
-            newest: of more, the newest ones, and not those that follow `since`.
-        """
+        """Return the events after cursor `since`; as `EventReader.read`."""
         is_foreign = since > self._last_cursor
         since = 0 if is_foreign else since
         if service:
@@ -236,10 +279,7 @@ class EventLog:
         kinds: Collection[EventKind] = (),
         timeout: float,
     ) -> EventPage:
-        """Return the events after `since` as soon as there is one, or an empty page after `timeout` seconds.
-
-        The other arguments are those of `read`.
-        """
+        """Return the events after `since` as soon as there is one; as `EventReader.wait`."""
         with anyio.move_on_after(timeout):
             while True:
                 page = self.read(since=since, service=service, services=services, kinds=kinds)

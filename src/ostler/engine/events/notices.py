@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ostler.engine.events.log import EventLog
+from ostler.engine.events.log import EventReader
 from ostler.model.events import Event, EventKind
 from ostler.model.notices import NoticeKind
 from ostler.model.states import HealthStatus, ServiceState
@@ -45,7 +45,7 @@ class NoticeBoard:
     A recovery is of a service whose trouble was noticed, whether its restart policy or a request brought it back.
     """
 
-    def __init__(self, events: EventLog) -> None:
+    def __init__(self, events: EventReader) -> None:
         self._troubled: dict[str, NoticeKind] = {}
         self._listeners: dict[object, Callable[[Notice], None]] = {}
         events.subscribe(self._happened)

@@ -23,7 +23,7 @@ from ostler.engine.instances.reasons import (
 from ostler.engine.instances.resuming import missing_outputs
 from ostler.engine.instances.stopping import may_start_again
 from ostler.engine.protocols import ToolDirectory
-from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.registry import RegistryAdapter
 from ostler.engine.services.service import Disabled, Service
 from ostler.engine.services.views import ServiceView
 from ostler.model.errors import OstlerError
@@ -91,7 +91,7 @@ class Explanation:
 
 
 def explain(
-    service: Service, registry: ServiceRegistry, tools: ToolDirectory | None, history: Sequence[OperationRecord]
+    service: Service, registry: RegistryAdapter, tools: ToolDirectory | None, history: Sequence[OperationRecord]
 ) -> Explanation:
     """Explain `service`.
 
@@ -120,7 +120,7 @@ def _question(service: Service, view: ServiceView) -> str:
     return text or f"does {view.name} run?"
 
 
-def _causes(service: Service, registry: ServiceRegistry, tools: ToolDirectory | None, depth: int) -> Iterator[str]:
+def _causes(service: Service, registry: RegistryAdapter, tools: ToolDirectory | None, depth: int) -> Iterator[str]:
     view = service.view()
     if view.operation is not None:
         reason = f" ({view.operation.reason})" if view.operation.reason else ""
@@ -146,7 +146,7 @@ def _causes(service: Service, registry: ServiceRegistry, tools: ToolDirectory | 
         yield f"downstream server {server} is not connected: {reason}"
 
 
-def _lacking(view: ServiceView, registry: ServiceRegistry) -> list[tuple[str, Service | None]]:
+def _lacking(view: ServiceView, registry: RegistryAdapter) -> list[tuple[str, Service | None]]:
     """Return the dependencies that are not up; those that have done their work if it waits for them alone."""
     if view.state.is_up:
         return []
@@ -156,7 +156,7 @@ def _lacking(view: ServiceView, registry: ServiceRegistry) -> list[tuple[str, Se
     return unfinished or (lacking if view.state is ServiceState.WAITING else [])
 
 
-def _ailing(view: ServiceView, registry: ServiceRegistry) -> list[Service]:
+def _ailing(view: ServiceView, registry: RegistryAdapter) -> list[Service]:
     """Return the dependencies that run and fail their checks, where the service itself is not well either."""
     if view.state.is_up and not view.health_failures:
         return []
@@ -215,7 +215,7 @@ def _adopt(service: Service, view: ServiceView, when: str) -> NextCall:
 
 
 def _next_calls(
-    service: Service, view: ServiceView, registry: ServiceRegistry, tools: ToolDirectory | None
+    service: Service, view: ServiceView, registry: RegistryAdapter, tools: ToolDirectory | None
 ) -> Iterator[NextCall]:
     name: JsonObject = {"name": view.name}
     has_plan = isinstance(service, ServiceInstance) and bool(service.record.stop_plan)
@@ -261,7 +261,7 @@ def _after_the_trouble(view: ServiceView) -> Iterator[NextCall]:
 
 
 def _after_the_cause(
-    service: Service, view: ServiceView, registry: ServiceRegistry, tools: ToolDirectory | None
+    service: Service, view: ServiceView, registry: RegistryAdapter, tools: ToolDirectory | None
 ) -> Iterator[NextCall]:
     name: JsonObject = {"name": view.name}
     for server, _ in _lost_servers(service, tools):
@@ -287,7 +287,7 @@ def _after_the_cause(
         yield NextCall("service_start", name, "to run it again" if _has_completed(service) else "to start it")
 
 
-def _after_the_dependencies(service: Service, view: ServiceView, registry: ServiceRegistry) -> Iterator[NextCall]:
+def _after_the_dependencies(service: Service, view: ServiceView, registry: RegistryAdapter) -> Iterator[NextCall]:
     """Yield what to call about what `service` waits for, or runs without."""
     for other, dependency in _lacking(view, registry):
         if dependency is not None:

@@ -1,5 +1,6 @@
 """What an operation would do: the calls, services and servers of it, found out without calling or changing anything."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -32,7 +33,36 @@ _WORDS: Mapping[str, str] = {
 }
 
 
-class Planner:
+class Plans(ABC):
+    """Plans of what may be asked of a Manager. Making one changes nothing."""
+
+    @abstractmethod
+    def create(self, request: CreateRequest) -> Plan:
+        """Return what `Manager.create` would do with `request`.
+
+        Raises:
+            NotFoundError, ArgumentError: there is no such class, or the args do not fit.
+            AlreadyExistsError, ConflictError: the name or the idempotency key is taken with other args.
+            TemplateError: a call names what will not be there, or the templates take too much work.
+        """
+
+    @abstractmethod
+    def operate(self, name: str, action: PlanAction, *, abandon: bool = False) -> Plan:
+        """Return what starting, stopping, restarting or deleting the service `name` would do.
+
+        Args:
+            name: an existing service.
+            action: `start`, `stop`, `restart` or `delete`.
+            abandon: with `delete`: forget it without stopping it.
+
+        Raises:
+            NotFoundError: there is no such service.
+            OperationError: a configured service cannot be deleted.
+            TemplateError: a call names what will not be there, or the templates take too much work.
+        """
+
+
+class Planner(Plans):
     """Makes plans. It reads the registry and the class catalogue, and changes neither."""
 
     def __init__(
@@ -55,13 +85,7 @@ class Planner:
     # -- plans ---------------------------------------------------------------------------------------------
 
     def create(self, request: CreateRequest) -> Plan:
-        """Return what `ServiceManager.create` would do with `request`.
-
-        Raises:
-            NotFoundError, ArgumentError: there is no such class, or the args do not fit.
-            AlreadyExistsError, ConflictError: the name or the idempotency key is taken with other args.
-            TemplateError: a call names what will not be there, or the templates take too much work.
-        """
+        """Return what a create would do; as `Plans.create`."""
         with bounded_work(PLAN_SECONDS):
             return self._create(request)
 
@@ -112,18 +136,7 @@ class Planner:
         return replace(request, name=plan.service)
 
     def operate(self, name: str, action: PlanAction, *, abandon: bool = False) -> Plan:
-        """Return what starting, stopping, restarting or deleting the service `name` would do.
-
-        Args:
-            name: an existing service.
-            action: `start`, `stop`, `restart` or `delete`.
-            abandon: with `delete`: forget it without stopping it.
-
-        Raises:
-            NotFoundError: there is no such service.
-            OperationError: a configured service cannot be deleted.
-            TemplateError: a call names what will not be there, or the templates take too much work.
-        """
+        """Return what an operation of the service `name` would do; as `Plans.operate`."""
         with bounded_work(PLAN_SECONDS):
             return self._operate(name, action, abandon=abandon)
 

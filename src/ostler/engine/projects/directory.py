@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from ostler.engine.dependencies.graph import reached
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.registry import RegistryAdapter
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import DIRECTORY_LABEL, PROJECT_LABEL
 
@@ -48,7 +48,7 @@ class ProjectDirectory:
 
     def __init__(
         self,
-        registry: ServiceRegistry,
+        registry: RegistryAdapter,
         worktree_of: Callable[[str], PurePath | None] = _no_worktree,
         is_project: Callable[[str], bool] = _nowhere,
     ) -> None:

@@ -47,7 +47,7 @@ class Requests:
         self._leases = leases
 
     async def create(self, request: CreateRequest, waiting: Waiting) -> OperationResult:
-        """Carry out `request`; see `ServiceManager.create`."""
+        """Carry out `request`; see `Manager.create`."""
         creator = self._creator
         placed = await (creator.replace(request, self._give_up) if request.replaces else creator.place(request))
         instance = placed.instance

@@ -100,7 +100,7 @@ class Creator:
         """Make what `request` asks for durable and visible, and begin its start.
 
         Raises:
-            OstlerError: nothing was created; see `ServiceManager.create`.
+            OstlerError: nothing was created; see `Manager.create`.
         """
         new = self._factory.prepare(request)
         if key := request.idempotency_key:

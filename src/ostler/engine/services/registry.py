@@ -1,27 +1,48 @@
 """Name → Service, safe to use from several threads."""
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from ostler.engine.services.service import Service
 from ostler.model.errors import AlreadyExistsError, NotFoundError
 
 
-class RegistryAdapter(Protocol):
-    """The read-only view of a registry."""
+class RegistryAdapter(ABC):
+    """The services by name, for those who only read them."""
 
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.find(name) is not None
+
+    @abstractmethod
+    def find(self, name: str) -> Service | None:
+        """Return the service `name`, or None."""
+
+    @abstractmethod
     def get(self, name: str) -> Service:
-        """Return the service `name`; NotFoundError when there is none."""
-        ...
+        """Return the service `name`.
 
-    def get_all(self) -> Sequence[Service]:
+        Raises:
+            NotFoundError: there is none; the text suggests near names.
+        """
+
+    @abstractmethod
+    def get_all(self) -> list[Service]:
         """Return every service, by name."""
-        ...
 
-    def get_by_type(self, service_type: str) -> Sequence[Service]:
+    def get_by_type(self, service_type: str) -> list[Service]:
         """Return the services of one type, by name."""
-        ...
+        return [service for service in self.get_all() if service.service_type == service_type]
+
+    @abstractmethod
+    def subscribe(self, callback: Callable[[Service, bool], None]) -> Callable[[], None]:
+        """Call `callback(service, is_registered)` after each change, in the thread that made it.
+
+        Returns a function that ends the subscription.
+        """
 
 
 def _unconfigured(_name: str) -> str:
@@ -29,7 +50,7 @@ def _unconfigured(_name: str) -> str:
     return ""
 
 
-class ServiceRegistry:
+class ServiceRegistry(RegistryAdapter):
     """The one place where services are known by name.
 
     Attributes:
@@ -122,7 +143,3 @@ class ServiceRegistry:
             if self._by_name is None:
                 self._by_name = tuple(sorted(self._services.values(), key=lambda service: service.name))
             return list(self._by_name)
-
-    def get_by_type(self, service_type: str) -> list[Service]:
-        """Return the services of one type, by name."""
-        return [service for service in self.get_all() if service.service_type == service_type]

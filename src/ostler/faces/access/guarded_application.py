@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from ostler.adapters.access.audit_log import AuditTrail
 from ostler.adapters.process.meter import Measured
-from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
 from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.events.notices import NoticeBoard
-from ostler.engine.manager import ServiceManager
+from ostler.engine.management import Manager
 from ostler.engine.protocols import ToolProvider
 from ostler.engine.services.views import in_namespace
 from ostler.faces.access.acting import Account, Acting
@@ -72,12 +72,12 @@ class GuardedApplication:
     # -- what tools read -----------------------------------------------------------------------------------
 
     @property
-    def manager(self) -> ServiceManager:
+    def manager(self) -> Manager:
         """The engine, as far as it is the principal's."""
         return self._manager
 
     @property
-    def classes(self) -> ClassCatalogue:
+    def classes(self) -> ClassDirectory:
         """The classes that the principal sees."""
         return self._manager.classes
 
@@ -175,7 +175,7 @@ class GuardedApplication:
     async def service_logs(self, name: str, wanted: LogRange) -> LogPage:
         """Return the log lines of a service that are wanted; NotFoundError when none is seen."""
         service = self._manager.registry.find(name)
-        removed = self._manager.departed.find(name) if service is None else None
+        removed = self._manager.find_removed(name) if service is None else None
         full = service.name if service is not None else removed.name if removed is not None else ""
         namespace = self._rights.namespace
         if not full:  # the log of a process is kept for days after its service
@@ -210,7 +210,7 @@ class GuardedApplication:
 class SeenUsages(ServiceUsages):
     """Measures the services that a principal sees."""
 
-    def __init__(self, usages: ServiceUsages, manager: ServiceManager) -> None:
+    def __init__(self, usages: ServiceUsages, manager: Manager) -> None:
         # ServiceUsages' own __init__ takes the meter of the processes.
         self._usages = usages
         self._seen = manager

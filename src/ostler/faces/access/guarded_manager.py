@@ -3,23 +3,19 @@
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from types import TracebackType
-from typing import Final, Self, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 import anyio
 
 from ostler.engine.dependencies.graph import reached
-from ostler.engine.dependencies.ordering import Failures
-from ostler.engine.manager import ServiceManager
-from ostler.engine.protocols import ActivityMeter
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.management import Manager
 from ostler.engine.requests.creator import InstanceLimitError
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import (
     CreateRequest,
-    Listed,
     OperationRequest,
     OperationResult,
-    ServiceFilter,
     ServiceView,
     WaitingOptions,
     in_namespace,
@@ -28,7 +24,7 @@ from ostler.faces.access.acting import Acting
 from ostler.faces.access.hidden_names import HiddenNames
 from ostler.faces.access.rights import Rights
 from ostler.faces.access.seen_classes import SeenClasses, SeenPlans
-from ostler.faces.access.seen_services import Owners, SeenDeparted, SeenEvents, SeenRegistry, owner_of
+from ostler.faces.access.seen_services import Owners, SeenEvents, SeenRegistry, owner_of
 from ostler.model.errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -37,66 +33,60 @@ from ostler.model.errors import (
     OstlerError,
     QuotaError,
 )
-from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.json import JsonObject
 from ostler.model.label_names import validate_name
 from ostler.model.records import OperationKind, OperationRecord
-from ostler.model.states import ServiceState
+
+if TYPE_CHECKING:
+    from ostler.engine.keepers.leftovers import Leftovers
 
 _STARTING: Final = frozenset({OperationKind.START, OperationKind.RESTART})
-_ALL_AT_ONCE: Final = "everything at once is for the person who runs this Ostler"
 
 
-class GuardedManager(ServiceManager):
-    """A ServiceManager that does for a principal what its policy allows, and to whom all else does not exist.
+class GuardedManager(Manager):
+    """Does for a principal what its policy allows; all else does not exist for it."""
 
-    It inherits no way to the engine: what is not written here has nothing to work on and fails.
-    """
-
-    def __init__(self, manager: ServiceManager, rights: Rights, acting: Acting, owners: Owners) -> None:
-        # ServiceManager's own __init__ would make a second engine.
+    def __init__(self, manager: Manager, rights: Rights, acting: Acting, owners: Owners) -> None:
         self._manager = manager
         self._rights = rights
         self._acting = acting
-        self.stop_on_exit = False
         self._seen = SeenRegistry(manager.registry, rights, owners)
-        self.registry = self._seen
-        self.events = SeenEvents(manager.events, self._seen, rights)
-        self.classes = SeenClasses(manager.classes, rights)
-        self.departed = SeenDeparted(manager.departed, self._seen, rights)
-        self.plans = SeenPlans(manager.plans, self._seen, self._asked)
+        self._events = SeenEvents(manager.events, self._seen, rights)
+        self._classes = SeenClasses(manager.classes, rights)
+        self._plans = SeenPlans(manager.plans, self._seen, self._asked)
 
     def __repr__(self) -> str:
         return f"GuardedManager({self._rights!r})"
 
-    async def __aenter__(self) -> Self:
-        raise AccessDeniedError("the engine is run by its server alone")
+    @property
+    def registry(self) -> SeenRegistry:
+        """The services that the principal sees."""
+        return self._seen
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        raise AccessDeniedError("the engine is run by its server alone")
+    @property
+    def events(self) -> SeenEvents:
+        """The events that the principal sees."""
+        return self._events
+
+    @property
+    def classes(self) -> SeenClasses:
+        """The classes that the principal may use."""
+        return self._classes
+
+    @property
+    def plans(self) -> SeenPlans:
+        """Plans of what the principal may do."""
+        return self._plans
 
     # -- reading -------------------------------------------------------------------------------------------
 
-    def get_service_state(self, name: str) -> ServiceState:
-        """Return the state of the service `name`; NotFoundError when there is none."""
-        return self._seen.get(name).state
-
-    def view(self, name: str) -> ServiceView:
-        """Return a snapshot of the service `name`; NotFoundError when there is none."""
-        return self._seen.get(name).view()
-
-    def views(self, where: ServiceFilter | None = None) -> list[ServiceView]:
-        """Return snapshots of the services that match, by name."""
-        return super().views(where)
-
-    async def views_in_turns(self) -> list[ServiceView]:
-        """Return snapshots of all services, by name; others have their turn in between."""
-        return await super().views_in_turns()
-
-    def listed(self, where: ServiceFilter | None = None) -> list[Listed]:
-        """Return the services that match, by name, with what a list shows of them."""
-        return super().listed(where)
+    def find_removed(self, name: str) -> ServiceInstance | None:
+        """Return the service `name` that the principal saw, and that was removed a while ago."""
+        for candidate in (in_namespace(name, self._rights.namespace), name):
+            found = self._manager.find_removed(candidate)
+            if found is not None and self._rights.sees(found.record.owner):
+                return found
+        return None
 
     def reveal(self, name: str) -> tuple[JsonObject, JsonObject]:
         """Refuse: secrets are read through `reveal_secrets`, which records it."""
@@ -146,7 +136,7 @@ class GuardedManager(ServiceManager):
     def validate(
         self, class_name: str, args: JsonObject, name: str = "", *, numbers_as_text: bool = False, folder: str = ""
     ) -> JsonObject:
-        """Return the effective args (masked) of a create, without doing anything; as `ServiceManager.validate`."""
+        """Return the effective args (masked) of a create, without doing anything; as `Manager.validate`."""
         self.classes.get(class_name)
         own = name and self._own_name(name)
         return self._manager.validate(class_name, args, own, numbers_as_text=numbers_as_text, folder=folder)
@@ -166,7 +156,7 @@ class GuardedManager(ServiceManager):
         return self._manager.chosen_dependencies(self._asked(request))
 
     async def create(self, request: CreateRequest, **waiting: Unpack[WaitingOptions]) -> OperationResult:
-        """Create an instance and, by default, start it; as `ServiceManager.create`.
+        """Create an instance and, by default, start it; as `Manager.create`.
 
         Raises:
             AccessDeniedError, QuotaError: the policy does not allow it.
@@ -310,7 +300,7 @@ class GuardedManager(ServiceManager):
     # -- operations ----------------------------------------------------------------------------------------
 
     async def operate(self, name: str, asked: OperationRequest, **waiting: Unpack[WaitingOptions]) -> OperationResult:
-        """Carry out what is asked of the service `name`; as `ServiceManager.operate`.
+        """Carry out what is asked of the service `name`; as `Manager.operate`.
 
         Raises:
             AccessDeniedError, QuotaError: the policy does not allow it.
@@ -381,7 +371,7 @@ class GuardedManager(ServiceManager):
         return self.view(service.name)
 
     async def send_input(self, name: str, text: str, *, enter: bool = True) -> str:
-        """Send `text` to what the service `name` runs; as `ServiceManager.send_input`.
+        """Send `text` to what the service `name` runs; as `Manager.send_input`.
 
         Raises:
             AccessDeniedError: it is another's.
@@ -392,33 +382,15 @@ class GuardedManager(ServiceManager):
             return await self._manager.send_input(service.name, text, enter=enter)
 
     async def renew(self, name: str, lease: float | None = None) -> ServiceView:
-        """Let the lease of the service `name` end `lease` seconds from now; as `ServiceManager.renew`."""
+        """Let the lease of the service `name` end `lease` seconds from now; as `Manager.renew`."""
         service = self._seen.get(name)
         async with self._acting.act("renew", service.name, refusal=self._not_managed(service, "renew")):
             await self._manager.renew(service.name, lease)
         return self.view(service.name)
 
-    # -- what is not for principals ------------------------------------------------------------------------
-
-    def recheck(self, server: str, about: JsonMapping) -> None:
-        """Refuse: adapters notice changes."""
-        del about
-        raise AccessDeniedError(f"checks of server {server!r} are asked for by the engine alone")
-
-    async def stop_idle(self, meter: ActivityMeter) -> None:
-        """Refuse: the server stops what is not used."""
-        del meter
-        raise AccessDeniedError(_ALL_AT_ONCE)
-
-    async def start_all(self, *, timeout: float | None = None) -> Failures:
-        """Refuse."""
-        del timeout
-        raise AccessDeniedError(_ALL_AT_ONCE)
-
-    async def stop_all(self, *, timeout: float | None = None) -> Failures:
-        """Refuse."""
-        del timeout
-        raise AccessDeniedError(_ALL_AT_ONCE)
+    def leftovers(self) -> "Leftovers":
+        """Refuse: what no service is known of is for the person who runs this Ostler."""
+        raise AccessDeniedError("what is left of lost services is for the person who runs this Ostler")
 
     def _shown(self, result: OperationResult) -> OperationResult:
         hidden = self._seen.hidden_around((result.service.name,))

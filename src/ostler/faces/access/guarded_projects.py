@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ostler.adapters.process.strays import Stray
-from ostler.engine.manager import ServiceManager
+from ostler.engine.management import Manager
 from ostler.engine.projects.changes import Change
 from ostler.engine.projects.directory import ProjectDirectory
 from ostler.engine.projects.runner import ProjectReport
@@ -13,7 +13,7 @@ from ostler.engine.protocols import Progress
 from ostler.engine.services.views import ProjectRef
 from ostler.faces.access.acting import Acting
 from ostler.faces.access.rights import Rights
-from ostler.faces.projects import Projects, ProjectStatus
+from ostler.faces.projects import ClientFolders, Projects, ProjectStatus
 from ostler.model.errors import AccessDeniedError
 
 if TYPE_CHECKING:
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 class GuardedProjects(Projects):
     """The projects for one principal: those that there are, audited, for an admin; else none."""
 
-    def __init__(self, projects: Projects, manager: ServiceManager, rights: Rights, acting: Acting) -> None:
-        super().__init__(manager, dict)
+    def __init__(self, projects: Projects, manager: Manager, rights: Rights, acting: Acting) -> None:
         self._projects = projects
-        self.clients = projects.clients
+        self._seen = ProjectDirectory(manager.registry)
         self._rights = rights
         self._acting = acting
 
     @property
-    def directory(self) -> ProjectDirectory:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def directory(self) -> ProjectDirectory:
         """Which projects have services that the principal sees."""
-        return self._projects.directory if self._rights.policy().admin else self._seen_directory
+        return self._projects.directory if self._rights.policy().admin else self._seen
 
-    @directory.setter
-    def directory(self, directory: ProjectDirectory) -> None:
-        self._seen_directory = directory
+    @property
+    def clients(self) -> ClientFolders:
+        """The folders that clients work in now."""
+        return self._projects.clients
 
     def __repr__(self) -> str:
         return f"GuardedProjects({self._rights!r})"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from ostler.engine.classes.catalogue import ClassCatalogue
+from ostler.engine.classes.catalogue import ClassDirectory
 from ostler.engine.protocols import Progress, ServerStatus, ToolInfo, ToolProvider
 from ostler.faces.access.acting import Acting
 from ostler.faces.access.rights import Rights
@@ -15,7 +15,7 @@ from ostler.model.tool_names import OWN_SERVER
 class GuardedTools:
     """A ToolProvider over another; what a principal may not call is not listed, and its server is not known."""
 
-    def __init__(self, tools: ToolProvider, classes: ClassCatalogue, rights: Rights, acting: Acting) -> None:
+    def __init__(self, tools: ToolProvider, classes: ClassDirectory, rights: Rights, acting: Acting) -> None:
         self._tools = tools
         self._classes = classes
         self._rights = rights

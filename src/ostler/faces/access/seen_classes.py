@@ -1,23 +1,22 @@
 """The classes and the plans that one principal sees."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
-from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
-from ostler.engine.insight.preview import Planner
+from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
+from ostler.engine.insight.preview import Plans
 from ostler.engine.services.views import Availability, CreateRequest
 from ostler.faces.access.rights import Rights
 from ostler.faces.access.seen_services import SeenRegistry
-from ostler.model.errors import AccessDeniedError, Finding, NotFoundError
+from ostler.model.errors import Finding, NotFoundError
 from ostler.model.manifest import ServiceClass
 from ostler.model.plans import Plan, PlanAction
 
 
-class SeenClasses(ClassCatalogue):
+class SeenClasses(ClassDirectory):
     """The classes that a principal may create services of; their files' faults are for admins."""
 
-    def __init__(self, classes: ClassCatalogue, rights: Rights) -> None:
-        super().__init__()
+    def __init__(self, classes: ClassDirectory, rights: Rights) -> None:
         self._classes = classes
         self._rights = rights
 
@@ -73,26 +72,11 @@ class SeenClasses(ClassCatalogue):
         found = self._classes.availability_of(service_class)
         return found if self._rights.policy().admin else replace(found, findings=())
 
-    def note_standing(self, name: str, findings: Iterable[Finding]) -> None:
-        """Refuse: the engine checks classes."""
-        del findings
-        raise AccessDeniedError(f"class {name!r} is checked by the engine alone")
 
-    def replace(self, entries: Iterable[ClassEntry], findings: Iterable[Finding] = ()) -> frozenset[str]:
-        """Refuse: classes come from files."""
-        del entries, findings
-        raise AccessDeniedError("classes are loaded by the server alone")
-
-    def add(self, entry: ClassEntry) -> None:
-        """Refuse: classes come from files."""
-        raise AccessDeniedError(f"class {entry.name!r} is loaded by the server alone")
-
-
-class SeenPlans(Planner):
+class SeenPlans(Plans):
     """Plans of what a principal may do, without the services that it does not see."""
 
-    def __init__(self, plans: Planner, registry: SeenRegistry, asked: Callable[[CreateRequest], CreateRequest]) -> None:
-        # Planner's own __init__ takes the parts of an engine.
+    def __init__(self, plans: Plans, registry: SeenRegistry, asked: Callable[[CreateRequest], CreateRequest]) -> None:
         self._plans = plans
         self._seen = registry
         self._asked = asked
@@ -101,17 +85,12 @@ class SeenPlans(Planner):
         return f"SeenPlans({self._seen!r})"
 
     def create(self, request: CreateRequest) -> Plan:
-        """Return what a create would do; as `Planner.create`."""
+        """Return what a create would do; as `Plans.create`."""
         return self._shown(self._plans.create(self._asked(request)))
 
     def operate(self, name: str, action: PlanAction, *, abandon: bool = False) -> Plan:
-        """Return what starting, stopping, restarting or deleting the service `name` would do; as `Planner.operate`."""
+        """Return what starting, stopping, restarting or deleting the service `name` would do; as `Plans.operate`."""
         return self._shown(self._plans.operate(self._seen.get(name).name, action, abandon=abandon))
-
-    def accept(self, request: CreateRequest) -> CreateRequest:
-        """Refuse: a create accepts its plan."""
-        del request
-        raise AccessDeniedError("a plan is accepted by service_create")
 
     def _shown(self, plan: Plan) -> Plan:
         hidden = self._seen.hidden_around((plan.service, *(one.name for one in plan.services)))

@@ -1,25 +1,20 @@
 """The registry, the events and the removed services as one principal sees them: what is hidden does not exist."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 import anyio
 
-from ostler.engine.clock import SystemClock
 from ostler.engine.dependencies.graph import reached
-from ostler.engine.events.log import EventLog, EventPage, LogContents
-from ostler.engine.instances.departed import Departed
-from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.events.log import EventPage, EventReader
 from ostler.engine.protocols import StateChangeCallback
-from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.registry import RegistryAdapter
 from ostler.engine.services.service import BaseService, Service
 from ostler.engine.services.views import ReadOnlyService, ServiceView, in_namespace
 from ostler.faces.access.hidden_names import NO_NAMES, HiddenNames
 from ostler.faces.access.rights import Rights
 from ostler.model.errors import AccessDeniedError, NotFoundError
 from ostler.model.events import Event, EventKind
-from ostler.model.json import JsonObject
 
 MAX_REMEMBERED: Final = 20_000
 """Removed services whose owner is remembered, so that their last events and logs are seen; the oldest go first."""
@@ -28,7 +23,7 @@ MAX_REMEMBERED: Final = 20_000
 class Owners:
     """Whose each service is, also of removed ones, for as long as there are events of them. One for all principals."""
 
-    def __init__(self, registry: ServiceRegistry, events: EventLog) -> None:
+    def __init__(self, registry: RegistryAdapter, events: EventReader) -> None:
         self._registry = registry
         self._events = events
         self._removed: dict[str, str] = {}
@@ -76,11 +71,10 @@ def owner_of(service: Service) -> str:
     return service.owner if isinstance(service, BaseService) else service.view().owner
 
 
-class SeenRegistry(ServiceRegistry):
+class SeenRegistry(RegistryAdapter):
     """The services that a principal sees. A short name means the one in its own namespace."""
 
-    def __init__(self, registry: ServiceRegistry, rights: Rights, owners: Owners) -> None:
-        super().__init__()
+    def __init__(self, registry: RegistryAdapter, rights: Rights, owners: Owners) -> None:
         self._all = registry
         self._rights = rights
         self._owners = owners
@@ -90,9 +84,6 @@ class SeenRegistry(ServiceRegistry):
 
     def __len__(self) -> int:
         return len(self._seen())
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.find(name) is not None
 
     # -- names ---------------------------------------------------------------------------------------------
 
@@ -194,14 +185,6 @@ class SeenRegistry(ServiceRegistry):
 
         return self._all.subscribe(changed)
 
-    def register(self, service: Service) -> None:
-        """Refuse: a principal creates services through the manager."""
-        raise AccessDeniedError(f"service {service.name!r} cannot be registered by {self._rights.name!r}")
-
-    def unregister(self, name: str) -> Service:
-        """Refuse: a principal deletes services through the manager."""
-        raise AccessDeniedError(f"service {name!r} cannot be removed by {self._rights.name!r}")
-
 
 class SeenService(ReadOnlyService):
     """A service that is connected with others that its reader does not see: to be read only, without their names."""
@@ -227,11 +210,10 @@ class SeenService(ReadOnlyService):
         return self._service.on_state_change(callback)
 
 
-class SeenEvents(EventLog):
+class SeenEvents(EventReader):
     """The events of the services that a principal sees; those of no service only for who sees everything."""
 
-    def __init__(self, events: EventLog, registry: SeenRegistry, rights: Rights) -> None:
-        super().__init__(SystemClock())
+    def __init__(self, events: EventReader, registry: SeenRegistry, rights: Rights) -> None:
         self._events = events
         self._registry = registry
         self._rights = rights
@@ -265,7 +247,7 @@ class SeenEvents(EventLog):
         limit: int = 100,
         newest: bool = False,
     ) -> EventPage:
-        """Return the events after cursor `since`, oldest first, at most `limit`; as `EventLog.read`."""
+        """Return the events after cursor `since`, oldest first, at most `limit`; as `EventReader.read`."""
         everything = max(1, self._events.last_cursor)
         resolve = self._registry.resolve
         page = self._events.read(
@@ -296,7 +278,7 @@ class SeenEvents(EventLog):
         kinds: Collection[EventKind] = (),
         timeout: float,
     ) -> EventPage:
-        """Return the events after `since` as soon as there is one; as `EventLog.wait`."""
+        """Return the events after `since` as soon as there is one; as `EventReader.wait`."""
         resolve = self._registry.resolve
         names, after = frozenset(map(resolve, services)), since
         with anyio.move_on_after(timeout):
@@ -317,58 +299,3 @@ class SeenEvents(EventLog):
                 callback(shown)
 
         return self._events.subscribe(happened)
-
-    def append(
-        self,
-        kind: EventKind,
-        service: str = "",
-        message: str = "",
-        data: JsonObject | None = None,
-        *,
-        at: datetime | None = None,
-    ) -> Event:
-        """Refuse: only the engine says what happened."""
-        del kind, service, message, data, at
-        raise AccessDeniedError("events are recorded by the engine alone")
-
-    async def restore(self, events: Sequence[Event], last_cursor: int) -> None:
-        """Refuse: only the engine fills the log."""
-        del events, last_cursor
-        raise AccessDeniedError("events are restored by the engine alone")
-
-    @property
-    def contents(self) -> LogContents:
-        """Refuse: `read` shows what the principal may see."""
-        raise AccessDeniedError("events are published by the engine alone")
-
-    def follow(self, contents: LogContents) -> None:
-        """Refuse: only the engine fills the log."""
-        del contents
-        raise AccessDeniedError("events are restored by the engine alone")
-
-    def repeat(self, event: Event) -> None:
-        """Refuse: only the engine fills the log."""
-        del event
-        raise AccessDeniedError("events are recorded by the engine alone")
-
-
-class SeenDeparted(Departed):
-    """The removed services that a principal saw."""
-
-    def __init__(self, departed: Departed, registry: SeenRegistry, rights: Rights) -> None:
-        super().__init__(SystemClock())
-        self._departed = departed
-        self._seen = registry
-        self._rights = rights
-
-    def add(self, instance: ServiceInstance) -> None:
-        """Refuse: only the engine removes services."""
-        raise AccessDeniedError(f"service {instance.name!r} is removed by the engine alone")
-
-    def find(self, name: str) -> ServiceInstance | None:
-        """Return the removed service `name`, or None."""
-        for candidate in (in_namespace(name, self._rights.namespace), name):
-            found = self._departed.find(candidate)
-            if found is not None and self._rights.sees(found.record.owner):
-                return found
-        return None

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 import anyio
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated, ServerEvent
 
-from ostler.engine.classes.catalogue import ClassCatalogue
-from ostler.engine.events.log import EventLog
+from ostler.engine.classes.catalogue import ClassDirectory
+from ostler.engine.events.log import EventReader
 from ostler.faces.mcp.addresses import GRAPH, SERVICES, class_uri, service_uri
 from ostler.model.events import Event, EventKind
 
@@ -77,7 +77,7 @@ class ChangeFeed:
     A change costs as much as there are mailboxes that want it, however many others there are.
     """
 
-    def __init__(self, events: EventLog, classes: ClassCatalogue) -> None:
+    def __init__(self, events: EventReader, classes: ClassDirectory) -> None:
         self._events = events
         self._classes = classes
         self._class_names: set[str] = set()

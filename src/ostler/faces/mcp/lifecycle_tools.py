@@ -113,7 +113,7 @@ async def create(app: ApplicationLike, request: CreateRequest, call: Call, *, wa
     """Create what `request` asks for, with what a person adds to it; the policy says what a cancelled call leaves.
 
     Raises:
-        OstlerError: as `ServiceManager.create`.
+        OstlerError: as `Manager.create`.
         InputNeededError: args are missing, and come with the repeated call.
     """
 

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from ostler.adapters.process.meter import Measured
 from ostler.adapters.serving.answers import clipped
-from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
 from ostler.engine.services.views import Listed, OperationResult, OperationView, ServiceView
 from ostler.model.durations import format_duration
 from ostler.model.events import Event
@@ -256,7 +256,7 @@ def _choice(value: JsonValue) -> str:
     return value if isinstance(value, str) and _PLAIN_CHOICE.fullmatch(value) else json.dumps(value)
 
 
-def listed_class(entry: ClassEntry, catalogue: ClassCatalogue, limit: int | None = None) -> JsonObject:
+def listed_class(entry: ClassEntry, catalogue: ClassDirectory, limit: int | None = None) -> JsonObject:
     """Return a class as serviceclass_list shows one that can be created.
 
     Args:
@@ -287,7 +287,7 @@ def _first_sentence(text: str) -> str:
 _SENTENCE = re.compile(r".{20,}?(?:[.:;](?= )|$)")
 
 
-def unavailable_class(entry: ClassEntry, catalogue: ClassCatalogue, *, is_found: bool) -> JsonObject:
+def unavailable_class(entry: ClassEntry, catalogue: ClassDirectory, *, is_found: bool) -> JsonObject:
     """Return a class as serviceclass_list shows one that cannot be created yet; one that was searched for in full."""
     availability = catalogue.availability(entry.name)
     shown: JsonObject = {
@@ -301,7 +301,7 @@ def unavailable_class(entry: ClassEntry, catalogue: ClassCatalogue, *, is_found:
     return shown
 
 
-def class_details(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
+def class_details(entry: ClassEntry, catalogue: ClassDirectory) -> JsonObject:
     """Return everything about a class that is not in its manifest's text."""
     service_class_ = entry.service_class
     config = service_class_.config

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
 from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.events.notices import NoticeBoard
-from ostler.engine.manager import ServiceManager
+from ostler.engine.management import Manager
 from ostler.engine.protocols import ToolProvider
 from ostler.faces.projects import Projects
 from ostler.faces.service_usage import ServiceUsages
@@ -47,12 +47,12 @@ class ApplicationLike(Protocol):
     """
 
     @property
-    def manager(self) -> ServiceManager:
+    def manager(self) -> Manager:
         """The engine."""
         ...
 
     @property
-    def classes(self) -> ClassCatalogue:
+    def classes(self) -> ClassDirectory:
         """The loaded ServiceClasses."""
         ...
 

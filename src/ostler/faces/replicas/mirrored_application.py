@@ -5,22 +5,19 @@ passed on.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Never, Self
+from typing import TYPE_CHECKING
 
 from ostler.adapters.process.meter import Measured
 from ostler.adapters.replicas.mirror import Mirror
-from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
 from ostler.engine.classes.tool_fit import ClassReview
-from ostler.engine.clock import SystemClock
 from ostler.engine.events.notices import NoticeBoard
-from ostler.engine.insight.preview import Planner
-from ostler.engine.instances.departed import Departed
-from ostler.engine.manager import ServiceManager
+from ostler.engine.management import Manager
 from ostler.engine.protocols import Progress, ServerStatus, ToolInfo, ToolProvider
 from ostler.faces.mcp.surface import ServerChangesLike
 from ostler.faces.projects import Projects
+from ostler.faces.replicas.handover import leave_to_holder
+from ostler.faces.replicas.mirrored_manager import MirroredManager, MirroredProjects
 from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonMapping, JsonObject
@@ -31,100 +28,6 @@ from ostler.rules.text.log_pages import LogPage, LogRange
 
 if TYPE_CHECKING:
     from ostler.rules.drafts.tool_traits import Answered
-
-
-class Handover:
-    """Whether a request that is being answered here has to be answered by the holder after all."""
-
-    __slots__ = ("is_due",)
-
-    def __init__(self) -> None:
-        self.is_due = False
-
-
-handover: ContextVar[Handover | None] = ContextVar("handover", default=None)
-"""That of the request under way."""
-
-
-class NotHereError(OstlerError):
-    """Only the holder of the database can answer this. No client sees it: the request is passed on."""
-
-    code = "not_here"
-
-
-def leave_to_holder(what: str) -> Never:
-    """Have the request under way passed on.
-
-    Raises:
-        NotHereError: always.
-    """
-    if (due := handover.get()) is not None:
-        due.is_due = True
-    raise NotHereError(f"this server stands by, and cannot {what}")
-
-
-class MirroredManager(ServiceManager):
-    """The engine's face over a mirror. It has no engine: what is not written here is left to the holder."""
-
-    def __init__(self, mirror: Mirror, history: Callable[[str, int], Awaitable[Sequence[OperationRecord]]]) -> None:
-        # ServiceManager's own __init__ would make an engine.
-        self.stop_on_exit = False
-        self.registry = mirror.registry
-        self.events = mirror.events
-        self.classes = mirror.classes
-        self.departed = Departed(SystemClock())
-        self.plans = _NoPlans()
-        self._history = history
-
-    def __repr__(self) -> str:
-        return f"MirroredManager({len(self.registry)} services)"
-
-    def __getattr__(self, name: str) -> Any:
-        """Leave to the holder what needs a part of the engine."""
-        if name in ("_parts", "health", "_stack", "_shutdown_timeout"):
-            leave_to_holder("reach the engine")
-        raise AttributeError(name)
-
-    async def __aenter__(self) -> Self:
-        leave_to_holder("run an engine")
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        leave_to_holder("run an engine")
-
-    def reveal(self, name: str) -> tuple[JsonObject, JsonObject]:
-        """Leave secrets to the holder."""
-        leave_to_holder(f"show secrets of {name!r}")
-
-    def instances_of(self, class_name: str) -> list[str]:
-        """Return the names of the instances of a class."""
-        return [each.name for each in self.registry.get_all() if each.view().class_name == class_name]
-
-    async def history(self, name: str, limit: int = 20) -> Sequence[OperationRecord]:
-        """Return the newest operations of a service, newest first; NotFoundError when there is no such service."""
-        view = self.registry.get(name).view()
-        if not view.class_name:
-            return []
-        try:
-            return await self._history(view.id, limit)
-        except OstlerError:
-            leave_to_holder("read the history")
-
-
-class _NoPlans(Planner):
-    """Plans, which only the holder makes."""
-
-    def __init__(self) -> None:
-        # Planner's own __init__ takes the parts of an engine.
-        pass
-
-    def __getattr__(self, name: str) -> Any:
-        """Leave it to the holder."""
-        leave_to_holder(f"make plans ({name})")
-
-    def __repr__(self) -> str:
-        return "_NoPlans()"
 
 
 class MirroredUsages(ServiceUsages):
@@ -197,18 +100,18 @@ class MirroredApplication:
         self._usages = MirroredUsages(mirror)
         self._pool = _NoTools()
         self._notices = NoticeBoard(mirror.events)
-        self._projects = Projects(self._manager, dict)
+        self._projects = MirroredProjects(mirror)
 
     def __repr__(self) -> str:
         return f"MirroredApplication({self._mirror!r})"
 
     @property
-    def manager(self) -> ServiceManager:
+    def manager(self) -> Manager:
         """What can be read of the engine."""
         return self._manager
 
     @property
-    def classes(self) -> ClassCatalogue:
+    def classes(self) -> ClassDirectory:
         """The holder's classes."""
         return self._mirror.classes
 

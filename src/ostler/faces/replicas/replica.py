@@ -36,8 +36,9 @@ from ostler.faces.mcp.toolbox import Toolset
 from ostler.faces.replicas.access_digest import AccessDigest
 from ostler.faces.replicas.delegated_checks import DelegatedChecks
 from ostler.faces.replicas.following import Following
+from ostler.faces.replicas.handover import Handover, handover
 from ostler.faces.replicas.held_answers import HeldAnswer
-from ostler.faces.replicas.mirrored_application import Handover, MirroredApplication, handover
+from ostler.faces.replicas.mirrored_application import MirroredApplication
 from ostler.model.access import LOCAL_PRINCIPAL, Principal, policy_of
 from ostler.model.json import as_object
 from ostler.model.records import OperationRecord
