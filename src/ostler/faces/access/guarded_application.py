@@ -18,9 +18,8 @@ from ostler.faces.access.guarded_projects import GuardedProjects
 from ostler.faces.access.guarded_tools import GuardedTools
 from ostler.faces.access.rights import Rights
 from ostler.faces.access.seen_services import Owners
-from ostler.faces.mcp.surface import ApplicationLike, ServerChangesLike
+from ostler.faces.mcp.surface import ApplicationLike, ServerChangesLike, UsagesLike
 from ostler.faces.projects import Projects
-from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import AccessDeniedError, Finding, NotFoundError, OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.responses import ToolResponse
@@ -110,7 +109,7 @@ class GuardedApplication:
         return policy.model_copy(update={"confirm_tools": (*policy.confirm_tools, *more)}) if more else policy
 
     @property
-    def usages(self) -> ServiceUsages:
+    def usages(self) -> UsagesLike:
         """What measures CPU and memory of the services that the principal sees."""
         return self._usages
 
@@ -207,11 +206,10 @@ class GuardedApplication:
             await self._app.delete_class(name, force=force)
 
 
-class SeenUsages(ServiceUsages):
+class SeenUsages:
     """Measures the services that a principal sees."""
 
-    def __init__(self, usages: ServiceUsages, manager: Manager) -> None:
-        # ServiceUsages' own __init__ takes the meter of the processes.
+    def __init__(self, usages: UsagesLike, manager: Manager) -> None:
         self._usages = usages
         self._seen = manager
 
@@ -219,7 +217,7 @@ class SeenUsages(ServiceUsages):
         return f"SeenUsages({self._seen!r})"
 
     async def of(self, names: Iterable[str]) -> Mapping[str, Measured]:
-        """Return what the services `names` use, by name; as `ServiceUsages.of`."""
+        """Return what the services `names` use, by name."""
         return await self._usages.of([name for name in names if name in self._seen.registry])
 
 

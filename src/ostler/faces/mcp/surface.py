@@ -1,15 +1,15 @@
 """What the MCP face needs of the application: the narrow seam between protocol and engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from ostler.adapters.process.meter import Measured
 from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
 from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.events.notices import NoticeBoard
 from ostler.engine.management import Manager
 from ostler.engine.protocols import ToolProvider
 from ostler.faces.projects import Projects
-from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import Finding, OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.responses import ToolResponse
@@ -40,6 +40,14 @@ class ServerChangesLike(Protocol):
         ...
 
 
+class UsagesLike(Protocol):
+    """What services use of the machine."""
+
+    async def of(self, names: Iterable[str]) -> Mapping[str, Measured]:
+        """Return the CPU and memory of the services `names`, by name; what runs elsewhere is not in it."""
+        ...
+
+
 class ApplicationLike(Protocol):
     """The running application, as far as tools, resources and prompts use it.
 
@@ -67,7 +75,7 @@ class ApplicationLike(Protocol):
         ...
 
     @property
-    def usages(self) -> ServiceUsages:
+    def usages(self) -> UsagesLike:
         """What measures CPU and memory of services."""
         ...
 

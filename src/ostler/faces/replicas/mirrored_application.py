@@ -14,11 +14,10 @@ from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.events.notices import NoticeBoard
 from ostler.engine.management import Manager
 from ostler.engine.protocols import Progress, ServerStatus, ToolInfo, ToolProvider
-from ostler.faces.mcp.surface import ServerChangesLike
+from ostler.faces.mcp.surface import ServerChangesLike, UsagesLike
 from ostler.faces.projects import Projects
 from ostler.faces.replicas.handover import leave_to_holder
 from ostler.faces.replicas.mirrored_manager import MirroredManager, MirroredProjects
-from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.records import OperationRecord
@@ -30,18 +29,17 @@ if TYPE_CHECKING:
     from ostler.rules.drafts.tool_traits import Answered
 
 
-class MirroredUsages(ServiceUsages):
+class MirroredUsages:
     """CPU and memory: of what runs on the holder's machine only the holder knows them."""
 
     def __init__(self, mirror: Mirror) -> None:
-        # ServiceUsages' own __init__ takes the meter of the processes.
         self._mirror = mirror
 
     def __repr__(self) -> str:
         return f"MirroredUsages({len(self._mirror.measured)} are measured)"
 
     async def of(self, names: Iterable[str]) -> Mapping[str, Measured]:
-        """Return nothing, if none of the services is measured; as `ServiceUsages.of`."""
+        """Return nothing, if none of the services is measured."""
         if not self._mirror.measured.isdisjoint(names):
             leave_to_holder("measure processes")
         return {}
@@ -126,7 +124,7 @@ class MirroredApplication:
         return self._projects
 
     @property
-    def usages(self) -> ServiceUsages:
+    def usages(self) -> UsagesLike:
         """What is known of CPU and memory."""
         return self._usages
 
