@@ -52,7 +52,7 @@ async def service_explain(app: ApplicationLike, args: ServiceNameArgs, call: Cal
 def _gone(app: ApplicationLike, name: str, now: datetime) -> Answer | None:
     """Return why the service `name` is gone, and what had failed before; None when nothing is known of it."""
     project = app.projects.directory.project_of(current_client().directory)
-    departed = app.manager.departed.find(name)
+    departed = app.manager.find_removed(name)
     names = [name, *([f"{name}.{project}"] if project else []), *([departed.name] if departed is not None else [])]
     for each in dict.fromkeys(names):
         events = list(reversed(app.manager.events.read(service=each, newest=True, limit=_EVENTS).events))
