@@ -15,8 +15,7 @@ from ostler.adapters.replicas.wire_form import Kind, ShownClass, class_line, fin
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.clock import LoopClock
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import ConflictError, Finding, OstlerError
-from ostler.model.events import EventKind
+from ostler.model.errors import Finding, OstlerError
 
 SNAPSHOT = b"".join(
     (
@@ -63,12 +62,6 @@ def test_classes_come_and_go_and_what_is_wrong_with_their_files_stays() -> None:
     assert mirror.classes.findings == (Finding("is broken", "x.yaml"),)
     mirror.read(findings_line(()) + b"N8\n")
     assert (mirror.classes.findings, mirror.classes.availability("b").available) == ((), True)
-
-
-def test_nothing_can_be_changed_at_a_mirror() -> None:
-    mirror = Mirror()
-    with pytest.raises(ConflictError):
-        mirror.events.append(EventKind.WARNING, "a")
 
 
 def test_a_log_keeps_so_many_bytes_however_many_read_it() -> None:
