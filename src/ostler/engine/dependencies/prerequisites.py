@@ -13,7 +13,7 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts, Runtime
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.registry import RegistryAdapter
 from ostler.engine.services.service import BaseService, Service, StateUpdater
 from ostler.model.durations import format_duration
 from ostler.model.errors import AlreadyExistsError, DependencyError, OperationError, OstlerError
@@ -50,7 +50,7 @@ class Prerequisites:
     """Brings what a service needs, and reacts when that comes, goes or changes."""
 
     def __init__(
-        self, runtime: Runtime, registry: ServiceRegistry, graph: DependencyGraph, maker: DependencyMaker
+        self, runtime: Runtime, registry: RegistryAdapter, graph: DependencyGraph, maker: DependencyMaker
     ) -> None:
         self._runtime = runtime
         self._registry = registry
@@ -434,7 +434,7 @@ class Prerequisites:
         return together(facts)
 
 
-async def undeleted(registry: ServiceRegistry, name: str) -> Service | None:
+async def undeleted(registry: RegistryAdapter, name: str) -> Service | None:
     """Return the service of that name, once a deletion that is under way has ended: then it is gone, or stays."""
     while isinstance(service := registry.find(name), ServiceInstance):
         if service.operation is None or service.operation.kind is not OperationKind.DELETE:
