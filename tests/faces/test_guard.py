@@ -25,9 +25,9 @@ from ostler.faces.access.guarded_manager import GuardedManager
 from ostler.faces.access.guarded_projects import GuardedProjects
 from ostler.faces.access.seen_classes import SeenClasses, SeenPlans
 from ostler.faces.access.seen_services import SeenEvents, SeenRegistry
+from ostler.faces.hosted_projects import HostedProjects
 from ostler.faces.mcp.addresses import GRAPH
 from ostler.faces.mcp.toolbox import NAMES, TOOLS
-from ostler.faces.projects import HostedProjects
 from ostler.model.access import USUAL_TOOLS
 from ostler.model.errors import StoreError
 

@@ -21,8 +21,8 @@ from ostler.engine.projects.changes import ChangeKind, changes_of
 from ostler.engine.projects.runner import ProjectRunner
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.services.views import ProjectRef
+from ostler.faces.hosted_projects import PRUNE_SECONDS, HostedProjects, is_removed
 from ostler.faces.project_watches import Changed, ProjectWatches
-from ostler.faces.projects import PRUNE_SECONDS, HostedProjects, is_removed
 from ostler.model.errors import ManifestError, OstlerError, SupersededError
 from ostler.model.events import EventKind
 from ostler.model.states import ServiceState
@@ -379,7 +379,7 @@ async def test_a_lease_runs_from_when_the_last_client_that_works_in_the_project_
         (folder / "ostler.yaml").write_text(text)
     entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
     async with running(World(), entry) as manager, anyio.create_task_group() as group:
-        projects = Projects(manager, dict)
+        projects = HostedProjects(manager, dict)
         projects.run_in(group)
         await up(projects, shop)
         await up(projects, worktree)

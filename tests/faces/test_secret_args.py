@@ -16,8 +16,8 @@ from ostler.adapters.environments import Environments
 from ostler.adapters.secret_calls import SecretCalls
 from ostler.faces.assembly import open_application
 from ostler.faces.client_facts import client_of
+from ostler.faces.hosted_projects import HostedProjects
 from ostler.faces.mcp.server import build_server
-from ostler.faces.projects import HostedProjects
 from ostler.model.errors import ArgumentError, ManifestError, SecretMissingError
 from ostler.model.manifest import ArgSpec
 from ostler.model.responses import ToolResponse

@@ -130,7 +130,7 @@ assert anyio.run(connected) == "b"
         pytest.param(LOCK, 140, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"),
         pytest.param(
             SERVER,
-            931,
+            932,
             "click cryptography html.entities httpx2._client jsonschema lightkube logging.handlers "
             "mcp.client.auth mcp.server.auth.handlers.token mcp.server.mcpserver.server multiprocessing "
             "opentelemetry.metrics opentelemetry.sdk prometheus_client psycopg referencing rich typer wsproto "

@@ -23,9 +23,9 @@ from ostler.engine.clock import LoopClock
 from ostler.engine.events.notices import NoticeBoard
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ServerStatus, ToolInfo
+from ostler.faces.hosted_projects import HostedProjects
 from ostler.faces.mcp.server import OstlerServer, build_server
 from ostler.faces.mcp.toolbox import Toolset
-from ostler.faces.projects import HostedProjects
 from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import (
     AlreadyExistsError,

@@ -38,8 +38,8 @@ from ostler.faces.configuration import (
     refused_entries,
     settings_changed,
 )
+from ostler.faces.hosted_projects import HostedProjects
 from ostler.faces.permitted_tools import PermittedTools
-from ostler.faces.projects import HostedProjects
 from ostler.faces.server_changes import ServerChanges
 from ostler.faces.server_entries import server_entries, server_entry
 from ostler.faces.service_logs import ServiceLogs

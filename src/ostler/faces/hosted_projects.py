@@ -1,0 +1,315 @@
+"""The projects of this server: `up`, `down` and `status` of the folder that a client works in, and leftovers."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from ostler.adapters.process.strays import Stray, end_strays, find_strays
+from ostler.adapters.projects.folders import find_project, linked_root, require_project
+from ostler.adapters.projects.journal import UpJournal
+from ostler.adapters.projects.project_files import read_scope, read_variables
+from ostler.adapters.secret_calls import SecretCalls
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.manager import ServiceManager
+from ostler.engine.projects.changes import Change, changes_of, named_services
+from ostler.engine.projects.directory import ProjectDirectory
+from ostler.engine.projects.runner import ProjectReport, ProjectRunner
+from ostler.engine.projects.scope import ProjectScope, as_written
+from ostler.engine.protocols import Progress
+from ostler.engine.services.views import PROJECT_LABEL, RENEWAL_LABEL, ProjectRef
+from ostler.faces.project_runs import ProjectRuns
+from ostler.faces.project_watches import ProjectWatches
+from ostler.faces.projects import ClientFolders, Projects, ProjectStatus
+from ostler.model.errors import ArgumentError, ManifestError, OstlerError
+from ostler.model.events import EventKind
+from ostler.model.projects import PROJECT_FILE
+
+if TYPE_CHECKING:
+    from ostler.engine.keepers.leftovers import LeftoversSurvey
+
+logger = logging.getLogger(__name__)
+
+PRUNE_SECONDS = 60.0
+"""Between looks whether the folders of projects are gone, for `autoPrune`."""
+
+
+class HostedProjects(Projects):
+    """Brings projects up and down, and watches their files.
+
+    Args:
+        manager: has the services.
+        environment: gives what templates see as `env`, as it is then.
+        journal: keeps which projects are being brought up.
+        processes: the folder of the process server, to find processes that an earlier life of Ostler left.
+        prunes: whether services are removed when the folder of their project is gone.
+        secrets: knows the references to secrets in a project's file; without it they are refused.
+    """
+
+    def __init__(
+        self,
+        manager: ServiceManager,
+        environment: Callable[[], Mapping[str, str]],
+        journal: UpJournal | None = None,
+        processes: Path | None = None,
+        prunes: Callable[[], bool] = lambda: False,
+        *,
+        secrets: SecretCalls | None = None,
+    ) -> None:
+        self._manager = manager
+        self._environment = environment
+        self._runner = ProjectRunner(manager)
+        self._watches = ProjectWatches(manager, self._bring_up)
+        self._runs = ProjectRuns(manager, self._runner, journal or UpJournal(), self._watches.begin)
+        self._processes = processes
+        self._prunes = prunes
+        self._secrets = secrets
+        self._clients = ClientFolders()
+        self._directory = ProjectDirectory(
+            manager.registry,
+            lambda folder: linked_root(Path(folder)),
+            lambda folder: find_project(Path(folder)) is not None,
+        )
+
+    def __repr__(self) -> str:
+        return f"HostedProjects({self._runs!r})"
+
+    @property
+    def directory(self) -> ProjectDirectory:
+        """See `Projects.directory`."""
+        return self._directory
+
+    @property
+    def clients(self) -> ClientFolders:
+        """See `Projects.clients`."""
+        return self._clients
+
+    def run_in(self, group: TaskGroup) -> None:
+        """Let runs and watches be tasks of `group`, which outlives every client."""
+        self._watches.run_in(group)
+        self._runs.run_in(group, self.scope_of)
+        self._began = anyio.current_time()
+        self._manager.leases.hold_where(self._is_attended)
+        if self._secrets is not None:
+            self._secrets.recall_in(group, self._manager.secrets())
+        group.start_soon(self._watch_all, name="ostler-project-watches")
+        group.start_soon(self._prune_gone, name="ostler-project-prune")
+
+    def _is_attended(self, instance: ServiceInstance) -> bool:
+        """Whether a client works in a project that uses the service, and its lease does not run meanwhile.
+
+        Right after the start of the server clients may be on their way back.
+        """
+        if not instance.record.labels.get(RENEWAL_LABEL):
+            return False
+        if anyio.current_time() - self._began < CALL_SECONDS:
+            return True
+        project = str(instance.record.labels.get(PROJECT_LABEL, ""))
+        return any(
+            self.directory.project_of(folder) and self.directory.seen_from(folder).has(instance.name, project)
+            for folder in self.clients.present()
+        )
+
+    async def _watch_all(self) -> None:
+        """Watch again what an earlier run of the server watched; a file with findings is watched from its next `up`."""
+        for folder in set(self.directory.folders().values()):
+            with suppress(OstlerError):
+                self._watches.watch(await self.scope_of(folder))
+
+    async def _bring_up(self, scope: ProjectScope, name: str) -> None:
+        """Bring up one service of a project, unasked."""
+        _, report = await self._runs.up(scope, (name,), timeout=None, progress=_ignored)
+        for error in report.failures.values():
+            logger.warning("project %s is not up: %s", scope.ref.id, error)
+
+    # -- looking -------------------------------------------------------------------------------------------
+
+    async def scope_of(self, directory: str) -> ProjectScope:
+        """See `Projects.scope_of`."""
+        folder = require_project(_path(directory))
+        marked = as_written if self._secrets is None else self._secrets.marks.marked
+        scope = await read_scope(folder, self.directory.folders(), self._environment(), marked)
+        return await self._watches.with_inputs(scope)
+
+    async def status(self, directory: str) -> ProjectStatus:
+        """See `Projects.status`."""
+        path = _path(directory)
+        folder = find_project(path)
+        if folder is None and (project := self.directory.project_of(str(path))):
+            ref = ProjectRef(project, self.directory.folders()[project])
+            return ProjectStatus(ref, self.directory.members(project))
+        try:
+            scope = await self.scope_of(directory)
+        except ManifestError as error:
+            if (project := self.directory.project_of(str(folder.directory if folder else path))) == "":
+                raise
+            ref = ProjectRef(project, self.directory.folders()[project])
+            file = str(folder.file) if folder else ""
+            return ProjectStatus(ref, self.directory.members(project), file=file, findings=error.findings)
+        names = {scope.full_name(name) for name in scope.services}
+        shared = [
+            service
+            for name in sorted(names)
+            if isinstance(service := self._manager.registry.find(name), ServiceInstance)
+        ]
+        own = [service for service in self.directory.members(scope.ref.id) if service.name not in names]
+        changes = await changes_of(scope, named_services(scope, ()), self._manager)
+        return ProjectStatus(scope.ref, [*shared, *own], changes, scope.loaded.file)
+
+    def is_project(self, directory: str) -> bool:
+        """See `Projects.is_project`."""
+        return bool(directory) and bool(find_project(Path(directory)) or self.directory.project_of(directory))
+
+    async def plan(self, directory: str, names: Sequence[str]) -> tuple[ProjectScope, list[Change]]:
+        """See `Projects.plan`."""
+        scope = await self.scope_of(directory)
+        wanted = named_services(scope, names)
+        changes = await changes_of(scope, wanted, self._manager)
+        return scope, changes if not names else changes[: len(wanted)]
+
+    def full_name(self, name: str, folder: str) -> str:
+        """See `Projects.full_name`."""
+        return self.directory.full_name(name, folder)
+
+    async def owner_of_new(self, folder: str) -> ProjectRef | None:
+        """See `Projects.owner_of_new`."""
+        found = find_project(Path(folder)) if folder else None
+        if found is None:
+            return None
+        known = self.directory.folders()
+        for project, place in known.items():
+            if place == str(found.directory):
+                return ProjectRef(project, place)
+        try:
+            return (await read_scope(found, known, self._environment())).ref
+        except ManifestError:  # a broken file keeps no one from working in its folder
+            return found.refs("", known)[0]
+
+    async def read_variables(self, directory: str, files: Sequence[str]) -> dict[str, str]:
+        """See `Projects.read_variables`."""
+        return await read_variables(directory, files)
+
+    # -- acting --------------------------------------------------------------------------------------------
+
+    async def up(
+        self, directory: str, names: Sequence[str], *, timeout: float | None, progress: Progress
+    ) -> tuple[ProjectScope, ProjectReport]:
+        """See `Projects.up`."""
+        scope = await self.scope_of(directory)
+        return await self._runs.up(scope, tuple(names), timeout=timeout, progress=progress)
+
+    async def down(
+        self, directory: str, names: Sequence[str], *, timeout: float | None
+    ) -> tuple[ProjectRef, ProjectReport]:
+        """See `Projects.down`."""
+        path = _path(directory)
+        folders = self.directory.folders()
+        project = self.directory.project_of(str(path))
+        folder = find_project(path)
+        if folder is not None:
+            inside = [name for name, place in folders.items() if place == str(folder.directory)]
+            if not inside:
+                return ProjectRef("", str(folder.directory)), ProjectReport()
+            project = inside[0]
+        if not project:
+            require_project(path)
+        if not names:
+            await self._runs.cancel(project, folders[project])
+        report = await self._runner.down(project, names, timeout=timeout)
+        if not self.directory.members(project):
+            self._watches.forget(project)
+        return ProjectRef(project, folders[project]), report
+
+    # -- leftovers -----------------------------------------------------------------------------------------
+
+    def left_over(self) -> list[ProjectRef]:
+        """See `Projects.left_over`."""
+        return [
+            ProjectRef(project, folder)
+            for project, folder in sorted(self.directory.folders().items())
+            if not (Path(folder) / PROJECT_FILE).is_file()
+        ]
+
+    async def _prune_gone(self) -> None:
+        """Remove the services of projects whose folder was gone at two looks, where the settings say so."""
+        seen: set[str] = set()
+        while True:
+            await anyio.sleep(PRUNE_SECONDS)
+            gone = [ref for ref in self.left_over() if is_removed(ref)] if self._prunes() else []
+            for ref in gone:
+                if ref.id not in seen:
+                    continue
+                message = f"the folder {ref.directory} of project {ref.id} is gone: its services are removed"
+                self._manager.events.append(EventKind.WARNING, message=message)
+                report = await self._runner.down(ref.id, timeout=None)
+                for name, error in report.failures.items():
+                    logger.warning("service %s of project %s could not be removed: %s", name, ref.id, error)
+            seen = {ref.id for ref in gone}
+
+    async def strays(self) -> list[Stray]:
+        """See `Projects.strays`."""
+        if (folder := self._processes) is None:
+            return []
+        return await anyio.to_thread.run_sync(lambda: find_strays(folder, services=self._service_ids))
+
+    async def end_strays(self) -> list[Stray]:
+        """See `Projects.end_strays`."""
+        return [] if self._processes is None else await end_strays(self._processes, services=self._service_ids)
+
+    async def leftovers(self) -> "LeftoversSurvey":
+        """See `Projects.leftovers`."""
+        return await self._manager.leftovers().find()
+
+    async def remove_leftovers(self) -> "LeftoversSurvey":
+        """See `Projects.remove_leftovers`."""
+        return await self._manager.leftovers().remove_all()
+
+    def _service_ids(self) -> frozenset[str]:
+        found = self._manager.registry.get_all()
+        return frozenset(service.id for service in found if isinstance(service, ServiceInstance))
+
+    async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:
+        """See `Projects.prune`."""
+        return [(ref, await self._runner.down(ref.id, timeout=timeout)) for ref in self.left_over()]
+
+
+async def _ignored(_done: float, _total: float | None, _message: str | None) -> None:
+    """Take progress that no one waits for."""
+
+
+def is_removed(left: ProjectRef) -> bool:
+    """Whether the folder of a project that is left over was removed or moved, and is not just out of reach.
+
+    As on a disk that is not mounted: the folder that it was in must be there, and hold something, as there is an empty
+    folder else where a disk is mounted. What a running server writes while git removes its worktree stays: a folder
+    that is in no worktree any more, and holds something, is a removed one, too.
+    """
+    folder = Path(left.directory)
+    try:
+        if not folder.exists():
+            return any(folder.parent.iterdir())
+        return left.is_worktree and linked_root(folder) is None and any(folder.iterdir())
+    except OSError:
+        return False
+
+
+def _path(directory: str) -> Path:
+    """Return the folder that a call is about.
+
+    Raises:
+        ArgumentError: neither the call nor its connection names one.
+    """
+    if not directory:
+        raise ArgumentError(
+            ["directory is required here: this client does not say which folder it works in"],
+            next_actions=(f"give the folder of the project, the one with {PROJECT_FILE}, as an absolute path",),
+        )
+    path = Path(directory).expanduser()
+    if not path.is_absolute():
+        raise ArgumentError([f"directory {directory!r} must be an absolute path"])
+    return path
