@@ -25,7 +25,7 @@ from ostler.engine.protocols import Progress
 from ostler.engine.services.views import PROJECT_LABEL, RENEWAL_LABEL, ProjectRef
 from ostler.faces.project_runs import ProjectRuns
 from ostler.faces.project_watches import ProjectWatches
-from ostler.faces.projects import ClientFolders, Projects, ProjectStatus
+from ostler.faces.projects import CALL_SECONDS, ClientFolders, Projects, ProjectStatus
 from ostler.model.errors import ArgumentError, ManifestError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.projects import PROJECT_FILE

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 
 from ostler.adapters.process.strays import Stray
 from ostler.engine.instances.instance import ServiceInstance
