@@ -9,7 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +21,8 @@ import pytest
 from tests.support.small_disk import fill, kept_full, small_disk
 
 from ostler.adapters.stores.records_json import OPERATION
-from ostler.adapters.stores.rows import CURSOR_RESERVE
+from ostler.adapters.stores.retention import Retention
+from ostler.adapters.stores.rows import CURSOR_RESERVE, encode_commit
 from ostler.adapters.stores.sqlite import FIND_REQUEST, SqliteStore
 from ostler.adapters.stores.sqlite_copies import check_database
 from ostler.adapters.stores.sqlite_faults import translate
@@ -34,7 +35,8 @@ from ostler.adapters.stores.sqlite_schema import (
     migrate,
     open_database,
 )
-from ostler.engine.protocols import DropService, PutOperation, PutService
+from ostler.adapters.stores.sqlite_writes import Writes
+from ostler.engine.protocols import Change, DropService, PutOperation, PutService
 from ostler.model.errors import AlreadyExistsError, StoreCorruptError, StoreError, StoreNewerError
 from ostler.model.events import Event, EventKind
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
@@ -60,6 +62,31 @@ def path(tmp_path: Path) -> Path:
 async def names(path: Path) -> list[str]:
     async with SqliteStore.open(path) as store:
         return [record.id for record in (await store.load()).services]
+
+
+def test_a_commit_takes_savepoints_and_trims_only_where_it_has_to(path: Path) -> None:
+    start = PutOperation(OperationRecord("o", "a", "sa", OperationKind.START, NOW))
+    end = PutOperation(replace(start.record, outcome=OperationOutcome.SUCCEEDED, finished_at=NOW))
+    namesake = PutService(replace(put("b").record, name="sa"))
+    with closing(open_database(path)) as connection:
+        writes = Writes(connection, Retention())
+        writes.begin()
+
+        def written(*commits: Sequence[Change]) -> tuple[dict[int, str], list[str]]:
+            """Return the commits that were refused, with the name, and the first words of the statements."""
+            said: list[str] = []
+            connection.set_trace_callback(lambda statement: said.append(statement.split()[0]))
+            refused = writes.write([encode_commit(commit) for commit in commits], [])
+            connection.set_trace_callback(None)
+            return {index: refusal.name for index, refusal in refused.items()}, said
+
+        assert written([put("a"), start], [put("c")]) == ({}, ["BEGIN", *["INSERT"] * 3, "COMMIT"])
+        assert written([end]) == ({}, ["BEGIN", "INSERT", "DELETE", "COMMIT"])
+        refused, said = written([put("d")], [namesake], [put("e")])
+        assert refused == {1: "sa"}
+        assert said.count("SAVEPOINT") == 3
+        kept = [key for (key,) in connection.execute("SELECT id FROM services ORDER BY id")]
+        assert kept == ["a", "c", "d", "e"]
 
 
 # -- the file ----------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class CommitWrite:
 
     Attributes:
         rows: what to write, in order.
-        operations_of: the services whose operation history grew.
+        operations_of: the services whose history of operations, which has those that have ended, grew.
         may_use_reserve: it records a stop, a delete or the end of an operation, for which room is kept on the disk.
     """
 
@@ -90,8 +90,8 @@ def encode_commit(changes: Sequence[Change]) -> CommitWrite:
                 may_use_reserve = True
                 rows.append(Row(RowSort.DROP_SERVICE, (column(service_id),)))
             case PutOperation(operation):
-                operations_of.add(column(operation.service_id))
-                is_end = operation.outcome is not None
+                if is_end := operation.outcome is not None:
+                    operations_of.add(column(operation.service_id))
                 may_use_reserve = may_use_reserve or is_end or operation.kind in _TAKING_AWAY
                 key = (column(operation.id), column(operation.service_id), column(operation.service_name))
                 facts = (

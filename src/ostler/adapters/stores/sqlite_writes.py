@@ -4,8 +4,8 @@ Everything in `Writes` runs in the store's one worker thread, on its one connect
 """
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 
 from ostler.adapters.stores.commit_queue import Refusal
 from ostler.adapters.stores.retention import Retention
@@ -70,17 +70,12 @@ class Writes:
         """
         connection = self._connection
         last: int = connection.execute("SELECT cursor FROM marks").fetchone()[0]
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             self._reserve(last)
             services = {row[0] for row in connection.execute("SELECT DISTINCT service FROM events")}
             self._recount_events()
             self._trim_events(services)
             self._trim_operations(frozenset(), now=True)
-            connection.execute("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
         return last
 
     def finish(self, last_cursor: int) -> None:
@@ -102,26 +97,56 @@ class Writes:
         Raises:
             sqlite3.Error: nothing was written.
         """
-        connection = self._connection
-        refused: dict[int, Refusal] = {}
-        connection.execute("BEGIN IMMEDIATE")
         try:
-            for index, commit in enumerate(commits):
-                refusal = self._execute(commit)
-                if refusal is not None:
-                    refused[index] = refusal
-            if events:
-                self._insert_events(events)
-            operations_of = frozenset[str]().union(*(commit.operations_of for commit in commits))
-            if operations_of:
-                self._trim_operations(operations_of)
-            connection.execute("COMMIT")
+            self._write(commits, events)
+        except sqlite3.IntegrityError as exc:
+            if not is_constraint(exc):
+                raise
+            return self._write_apart(commits, events)
+        return {}
+
+    def _write(self, commits: Sequence[CommitWrite], events: Sequence[EventWrite]) -> None:
+        """Execute all in one transaction, or nothing.
+
+        Raises:
+            sqlite3.IntegrityError: one contradicts what is stored.
+        """
+        with self._transaction():
+            for commit in commits:
+                for row in commit.rows:
+                    self._connection.execute(_STATEMENTS[row.sort], row.values)
+            self._finish_batch(commits, events)
+
+    def _write_apart(self, commits: Sequence[CommitWrite], events: Sequence[EventWrite]) -> dict[int, Refusal]:
+        """Execute all in one transaction, and undo each commit that contradicts what is stored.
+
+        Each statement hands the interpreter to the event loop and waits for it again, which a savepoint for each commit
+        would cost twice; contradictions are rare.
+        """
+        with self._transaction():
+            tried = ((index, self._execute_alone(commit)) for index, commit in enumerate(commits))
+            refused = {index: refusal for index, refusal in tried if refusal is not None}
+            self._finish_batch(commits, events)
+        return refused
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
-        return refused
 
-    def _execute(self, commit: CommitWrite) -> Refusal | None:
+    def _finish_batch(self, commits: Sequence[CommitWrite], events: Sequence[EventWrite]) -> None:
+        if events:
+            self._insert_events(events)
+        operations_of = frozenset[str]().union(*(commit.operations_of for commit in commits))
+        if operations_of:
+            self._trim_operations(operations_of)
+
+    def _execute_alone(self, commit: CommitWrite) -> Refusal | None:
         connection = self._connection
         connection.execute("SAVEPOINT one_commit")
         for row in commit.rows:
