@@ -55,10 +55,18 @@ async def until_line(client: Client, text: str, **args: Any) -> dict[str, Any]:
 async def test_one_cursor_reads_all_logs_of_a_project(state_dir: Path, tmp_path: Path) -> None:
     shop = tmp_path / "shop"
     shop.mkdir()
-    (shop / "ostler.yaml").write_text(FILE)
     paths = Paths(tmp_path / "config", state_dir)
     async with open_application(paths) as app, client_in(shop, app) as client:
         await app.downstream.wait_until_connected("process", 60)
+        text, _ = await refusal(client, "project_up")
+        assert "not found: neither it nor a folder above it has an ostler.yaml" in text
+        assert "Draft of" not in text, "nothing says what it could have"
+        (shop / "Procfile").write_text("web: serve --port $PORT\n")
+        text, _ = await refusal(client, "project_up", dryRun=True)
+        assert f"Draft of {shop}/ostler.yaml" in text
+        assert "\n  web:\n    class: dev-server\n" in text, "which a client without the command line can write"
+        (shop / "Procfile").unlink()
+        (shop / "ostler.yaml").write_text(FILE)
         text, _ = await refusal(client, "service_logs")
         assert "name is required here" in text
         await call(client, "project_up")

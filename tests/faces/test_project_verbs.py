@@ -266,6 +266,8 @@ def test_a_folder_without_a_project_says_what_to_do(
     ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "Procfile").write_text("web: serve\n")
     assert ostler.run("up") == ExitStatus.NOT_FOUND
-    assert "ostler.yaml" in ostler.err
-    assert list(tmp_path.iterdir()) == []
+    assert "Next: ostler project init writes an ostler.yaml" in ostler.err
+    assert len(ostler.err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["Procfile"]

@@ -101,6 +101,7 @@ def require_project(start: Path) -> ProjectFolder:
     raise NotFoundError(
         "project",
         str(start),
+        why=f"neither it nor a folder above it has an {PROJECT_FILE}",
         next_actions=(f"ostler project init writes an {PROJECT_FILE} from what the folder has", "or name the folder"),
     )
 

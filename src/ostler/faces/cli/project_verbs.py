@@ -1,5 +1,6 @@
 """Verbs about a project: up, down, diff, and what is left over of projects that are gone."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -93,22 +94,18 @@ def init(
 ) -> None:
     """Write an ostler.yaml from what the folder has: Compose, process-compose, Procfile, package.json and others."""
     from ostler.adapters.config.atomic_files import write_new
-    from ostler.adapters.projects.folders import label_of, project_at
-    from ostler.adapters.projects.import_sources import read_source, read_sources, source_names
+    from ostler.adapters.projects.import_sources import source_names
+    from ostler.adapters.projects.project_drafts import drafted
     from ostler.model.projects import PROJECT_FILE
     from ostler.rules.imports.found import UnreadableSourceError
-    from ostler.rules.imports.project_text import project_text
-    from ostler.rules.loading.projects import load_project
 
     folder = directory.expanduser().resolve()
     if not folder.is_dir():
         usage_error(f"{directory} is not a folder")
     try:
-        found = [read_source(file) for file in source] if source else read_sources(folder)
+        text, count = drafted(folder, source or ())
     except UnreadableSourceError as error:
         fail(str(error), ExitStatus.FAILED)
-    text = project_text(label_of(project_at(folder).main.name), found)
-    load_project(text, PROJECT_FILE)
     if dry_run:
         say(text, end="")
         return
@@ -117,7 +114,6 @@ def init(
         write_new(file, text)
     except FileExistsError:
         fail(f"{file} already exists and stays unchanged. Next: ostler project init --dry-run", ExitStatus.FAILED)
-    count = sum(len(each.services) for each in found)
     step = "read through it, then run ostler up" if count else "list your services in it, then run ostler up"
     say(f"wrote {file} with {count} service{'' if count == 1 else 's'}. Next: {step}")
     if not count:
@@ -149,6 +145,8 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject) -> ToolAnsw
 
 
 def _show(answer: ToolAnswer, *, as_json: bool) -> None:
+    if "draft" in answer.structured:  # for clients without this command line, which has project init
+        answer = replace(answer, text=answer.text.partition("\n")[0])
     if not answer.is_error or "services" not in answer.structured:
         show(require(answer), as_json=as_json)
         return

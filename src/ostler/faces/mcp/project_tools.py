@@ -1,8 +1,10 @@
 """Tools about the services of a project together: up, down, status."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 from pydantic import Field
 
 from ostler.adapters.process.strays import Stray
@@ -20,8 +22,9 @@ from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import DASHBOARD_PAGE
 from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import OstlerError
+from ostler.model.errors import NotFoundError, OstlerError
 from ostler.model.json import JsonObject
+from ostler.model.projects import PROJECT_FILE
 from ostler.model.servers import MASK
 from ostler.model.states import HealthStatus
 from ostler.rules.text.log_pages import LAST_LOG_LINES
@@ -41,6 +44,9 @@ _DONE = {
 
 _MAX_REASON = 240
 """Characters of a failure's reason on its own line."""
+
+_MAX_DRAFT = 12_000
+"""Characters of a drafted file that an answer may have."""
 
 
 class ProjectArgs(Args):
@@ -65,6 +71,30 @@ class ProjectDownArgs(ProjectArgs):
 
 async def project_up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
     """Bring a project up."""
+    try:
+        return await _up(app, args, call)
+    except NotFoundError as error:
+        if error.kind != "project":
+            raise
+        return await _unwritten(error)
+
+
+async def _unwritten(error: NotFoundError) -> Answer:
+    """Return the error for a folder without a project, with the file that it could have, for who can write files."""
+    from ostler.adapters.projects.project_drafts import drafted
+
+    folder = Path(error.name)
+    text, count = await anyio.to_thread.run_sync(lambda: drafted(folder) if folder.is_dir() else ("", 0))
+    structured: JsonObject = {"error": error_json(error)}
+    if not count or len(text) > _MAX_DRAFT:
+        return Answer(structured, str(error), is_error=True)
+    said = (
+        f"{error}\nDraft of {folder / PROJECT_FILE} from what the folder has; read it, write it, and call this again:\n"
+    )
+    return Answer({**structured, "draft": text}, said + text, is_error=True)
+
+
+async def _up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
     directory = directory_of(args)
     if args.dry_run:
         scope, changes = await app.projects.plan(directory, args.services)
@@ -308,7 +338,7 @@ PROJECT_TOOLS = (
         "Project up",
         "Bring up the services of a project's ostler.yaml, and replace what has changed. Safe to repeat.",
         ProjectUpArgs,
-        answer("project services:objects unfinished:strings changes:objects"),
+        answer("project services:objects unfinished:strings changes:objects draft"),
         Effect.STOPS,
         project_up,
     ),
