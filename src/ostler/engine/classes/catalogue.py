@@ -13,6 +13,9 @@ from ostler.model.tool_names import UNKNOWN_SERVER
 from ostler.rules.checking.class_graph import cycle_findings, has_class_dependencies, missing_class_findings
 from ostler.rules.checking.loaded_class import LoadedClass
 
+MISSING_SERVER = "mcp.json has no server "
+"""How the reason begins for which a class is not available whose server is not configured."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClassEntry:
@@ -216,7 +219,7 @@ class ClassCatalogue(ClassDirectory):
 def _why_missing(server: str, service_class: ServiceClass) -> str:
     """Return that `server` does not exist; where its tools are of no server that is known, which tools these are."""
     if server != UNKNOWN_SERVER:
-        return f"mcp.json has no server {server!r}"
+        return f"{MISSING_SERVER}{server!r}"
     tools = [tool for head, _, tool in (each.partition("/") for each in service_class.tools.called) if head == server]
     return f"no server lists a tool {' or '.join(map(repr, tools))}"
 

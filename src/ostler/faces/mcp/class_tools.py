@@ -1,6 +1,6 @@
 """Tools for ServiceClasses: list, get, available, validate, create, update, delete."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import anyio.to_thread
@@ -11,7 +11,7 @@ from ostler.adapters.serving.answers import Answer, finding_json, finding_lines
 from ostler.adapters.serving.arguments import Args, JsonArgs, Manifest
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
-from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.classes.catalogue import MISSING_SERVER, ClassEntry
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.service_tools import ClassName
@@ -56,11 +56,23 @@ async def serviceclass_list(app: ApplicationLike, args: ClassListArgs, call: Cal
         for item in items[len(ready) :]:
             about = f" ({item['description']})" if item.get("description") else ""
             reasons.setdefault(item["reason"], []).append(item["name"] + about)
-        lines += [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+        lines += _reason_lines(reasons)
     if app.classes.findings:
         structured["findings"] = [finding_json(finding) for finding in app.classes.findings]
         lines += [f"problem: {finding}" for finding in app.classes.findings]
     return Answer(structured, "\n".join(lines))
+
+
+def _reason_lines(reasons: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return why classes cannot be used: those that lack one server each in one line, as these are many."""
+    lacking = {
+        reason: names for reason, names in reasons.items() if reason.startswith(MISSING_SERVER) and ";" not in reason
+    }
+    lines = [f"{', '.join(names)}: {reason}" for reason, names in reasons.items() if reason not in lacking]
+    if lacking:
+        servers = (f"{reason.removeprefix(MISSING_SERVER)} ({', '.join(names)})" for reason, names in lacking.items())
+        lines.append(f"{MISSING_SERVER}{', '.join(servers)}")
+    return lines
 
 
 def _searched(entry: ClassEntry) -> str:
