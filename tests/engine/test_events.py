@@ -86,18 +86,25 @@ def test_events_of_all_services_are_those_of_a_plain_list(
     assert list(held.newest_first()) == kept[::-1]
 
 
-def test_older_events_of_all_services_are_held_packed() -> None:
+@pytest.mark.parametrize("services", [4, 1_000])
+def test_older_events_are_held_packed(services: int) -> None:
     events = log()
     gc.collect()
     others = {id(value) for value in gc.get_objects() if isinstance(value, Event)}
     for number in range(5_000):
-        events.append(EventKind.TOOL_CALLED, f"s{number % 4}", f"attempt {number}", {"tool": "a/b", "seconds": number})
-    assert sum(isinstance(value, Event) and id(value) not in others for value in gc.get_objects()) < 1_200
+        name = f"s{number * services // 5_000}"  # each service in its turn, as when many are started
+        events.append(EventKind.TOOL_CALLED, name, f"attempt {number}", {"tool": "a/b", "seconds": number})
+    assert sum(isinstance(value, Event) and id(value) not in others for value in gc.get_objects()) < 1_400
     latest = events.read(kinds=[EventKind.TOOL_CALLED], limit=2, newest=True)
     assert [event.message for event in latest.events] == ["attempt 4998", "attempt 4999"]
     assert not latest.truncated
     assert [event.message for event in events.read(since=7, limit=2).events] == ["attempt 7", "attempt 8"]
-    assert [event.cursor for event in events.read(service="s3", limit=2, newest=True).events] == [4_996, 5_000]
+    last = events.read(service=f"s{services - 1}", limit=2, newest=True)
+    assert [event.cursor for event in last.events] == [4_999, 5_000]
+    first = events.read(service="s0", limit=2)
+    assert [event.message for event in first.events] == [
+        f"attempt {max(0, 5_000 // services - 50) + at}" for at in (0, 1)
+    ]
 
 
 def _of_one_life(events: list[Event], overall: int) -> list[Event]:

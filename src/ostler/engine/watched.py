@@ -15,7 +15,7 @@ class Watched(Generic[_T]):
 
     def __init__(self, value: _T) -> None:
         self._value = value
-        self._waiters: list[tuple[Callable[[_T], bool], anyio.Event]] = []
+        self._waiters: tuple[tuple[Callable[[_T], bool], anyio.Event], ...] = ()
 
     def __repr__(self) -> str:
         return f"Watched({self._value!r})"
@@ -28,7 +28,7 @@ class Watched(Generic[_T]):
     def replace(self, value: _T) -> None:
         """Replace the value with `value`, and wake those who waited for one like it."""
         self._value = value
-        for predicate, event in list(self._waiters):
+        for predicate, event in self._waiters:
             if predicate(value):
                 event.set()
 
@@ -36,9 +36,9 @@ class Watched(Generic[_T]):
         """Return the value as soon as `predicate` holds for it (now or after a change)."""
         while not predicate(self._value):
             waiter = (predicate, anyio.Event())
-            self._waiters.append(waiter)
+            self._waiters = (*self._waiters, waiter)
             try:
                 await waiter[1].wait()
             finally:
-                self._waiters.remove(waiter)
+                self._waiters = tuple(other for other in self._waiters if other is not waiter)
         return self._value

@@ -106,6 +106,11 @@ class Expectation(StrictModel):
             raise ValueError("an expectation needs at least one of success, jsonPath, jmespath, contains, matches")
         return self
 
+    @cached_property
+    def written(self) -> JsonObject:
+        """It as the manifest has it; no one changes this."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
 
 class RetrySpec(StrictModel):
     """How often a tool call is tried again when it certainly was not delivered, or failed retryably.
@@ -141,6 +146,16 @@ class ToolCallSpec(StrictModel):
     batch: BatchSpec | None = None
 
     _qualified = field_validator("tool")(qualified_tool)
+
+    @cached_property
+    def written_outputs(self) -> JsonObject:
+        """The outputs as the manifest has them; no one changes this."""
+        return {
+            name: source
+            if isinstance(source, str)
+            else source.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            for name, source in self.outputs.items()
+        }
 
     def expectations(self) -> Iterator[tuple[tuple[str, ...], Expectation]]:
         """Yield everything that an answer is checked against, with its keys in the manifest."""

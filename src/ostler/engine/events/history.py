@@ -4,7 +4,7 @@ import json
 import zlib
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -20,6 +20,9 @@ _Row: TypeAlias = tuple[int, float, str, str, JsonObject]
 
 _RECENT = 8
 """Events that are kept unpacked, at most."""
+
+_STALE = 2
+"""Of these, that are not among the unpacked events of all services any more: each is 235 bytes that no one shares."""
 
 _PACKED = 32
 """Events in one pack, at most; they share words, so that a full pack takes about 25 bytes an event."""
@@ -68,7 +71,13 @@ class ServiceHistory:
         if (self._packs or len(self._recent) > self._limit) and len(self) > self._limit:
             self._drop_oldest()
         if len(self._recent) > _RECENT:
-            self._pack()
+            self._pack(len(self._recent))
+
+    def settle(self, cursor: int) -> None:
+        """Pack the events until `cursor`, which are held for this service alone from now on, if they are some."""
+        stale = bisect_right(self._recent, cursor, key=attrgetter("cursor"))
+        if stale > _STALE:
+            self._pack(stale)
 
     def newest_first(self) -> Iterator[Event]:
         """Yield the events, unpacking no more than what is asked for."""
@@ -91,14 +100,13 @@ class ServiceHistory:
             del self._packs[0]
             self._skipped = 0
 
-    def _pack(self) -> None:
-        rows = [_row_of(event) for event in self._recent]
-        count, text = len(rows), _ENCODE(rows)[1:-1].encode("utf-8", "surrogatepass")
+    def _pack(self, count: int) -> None:
+        rows, self._recent = [_row_of(event) for event in self._recent[:count]], self._recent[count:]
+        text = _ENCODE(rows)[1:-1].encode("utf-8", "surrogatepass")
         if self._packs and self._packs[-1][0] + count <= _PACKED:
             earlier, packed = self._packs.pop()
             count, text = earlier + count, zlib.decompress(packed) + b"," + text
         self._packs.append((count, _compress(text)))
-        self._recent = []
 
 
 class _Pack(NamedTuple):
@@ -118,8 +126,19 @@ _SHARED_PACK = 64
 class AllEvents:
     """The newest events of all services, oldest first, at most `limit`."""
 
-    def __init__(self, limit: int, events: Iterable[Event] = (), *, unpacked: int = _UNPACKED) -> None:
-        """Hold `events`, oldest first; what of them is too much to be held unpacked is packed with those that come."""
+    def __init__(
+        self,
+        limit: int,
+        events: Iterable[Event] = (),
+        *,
+        unpacked: int = _UNPACKED,
+        on_packed: Callable[[Sequence[Event]], None] | None = None,
+    ) -> None:
+        """Hold `events`, oldest first; what of them is too much to be held unpacked is packed with those that come.
+
+        `on_packed` is called with those that were.
+        """
+        self._on_packed = on_packed
         self._limit = limit
         self._unpacked = unpacked
         self._packs: deque[_Pack] = deque()
@@ -163,6 +182,8 @@ class AllEvents:
         rows = [(*_row_of(event), event.service) for event in events]
         self._packs.append(_Pack(cursors, _compress(_ENCODE(rows)[1:-1].encode("utf-8", "surrogatepass"))))
         self._packed += len(events)
+        if self._on_packed is not None:
+            self._on_packed(events)
 
     def _drop_oldest(self) -> int:
         if not self._packs:

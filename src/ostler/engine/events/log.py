@@ -141,7 +141,7 @@ class EventLog(EventReader):
         self._store = store
         self._max_events = max_events
         self._max_per_service = max_per_service
-        self._all = AllEvents(max_events)
+        self._all = AllEvents(max_events, on_packed=self._settle)
         self._by_service: dict[str, ServiceHistory] = {}
         self._ended: dict[str, int] = {}
         """Service → cursor of its deletion, oldest first; what it did is kept as long as that event is."""
@@ -205,7 +205,7 @@ class EventLog(EventReader):
         """Hold what another log holds instead; what is new in it is published, unless nothing was known before."""
         before = self._last_cursor or contents.last_cursor
         self._max_events, self._max_per_service = contents.max_events, contents.max_per_service
-        self._all = AllEvents(contents.max_events, contents.events)
+        self._all = AllEvents(contents.max_events, contents.events, on_packed=self._settle)
         self._by_service = {
             service: ServiceHistory.of(service, contents.max_per_service, parts)
             for service, parts in contents.histories.items()
@@ -312,6 +312,12 @@ class EventLog(EventReader):
     def _gone_until(self, service: str) -> int:
         own = self._by_service.get(service)
         return own.dropped_until if service and own is not None else self._dropped_until
+
+    def _settle(self, packed: Sequence[Event]) -> None:
+        """Pack in the histories, too, what is packed in the log of all services."""
+        for service in {event.service for event in packed}:
+            if (own := self._by_service.get(service)) is not None:
+                own.settle(packed[-1].cursor)
 
     def _keep(self, event: Event) -> None:
         self._last_cursor = max(self._last_cursor, event.cursor)

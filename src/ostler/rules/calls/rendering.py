@@ -36,12 +36,14 @@ def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeou
         "goneWhen": spec.gone_when if isinstance(spec, StopSpec) else None,
     }
     parts: JsonObject = {"args": spec.args}
-    parts |= {key: _expectation_json(value) for key, value in expectations.items() if value is not None}
+    parts |= {key: value.written for key, value in expectations.items() if value is not None}
     if spec.batch is not None:
         parts["match"] = spec.batch.match
     try:
         rendered: JsonObject = render(parts, names)
-        expect, expect_not, when, fail_when, gone_when = (_checked(rendered.get(key), key) for key in expectations)
+        expect, expect_not, when, fail_when, gone_when = (
+            _checked(rendered.get(key), parts.get(key), key) for key in expectations
+        )
     except TemplateError as error:
         error.located(step=step, tool=spec.tool)
         raise
@@ -52,7 +54,7 @@ def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeou
         timeout=timeout if spec.timeout is None else spec.timeout,
         expect=expect,
         expect_not=expect_not,
-        outputs=_outputs_json(spec.outputs),
+        outputs=spec.written_outputs,
         retry_attempts=spec.retry.attempts if spec.retry else 1,
         retry_delay=spec.retry.delay if spec.retry else 1.0,
         retry_when=when,
@@ -133,21 +135,10 @@ def _stop_plan(service_class: ServiceClass, names: Mapping[str, Any]) -> tuple[P
     return tuple(planned)
 
 
-def _expectation_json(expectation: Expectation) -> JsonObject:
-    return expectation.model_dump(mode="json", by_alias=True, exclude_unset=True)
-
-
-def _outputs_json(outputs: Mapping[str, str | OutputSpec]) -> JsonObject:
-    return {
-        name: source if isinstance(source, str) else source.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        for name, source in outputs.items()
-    }
-
-
-def _checked(rendered: JsonValue, key: str) -> JsonObject | None:
+def _checked(rendered: JsonValue, written: JsonValue, key: str) -> JsonObject | None:
     """Return a rendered expectation whose texts are texts again, checked so that it can be pinned."""
-    if rendered is None:
-        return None
+    if rendered is written:
+        return rendered
     expectation: JsonObject = dict(cast("JsonMapping", rendered))
     for name in ("jmespath", "contains", "matches"):
         if name in expectation:

@@ -89,6 +89,8 @@ def render(value: JsonValue, names: Mapping[str, Any]) -> JsonValue:
 def render_texts(value: JsonValue, rendered: Callable[[str, Path], JsonValue], path: Path = ()) -> JsonValue:
     """Return `value` with `rendered(text, path)` for each template in it, which may be `OMIT` to leave an entry out.
 
+    What has no template in it is the same object for every service, which no one changes.
+
     Args:
         value: any JSON value.
         rendered: renders a template that is at a path inside `value`.
@@ -97,11 +99,16 @@ def render_texts(value: JsonValue, rendered: Callable[[str, Path], JsonValue], p
     if isinstance(value, str):
         return rendered(value, path) if is_template(value) else value
     if isinstance(value, Mapping):
-        items = ((key, render_texts(item, rendered, (*path, key))) for key, item in cast("JsonMapping", value).items())
-        return {key: item for key, item in items if item is not OMIT}
+        given = cast("JsonMapping", value)
+        made = {key: render_texts(item, rendered, (*path, key)) for key, item in given.items()}
+        if isinstance(given, dict) and all(made[key] is item for key, item in given.items()):
+            return given
+        return {key: item for key, item in made.items() if item is not OMIT}
     if isinstance(value, list):
-        listed = enumerate(cast("list[JsonValue]", value))
-        parts = (render_texts(item, rendered, (*path, index)) for index, item in listed)
+        listed = cast("list[JsonValue]", value)
+        parts = [render_texts(item, rendered, (*path, index)) for index, item in enumerate(listed)]
+        if all(part is item for part, item in zip(parts, listed, strict=True)):
+            return listed
         return [part for part in parts if part is not OMIT]
     return value
 
