@@ -130,10 +130,10 @@ assert anyio.run(connected) == "b"
         pytest.param(LOCK, 140, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"),
         pytest.param(
             SERVER,
-            932,
-            "click cryptography html.entities httpx2._client jsonschema lightkube logging.handlers "
-            "mcp.client.auth mcp.server.auth.handlers.token mcp.server.mcpserver.server multiprocessing "
-            "opentelemetry.metrics opentelemetry.sdk prometheus_client psycopg referencing rich typer wsproto "
+            928,
+            "click cryptography html.entities httpx2._client jsonschema lightkube logging.handlers mcp.client.auth "
+            "mcp.server.auth.handlers.token mcp.server.mcpserver.server multiprocessing opentelemetry.metrics "
+            "opentelemetry.sdk prometheus_client psycopg referencing regex._regex_core rich typer wsproto "
             "ostler.adapters.downstream.http ostler.adapters.telemetry.live ostler.faces.daemon.forwarding "
             "ostler.rules.checking.class_check ostler.rules.checking.class_settings ostler.rules.drafts.drafting "
             "ostler.rules.muster.translation",

@@ -10,7 +10,6 @@ from typing import TypeAlias
 import regex
 
 from ostler.model.errors import ArgumentError
-from ostler.rules.text.pattern_bounds import compiled_size
 from ostler.rules.text.work_budget import seconds_left
 
 Pattern: TypeAlias = "regex.Pattern[str]"
@@ -52,6 +51,8 @@ def _small(pattern: str) -> "Pattern | None":
 
 
 def _compiled(pattern: str) -> "tuple[Pattern, int]":
+    from ostler.rules.text.pattern_bounds import compiled_size  # noqa: PLC0415 (0.9 MiB, with the library itself)
+
     try:
         size = compiled_size(pattern)
     except (ValueError, RecursionError) as error:
