@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ostler.model.durations import Duration
+from ostler.model.expectations import Expectation
 from ostler.model.idle_stops import IdleStop
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.label_names import validate_class_name, validate_name
@@ -91,27 +92,6 @@ class OutputSpec(StrictModel):
         return self
 
 
-class Expectation(StrictModel):
-    """What an answer must look like (`expect`), or must not (`expectNot`). All given conditions must hold."""
-
-    success: bool | None = None
-    json_path: dict[str, JsonValue] | None = None
-    jmespath: str | list[str] | None = None
-    contains: str | list[str] | None = None
-    matches: str | list[str] | None = None
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> "Expectation":
-        if not self.model_fields_set:
-            raise ValueError("an expectation needs at least one of success, jsonPath, jmespath, contains, matches")
-        return self
-
-    @cached_property
-    def written(self) -> JsonObject:
-        """It as the manifest has it; no one changes this."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
-
-
 class RetrySpec(StrictModel):
     """How often a tool call is tried again when it certainly was not delivered, or failed retryably.
 
@@ -150,12 +130,7 @@ class ToolCallSpec(StrictModel):
     @cached_property
     def written_outputs(self) -> JsonObject:
         """The outputs as the manifest has them; no one changes this."""
-        return {
-            name: source
-            if isinstance(source, str)
-            else source.model_dump(mode="json", by_alias=True, exclude_unset=True)
-            for name, source in self.outputs.items()
-        }
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, include={"outputs"}).get("outputs", {})
 
     def expectations(self) -> Iterator[tuple[tuple[str, ...], Expectation]]:
         """Yield everything that an answer is checked against, with its keys in the manifest."""
