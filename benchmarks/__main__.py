@@ -99,7 +99,7 @@ def main() -> int:
     parser.add_argument("--checking", type=int, default=4, help="stdio servers that share the checks (health)")
     parser.add_argument("--calls", type=int, default=200, help="calls a round (wire)")
     parser.add_argument("--interval", type=float, default=10.0, help="seconds from one check of a service to the next")
-    parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash, failover, reads)")
+    parser.add_argument("--seed", type=int, default=1, help="of what is random (crash, simulate, failover, reads)")
     parser.add_argument("--jobs", type=int, default=1, help="chunks of rounds at once (crash, failover)")
     parser.add_argument("--skewed", action="store_true", help="servers whose clocks differ by hours (failover)")
     parser.add_argument("--again", default="", help="CHUNK.ROUND: play that round, --rounds times (crash)")
@@ -142,7 +142,9 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "check": lambda: check.main(options.seeds),
         "telemetry": lambda: telemetry.main(options.servers, rounds or telemetry.ROUNDS),
         "recovery": lambda: recovery.main(options.services or 1000, rounds or 3),
-        "simulate": lambda: simulate.main(twice=options.twice),
+        "simulate": lambda: (
+            simulate.besiege(rounds, options.seed, options.only) if rounds else simulate.main(twice=options.twice)
+        ),
         "failover": lambda: failover.main(rounds or 100, options.seed, options.jobs, skewed=options.skewed),
         "replicas": lambda: replicas.main(rounds or 5),
         "followers": lambda: followers.main(options.services or 10_000, rounds or 60),
