@@ -241,6 +241,14 @@ def test_where_nothing_runs_at_the_top_the_folders_inside_say_what_does(tmp_path
     }  # fmt: skip
     assert made["frontend-install"].watch == ("frontend/package-lock.json",)
     assert made["mail"].env_files == ("services/mail/.env",)
+    written(
+        tmp_path, {"backend/manage.py": "import django", "admin/manage.py": "import django", "Makefile": "serve:\n"}
+    )
+    made = found_in(tmp_path)
+    assert {name: each.args.get("directory") for name, each in made.items() if name in ("web", "migrate")} == {
+        "web": "backend", "migrate": "admin",
+    }  # fmt: skip
+    assert [note for found in read_sources(tmp_path) for note in found.notes if "Makefile" in note]
     (tmp_path / "Procfile").write_text("all: run everything\n")
     assert [*found_in(tmp_path)] == ["db", "all"]
 

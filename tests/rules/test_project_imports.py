@@ -17,6 +17,7 @@ from ostler.rules.imports.node_package import read_package_json
 from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
 from ostler.rules.imports.project_text import project_text
+from ostler.rules.imports.task_files import read_justfile, read_makefile, read_manage, read_mise, read_taskfile
 from ostler.rules.loading.projects import load_project
 from ostler.rules.templates.template import render
 
@@ -301,6 +302,36 @@ def test_scripts_that_change_a_database_are_jobs_that_run_when_they_are_named() 
     made = services(read_package_json(text, "package.json"))
     assert list(made) == ["db-migrate", "migrate-dev", "seed", "db-push"]
     assert all(spec.class_name == "job" and not spec.enabled for spec in made.values())
+
+
+@pytest.mark.parametrize(
+    ("beside", "python"),
+    [([], "python3"), (["uv.lock", ".venv"], "uv run python"), (["venv", ".env"], "venv/bin/python")],
+)
+def test_a_django_project_is_served_and_migrated_by_the_python_that_has_its_packages(
+    beside: list[str], python: str
+) -> None:
+    made = services(read_manage("from django.core.management import execute_from_command_line", "manage.py", beside))
+    assert args(made["web"])["command"] == f"{python} manage.py runserver {{port}}"
+    assert (made["migrate"].class_name, made["migrate"].enabled) == ("job", False)
+    assert made["web"].env_file == ((".env",) if ".env" in beside else ())
+    assert read_manage("print('another manage.py')", "manage.py").services == ()
+
+
+def test_tasks_whose_names_say_that_they_serve_are_noted_and_not_taken() -> None:
+    for read, text, program in (
+        (read_makefile, "PORT := 1\nall: build\nserve: all\n\tgo run .\nrun-api :\n.PHONY: serve\nserver:=x\n", "make"),
+        (read_justfile, "set dotenv-load\nport := '1'\nserve target='x':\n  go\nrun-api: build\n", "just"),
+        (read_taskfile, "tasks: {serve: {cmd: go}, run-api: x, build: y}", "task"),
+        (read_mise, "[tasks.serve]\nrun = 'go'\n[tasks]\nrun-api = 'x'\nbuild = 'y'\n", "mise run"),
+    ):
+        found = read(text, "file")
+        assert found.services == ()
+        assert "serve, run-api may start what serves" in found.notes[0]
+        assert f'command: "{program} serve"' in found.notes[0]
+        assert read(text.replace("serve", "lint").replace("run-api", "fmt"), "file") == Found()
+    with pytest.raises(UnreadableSourceError, match="TOML"):
+        read_mise("[", "mise.toml")
 
 
 def test_launch_configurations_and_container_commands() -> None:

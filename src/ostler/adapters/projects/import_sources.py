@@ -20,6 +20,7 @@ from ostler.rules.imports.local_addresses import with_addresses
 from ostler.rules.imports.node_package import read_package_json
 from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
+from ostler.rules.imports.task_files import read_justfile, read_makefile, read_manage, read_mise, read_taskfile
 from ostler.rules.imports.workspaces import workspace_of
 from ostler.rules.text.yaml_source import MAX_TEXT
 
@@ -92,6 +93,11 @@ SOURCES = (
     ),
     _Source((".claude/launch.json",), _launch),
     _Source((_PACKAGE,), lambda text, file, beside: read_package_json(text, file, beside.names), only_alone=True),
+    _Source(("manage.py",), lambda text, file, beside: read_manage(text, file, beside.names), only_alone=True),
+    _Source(("Makefile",), lambda text, file, _: read_makefile(text, file), only_alone=True),
+    _Source(("justfile", "Justfile", ".justfile"), lambda text, file, _: read_justfile(text, file), only_alone=True),
+    _Source(("Taskfile.yml", "Taskfile.yaml"), lambda text, file, _: read_taskfile(text, file), only_alone=True),
+    _Source(("mise.toml", ".mise.toml"), lambda text, file, _: read_mise(text, file), only_alone=True),
     _Source((".devcontainer/devcontainer.json", ".devcontainer.json"), _devcontainer),
 )
 """What is read, in this order; of each, the first file that there is."""
@@ -123,7 +129,7 @@ def _sources_in(top: Path, at: str, packages: "_Packages") -> list[Found]:
         file = next((name for name in source.names if (folder / name).is_file()), None)
         if file is None or (source.only_alone and _runs(found)):
             continue
-        if source.only_alone:
+        if file == _PACKAGE:
             found += packages(top, at, beside)
         else:
             found.append(_read(lambda text, name, read=source.read: read(text, name, beside), top, at, file))

@@ -1,0 +1,78 @@
+"""What runs by a framework's own program, and files of tasks, whose names alone do not say what serves."""
+
+import re
+import tomllib
+from collections.abc import Collection, Iterable
+
+from ostler.model.json import JsonObject, as_object
+from ostler.rules.imports.found import Found, UnreadableSourceError, job, read_yaml, shell_service
+
+_RUNNERS = {"uv.lock": "uv run python", "poetry.lock": "poetry run python", "Pipfile.lock": "pipenv run python"}
+_SERVING = frozenset({"dev", "run", "serve", "server", "start", "watch", "up", "worker", "runserver"})
+_MAKE = re.compile(r"^([A-Za-z0-9][\w.-]*)\s*:(?![=:])", re.MULTILINE)
+_JUST = re.compile(r"^@?([A-Za-z_][\w-]*)(?:[ \t]+[^:\n]*)?:(?!=)", re.MULTILINE)
+
+
+def read_manage(text: str, file: str, beside: Collection[str] = ()) -> Found:
+    """Return the server of a Django project, and the job that migrates its database.
+
+    Args:
+        text: its `manage.py`.
+        file: the path of that in the project.
+        beside: the names of the files next to it, by which the Python that has its packages is known.
+    """
+    if "django" not in text.lower():
+        return Found()
+    venv = next((name for name in (".venv", "venv") if name in beside), "")
+    known = next((line for lock, line in _RUNNERS.items() if lock in beside), "")
+    python = known or (f"{venv}/bin/python" if venv else "python3")
+    files = (".env",) if ".env" in beside else ()
+    notes = ["where / does not answer with 200 to 399, readyPath names what does"]
+    if venv and not known:
+        notes.append(f"a worktree needs its own {venv}")
+    wait = "enabled: false, as it changes a database: remove that, and let web wait by dependsOn: {migrate: completed}"
+    return Found(
+        (
+            job("migrate", f"{python} manage.py migrate", file, enabled=False, env_files=files, notes=(wait,)),
+            shell_service(
+                "web", f"{python} manage.py runserver {{port}}", file, port=0, env_files=files, notes=tuple(notes)
+            ),
+        )
+    )
+
+
+def read_makefile(text: str, file: str) -> Found:
+    """Return a note with the targets that may start something."""
+    return _noted(file, "make", _MAKE.findall(text))
+
+
+def read_justfile(text: str, file: str) -> Found:
+    """Return a note with the recipes that may start something."""
+    return _noted(file, "just", _JUST.findall(text))
+
+
+def read_taskfile(text: str, file: str) -> Found:
+    """Return a note with the tasks that may start something."""
+    return _noted(file, "task", as_object(read_yaml(text).get("tasks")))
+
+
+def read_mise(text: str, file: str) -> Found:
+    """Return a note with the tasks that may start something.
+
+    Raises:
+        UnreadableSourceError: it is not TOML.
+    """
+    try:
+        content: JsonObject = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UnreadableSourceError(f"it is not TOML: {error}") from None
+    return _noted(file, "mise run", as_object(content.get("tasks")))
+
+
+def _noted(file: str, program: str, names: Iterable[str]) -> Found:
+    serving = [name for name in dict.fromkeys(names) if not _SERVING.isdisjoint(re.split(r"[-_:.]", name))]
+    if not serving:
+        return Found()
+    shown = ", ".join(serving)
+    how = f'class: dev-server, args: {{command: "{program} {serving[0]}"}}'
+    return Found(notes=(f"{file}: {shown} may start what serves, as its name says; such a service is written {how}",))
