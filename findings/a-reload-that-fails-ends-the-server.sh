@@ -98,6 +98,7 @@ $debian nginx -p "$WORK/nginx" -c "$WORK/nginx/nginx.conf" -s reload 2>nginx.out
 wait_for 10 grep -q 'still could not bind' nginx/log || true
 answer=$(curl -s "http://127.0.0.1:$port")
 fate nginx "$server" 1
+kill "$server" # its title takes the place of its environment
 observed "nginx -t: status $checked, nginx -s reload: status $code, then it answers '$answer'"
 seen="$seen $checked/$code/$answer"
 
