@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 INTERVAL = 1.0
 """Seconds from one health check to the next in the classes of the bench."""
 
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 _CLASS = """
 apiVersion: ostler/v1
 kind: ServiceClass
