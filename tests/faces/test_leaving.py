@@ -86,6 +86,7 @@ def test_what_every_kind_of_end_cuts_off_is_finished_by_the_next_server(
         f"{operation}-{instant.replace(' ', '-')}": (operation, instant) for operation in GOALS for instant in INSTANTS
     }
     with chaos.running():
+        chaos.allow("20s", "60s")
         chaos.start()
         with chaos.client() as client:
             for name, (operation, _) in cells.items():
@@ -116,6 +117,7 @@ def test_what_every_kind_of_end_cuts_off_is_finished_by_the_next_server(
 def test_a_start_that_was_cut_off_has_its_key_until_its_outcome_is_known(state_dir: Path, forker: Forker) -> None:
     chaos = Chaos(state_dir, 1, forker)
     with chaos.running():
+        chaos.allow("3s", "12s")
         chaos.start()
         chaos.set_faults(plan={"start keyed-1": "silent after"})
         chaos.eventually(chaos.listens, "the server listens")

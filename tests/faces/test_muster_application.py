@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -309,9 +309,11 @@ async def locked_server() -> AsyncGenerator[str]:
     """The address of a server that answers everything with 401."""
 
     async def refuse(stream: SocketStream) -> None:
+        answer = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n"
         async with stream:
-            await stream.receive()
-            await stream.send(b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n")
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):  # one may only see whether the port is open
+                await stream.receive()
+                await stream.send(answer)
 
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener, anyio.create_task_group() as tasks:

@@ -115,6 +115,11 @@ class Chaos(Killer):
         for each in self._folders.values():
             (each / "ostler.yaml").write_text(PROJECT)
 
+    def allow(self, call: str, operation: str) -> None:
+        """Let a tool call and an operation take so long, such as `20s`, so that a busy machine ends none of them."""
+        text = self._classes_file.read_text().replace("timeout: 1s", f"timeout: {call}")
+        self._classes_file.write_text(text.replace(": 4s", f": {operation}"))
+
     def set_faults(self, **plan: Any) -> None:
         """Let the downstream server fail by `plan` from here on."""
         new = self.faults_file.with_suffix(".new")
