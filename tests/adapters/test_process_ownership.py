@@ -143,7 +143,11 @@ ONLY_OVER_6 = [
 async def test_a_server_on_the_ipv6_loopback_alone_is_ready_and_its_address_is_right(
     state_dir: Path, ready: dict[str, str]
 ) -> None:
-    async with process_server(state_dir / "p") as server:
+    await serve_over_6(state_dir / "p", ready)
+
+
+async def serve_over_6(root: Path, ready: dict[str, str]) -> None:
+    async with process_server(root) as server:
         answer = await server.call("start", **at("vite", "::1", "{port}", port=0, ready=ready))
         assert answer["address"] == f"[::1]:{answer['port']}"
         status = await server.call("status", key="vite", ready={"http": "http://127.0.0.1:{port}/"})
@@ -151,16 +155,18 @@ async def test_a_server_on_the_ipv6_loopback_alone_is_ready_and_its_address_is_r
         await server.call("stop", key="vite")
 
 
-async def test_it_is_also_right_where_localhost_means_ipv6(tmp_path: Path) -> None:
+async def test_it_is_also_right_where_localhost_means_ipv6(state_dir: Path, tmp_path: Path) -> None:
     """As on Debian, Fedora and macOS, made so by a hosts file of its own in a mount namespace."""
     (tmp_path / "hosts").write_text("::1 localhost\n127.0.0.1 localhost\n")
-    inside = ["unshare", "--map-root-user", "--mount", "sh", "-c", f"mount --bind {tmp_path}/hosts /etc/hosts && $0 $@"]
+    mounting = f'mount --bind {tmp_path}/hosts /etc/hosts && "$0" "$@"'
+    inside = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounting]
     if shutil.which("unshare") is None or (await anyio.run_process([*inside, "true"], check=False)).returncode:
         pytest.skip("this system makes no mount namespace")
-    same = f"{__file__}::{test_a_server_on_the_ipv6_loopback_alone_is_ready_and_its_address_is_right.__name__}"
-    chosen = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", same, "-k", "localhost"]
-    played = await anyio.run_process([*inside, *chosen], check=False, cwd=Path(__file__).parents[2])
-    assert played.returncode == 0, played.stdout.decode()
+    same = "import anyio, pathlib, sys; from tests.adapters import test_process_ownership as here; "
+    same += "anyio.run(here.serve_over_6, pathlib.Path(sys.argv[1]), here.ONLY_OVER_6[1])"
+    words = [*inside, sys.executable, "-c", same, str(state_dir / "p")]
+    played = await anyio.run_process(words, check=False, cwd=Path(__file__).parents[2])
+    assert played.returncode == 0, played.stderr.decode()
 
 
 async def test_a_port_at_which_nothing_listens_yet_is_seen_without_a_look_at_the_processes(state_dir: Path) -> None:
