@@ -115,7 +115,7 @@ class Screen:
         return await self.until(lambda text: all(word in text for word in words))
 
     async def until(self, condition: Callable[[str], object]) -> list[str]:
-        with anyio.move_on_after(30):
+        with anyio.move_on_after(60):
             while not condition("\n".join(self.lines)):
                 await self._pilot.pause(0.02)
             return self.lines

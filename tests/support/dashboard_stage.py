@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.support.ledger_app import LedgerApplication, ledger, quiet
 from tests.support.world import World
 
@@ -21,6 +21,10 @@ from ostler.model.records import OperationKind
 from ostler.model.states import Transition
 
 TOKEN = "a-secret-of-some-length"
+_PATIENCE = 60_000
+"""Milliseconds: a busy machine is slow."""
+
+expect.set_options(timeout=_PATIENCE)
 
 
 class Thing(BaseService):
@@ -93,7 +97,7 @@ class Stage:
         browsing = self.browser.new_context(viewport={"width": 1200, "height": 700}, **context)
         try:
             page = browsing.new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(_PATIENCE)
             page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             yield page

@@ -84,7 +84,7 @@ def canned_http(folder: Path, answers: Mapping[str, Any]) -> Generator[int]:
 async def open_pool(
     folder: Path, *entries: ServerEntry, builtin: Mapping[str, Server[Any]] | None = None
 ) -> AsyncGenerator[DownstreamPool]:
-    """A pool over `entries`, with its logs and records in `folder`; no test takes longer than 90 s in it."""
+    """A pool over `entries`, with its logs and records in `folder`; no test takes longer than 4 minutes in it."""
     pool = DownstreamPool(
         {entry.name: entry for entry in entries},
         builtin=builtin or {},
@@ -92,7 +92,7 @@ async def open_pool(
         environment=os.environ,
         clock=SystemClock(),
     )
-    with anyio.fail_after(90):
+    with anyio.fail_after(240):
         async with pool:
             yield pool
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import pyte
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Terminal:
