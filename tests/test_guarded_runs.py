@@ -33,5 +33,5 @@ def test_what_a_killed_run_has_started_ends_with_it(end: signal.Signals) -> None
         started = [os.pidfd_open(int(run.stdout.readline())) for _ in range(2)]
         run.send_signal(end)
         for process in started:
-            assert select.select([process], [], [], 30)[0], "it has ended"
+            assert select.select([process], [], [], 60)[0], "it has ended"
             os.close(process)

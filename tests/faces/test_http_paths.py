@@ -149,7 +149,7 @@ async def test_a_real_browser_reads_the_session_on_an_allowed_origin_alone() -> 
             threading.Thread(target=pages.serve_forever, daemon=True).start()
             try:
                 seen = ""
-                with anyio.fail_after(60):
+                with anyio.fail_after(240):
                     while seen.count("[") < 2:  # the page is shown when its time is over, finished or not
                         seen = await shown(f"http://localhost:{pages.server_port}/")
             finally:
