@@ -19,6 +19,7 @@ from tests.support.processes import nothing_left as nothing_left  # noqa: PLC041
 from tests.support.processes import process_server, start_arguments
 
 from ostler.adapters.process import readiness
+from ostler.adapters.process.port_owners import Sockets, listening_at
 from ostler.adapters.process.process_table import below, bound_by, bound_sockets, connections_of
 
 pytestmark = [
@@ -95,7 +96,9 @@ async def test_the_port_of_another_program_is_not_ready(state_dir: Path, foreign
         await server.call("stop", key="mine")
 
 
-async def test_a_port_that_it_has_at_another_address_only_is_not_ready(state_dir: Path, foreign_port: int) -> None:
+async def test_a_port_that_it_has_at_another_address_only_is_not_ready(
+    state_dir: Path, foreign_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # as `ssh -L 8080:…` listens (OpenSSH 9.2): on ::1 alone where another program has 127.0.0.1
     async with process_server(state_dir / "p") as server:
         six = at("tunnel", "::1", str(foreign_port))
@@ -104,6 +107,16 @@ async def test_a_port_that_it_has_at_another_address_only_is_not_ready(state_dir
         await server.call("start", **six, ready={"http": f"http://[::1]:{foreign_port}/"})
         assert said in (await server.call("status", key="tunnel", ready={"tcp": foreign_port}))["detail"]
         await server.call("stop", key="tunnel")
+        look = Sockets.instead
+
+        async def while_it_begins_to_listen(sockets: Sockets, host: str, port: int, found: Any) -> Any:
+            seen = await look(sockets, host, port, found)
+            with anyio.fail_after(60):
+                while not any(one.host == "::1" for one in listening_at(port) or ()):
+                    await anyio.sleep(0.01)
+            return seen
+
+        monkeypatch.setattr(Sockets, "instead", while_it_begins_to_listen)
         text = await server.fail("start", **six, ready={"tcp": foreign_port, "timeout": "1s"})
         assert f"was not ready within 1 s: port {foreign_port} " in text
 

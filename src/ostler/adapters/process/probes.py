@@ -19,6 +19,7 @@ from ostler.adapters.process.log_watch import LogWatch
 from ostler.adapters.process.logfile import clean_line, split_lines
 from ostler.adapters.process.port_owners import Listener, Sockets, is_listening, listening_at
 from ostler.adapters.process.ports import address_of, is_this_machine, reachable_host
+from ostler.adapters.process.process_table import Bound
 from ostler.adapters.process.web_probe import look_http, valid_url
 from ostler.model.errors import ArgumentError
 from ostler.rules.text.patterns import LineFilter, PatternError, compile_pattern, line_filter, search
@@ -190,7 +191,7 @@ def frozen_verdict(pid: int | None) -> Verdict:
     return Verdict(ready=False, detail=said)
 
 
-async def _look_at(  # noqa: PLR0911 (each thing that may be found)
+async def _look_at(  # noqa: C901, PLR0911 (each thing that may be found)
     host: str,
     port: int,
     sockets: Sockets | None,
@@ -217,11 +218,10 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
     if is_refused and not sockets.is_due():  # the usual look at what starts costs nothing
         return Verdict(ready=False, detail=f"{address_of(host, port)} refuses connections", is_brief=True)
     passed, detail = (True, _accepts(port)) if is_port_all and is_shown else await ask(host, port)
-    if instead := await sockets.instead(address, port, found or ()):
-        held = " and ".join(map(str, instead))
-        said = f"port {port} of {address} is held by {held}, and this process listens at another address of it"
-        return Verdict(ready=False, detail=said)
-    if passed and await sockets.holds(port):
+    is_its_own = passed and await sockets.holds(port)
+    if taken := await _taken(address, port, sockets, found):
+        return taken
+    if is_its_own:
         if doubt := await _doubt_of(sockets, port):
             return doubt
         return Verdict(passed, detail, at=await _only_over_6(sockets, port) if host.lower() == "localhost" else None)
@@ -230,6 +230,8 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
         return Verdict(passed, detail)
     tcp = [listener for listener in own if listener.is_tcp]
     here = [listener for listener in tcp if listener.port == port and reachable_host(listener.host) != host]
+    if here and (taken := await _taken(address, port, sockets, found)):
+        return taken
     is_given = port == sockets.entry.record.port
     for listener in here or (tcp if is_given and sockets.is_elsewhere(tcp, port) else ()):
         there = reachable_host(listener.host), listener.port
@@ -245,6 +247,18 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
             ready=False, detail=f"port {port} is held by {held}, which is not part of this process{elsewhere}"
         )
     return Verdict(ready=False, detail=detail + elsewhere)
+
+
+async def _taken(address: str, port: int, sockets: Sockets, found: list[Bound] | None) -> Verdict | None:
+    """Return that someone else takes connections to `port` of `address`, where the process has it elsewhere alone.
+
+    This is asked after each look that found it listening: it may have begun to between two looks.
+    """
+    if not (instead := await sockets.instead(address, port, found or ())):
+        return None
+    held = " and ".join(map(str, instead))
+    said = f"port {port} of {address} is held by {held}, and this process listens at another address of it"
+    return Verdict(ready=False, detail=said)
 
 
 async def _doubt_of(sockets: Sockets, port: int) -> Verdict | None:
