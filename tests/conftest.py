@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from tests.support.warden import guarded
 from trio.testing import MockClock
 
@@ -33,6 +35,11 @@ take_ignored_signals()  # tests may run in the background, and what they start m
 # A busy machine is slow; no test is about how long an example takes.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# In CI the examples are the same each time. They would not be: Hypothesis takes constants from the modules that are
+# loaded, and what is loaded differs by what a worker has run before.
+if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+    providers._get_local_constants = Constants  # pyright: ignore[reportPrivateUsage]
 
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # no test touches a person's keyring
 
