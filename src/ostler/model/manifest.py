@@ -130,7 +130,12 @@ class ToolCallSpec(StrictModel):
     @cached_property
     def written_outputs(self) -> JsonObject:
         """The outputs as the manifest has them; no one changes this."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, include={"outputs"}).get("outputs", {})
+        return {
+            name: source
+            if isinstance(source, str)
+            else source.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            for name, source in self.outputs.items()
+        }
 
     def expectations(self) -> Iterator[tuple[tuple[str, ...], Expectation]]:
         """Yield everything that an answer is checked against, with its keys in the manifest."""

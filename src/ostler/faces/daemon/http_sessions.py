@@ -99,7 +99,10 @@ class LastingSessions:
             inner = header(message, _SESSION).decode("latin-1") if message["type"] == "http.response.start" else ""
             await send(_with_session(message, self._sign(inner, _opening_in(bytes(said)))) if inner else message)
 
-        await self._app(scope, reading, sending)
+        try:
+            await self._app(scope, reading, sending)
+        finally:
+            receive = send = _over
 
     async def _serve_held(self, held: str, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._is_signed(held) or held in self._ended:
@@ -158,7 +161,13 @@ class LastingSessions:
             if not missing:
                 await send(_with_session(message, held))
 
-        await self._app(_in_session(scope, inner), receive, sending)
+        async def receiving() -> Message:
+            return await receive()
+
+        try:
+            await self._app(_in_session(scope, inner), receiving, sending)
+        finally:
+            receive = send = _over
         return not missing
 
     async def _reopen(self, held: str, gone: str, scope: Scope) -> str:
@@ -270,6 +279,14 @@ def _repeated(number: int | str) -> bytes:
     text = f"a request with the id {json.dumps(number)} is under way in this session. Next: another id for each request"
     error = {"code": INVALID_REQUEST, "message": text}
     return json.dumps({"jsonrpc": "2.0", "id": number, "error": error}).encode()
+
+
+async def _over(*_: object) -> Any:
+    """Stand for `receive` and `send` of a request that is over.
+
+    The SDK keeps the last requests of a session that waits for the next one, and they kept their connection: 5 KiB.
+    """
+    raise RuntimeError("this request is over")
 
 
 def _in_session(scope: Scope, inner: str) -> Scope:
