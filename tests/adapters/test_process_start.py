@@ -166,6 +166,12 @@ async def test_one_that_is_not_ready_in_time_is_ended_with_its_children(state_di
         text = await server.fail("start", **start_arguments("w", script, ready={"log": "never", "timeout": "400ms"}))
         assert "was not ready within 0.4 s: no log line matches 'never' yet" in text
         assert (await server.call("status", key="w"))["state"] == "exited"
+        assert "readyPath" not in text
+        port = (await server.call("start", **serve_arguments("api", ready={"log": "listening"})))["port"]
+        ready = {"http": f"http://127.0.0.1:{port}/404", "owner": "any", "timeout": "400ms"}
+        text = await server.fail("start", **start_arguments("w", "import time; time.sleep(99)", ready=ready))
+        assert "answered 404, wanted 200 to 399. Next: name a path that it does answer (readyPath" in text
+        await server.call("stop", key="api")
 
 
 async def test_a_stop_goes_through_while_a_start_waits(state_dir: Path) -> None:

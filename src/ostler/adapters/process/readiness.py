@@ -51,6 +51,9 @@ REASON_CHARS = 300
 """The longest text of a log in what a failure says first; its end is kept."""
 
 _TAKEN = re.compile(r"eaddrinuse|(?:address|port) (?:\d+ )?(?:is )?already (?:in use|allocated)|in use", re.IGNORECASE)
+_ANSWERED = re.compile(r"answered 4\d\d, wanted")
+"""A server that runs, and has nothing at the path that is asked: an API often has none at /."""
+
 _PORT = re.compile(r"(?:[:,] ?|port:? )(\d{2,5})\b", re.IGNORECASE)
 
 HANDED_OVER_SECONDS = 2.0
@@ -160,7 +163,9 @@ async def await_ready(
             await anyio.sleep(interval)
     if entry.refresh() != "exited" and is_current():
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
-        raise await _not_ready(entry, what, log_path, ["fix the command, or allow more time"], sockets)
+        path = ["name a path that it does answer (readyPath of dev-server), if it is as it should be"]
+        actions = [*(path if _ANSWERED.search(verdict.detail) else ()), "fix the command, or allow more time"]
+        raise await _not_ready(entry, what, log_path, actions, sockets)
     raise await _cut_short(sockets, awaited_by(probe, log_path).port, log_path)
 
 
