@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -243,10 +244,12 @@ async def test_a_stream_ends_with_its_server_and_with_its_client() -> None:
             assert await anext(lines) == "data: 1"
             forwarder.saw(holder(2, ""))
             assert [line async for line in lines] == [""]
-        working.hangs = True
+        working.hangs, working.arrived = True, anyio.Event()
         forwarder.saw(holder(3, url))
-        with anyio.move_on_after(0.2):
-            await client.post("/mcp", json=a_call("service_wait"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(client.post, "/mcp", json=a_call("service_wait")))
+            await working.arrived.wait()
+            tasks.cancel_scope.cancel()
         with anyio.fail_after(60):
             await working.left.wait()
 
