@@ -211,6 +211,12 @@ def test_the_packages_of_a_workspace_are_services_each_in_its_folder(tmp_path: P
     waiting = {name for name, each in made.items() if each.depends_on == {"install": "completed"}}
     assert waiting == made.keys() - {"install", "postgres"}
     assert made["install"].watch == ("pnpm-lock.yaml",)
+    for name in (".", "apps/web", "apps/api", "packages/kit/ui", "packages/old"):
+        (tmp_path / name / "package.json").write_text("{}")
+    left = [(each.name, each.args.get("command")) for found in read_sources(tmp_path) for each in found.services]
+    assert left == [("postgres", None), ("db-push", "pnpm run db:push")], (
+        "packages are read once, if none of them runs, too"
+    )
 
 
 def test_packages_that_the_script_at_the_top_leaves_out_are_not_brought_up(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from ostler.rules.imports.devcontainer import read_devcontainer
 from ostler.rules.imports.found import RUNNING, Found, UnreadableSourceError, within
 from ostler.rules.imports.launch_json import read_launch_json
 from ostler.rules.imports.local_addresses import with_addresses
-from ostler.rules.imports.node_package import read_package_json
+from ostler.rules.imports.node_package import LOCKS, read_package_json
 from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
 from ostler.rules.imports.task_files import read_justfile, read_makefile, read_manage, read_mise, read_taskfile
-from ostler.rules.imports.workspaces import workspace_of
+from ostler.rules.imports.workspaces import Workspace, workspace_of
 from ostler.rules.text.yaml_source import MAX_TEXT
 
 
@@ -115,7 +115,9 @@ def read_sources(folder: Path) -> list[Found]:
     """
     found = _sources_in(folder, "", _packages)
     if not _runs(found):
-        found += [each for at in inner_folders(folder, 2) for each in _sources_in(folder, at, _package)]
+        workspace = _workspace(folder)
+        inner = (at for at in inner_folders(folder, 2) if workspace is None or not workspace.has(at))
+        found += [each for at in inner for each in _sources_in(folder, at, _package)]
     files = {file for each in found for service in each.services for file in service.env_files}
     return with_addresses(found, {file: _variables(folder / file) for file in files})
 
@@ -145,8 +147,7 @@ def _package(top: Path, at: str, beside: _Beside) -> list[Found]:
 
 def _packages(top: Path, at: str, beside: _Beside) -> list[Found]:
     """Return what a package says, and those of its workspace."""
-    package, pnpm, lerna = (_text_of(top / at / name) for name in (_PACKAGE, "pnpm-workspace.yaml", "lerna.json"))
-    workspace = workspace_of(package, pnpm, lerna, beside.names)
+    workspace = _workspace(top / at)
     if workspace is None:
         return _package(top, at, beside)
 
@@ -157,6 +158,11 @@ def _packages(top: Path, at: str, beside: _Beside) -> list[Found]:
     split = _runs(parts)
     root = _read(lambda text, file: read_package_json(text, file, beside.names, split=split), top, at, _PACKAGE)
     return [root, *parts]
+
+
+def _workspace(folder: Path) -> Workspace | None:
+    package, pnpm, lerna = (_text_of(folder / name) for name in (_PACKAGE, "pnpm-workspace.yaml", "lerna.json"))
+    return workspace_of(package, pnpm, lerna, [name for name in LOCKS if (folder / name).is_file()])
 
 
 def _runs(found: Collection[Found]) -> bool:

@@ -42,7 +42,7 @@ _DOCKER = re.compile(r"\b(docker|podman)([ -]compose)?\b.*\bup\b")
 INSTALL = "install"
 """The service that installs what packages need."""
 
-_LOCKS = {
+LOCKS = {
     "pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun", "bun.lockb": "bun",
     "package-lock.json": "npm", "npm-shrinkwrap.json": "npm",
 }  # fmt: skip
@@ -90,7 +90,7 @@ def read_package_json(
 
 def lock_of(beside: Collection[str]) -> str:
     """Return the name of the file that fixes the versions of packages; empty if there is none."""
-    return next((name for name in _LOCKS if name in beside), "")
+    return next((name for name in LOCKS if name in beside), "")
 
 
 def package_manager(package: JsonObject, beside: Collection[str]) -> str:
@@ -98,7 +98,7 @@ def package_manager(package: JsonObject, beside: Collection[str]) -> str:
     named = str(package.get("packageManager") or "").partition("@")[0]
     if named in ("npm", "pnpm", "yarn", "bun"):
         return named
-    return _LOCKS.get(lock_of(beside), "npm")
+    return LOCKS.get(lock_of(beside), "npm")
 
 
 def _env_names(package: JsonObject) -> tuple[str, ...]:
