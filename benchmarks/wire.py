@@ -184,11 +184,14 @@ async def _measure(builds: Sequence[Build], services: int, rounds: int, calls: i
             for build in builds:
                 if case.open is not over_stdio or build.command:
                     await burst(table[case.what][build.label], build, case, names)
-    pairs = [f"i{index}" for index in range(calls // 2)]
     for build in builds:
-        await burst(table[alone.what][build.label], build, alone, pairs)
+        for number in range(rounds):  # one burst alone says little of what is to be compared: a tick of CPU is 10 ms
+            await burst(table[alone.what][build.label], build, alone, [f"a{number}-{index}" for index in range(calls)])
         async with idle_sessions(build, IDLE_SESSIONS):
-            await burst(table[idle.what][build.label], build, idle, pairs)
+            for number in range(rounds):
+                await burst(
+                    table[idle.what][build.label], build, idle, [f"i{number}-{index}" for index in range(calls)]
+                )
 
 
 def measured(places: dict[str, str], services: int, rounds: int, calls: int) -> Table:
