@@ -57,6 +57,9 @@ async def test_every_fault_is_told_and_leaves_nothing(tmp_path: Path) -> None:
                 assert facts["step"] == "start"
             if name != "fails":  # what to do about a full disk the tool's own words must say
                 assert facts["nextActions"]
+            if "may still act" in said:  # it is looked for until a person knows better
+                assert name in ("hangs", "babbles", "strays", "floods")
+                await call(client, "service_delete", name="job", abandon=True)
             services = (await call(client, "service_list"))["services"]
             assert [service["name"] for service in services if service["serviceClassName"]] == []
         await app.downstream.wait_until_connected("s", 60)
