@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import psutil
@@ -17,7 +18,7 @@ from tests.support.processes import MARK, process_server, start_arguments
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 from ostler.adapters.environments import start_trouble
-from ostler.adapters.process import keeper, readiness
+from ostler.adapters.process import keeper, known_process, readiness
 from ostler.adapters.process.trees import is_gone
 
 pytestmark = [
@@ -219,6 +220,26 @@ async def test_what_is_left_when_the_keeper_is_killed_too_is_ended_before_the_ne
         await server.start("db", script, ready={"log": "^up$"})
         assert is_gone(child)
         await server.call("stop", key="db")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no keeper that adopts")
+async def test_an_ending_that_is_written_between_two_looks_is_known(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = known_process._ending  # pyright: ignore[reportPrivateUsage]
+    keepers: list[int] = []
+
+    def just_before(endings: Any, pid: int) -> Any:
+        if not keepers:
+            return look(endings, pid)
+        psutil.wait_procs([psutil.Process(keepers.pop())], timeout=60)
+        return None
+
+    async with process_server(state_dir / "p") as server:
+        started = await server.start("job", "import time; time.sleep(300)")
+        keepers.append(psutil.Process(started["pid"]).ppid())
+        monkeypatch.setattr(known_process, "_ending", just_before)
+        assert (await server.call("stop", key="job"))["signal"] == "SIGTERM"
 
 
 TWO_ENDINGS = """

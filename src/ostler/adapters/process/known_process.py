@@ -165,7 +165,8 @@ class Entry:
             if self._may_be_early(ENDING_SECONDS):
                 return Observation(Liveness.ALIVE)
             _reaped(self.record.keeper)
-            return Observation(Liveness.GONE)
+            if (found := _ending(self.endings, pid)) is None:  # its keeper may have written it since, and ended
+                return Observation(Liveness.GONE)
         code, at = found
         successor = None
         if code == 0 and not self.is_ending and self._may_have_left_another(at):
