@@ -1,6 +1,7 @@
 """Whatever a test of a shipped class does to its service: the plan of it is what is called."""
 
 import json
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,12 +63,14 @@ class PlannedRun(TestRun):
             step.expect is not None and step.expect.error
         )
         if step.do in PLANNED and step.start and not fails:
+            ids = copy(self._ids)  # a plan takes some, which the calls of the step may name, too
             if step.do == "create":
                 args = {**self._args, **step.args}
                 request = CreateRequest(self._tests.value.service_class, self.name, args)
                 self._plan = manager.plans.create(request)
             else:
                 self._plan = manager.plans.operate(self.name, step.do, abandon=step.abandon)
+            self._ids = ids
             self._watch = Watch(manager, self.heard, self.name)
         return await super()._act(manager, step)
 
