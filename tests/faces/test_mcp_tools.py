@@ -3,6 +3,9 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from tests.support.ledger_app import LedgerApplication, call, ledger, quiet, ref
 from tests.support.tool_calls import EVERY_DAY_CALLS
 from tests.support.world import BASIC, Answer, Fail, Hang, World, manifest, until
 
+import ostler
 from ostler.adapters.serving.problems import read_args
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.service import BaseService
@@ -728,6 +732,34 @@ async def test_a_bug_in_one_tool_is_an_answer_and_the_server_goes_on(caplog: pyt
         assert error["code"] == "internal"
         assert "secret inside" in caplog.text
         assert (await call(client, "service_list"))["total"] == 0
+
+
+FAILING = """
+import pathlib, ostler
+from ostler.adapters.serving.answers import internal_error_result
+
+def shown():
+    return internal_error_result("config_get", KeyError("inside")).content[0].text
+
+print("changed" in shown())
+package = pathlib.Path(ostler.__file__)
+{change}
+print("changed after this server started. Next: ostler stop-server" in shown())
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("newer = package.with_name('new'); newer.touch(); newer.replace(package)", id="installed"),
+        pytest.param("package.parent.joinpath('rules', '__init__.py').touch()", id="edited"),
+    ],
+)
+def test_a_bug_after_an_update_of_the_files_says_so(tmp_path: Path, change: str) -> None:
+    package = shutil.copytree(Path(ostler.__file__).parent, tmp_path / "ostler", ignore=shutil.ignore_patterns("*.pyc"))
+    command = [sys.executable, "-c", FAILING.format(change=change)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=package.parent)
+    assert done.stdout.split() == ["False", "True"]
 
 
 async def test_secrets_are_shown_by_one_tool_alone_which_policy_can_deny() -> None:

@@ -1,11 +1,14 @@
 """What a tool answers, and the one place where errors become tool results."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mcp_types import CallToolResult, ContentBlock, TextContent
 
+import ostler
 from ostler.model.errors import (
     ArgumentError,
     ClassUnavailableError,
@@ -17,6 +20,10 @@ from ostler.model.errors import (
 from ostler.model.json import JsonObject, JsonValue, sendable
 
 logger = logging.getLogger(__name__)
+
+_STARTED = time.time()
+_PACKAGE = Path(ostler.__file__)
+_INODE = _PACKAGE.stat().st_ino
 
 MAX_ERROR_TEXT = 8_000
 """Characters of an error's text that are sent."""
@@ -95,11 +102,24 @@ def error_result(error: OstlerError) -> CallToolResult:
 def internal_error_result(tool: str, error: Exception) -> CallToolResult:
     """Log an exception that no one foresaw, and return a result that names the tool and the log, not the inside."""
     logger.error("tool %s failed", tool, exc_info=error)
-    text = (
-        f"internal error in {tool} ({type(error).__name__}). Next: look at the server's log for "
-        f"'tool {tool} failed'; other tools keep working"
-    )
+    where = f"the server's log for 'tool {tool} failed'"
+    text = f"internal error in {tool} ({type(error).__name__}). Next: look at {where}; other tools keep working"
+    if _was_replaced():
+        text = (
+            f"internal error in {tool} ({type(error).__name__}): Ostler's own files changed after this server started. "
+            f"Next: ostler stop-server, and call again; services run on. If that does not help, look at {where}"
+        )
     return _failed(text, {"code": "internal", "message": text, "tool": tool, "nextActions": [], "retryable": False})
+
+
+def _was_replaced() -> bool:
+    """Whether the package was updated or edited since this process loaded it: modules of both may not fit together."""
+    try:
+        if _PACKAGE.stat().st_ino != _INODE:
+            return True
+        return any(path.stat().st_mtime > _STARTED for path in _PACKAGE.parent.rglob("*.py"))
+    except OSError:  # it is being replaced
+        return True
 
 
 def _failed(text: str, facts: JsonValue) -> CallToolResult:
