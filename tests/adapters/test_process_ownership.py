@@ -291,8 +291,11 @@ async def test_who_holds_the_port_of_what_ended_well_is_named(state_dir: Path, f
         assert f"exited with code 0 before it was ready, and port {foreign_port} is held by" in text
         assert "in the foreground" in text
         said = f"Error: listen EADDRINUSE: address already in use :::{foreign_port}"
-        text = await server.fail("start", **start_arguments("dies", f"raise SystemExit('{said}')", ready={"tcp": 1}))
-        assert f"before it was ready: {said} (port {foreign_port} is held by python" in text
+        with socket.create_server(("127.0.0.1", 0)) as other:  # a port that the time of a line looks like
+            timed = f"10:20:05,{other.getsockname()[1]} {said}"
+            dies = start_arguments("dies", f"raise SystemExit('{timed}')", ready={"tcp": 1})
+            text = await server.fail("start", **dies)
+        assert f"before it was ready: {timed} (port {foreign_port} is held by python" in text
         waits = f"print('{said}'); import time; time.sleep(100)"  # as tsx watch and nodemon do
         ready = {"tcp": 1, "timeout": "700ms"}
         text = await server.fail("start", **start_arguments("stays", waits, ready=ready))

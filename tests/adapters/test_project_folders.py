@@ -2,7 +2,9 @@
 
 import json
 import os
+import pwd
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -257,6 +259,24 @@ def test_where_nothing_runs_at_the_top_the_folders_inside_say_what_does(tmp_path
     assert [note for found in read_sources(tmp_path) for note in found.notes if "Makefile" in note]
     (tmp_path / "Procfile").write_text("all: run everything\n")
     assert [*found_in(tmp_path)] == ["db", "all"]
+
+
+def test_folders_that_this_account_may_not_read_are_passed_over() -> None:
+    with tempfile.TemporaryDirectory() as made:
+        top = Path(made)
+        top.chmod(0o755)
+        written(top, {"web/Procfile": "web: serve", "data/PG_VERSION": "17", "more/in/Procfile": "in: serve"})
+        (top / "data").chmod(0o000)
+        (top / "more").chmod(0o444)
+        own = os.geteuid()
+        if own == 0:  # which may read everything
+            os.seteuid(pwd.getpwnam("nobody").pw_uid)
+        try:
+            assert [*found_in(top)] == ["web"]
+        finally:
+            os.seteuid(own)
+            for name in ("data", "more"):
+                (top / name).chmod(0o700)
 
 
 def test_variables_that_name_a_database_by_its_port_are_pointed_at_the_one_of_the_project(tmp_path: Path) -> None:

@@ -396,6 +396,8 @@ async def test_a_prune_is_confirmed_for_the_tools_that_it_calls_and_says_what_it
         assert (failed["server"], failed["reason"][:4], failed["next"]) == ("w", "busy", "ostler prune tries again")
         app.confirmed.add("w/stop")
         assert (await refusal(client, "project_down", leftOver=True))[1]["code"] == "confirmation"
+        world.faults["w/list"].append(Fail("busy"))  # and it is read by the time that things are stopped
+        assert (await refusal(client, "project_down", leftOver=True))[1]["code"] == "confirmation"
         assert len(world.resources) == 1
         app.confirmed.clear()
         assert (await call(client, "project_down", leftOver=True))["ended"][0]["serviceId"] == "lost"

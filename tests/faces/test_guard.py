@@ -362,6 +362,14 @@ async def test_what_is_for_admins_is_refused_to_others(is_muster: bool) -> None:
             assert (await call(ada, "service_get", name="web"))["owner"] == "ada"
 
 
+async def test_only_the_folders_that_admins_name_hold_leases() -> None:
+    async with team(ada={"admin": True}, bob={}) as made:
+        for who, held in (("bob", set[str]()), ("ada", {"/srv/shop"})):
+            async with made.client(who) as client:
+                await client.call_tool("service_list", {"directory": "/srv/shop"})
+            assert made.app.projects.clients.present() == held
+
+
 async def test_a_policy_is_in_force_at_once_and_none_means_nothing() -> None:
     async with team(alice={}) as made, made.client("alice") as alice:
         await call(alice, "service_create", serviceClassName="basic", name="web")

@@ -32,6 +32,7 @@ class ClientFolders:
     def __init__(self) -> None:
         self._connected: Counter[str] = Counter()
         self._called: dict[str, float] = {}
+        """When each folder was called from last; the earliest first."""
 
     def __repr__(self) -> str:
         return f"ClientFolders({sorted(self.present())})"
@@ -44,18 +45,26 @@ class ClientFolders:
             yield
         finally:
             self._connected[directory] -= 1
-            self._called.pop(directory, None)  # those were its calls: it has left
+            if not self._connected[directory]:
+                del self._connected[directory]
+                self._called.pop(directory, None)  # those were its calls: it has left
 
     def note_call(self, directory: str) -> None:
         """Note that a client that works in `directory` called something just now."""
+        self._forget_old()
         if directory:
+            self._called.pop(directory, None)
             self._called[directory] = anyio.current_time()
 
     def present(self) -> set[str]:
         """Return the folders."""
+        self._forget_old()
+        return (self._connected.keys() | self._called.keys()) - {""}
+
+    def _forget_old(self) -> None:
         oldest = anyio.current_time() - CALL_SECONDS
-        self._called = {folder: at for folder, at in self._called.items() if at >= oldest}
-        return {folder for folder, clients in self._connected.items() if folder and clients} | set(self._called)
+        while self._called and self._called[folder := next(iter(self._called))] < oldest:
+            del self._called[folder]
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,11 +50,12 @@ CRASH_SIGNALS = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "
 REASON_CHARS = 300
 """The longest text of a log in what a failure says first; its end is kept."""
 
-_TAKEN = re.compile(r"eaddrinuse|(?:address|port) (?:\d+ )?(?:is )?already (?:in use|allocated)|in use", re.IGNORECASE)
+_TAKEN = re.compile(r"eaddrinuse|in use|already allocated", re.IGNORECASE)
 _ANSWERED = re.compile(r"answered 4\d\d, wanted")
 """A server that runs, and has nothing at the path that is asked: an API often has none at /."""
 
 _PORT = re.compile(r"(?:[:,] ?|port:? )(\d{2,5})\b", re.IGNORECASE)
+_TIME = re.compile(r"\d\d:\d\d:\d\d(?:[.,]\d+)?")
 
 HANDED_OVER_SECONDS = 2.0
 """How long the holder of the awaited port is looked for when the process has ended well without listening there."""
@@ -345,7 +346,7 @@ async def _not_ready(
 
 async def _taken_by(sockets: Sockets, said: str) -> str:
     """Return in words who holds the port that a process says is taken."""
-    for port in map(int, _PORT.findall(said)):
+    for port in map(int, _PORT.findall(_TIME.sub("", said))):
         if holders := await sockets.holders(port, ()):
             return f" (port {port} is held by {' and '.join(map(str, holders))})"
     return ""

@@ -129,7 +129,8 @@ def find_checkout(start: Path) -> Checkout | None:
 def inner_folders(top: Path, depth: int) -> list[str]:
     """Return the folders inside a project whose files may say what runs in them, by name.
 
-    Hidden folders, links, worktrees, and what tests, examples and package managers keep, are passed over.
+    Hidden folders, links, worktrees, and what tests, examples and package managers keep, are passed over; so are those
+    of another account that this one cannot read, as a database in a container makes.
 
     Args:
         top: the project's folder.
@@ -150,7 +151,15 @@ def _folders_in(top: Path, at: str) -> list[str]:
     except OSError:
         return []
     inside = [f"{at}/{name}" if at else name for name in names if name[0] != "." and name not in _PASSED_OVER]
-    return [each for each in inside if not ((top / each / ".git").is_file() and linked_root(top / each))]
+    return [each for each in inside if _is_readable(top / each) and not _is_linked(top / each)]
+
+
+def _is_readable(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _is_linked(folder: Path) -> bool:
+    return (folder / ".git").is_file() and linked_root(folder) is not None
 
 
 def linked_root(start: Path) -> Path | None:

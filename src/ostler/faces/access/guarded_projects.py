@@ -28,6 +28,7 @@ class GuardedProjects(Projects):
         self._seen = ProjectDirectory(manager.registry)
         self._rights = rights
         self._acting = acting
+        self._clients = ClientFolders()
 
     @property
     def directory(self) -> ProjectDirectory:
@@ -36,8 +37,8 @@ class GuardedProjects(Projects):
 
     @property
     def clients(self) -> ClientFolders:
-        """The folders that clients work in now."""
-        return self._projects.clients
+        """The folders that clients work in now; those that others than admins name hold no one's lease."""
+        return self._projects.clients if self._rights.policy().admin else self._clients
 
     def __repr__(self) -> str:
         return f"GuardedProjects({self._rights!r})"

@@ -121,13 +121,23 @@ async def _plans(app: ApplicationLike, args: Any) -> tuple[Sequence[Plan], Seque
             here = app.projects.directory.project_of(directory_of(args))
             tools = [tool for id_ in (projects if left_over else [here]) for tool in _tools_of_project(app, id_)]
             if left_over:
-                survey = await app.projects.leftovers()
-                names = {left.entry.name for left in survey.found}
-                tools += _tools_of_classes(app, names.union(*(unseen.classes for unseen in survey.unseen)))
+                tools += _tools_of_classes(app, await _classes_of_leftovers(app))
             return (), tools
         case _:
             return (), ()
     return plans, [step.tool for plan in plans for step in plan.steps]
+
+
+async def _classes_of_leftovers(app: ApplicationLike) -> set[str]:
+    """Return the classes that left something, or may have: a list that is not read now may be a moment later."""
+    survey = await app.projects.leftovers()
+    failed = {error.tool for error in survey.errors}
+    listed = {
+        entry.name
+        for entry in app.classes.get_all()
+        if (spec := entry.service_class.config.leftovers) is not None and spec.tool in failed
+    }
+    return listed.union((left.entry.name for left in survey.found), *(unseen.classes for unseen in survey.unseen))
 
 
 def _tools_of_project(app: ApplicationLike, project: str) -> list[str]:

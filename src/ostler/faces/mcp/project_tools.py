@@ -22,7 +22,7 @@ from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import DASHBOARD_PAGE
 from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import NotFoundError, OstlerError
+from ostler.model.errors import ManifestError, NotFoundError, OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.projects import PROJECT_FILE
 from ostler.model.servers import MASK
@@ -84,7 +84,14 @@ async def _unwritten(error: NotFoundError) -> Answer:
     from ostler.adapters.projects.project_drafts import drafted
 
     folder = Path(error.name)
-    text, count = await anyio.to_thread.run_sync(lambda: drafted(folder) if folder.is_dir() else ("", 0))
+
+    def draft() -> tuple[str, int]:
+        try:
+            return drafted(folder) if folder.is_dir() else ("", 0)
+        except (OSError, ManifestError):  # `error` says what to do; a draft makes it easier
+            return "", 0
+
+    text, count = await anyio.to_thread.run_sync(draft)
     structured: JsonObject = {"error": error_json(error)}
     if not count or len(text) > _MAX_DRAFT:
         return Answer(structured, str(error), is_error=True)
