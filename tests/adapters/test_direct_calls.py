@@ -32,7 +32,7 @@ for line in sys.stdin:
         say(id=asked["id"], result={"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]})
     elif asked["method"] == "tools/call":
         token = asked["params"].get("_meta", {}).get("progressToken")
-        for done in (1, "many", True):
+        for done in (1, 10 ** 400, float("inf"), "many", True):
             say(method="notifications/progress", params={"progressToken": token, "progress": done})
         if "refuse" in asked["params"]["arguments"]:
             say(id=asked["id"], error={"code": -32602, "message": "no"})

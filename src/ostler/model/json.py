@@ -30,6 +30,17 @@ def as_object(value: JsonValue) -> JsonObject:
     return cast("JsonObject", value) if isinstance(value, dict) else {}
 
 
+def finite_number(value: JsonValue) -> float | None:
+    """Return a number as a finite float; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def is_encodable(text: str) -> bool:
     """Return whether `text` can be sent and stored: half of a surrogate pair is no character."""
     return text.isascii() or _HALF.search(text) is None

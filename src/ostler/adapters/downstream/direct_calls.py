@@ -20,7 +20,7 @@ from mcp.shared.exceptions import MCPError
 from opentelemetry import trace
 
 from ostler.engine.protocols import Progress
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, finite_number
 
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 
@@ -126,18 +126,10 @@ class DirectCalls:
         call = self._of(params.get("progressToken"))
         if call is None:
             return False
-        match params:
-            case {"progress": int() | float() as done} if call.progress is not None and not isinstance(done, bool):
-                total, message = params.get("total"), params.get("message")
-                self._tasks.start_soon(
-                    self._report,
-                    call.progress,
-                    float(done),
-                    float(total) if isinstance(total, int | float) else None,
-                    message if isinstance(message, str) else None,
-                )
-            case _:
-                pass
+        done, message = finite_number(params.get("progress")), params.get("message")
+        if call.progress is not None and done is not None:
+            said = message if isinstance(message, str) else None
+            self._tasks.start_soon(self._report, call.progress, done, finite_number(params.get("total")), said)
         return True
 
     def _of(self, key: JsonValue) -> _Call | None:

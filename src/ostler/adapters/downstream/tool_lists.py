@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from ostler.adapters.downstream.streams import Reads, Writes
 from ostler.engine.clock import in_turns
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, finite_number
 
 STRUCTURED_MARK: Final = "ostler/structuredContent"
 """Key in a tool result's `_meta`: a structured answer that the older protocol, which wants an object, forbids."""
@@ -63,8 +63,10 @@ class ToolListRepair:
             self._asked[request.id] = request.method
 
     async def received(self, message: SessionMessage) -> SessionMessage:
-        """Return `message`, repaired when it answers such a request."""
+        """Return `message`, repaired when it answers such a request, or reports its progress."""
         answer = message.message
+        if isinstance(answer, types.JSONRPCNotification) and answer.method == "notifications/progress":
+            return _with_finite_progress(message, answer)
         if not isinstance(answer, types.JSONRPCResponse | types.JSONRPCError) or answer.id is None:
             return message
         method = self._asked.pop(answer.id, None)
@@ -133,6 +135,15 @@ class ToolListRepair:
         if changed.get("content") is None and ("content" in changed or structured is not None):
             changed["content"] = []
         return changed if changed != result else result
+
+
+def _with_finite_progress(message: SessionMessage, notification: types.JSONRPCNotification) -> SessionMessage:
+    """Leave out a number that no float can be: at such a one the SDK's session would end."""
+    params = notification.params or {}
+    odd = {key: None for key in ("progress", "total") if key in params and finite_number(params[key]) is None}
+    if not odd:
+        return message
+    return SessionMessage(notification.model_copy(update={"params": params | odd}), message.metadata)
 
 
 def structured_of(result: JsonObject) -> JsonValue:
