@@ -149,7 +149,19 @@ async def test_a_lease_that_is_held_does_not_run_also_while_the_machine_sleeps()
         assert manager.view("db").state is ServiceState.RUNNING
         assert events(manager, EventKind.LEASE_EXPIRING) == 0
         clock.ahead = timedelta(hours=20)
-        await until(lambda: manager.view("db").state is ServiceState.STOPPED)
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED, within=610)
+
+
+async def test_a_lease_runs_from_when_it_is_held_no_more() -> None:
+    is_held = True
+    async with running(World()) as manager:
+        manager.leases.hold_where(lambda _: is_held)
+        await manager.create(CreateRequest("basic", "db", lease=600))
+        await anyio.sleep(50)
+        is_held = False
+        await anyio.sleep(599)
+        assert manager.view("db").state is ServiceState.RUNNING
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED, within=10)
 
 
 async def test_an_ended_lease_calls_a_planned_restart_off() -> None:

@@ -34,7 +34,7 @@ _CLOCK_STEP = 1.0
 
 _HELD_STEP = 60.0
 _HELD_SHARE = 0.1
-"""A lease that is held is renewed when this share of it has passed, or so many seconds."""
+"""A lease that is held is set back when this share of it has passed, or so many seconds: few changes are stored."""
 
 _RETRY_FIRST = 5.0
 _RETRY_MAX = 300.0
@@ -48,13 +48,15 @@ class _Lease:
         instance: whose it is.
         ends: the end, by the wall clock, that the rest is about.
         due: the same by `Clock.elapsed`.
-        is_moved: the end moved with the wall clock, which is not stored yet.
+        is_moved: the end moved, with the wall clock or as it was held, which is not stored yet.
+        was_held: whether it did not run at the last look.
     """
 
     instance: ServiceInstance
     ends: datetime | None = None
     due: float = 0.0
     is_moved: bool = False
+    was_held: bool = False
     is_warned: bool = False
     is_expired: bool = False
     attempts: int = 0
@@ -142,7 +144,7 @@ class LeaseKeeper:
         left = self._left(lease, ends)
         if not (instance.state.is_up or instance.is_wanted or (lease.is_expired and instance.record.has_leftover)):
             return _CHECK_EVERY
-        if not lease.is_expired and self._is_due_again(instance, left):
+        if not lease.is_expired and self._is_due_again(lease, left):
             self._let_end_in(instance, instance.record.lease or 0.0)
             lease.is_moved = True
             left = self._left(lease, instance.record.lease_expires_at or ends)
@@ -161,10 +163,11 @@ class LeaseKeeper:
             )
         return left
 
-    def _is_due_again(self, instance: ServiceInstance, left: float) -> bool:
-        """Whether a lease that is held has run for long enough to be set back."""
-        length = instance.record.lease or 0.0
-        return left < length - min(_HELD_STEP, length * _HELD_SHARE) and self._is_held(instance)
+    def _is_due_again(self, lease: _Lease, left: float) -> bool:
+        """Whether a lease is set back: it is held and has run for a while, or it was held until now."""
+        was_held, lease.was_held = lease.was_held, self._is_held(lease.instance)
+        length = lease.instance.record.lease or 0.0
+        return left < length - min(_HELD_STEP, length * _HELD_SHARE) if lease.was_held else was_held
 
     def _left(self, lease: _Lease, ends: datetime) -> float:
         """Return the seconds left of a lease that ends at `ends`, which moves with a wall clock that was set."""
