@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +18,9 @@ _BUSY = (
     "end what that program does with it, such as a transaction in a database shell, then ask again",
 )
 _FAULT = ("the disk reported an error", "check the disk's space, quota and health, then ask again")
+
+_WRITE_LOCK = re.compile(r"^\d+: \w+ +\w+ +WRITE (\d+) ([\da-f]+):([\da-f]+):(\d+) ", re.MULTILINE)
+"""A line of /proc/locks, such as `1: POSIX  ADVISORY  WRITE 7 fe:00:98 120 120`."""
 
 _SQLITE_CAUSES = {
     sqlite3.SQLITE_FULL: _FULL,
@@ -103,12 +107,9 @@ def _inode(path: Path) -> tuple[int, int, int] | None:
 
 
 def _write_locks(table: str) -> Iterator[tuple[int, tuple[int, int, int]]]:
-    """Yield the process and the file of each lock in a line such as `1: POSIX  ADVISORY  WRITE 7 fe:00:98 120 120`."""
-    for line in table.splitlines():
-        fields = line.split()
-        if len(fields) == 8 and fields[3] == "WRITE":
-            major, minor, inode = fields[5].split(":")
-            yield int(fields[4]), (int(major, 16), int(minor, 16), int(inode))
+    """Yield the process and the file of each lock that says both."""
+    for pid, major, minor, inode in _WRITE_LOCK.findall(table):
+        yield int(pid), (int(major, 16), int(minor, 16), int(inode))
 
 
 def _named(pid: int) -> str:
