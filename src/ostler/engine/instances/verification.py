@@ -53,7 +53,7 @@ async def verify(service: InstanceState, operation: Operation) -> None:
         operation.message = f"service {service.name} is still there after its stop failed"
         return
     if operation.kind is OperationKind.VERIFY and service.status.reason == START_LATE and not alive:
-        operation.message = f"service {service.name} is failed: its start, which had no answer, has not acted yet"
+        operation.message = f"service {service.name} is failed: nothing is seen yet of its start, which had no answer"
         return
     unsettled = (START_LATE, START_UNSEEN)
     if operation.kind is OperationKind.VERIFY and service.status.reason in unsettled and alive is not None:
