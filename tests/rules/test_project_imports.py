@@ -18,6 +18,7 @@ from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
 from ostler.rules.imports.project_text import project_text
 from ostler.rules.imports.task_files import read_justfile, read_makefile, read_manage, read_mise, read_taskfile
+from ostler.rules.imports.workspaces import workspace_of
 from ostler.rules.loading.projects import load_project
 from ostler.rules.templates.template import render
 
@@ -288,12 +289,28 @@ def test_scripts_that_run_while_one_works_are_services(text: str, beside: list[s
         ("tsup --watch --onSuccess 'node dist/server.js'", "dev-server"),
         ("tsx watch src/server.ts", "dev-server"),
         ("node --watch server.js", "dev-server"),
+        ("tsc && node --watch dist/server.js", "dev-server"),
+        ("tsc --watch & node dist/server.js", "dev-server"),
         ("docker compose up", ""),
     ],
 )
 def test_a_script_that_only_builds_again_is_not_waited_for_as_a_server(line: str, expected: str) -> None:
     made = services(read_package_json(json.dumps({"scripts": {"dev": line}}), "package.json"))
     assert [spec.class_name for spec in made.values()] == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("globs", "has", "has_not"),
+    [
+        (["apps/*", "!apps/old"], ["apps/web"], ["apps", "apps/old", "apps/web/e2e", "lib"]),
+        (["packages/**", "!**/test/**"], ["packages/a", "packages/a/b"], ["packages/a/test", "packages/test/x"]),
+        (["**/web"], ["web", "apps/web"], ["apps/my-web"]),
+    ],
+)
+def test_folders_of_a_workspace_are_those_of_its_patterns(globs: list[str], has: list[str], has_not: list[str]) -> None:
+    workspace = workspace_of(json.dumps({"workspaces": globs}), "", "", ())
+    assert workspace is not None
+    assert ([*filter(workspace.has, has)], [*filter(workspace.has, has_not)]) == (has, [])
 
 
 def test_scripts_that_change_a_database_are_jobs_that_run_when_they_are_named() -> None:

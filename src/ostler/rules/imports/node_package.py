@@ -33,8 +33,8 @@ _DELEGATES = re.compile(
 """Lines that run scripts of other packages."""
 
 _WATCHER = re.compile(
-    r"(?:npx\s+)?(?:tsc|tsgo|tsup|tsdown|unbuild|rollup|swc|babel|vite build|tailwindcss|sass|esbuild)\s(?:.*\s)?"
-    r"(?:-w|--watch)(?:=\S+|\s.*)?"
+    r"(?:npx\s+)?(?:tsc|tsgo|tsup|tsdown|unbuild|rollup|swc|babel|vite build|tailwindcss|sass|esbuild)\s(?:[^&|;]*\s)?"
+    r"(?:-w|--watch)(?:=\S+|\s[^&|;]*)?"
 )
 """Lines that build again when a file changes, and serve nothing."""
 

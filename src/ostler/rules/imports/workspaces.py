@@ -94,9 +94,9 @@ def _read(text: str) -> JsonObject:
 
 
 def _matches(folder: str, glob: str) -> bool:
-    """Return whether a path matches: `*` stands for text within one folder's name, `**` for any folders."""
+    """Return whether a path matches: `*` stands for text within one folder's name, `**` for any folders, or none."""
     parts = (
-        ".*" if part == "**" else re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+        "(?:[^/]+/)*" if part == "**" else re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]") + "/"
         for part in glob.split("/")
     )
-    return re.fullmatch("/".join(parts), folder) is not None
+    return re.fullmatch("".join(parts), f"{folder}/") is not None
