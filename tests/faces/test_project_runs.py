@@ -399,6 +399,12 @@ async def test_a_lease_runs_from_when_the_last_client_that_works_in_the_project_
         assert await running_after(1.7) == {"db.shop", "api.fix.shop"}
         assert await running_after(0.5) == set()
         await up(projects, shop)
+        assert await running_after(1.9) == {"db.shop", "api.shop"}
+        with projects.clients.connected(str(shop)):
+            await anyio.sleep(0.1)  # as a command that only looks
+        assert await running_after(1.9) == {"db.shop", "api.shop"}
+        assert await running_after(0.2) == set()
+        await up(projects, shop)
         for _ in range(4):  # as over HTTP, where a client is there when it asks
             projects.clients.note_call(str(shop))
             assert await running_after(1) == {"db.shop", "api.shop"}

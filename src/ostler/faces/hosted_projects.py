@@ -69,7 +69,7 @@ class HostedProjects(Projects):
         self._processes = processes
         self._prunes = prunes
         self._secrets = secrets
-        self._clients = ClientFolders()
+        self._clients = ClientFolders(manager.leases.look)
         self._directory = ProjectDirectory(
             manager.registry,
             lambda folder: linked_root(Path(folder)),

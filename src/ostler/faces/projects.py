@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,7 +29,9 @@ CALL_SECONDS = 60.0
 class ClientFolders:
     """The folders that clients work in now: of those that are connected, and of calls over HTTP a moment ago."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
+        """Begin without clients; `on_change` is called when one has connected or left."""
+        self._on_change = on_change
         self._connected: Counter[str] = Counter()
         self._called: dict[str, float] = {}
         """When each folder was called from last; the earliest first."""
@@ -41,6 +43,7 @@ class ClientFolders:
     def connected(self, directory: str) -> Generator[None]:
         """Count a client for as long as it is connected."""
         self._connected[directory] += 1
+        self._on_change()
         try:
             yield
         finally:
@@ -48,6 +51,7 @@ class ClientFolders:
             if not self._connected[directory]:
                 del self._connected[directory]
                 self._called.pop(directory, None)  # those were its calls: it has left
+            self._on_change()
 
     def note_call(self, directory: str) -> None:
         """Note that a client that works in `directory` called something just now."""

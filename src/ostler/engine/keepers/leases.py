@@ -76,6 +76,10 @@ class LeaseKeeper:
         """Let the lease of a service not run while `is_held`, which is quick, says so."""
         self._is_held = is_held
 
+    def look(self) -> None:
+        """Look now whether leases are held: who holds them may be gone a moment later."""
+        self._wake.set()
+
     def watch(self, instance: ServiceInstance) -> None:
         """Keep the lease of `instance`, when it has one."""
         if instance.record.lease_expires_at is not None:
