@@ -1,5 +1,6 @@
 """The pool: tools lists, progress, concurrency, lifecycle of servers, and built-in ones."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ostler.model.errors import (
     DownstreamError,
     NotFoundError,
     ServerUnavailableError,
+    ToolRejectedError,
     ToolTimeoutError,
 )
 from ostler.model.servers import ServerEntry
@@ -118,7 +120,10 @@ async def test_a_program_that_never_answers_is_started_less_and_less_often(tmp_p
 
 
 @pytest.mark.virtual
-async def test_a_server_that_answered_a_call_meanwhile_is_alive_though_it_answers_no_probe(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_refusal", [False, True])
+async def test_a_server_that_answered_a_call_meanwhile_is_alive_though_it_answers_no_probe(
+    tmp_path: Path, is_refusal: bool
+) -> None:
     tools = ["nap", "fail"]
     server = clock_server(InMemorySubscriptionBus(), tools)
     listing = server.get_request_handler("tools/list")
@@ -135,7 +140,10 @@ async def test_a_server_that_answered_a_call_meanwhile_is_alive_though_it_answer
     async def call(ctx: Any, params: Any) -> Any:
         if params.name == "fail":
             return types.CallToolResult(content=[], is_error=True)
-        return await calling.handler(ctx, params)
+        answer = await calling.handler(ctx, params)
+        if is_refusal:
+            raise MCPError(types.INVALID_PARAMS, "no")
+        return answer
 
     server.add_request_handler("tools/call", calling.params_type, call)
     async with open_pool(tmp_path, builtin={"clock": server}) as pool:
@@ -143,7 +151,8 @@ async def test_a_server_that_answered_a_call_meanwhile_is_alive_though_it_answer
         server.add_request_handler("tools/list", listing.params_type, list_slowly)
         assert (await pool.call_tool("clock/fail", {})).is_silent  # so it is asked whether it is of use
         await asked.wait()
-        await pool.call_tool("clock/nap", {"seconds": 3})
+        with pytest.raises(ToolRejectedError) if is_refusal else nullcontext():
+            await pool.call_tool("clock/nap", {"seconds": 3})
         await anyio.sleep(10)
         assert pool.snapshot("clock").connected
 

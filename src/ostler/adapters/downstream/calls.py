@@ -76,8 +76,11 @@ async def send_call(
             with scope:
                 result = await _result(link, name, args, progress)
         except MCPError as error:
+            if fault_of(error) is None and error.code != types.CONNECTION_CLOSED:  # the server's own
+                link.active += 1
             raise _error(error, link, server, qualified) from error
         except ValidationError as error:
+            link.active += 1
             raise BadResponseError(
                 f"server {server!r} answered with something that is not a tool result: {first_problem(error)}",
                 tool=qualified,
@@ -89,13 +92,13 @@ async def send_call(
             if link.loss.is_lost:
                 raise _lost(link.loss.reason, server, qualified)
             raise _timed_out(link, qualified, limit)
+        link.active += 1
         if flaw := json_flaw(result):
             raise BadResponseError(
                 f"server {server!r} answered with what is not JSON: {flaw}",
                 tool=qualified,
                 next_actions=("report it to the server's author", "check what the tool did before calling it again"),
             )
-    link.active += 1
     content = cast("list[JsonObject]", result.get("content") or [])
     response = without_reason(
         normalise(
