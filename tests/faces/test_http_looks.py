@@ -278,6 +278,31 @@ _UNIQUE = re.compile(r"r\d+/|[0-9a-f]{16}|(?<=cursor).{1,6}\d+")
 """What no two services share: addresses, ids of operations, cursors."""
 
 
+def test_a_connection_that_refuses_a_ping_ends_no_one_elses(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    portal, _ = both
+    monkeypatch.setattr(http_answers, "PING_SECONDS", 0.001)
+
+    async def one_hears() -> None:
+        waiting, pinged = WaitingClients(), anyio.Event()
+
+        async def refuse(_: Message) -> None:
+            raise RuntimeError("Unexpected ASGI message 'http.response.start' sent, after response already completed.")
+
+        async def hear(message: Message) -> None:
+            if message.get("body"):
+                pinged.set()
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(waiting.reassure)
+                waiting.add(refuse)
+                waiting.add(hear)
+                await pinged.wait()
+                tasks.cancel_scope.cancel()
+
+    portal.call(one_hears)
+
+
 @pytest.mark.parametrize(
     ("others", "capabilities"), [({"progressToken": 1}, {}), ({}, {"elicitation": {}}), ({}, {"roots": {}})]
 )

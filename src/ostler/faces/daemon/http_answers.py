@@ -4,6 +4,7 @@ Each is an ASGI application around another, and knows requests and answers only 
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -12,6 +13,8 @@ from typing import Any, Final
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
 
 MAX_REQUESTS: Final = 1_024
 """Requests under way at once; one more is refused. A client that waits for a service counts, a stream of events not."""
@@ -242,10 +245,14 @@ class WaitingClients:
         async with turn:
             if client not in self._waiting:
                 return
-            if not client.is_stream:
-                client.is_stream = True
-                await client.send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
-            await client.send({"type": "http.response.body", "body": PING, "more_body": True})
+            try:
+                if not client.is_stream:
+                    client.is_stream = True
+                    await client.send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+                await client.send({"type": "http.response.body", "body": PING, "more_body": True})
+            except Exception:  # boundary: what its connection refuses is not the others' affair
+                self.drop(client)
+                logger.debug("a client that waits could not be pinged", exc_info=True)
 
 
 class StreamWatch:
