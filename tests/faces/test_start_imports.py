@@ -69,6 +69,12 @@ for _ in range(2):
         uvicorn.main(["--version"], standalone_mode=False)
     assert uvicorn.__version__ in said.getvalue() and "click" in sys.modules
 
+from ostler.adapters.downstream.failure_texts import failure_of
+from ostler.adapters.downstream.loss import LossSignal
+
+assert failure_of(OSError("no such program"), LossSignal()).reason == "OSError: no such program"
+assert "httpx2._client" not in sys.modules, "the failure of a local server needs no HTTP client"
+
 from difflib import get_close_matches
 from urllib.request import url2pathname
 

@@ -37,7 +37,7 @@ def failure_of(error: Exception, loss: LossSignal) -> ConnectFailure:
             return ConnectFailure(leaf.reason, leaf.state)
         if isinstance(leaf, MCPError) and (fault := fault_of(leaf)) is not None:
             return _of_fault(fault, leaf.message)
-        if isinstance(leaf, httpx2.HTTPStatusError):
+        if _is_of_http(leaf) and isinstance(leaf, httpx2.HTTPStatusError):
             own = leaf.response.extensions.get(OWN_FAULT)
             return _of_status(leaf.response.status_code) if own is None else _of_fault(*own)
     return ConnectFailure(loss.reason) if loss.is_lost else _of_other(next(_leaves(error)))
@@ -55,7 +55,7 @@ def _of_other(leaf: BaseException) -> ConnectFailure:
             return ConnectFailure(text)
         case ValidationError():
             return ConnectFailure(f"its answer to the handshake does not follow the protocol: {first_problem(leaf)}")
-        case httpx2.TransportError():
+        case _ if _is_of_http(leaf) and isinstance(leaf, httpx2.TransportError):
             refused = isinstance(leaf, httpx2.ConnectError)
             return ConnectFailure(f"the connection failed: {leaf or type(leaf).__name__}", refused=refused)
         case _:
@@ -83,6 +83,11 @@ def _of_status(status: int) -> ConnectFailure:
             return _of_fault(Fault.AUTH_REQUIRED, Challenge(status).reason)
         case _:
             return ConnectFailure(f"the server answered HTTP {status}")
+
+
+def _is_of_http(error: BaseException) -> bool:
+    """Whether the HTTP client raised it: comparing with its errors would load it, also for a program that failed."""
+    return any(kind.__module__.partition(".")[0] == httpx2.__name__ for kind in type(error).__mro__)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
