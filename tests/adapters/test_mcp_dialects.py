@@ -483,6 +483,8 @@ def test_a_transport_that_nothing_else_can_reach_says_what_it_is(kind: str) -> N
         ({"timeout": 2000, "trust": True}, "", 2),
         ({"timeout": 2000, "alwaysAllow": [], "watchPaths": []}, "", 2000),
         ({"timeout": 100000, "transportType": "stdio"}, "", 100),  # Cline's form, as Huawei's CodeArts writes it
+        ({"timeout": 2147483647}, "claude-code", 2147483.647),
+        ({"timeout": 2147483647, "transportType": "stdio"}, "", 2147483.647),
         ({"timeout": "30"}, "zed", 30),
         ({"timeout": 0}, "", 60),
         ({"timeout": 30, "ostler": {"timeout": "5s"}}, "", 5),
@@ -494,8 +496,9 @@ def test_a_transport_that_nothing_else_can_reach_says_what_it_is(kind: str) -> N
 def test_a_time_has_the_unit_of_its_client(body: dict[str, Any], client: str, timeout: float) -> None:
     loaded = entry({"command": "x", **body}, client)
     assert loaded.entries["a"].options.timeout == timeout
-    ambiguous = [finding.rule for finding in loaded.findings if finding.rule == "ambiguous-unit"]
-    assert bool(ambiguous) == (body.get("timeout") == 100000 or (body == {"timeout": 2000} and not client))
+    ambiguous = [str(finding) for finding in loaded.findings if finding.rule == "ambiguous-unit"]
+    assert bool(ambiguous) == ("transportType" in body or (body == {"timeout": 2000} and not client))
+    assert all(f'"{body["timeout"]}s"' in said for said in ambiguous if "transportType" in body)
 
 
 EXAMPLES = {

@@ -352,6 +352,22 @@ def test_a_file_may_be_named_and_what_is_there_stays(home: Home) -> None:
     assert home.run("servers", "import", "--from", "nowhere.json") == ExitStatus.NOT_FOUND
 
 
+def test_of_a_name_in_several_files_each_is_said_once(home: Home) -> None:
+    refused = {"command": "x", "autoApprove": ["get"], "sandbox": True}
+    for file, entries in {
+        ".cursor/mcp.json": {"both": refused, "two": {"command": "x"}, "bad": refused},
+        ".gemini/settings.json": {"both": {"command": "x"}, "two": {"command": "y"}},
+    }.items():
+        home.write(file, json.dumps({"mcpServers": entries}))
+    assert home.run("servers", "import", "--all") == ExitStatus.OK, home.err
+    assert home.servers == {"both": {"command": "x"}}
+    assert "server 'both' was not imported" not in home.err
+    assert home.err.count("server 'two' is in several files") == 1
+    assert home.run("servers", "import", "bad") == ExitStatus.FAILED
+    assert "server 'bad' is refused: " in home.err
+    assert "sandbox" in home.err
+
+
 @pytest.mark.parametrize("data", [b'{"mcpServers": {', b"\xff\xfe\x00", b" " * (5 * 1024 * 1024)])
 def test_a_broken_file_of_one_client_hides_no_other(home: Home, data: bytes) -> None:
     home.write(".cursor/mcp.json", "").write_bytes(data)

@@ -72,10 +72,10 @@ def import_servers(
         _show(found, _configured(session))
     if wanted:
         _take(session, wanted, note=complain if as_json else say)
+    taken = {candidate.name for candidate in wanted}
     for candidate in found if every else ():
-        if candidate.is_refused:
-            reason = next(finding for finding in candidate.findings if finding.severity == "error")
-            complain(f"server {candidate.name!r} was not imported: {reason}")
+        if candidate.is_refused and candidate.name not in taken:
+            complain(f"server {candidate.name!r} was not imported: {_refusal_of(candidate)}")
     if names and len(wanted) < len(names):
         raise typer.Exit(int(ExitStatus.FAILED))
 
@@ -217,14 +217,14 @@ def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tup
 
 def _chosen(found: "Sequence[Candidate]", names: Sequence[str], *, every: bool) -> "list[Candidate]":
     chosen: dict[str, Candidate] = {}
-    for name in names or ([candidate.name for candidate in found] if every else []):
+    for name in names or (dict.fromkeys(candidate.name for candidate in found) if every else ()):
         matching = [candidate for candidate in found if candidate.name == name]
         good = [candidate for candidate in matching if not candidate.is_refused]
         if not matching:
             complain(f"no client has a server {name!r}. Next: ostler servers import lists them")
         elif not good:
             if not every:
-                complain(f"server {name!r} is refused: {matching[0].findings[0]}")
+                complain(f"server {name!r} is refused: {_refusal_of(matching[0])}")
         elif len({str(candidate.entry) for candidate in good}) > 1 and name not in chosen:
             sources = ", ".join(str(candidate.source) for candidate in good)
             complain(f"server {name!r} is in several files ({sources}); --from says which is meant")
@@ -289,6 +289,11 @@ def _take(session: Session, wanted: "Sequence[Candidate]", *, note: "Callable[[s
             for finding in candidate.findings:
                 if finding.severity == "warning":
                     note(f"    {finding.severity}: {finding}")
+
+
+def _refusal_of(candidate: "Candidate") -> str:
+    """Return why a candidate that is refused is."""
+    return str(next(finding for finding in candidate.findings if finding.severity == "error"))
 
 
 def _facts(candidate: "Candidate") -> JsonObject:

@@ -154,7 +154,7 @@ def seconds_if_likely(draft: Draft, key: str, value: JsonValue) -> None:
     if isinstance(value, int | float) and not isinstance(value, bool) and value > _LONGEST_SECONDS:
         milliseconds("timeout")(draft, key, value)
         message = f"{key!r} is read as {value} milliseconds, as it is too long for seconds"
-        fix = f'write "ostler": {{"timeout": "{value:g}s"}} if seconds are meant'
+        fix = f'write "ostler": {{"timeout": "{_plain(value)}s"}} if seconds are meant'
         draft.report((key,), message, "ambiguous-unit", fix=fix, severity="warning")
         return
     seconds("timeout")(draft, key, value)
@@ -172,7 +172,7 @@ def unknown_unit(draft: Draft, key: str, value: JsonValue) -> None:
             (key,),
             f"{key!r} is read as {number} seconds; some clients write milliseconds",
             "ambiguous-unit",
-            fix=f'write "ostler": {{"timeout": "{number / 1000:g}s"}} if that is meant',
+            fix=f'write "ostler": {{"timeout": "{_plain(number / 1000)}s"}} if that is meant',
             severity="warning",
         )
 
@@ -188,9 +188,14 @@ def _duration(option: str, in_seconds: Callable[[float], float]) -> Reading:
         if number is None or number < 0:
             draft.report((key,), f"{key!r} must be a number", "bad-value", severity="warning")
             return
-        draft.set_option(option, f"{in_seconds(number):g}s", (key,))
+        draft.set_option(option, f"{_plain(in_seconds(number))}s", (key,))
 
     return read
+
+
+def _plain(number: float) -> str:
+    """Return a number without an exponent, which durations have none of: 2147483647 ms are written for no limit."""
+    return f"{number:.15g}"
 
 
 def auto_start(draft: Draft, key: str, value: JsonValue) -> None:
