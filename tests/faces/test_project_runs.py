@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.crashes import DeadError, Ledger, MortalStore
+from tests.support.crashes import DeadError, Fuse, Ledger, MortalStore
 from tests.support.world import BASIC, Answer, Hang, Slow, World, manifest, running, until
 
 from ostler.adapters.projects.journal import UpJournal
@@ -54,12 +54,32 @@ def worktree(shop: Path) -> Path:
     return root.resolve()
 
 
+class MortalJournal(UpJournal):
+    """A journal that says when an `up` is written down, and writes nothing once its process has ended."""
+
+    def __init__(self, file: Path, fuse: Fuse) -> None:
+        super().__init__(file)
+        self.has_begun: Callable[[], object] = object
+        self._fuse = fuse
+
+    async def begin(self, directory: str, names: Sequence[str]) -> list[str]:
+        opened = await super().begin(directory, names)
+        self.has_begun()
+        return opened
+
+    async def end(self, directory: str, opened: list[str] | None = None) -> None:
+        if not self._fuse.dead:
+            await super().end(directory, opened)
+
+
 @asynccontextmanager
-async def life(world: World, store: MemoryStore, folder: Path) -> AsyncGenerator[tuple[ServiceManager, HostedProjects]]:
+async def life(
+    world: World, store: MemoryStore, folder: Path, journal: UpJournal | None = None
+) -> AsyncGenerator[tuple[ServiceManager, HostedProjects]]:
     """Run a server whose journal is next to the project."""
     entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
     async with running(world, entry, store=store) as manager, anyio.create_task_group() as group:
-        projects = HostedProjects(manager, dict, UpJournal(folder.parent / "journal.json"))
+        projects = HostedProjects(manager, dict, journal or UpJournal(folder.parent / "journal.json"))
         projects.run_in(group)
         try:
             yield manager, projects
@@ -77,27 +97,33 @@ async def up(projects: HostedProjects, folder: Path, *names: str, timeout: float
 
 
 async def test_a_crash_in_a_replace_does_not_lose_the_service(shop: Path) -> None:
-    journal = UpJournal(shop.parent / "journal.json")
+    file = shop.parent / "journal.json"
     crashes = 0
     for point in (3, 6, 9):  # each takes seconds: virtual time races while files are read
         (shop / "ostler.yaml").write_text(FILE)
         world, store = Ledger(), MortalStore()
+        world.fuse = store.fuse
+        journal = MortalJournal(file, store.fuse)
+
+        def light(fuse: Fuse = store.fuse, point: int = point) -> None:
+            fuse.at = fuse.count + point
+
         try:
-            async with life(world, store, shop) as (_, projects):
+            async with life(world, store, shop, journal) as (_, projects):
                 await up(projects, shop)
                 (shop / "ostler.yaml").write_text(FILE.replace("size: 1", "size: 2"))
-                store.fuse.at, world.fuse = store.fuse.count + point, store.fuse
+                journal.has_begun = light
                 await up(projects, shop)
         except* DeadError:
             pass
         if not store.fuse.dead:
             break
-        if not await journal.load():  # it died before it began, or when it was done
+        if not await UpJournal(file).load():  # it died when it was done
             continue
         store.fuse.at, store.fuse.dead = None, False
         crashes += 1
         async with life(world, store, shop) as (manager, _):
-            while await journal.load():  # the next run of the server goes on unasked
+            while await UpJournal(file).load():  # the next run of the server goes on unasked
                 await anyio.sleep(1)
             assert manager.view("api.shop").state.is_up, point
             assert [found["size"] for found in world.of("api.shop")] == [2], point
