@@ -141,7 +141,7 @@ async def test_a_lease_that_is_held_does_not_run_also_while_the_machine_sleeps()
     manager = ServiceManager(World(), MemoryStore(), clock=clock)
     manager.classes.add(manifest())
     async with manager:
-        manager.leases.hold_where(lambda _: clock.ahead < timedelta(hours=20))
+        manager.leases.hold_where(lambda: lambda _: clock.ahead < timedelta(hours=20))
         await manager.create(CreateRequest("basic", "db", lease=600))
         await anyio.sleep(1800)
         clock.ahead = timedelta(hours=10)
@@ -155,7 +155,7 @@ async def test_a_lease_that_is_held_does_not_run_also_while_the_machine_sleeps()
 async def test_a_lease_runs_from_when_it_is_held_no_more() -> None:
     is_held = True
     async with running(World()) as manager:
-        manager.leases.hold_where(lambda _: is_held)
+        manager.leases.hold_where(lambda: lambda _: is_held)
         await manager.create(CreateRequest("basic", "db", lease=600))
         await anyio.sleep(50)
         is_held = False

@@ -38,7 +38,7 @@ class ToolCaller(Protocol):
 
         Args:
             tool: `server/tool`.
-            args: the tool's arguments, complete and rendered.
+            args: the tool's arguments, complete and rendered; to be read only, as services of a class share them.
             timeout: seconds until `ToolTimeoutError`; None means the server's default.
             progress: called for each progress notification.
 

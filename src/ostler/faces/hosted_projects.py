@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,10 @@ from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.projects.project_files import read_scope, read_variables
 from ostler.adapters.secret_calls import SecretCalls
 from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.keepers.leases import IsHeld
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import Change, changes_of, named_services
-from ostler.engine.projects.directory import ProjectDirectory
+from ostler.engine.projects.directory import Outlook, ProjectDirectory
 from ostler.engine.projects.runner import ProjectReport, ProjectRunner
 from ostler.engine.projects.scope import ProjectScope, as_written
 from ostler.engine.protocols import Progress
@@ -94,26 +96,32 @@ class HostedProjects(Projects):
         self._watches.run_in(group)
         self._runs.run_in(group, self.scope_of)
         self._began = anyio.current_time()
-        self._manager.leases.hold_where(self._is_attended)
+        self._manager.leases.hold_where(self._attended)
         if self._secrets is not None:
             self._secrets.recall_in(group, self._manager.secrets())
         group.start_soon(self._watch_all, name="ostler-project-watches")
         group.start_soon(self._prune_gone, name="ostler-project-prune")
 
-    def _is_attended(self, instance: ServiceInstance) -> bool:
-        """Whether a client works in a project that uses the service, and its lease does not run meanwhile.
+    def _attended(self) -> IsHeld:
+        """Return which services a project uses that a client works in now: their lease does not run meanwhile.
 
         Right after the start of the server clients may be on their way back.
         """
-        if not instance.record.labels.get(RENEWAL_LABEL):
-            return False
-        if anyio.current_time() - self._began < CALL_SECONDS:
-            return True
-        project = str(instance.record.labels.get(PROJECT_LABEL, ""))
-        return any(
-            self.directory.project_of(folder) and self.directory.seen_from(folder).has(instance.name, project)
-            for folder in self.clients.present()
-        )
+        early = anyio.current_time() - self._began < CALL_SECONDS
+
+        @cache
+        def seen() -> list[Outlook]:  # it reads folders: once, and only where a lease depends on it
+            folders = self.clients.present()
+            return [self.directory.seen_from(folder) for folder in folders if self.directory.project_of(folder)]
+
+        def is_attended(instance: ServiceInstance) -> bool:
+            labels = instance.record.labels
+            if not labels.get(RENEWAL_LABEL):
+                return False
+            project = str(labels.get(PROJECT_LABEL, ""))
+            return early or any(outlook.has(instance.name, project) for outlook in seen())
+
+        return is_attended
 
     async def _watch_all(self) -> None:
         """Watch again what an earlier run of the server watched; a file with findings is watched from its next `up`."""

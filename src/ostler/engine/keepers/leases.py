@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 import anyio
 
@@ -35,6 +36,9 @@ _CLOCK_STEP = 1.0
 _HELD_STEP = 60.0
 _HELD_SHARE = 0.1
 """A lease that is held is set back when this share of it has passed, or so many seconds: few changes are stored."""
+
+IsHeld: TypeAlias = Callable[[ServiceInstance], bool]
+"""Whether the lease of a service is held at the moment."""
 
 _RETRY_FIRST = 5.0
 _RETRY_MAX = 300.0
@@ -70,11 +74,15 @@ class LeaseKeeper:
         self._runtime = runtime
         self._leases: dict[str, _Lease] = {}
         self._wake = anyio.Event()
-        self._is_held = _never
+        self._holders: Callable[[], IsHeld] = _nobody
+        self._is_held = _nobody()
 
-    def hold_where(self, is_held: Callable[[ServiceInstance], bool]) -> None:
-        """Let the lease of a service not run while `is_held`, which is quick, says so."""
-        self._is_held = is_held
+    def hold_where(self, holders: Callable[[], IsHeld]) -> None:
+        """Let the lease of a service not run while someone holds it, as what `holders` returns says.
+
+        `holders` is called once for each look at all leases.
+        """
+        self._holders = holders
 
     def look(self) -> None:
         """Look now whether leases are held: who holds them may be gone a moment later."""
@@ -95,6 +103,7 @@ class LeaseKeeper:
         while True:
             self._wake = anyio.Event()
             leases = list(self._leases.values())
+            self._is_held = self._holders()
             pause = min((self._keep(lease) for lease in leases), default=None)
             for lease in leases:
                 if lease.is_moved:
@@ -203,9 +212,9 @@ class LeaseKeeper:
         return lease.next_attempt - now
 
 
-def _never(_instance: ServiceInstance) -> bool:
+def _nobody() -> IsHeld:
     """No one holds a lease."""
-    return False
+    return lambda _: False
 
 
 def _text(at: datetime | None) -> str | None:
