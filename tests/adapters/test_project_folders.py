@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from ostler.adapters.projects.folders import find_project, label_of, require_project
+from ostler.adapters.projects.folders import find_project, label_of, linked_root, require_project
 from ostler.adapters.projects.import_sources import read_source, read_sources
 from ostler.adapters.projects.project_files import read_variables, variables_of
 from ostler.adapters.projects.restart_watch import digest_of_files, watch_files
@@ -273,6 +273,8 @@ def test_folders_that_this_account_may_not_read_are_passed_over() -> None:
             os.seteuid(pwd.getpwnam("nobody").pw_uid)
         try:
             assert [*found_in(top)] == ["web"]
+            assert find_project(top / "data" / "base") is None
+            assert linked_root(top / "data" / "base") is None
         finally:
             os.seteuid(own)
             for name in ("data", "more"):

@@ -82,10 +82,10 @@ class ProjectFolder:
 
 
 def find_project(start: Path) -> ProjectFolder | None:
-    """Return the project that `start` lies in, or None when no folder above it has an `ostler.yaml`."""
+    """Return the project that `start` lies in, or None when it sees no `ostler.yaml` in a folder above."""
     start = start.expanduser().resolve()
     for folder in (start, *start.parents):
-        if (folder / PROJECT_FILE).is_file():
+        if os.path.isfile(folder / PROJECT_FILE):  # noqa: PTH113 (Path.is_file raises where it may not look)
             return project_at(folder)
     return None
 
@@ -119,9 +119,9 @@ def find_checkout(start: Path) -> Checkout | None:
     """Return the git working tree that `start` lies in, or None."""
     for folder in (start, *start.parents):
         mark = folder / ".git"
-        if mark.is_dir():
+        if os.path.isdir(mark):  # noqa: PTH112 (as in find_project)
             return Checkout(folder, folder)
-        if mark.is_file():
+        if os.path.isfile(mark):  # noqa: PTH113
             return Checkout(folder, _main_of(folder, mark))
     return None
 
