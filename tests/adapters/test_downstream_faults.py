@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp_types import JSONRPCResponse
+from opentelemetry import trace
 from tests.support.downstream import canned_entry, canned_http, http_entry, http_program, open_pool, stdio_entry
 from tests.support.ports import free_port
 
@@ -371,3 +372,13 @@ async def test_of_two_answers_to_a_call_the_first_counts() -> None:
     async with anyio.create_task_group() as tasks:
         calls = DirectCalls(write, tasks)
         assert await calls.call("start", {}, None) == {"number": 1}
+
+
+async def test_a_call_of_a_client_that_is_traced_is_left_to_the_sdk_which_passes_the_trace_on() -> None:
+    async def write(line: bytes) -> None:
+        raise AssertionError(line)
+
+    traced = trace.NonRecordingSpan(trace.SpanContext(trace_id=1, span_id=1, is_remote=True))
+    async with anyio.create_task_group() as tasks:
+        with trace.use_span(traced):
+            assert await DirectCalls(write, tasks).call("start", {}, None) is None

@@ -78,8 +78,9 @@ class DirectCalls:
         Raises:
             MCPError: the server refused, or the connection has ended.
         """
-        if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-            return None  # someone follows calls, by the span that the SDK makes of each
+        is_traced = trace.get_current_span().get_span_context().is_valid
+        if is_traced or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            return None  # the SDK makes a span of each call, and passes on the client's trace
         self._last += 1
         number = self._last
         params: JsonObject = {"name": name, "arguments": dict(args)}
