@@ -16,13 +16,13 @@ import signal
 
 from wire import *
 
-WRAPPERS = {  # a missing program's status, what is left after SIGTERM, after the program's end, states (wrapper, program) after SIGTSTP
-    "tini --": (127, True, True, "ST"),
-    "tini -s --": (127, True, True, "ST"),
-    "tini -g --": (127, False, True, "ST"),
+WRAPPERS = {  # a missing program's status, what is left after SIGTERM, after the program's end, who (wrapper, program) is stopped by SIGTSTP
+    "tini --": (127, True, True, "-T"),
+    "tini -s --": (127, True, True, "-T"),
+    "tini -g --": (127, False, True, "-T"),
     "dumb-init --": (2, False, False, "TT"),
-    "catatonit --": (1, True, True, "SS"),
-    "catatonit -g --": (1, False, True, "SS"),
+    "catatonit --": (1, True, True, "--"),
+    "catatonit -g --": (1, False, True, "--"),
 }
 
 
@@ -75,8 +75,8 @@ def facts(wrapper):
     process, program = begin(wrapper, "echo $$ >pid; exec sleep 600")
     time.sleep(0.3)
     process.send_signal(signal.SIGTSTP)
-    time.sleep(1)
-    stopped = state(process.pid) + state(program)
+    time.sleep(0.5)
+    stopped = "".join("T" if state(pid) == "T" else "-" for pid in (process.pid, program))
     os.kill(program, signal.SIGKILL)
     process.kill()
     process.wait()
@@ -85,6 +85,6 @@ def facts(wrapper):
 
 seen = {wrapper: facts(wrapper) for wrapper in WRAPPERS}
 for wrapper, (missing, after_term, after_end, stopped) in seen.items():
-    show(f"{wrapper} no-such-program: {missing}; a background process is left after SIGTERM: {after_term}, after the program's end: {after_end}; at SIGTSTP: {stopped}")
+    show(f"{wrapper} no-such-program: {missing}; a background process is left after SIGTERM: {after_term}, after the program's end: {after_end}; stopped (T) by SIGTSTP: {stopped}")
 finish(*((seen[wrapper] == expected, f"{wrapper}: {seen[wrapper]}") for wrapper, expected in WRAPPERS.items()))
 PY
