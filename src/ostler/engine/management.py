@@ -2,9 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Unpack
-
-import anyio
+from typing import Unpack
 
 from ostler.engine.classes.catalogue import ClassDirectory
 from ostler.engine.clock import in_turns
@@ -25,9 +23,6 @@ from ostler.engine.services.views import (
 from ostler.model.json import JsonObject
 from ostler.model.records import OperationKind, OperationRecord
 from ostler.model.states import ServiceState
-
-if TYPE_CHECKING:
-    from ostler.engine.keepers.leftovers import Leftovers
 
 
 class Manager(ABC):
@@ -86,12 +81,12 @@ class Manager(ABC):
         return [found for found in services if where.matches(_listed(found))]
 
     @abstractmethod
-    def reveal(self, name: str) -> tuple[JsonObject, JsonObject]:
-        """Return (args, outputs) of an instance with its secrets unmasked; NotFoundError when there is none."""
-
-    @abstractmethod
     async def reveal_secrets(self, name: str) -> tuple[JsonObject, JsonObject]:
-        """Return what `reveal` does, for someone who wants to see it; what is kept elsewhere as a reference to it."""
+        """Return (args, outputs) of an instance, its secrets unmasked; what is kept elsewhere as a reference to it.
+
+        Raises:
+            NotFoundError: there is none.
+        """
 
     @abstractmethod
     def secrets(self) -> frozenset[str]:
@@ -104,20 +99,6 @@ class Manager(ABC):
     @abstractmethod
     async def history(self, name: str, limit: int = 20) -> Sequence[OperationRecord]:
         """Return the newest operations of a service, newest first; NotFoundError when there is no such service."""
-
-    @property
-    @abstractmethod
-    def recovered(self) -> anyio.Event:
-        """Set when everything of the earlier run has been verified and resolved once."""
-
-    @property
-    @abstractmethod
-    def has_work(self) -> bool:
-        """Whether there is something to supervise: a service that is not settled at stopped or failed."""
-
-    @abstractmethod
-    def leftovers(self) -> "Leftovers":
-        """Return the keeper of what was made for services that are not known any more."""
 
     # -- creating ------------------------------------------------------------------------------------------
 

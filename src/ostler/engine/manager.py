@@ -165,11 +165,11 @@ class ServiceManager(Manager):
         return self._parts.departed.find(name)
 
     def leftovers(self) -> "Leftovers":
-        """See `Manager.leftovers`."""
+        """Return the keeper of what was made for services that are not known any more."""
         return self._parts.leftovers()
 
     def reveal(self, name: str) -> tuple[JsonObject, JsonObject]:
-        """See `Manager.reveal`."""
+        """Return (args, outputs) of an instance with its secrets unmasked; NotFoundError when there is none."""
         service = self.registry.get(name)
         if isinstance(service, ServiceInstance):
             return dict(service.record.args), dict(service.record.outputs)
@@ -197,12 +197,12 @@ class ServiceManager(Manager):
 
     @property
     def recovered(self) -> anyio.Event:
-        """See `Manager.recovered`."""
+        """Set when everything of the earlier run has been verified and resolved once."""
         return self._parts.recovery.finished
 
     @property
     def has_work(self) -> bool:
-        """See `Manager.has_work`."""
+        """Whether there is something to supervise: a service that is not settled at stopped or failed."""
         return any(
             instance.operation is not None
             or instance.state not in (ServiceState.STOPPED, ServiceState.FAILED, ServiceState.UNKNOWN)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from ostler.engine.clock import in_turns
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.management import Manager
+from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import INPUTS_LABEL, MANAGED_LABEL, PROJECT_LABEL
@@ -39,7 +39,9 @@ class Change:
     reason: str = ""
 
 
-def change_of(scope: ProjectScope, name: str, manager: Manager, known: dict[str, Change] | None = None) -> Change:
+def change_of(
+    scope: ProjectScope, name: str, manager: ServiceManager, known: dict[str, Change] | None = None
+) -> Change:
     """Return what has to be done for service `name` of the file now.
 
     Args:
@@ -72,7 +74,7 @@ def change_of(scope: ProjectScope, name: str, manager: Manager, known: dict[str,
     return Change(name, full, ChangeKind.START, reason or f"was {service.state.value}")
 
 
-def _are_kept(scope: ProjectScope, needs: list[str], manager: Manager, known: dict[str, Change]) -> bool:
+def _are_kept(scope: ProjectScope, needs: list[str], manager: ServiceManager, known: dict[str, Change]) -> bool:
     """Whether nothing has to be done for `needs`, each found after what it needs itself, and once."""
     if any(need not in known for need in needs):
         for need in scope.closure(needs):
@@ -87,7 +89,7 @@ def has_other_inputs(scope: ProjectScope, name: str, service: Service) -> bool:
     return service.record.labels.get(INPUTS_LABEL) != scope.inputs[name]
 
 
-async def changes_of(scope: ProjectScope, names: Sequence[str], manager: Manager) -> list[Change]:
+async def changes_of(scope: ProjectScope, names: Sequence[str], manager: ServiceManager) -> list[Change]:
     """Return what `up` of `names` would do, in order; what left the file comes last."""
     known: dict[str, Change] = {}
 
@@ -98,7 +100,7 @@ async def changes_of(scope: ProjectScope, names: Sequence[str], manager: Manager
     return [*await in_turns(map(found, names)), *removals_of(scope, manager)]
 
 
-def removals_of(scope: ProjectScope, manager: Manager) -> list[Change]:
+def removals_of(scope: ProjectScope, manager: ServiceManager) -> list[Change]:
     """Return the services that `up` made earlier and that the file has no more."""
     kept = {scope.full_name(name) for name in scope.services}
     return [
@@ -108,7 +110,7 @@ def removals_of(scope: ProjectScope, manager: Manager) -> list[Change]:
     ]
 
 
-def members_of(project_id: str, manager: Manager) -> list[ServiceInstance]:
+def members_of(project_id: str, manager: ServiceManager) -> list[ServiceInstance]:
     """Return the services of a project, by name."""
     return [
         service

@@ -7,7 +7,7 @@ import anyio
 
 from ostler.engine.dependencies.prerequisites import undeleted
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.management import Manager
+from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import (
     Change,
     ChangeKind,
@@ -54,7 +54,7 @@ class ProjectReport:
 class ProjectRunner:
     """Carries out `up` and `down` of projects. Who calls sees to it that one project has one `up` at a time."""
 
-    def __init__(self, manager: Manager) -> None:
+    def __init__(self, manager: ServiceManager) -> None:
         self._manager = manager
 
     async def up(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ostler.engine.dependencies.graph import reached
-from ostler.engine.management import Manager
+from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest, ProjectRef
 from ostler.model.errors import TemplateError
 from ostler.model.json import JsonObject
@@ -72,7 +72,7 @@ class ProjectScope:
         wanted = reached(names, self.needs)
         return [name for name in self.loaded.order if name in wanted]
 
-    def request(self, name: str, manager: Manager) -> CreateRequest:
+    def request(self, name: str, manager: ServiceManager) -> CreateRequest:
         """Return the request that makes service `name`, with the outputs of other services as they are now.
 
         Raises:
@@ -118,7 +118,7 @@ class ProjectScope:
             lease_renewal=spec.lease_renewal,
         )
 
-    def _outputs(self, name: str, manager: Manager) -> JsonObject:
+    def _outputs(self, name: str, manager: ServiceManager) -> JsonObject:
         full = self.full_name(name)
         if manager.registry.find(full) is None:
             return {"outputs": {}}

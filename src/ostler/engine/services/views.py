@@ -30,7 +30,7 @@ class OperationView:
 
 @dataclass(frozen=True, slots=True)
 class ServiceView(ServiceTraits):
-    """One service at one moment. `args` and `outputs` are masked; `Manager.reveal` has the secrets.
+    """One service at one moment. `args` and `outputs` are masked; `ServiceManager.reveal` has the secrets.
 
     Attributes:
         error: the last failure in words, kept until the next success; None when there is none.

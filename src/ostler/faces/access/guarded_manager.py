@@ -3,9 +3,7 @@
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Unpack
-
-import anyio
+from typing import Final, Unpack
 
 from ostler.engine.dependencies.graph import reached
 from ostler.engine.instances.instance import ServiceInstance
@@ -36,9 +34,6 @@ from ostler.model.errors import (
 from ostler.model.json import JsonObject
 from ostler.model.label_names import validate_name
 from ostler.model.records import OperationKind, OperationRecord
-
-if TYPE_CHECKING:
-    from ostler.engine.keepers.leftovers import Leftovers
 
 _STARTING: Final = frozenset({OperationKind.START, OperationKind.RESTART})
 
@@ -88,10 +83,6 @@ class GuardedManager(Manager):
                 return found
         return None
 
-    def reveal(self, name: str) -> tuple[JsonObject, JsonObject]:
-        """Refuse: secrets are read through `reveal_secrets`, which records it."""
-        raise AccessDeniedError(f"the secrets of service {name!r} are shown by service_secrets alone", service=name)
-
     async def reveal_secrets(self, name: str) -> tuple[JsonObject, JsonObject]:
         """Return (args, outputs) of an instance with its secrets unmasked.
 
@@ -116,16 +107,6 @@ class GuardedManager(Manager):
         full = self._seen.get(name).name
         hidden = self._seen.hidden_around((full,))
         return [hidden.record(record) for record in await self._manager.history(full, limit)]
-
-    @property
-    def recovered(self) -> anyio.Event:
-        """Set when everything of the earlier run has been verified and resolved once."""
-        return self._manager.recovered
-
-    @property
-    def has_work(self) -> bool:
-        """Whether there is something to supervise."""
-        return self._manager.has_work
 
     def is_seen(self, name: str) -> bool:
         """Whether the service `name`, which may be gone, is one that the principal sees."""
@@ -387,10 +368,6 @@ class GuardedManager(Manager):
         async with self._acting.act("renew", service.name, refusal=self._not_managed(service, "renew")):
             await self._manager.renew(service.name, lease)
         return self.view(service.name)
-
-    def leftovers(self) -> "Leftovers":
-        """Refuse: what no service is known of is for the person who runs this Ostler."""
-        raise AccessDeniedError("what is left of lost services is for the person who runs this Ostler")
 
     def _shown(self, result: OperationResult) -> OperationResult:
         hidden = self._seen.hidden_around((result.service.name,))

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from ostler.adapters.extras import how_to_install
 from ostler.adapters.stores.choice import WatchedStore
 from ostler.adapters.telemetry.silent import Scrape, Telemetry
-from ostler.engine.management import Manager
+from ostler.engine.manager import ServiceManager
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Paths that ask for no token and take any Host: what probes them knows neither, and they show nothing else."""
@@ -38,7 +38,7 @@ def metrics_page(scrape: Callable[[], Scrape] | None) -> Response:
 class WatchPages:
     """`/readyz` and `/metrics` of one application."""
 
-    manager: Manager
+    manager: ServiceManager
     telemetry: Telemetry
     version: str
     store: WatchedStore | None = None

@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Unpack
 
-import anyio
-
 from ostler.adapters.process.strays import Stray
 from ostler.adapters.replicas.mirror import Mirror
 from ostler.engine.classes.catalogue import ClassDirectory
@@ -34,7 +32,7 @@ from ostler.model.plans import Plan, PlanAction
 from ostler.model.records import OperationRecord
 
 if TYPE_CHECKING:
-    from ostler.engine.keepers.leftovers import Leftovers, LeftoversSurvey
+    from ostler.engine.keepers.leftovers import LeftoversSurvey
 
 
 class MirroredManager(Manager):
@@ -68,16 +66,6 @@ class MirroredManager(Manager):
         """None: the holder makes plans."""
         return self._plans
 
-    @property
-    def recovered(self) -> anyio.Event:
-        """Leave it to the holder."""
-        leave_to_holder("say whether everything was verified")
-
-    @property
-    def has_work(self) -> bool:
-        """Leave it to the holder."""
-        leave_to_holder("say what is supervised")
-
     def instances_of(self, class_name: str) -> list[str]:
         """Return the names of the instances of a class."""
         return [each.name for each in self.registry.get_all() if each.view().class_name == class_name]
@@ -96,10 +84,6 @@ class MirroredManager(Manager):
         """Leave it to the holder."""
         leave_to_holder(f"read logs of {name}")
 
-    def reveal(self, name: str) -> tuple[JsonObject, JsonObject]:
-        """Leave it to the holder."""
-        leave_to_holder(f"show secrets of {name!r}")
-
     async def reveal_secrets(self, name: str) -> tuple[JsonObject, JsonObject]:
         """Leave it to the holder."""
         leave_to_holder(f"show secrets of {name!r}")
@@ -107,10 +91,6 @@ class MirroredManager(Manager):
     def secrets(self) -> frozenset[str]:
         """Leave it to the holder."""
         leave_to_holder("list secrets")
-
-    def leftovers(self) -> "Leftovers":
-        """Leave it to the holder."""
-        leave_to_holder("find leftovers")
 
     def validate(
         self, class_name: str, args: JsonObject, name: str = "", *, numbers_as_text: bool = False, folder: str = ""
