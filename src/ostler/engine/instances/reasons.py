@@ -12,6 +12,9 @@ START_UNSEEN = "start-unseen"
 START_LATE = "start-late"
 """Its start was given up without an answer, and left nothing yet; as it may still act, it is looked for again."""
 
+UNSEEN_STARTS = (START_LATE, START_UNSEEN)
+"""What a start may have left is looked for again."""
+
 IDLE = "idle"
 """No one used it, so it was stopped; reason of that stop, too."""
 

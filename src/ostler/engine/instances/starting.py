@@ -11,7 +11,12 @@ from ostler.engine.instances.compensation import await_late_start, clear_leftove
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find
-from ostler.engine.instances.reasons import GONE, START_FAILED, START_LATE, START_UNSEEN, UNKNOWN_OUTCOME
+from ostler.engine.instances.reasons import (
+    GONE,
+    START_FAILED,
+    UNKNOWN_OUTCOME,
+    UNSEEN_STARTS,
+)
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, is_in_doubt, planned_call, remaining, take_start_key
 from ostler.engine.instances.stopping import SERVER_AWAY_PAUSE, may_start_again, take_down
@@ -322,7 +327,7 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
         if cleaned.reason == START_FAILED:
             service.forget_start(is_proven=cleaned.is_proven)
         else:
-            if cleaned.reason in (START_LATE, START_UNSEEN):
+            if cleaned.reason in UNSEEN_STARTS:
                 error.add("it is looked for again automatically")
             error.next_actions = (
                 *error.next_actions,

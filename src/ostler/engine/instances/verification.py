@@ -17,6 +17,7 @@ from ostler.engine.instances.reasons import (
     STOP_INTERRUPTED,
     UNKNOWN_OUTCOME,
     UNREADABLE_CLASS,
+    UNSEEN_STARTS,
 )
 from ostler.engine.instances.state import InstanceState
 from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, TemplateError
@@ -55,8 +56,8 @@ async def verify(service: InstanceState, operation: Operation) -> None:
     if operation.kind is OperationKind.VERIFY and service.status.reason == START_LATE and not alive:
         operation.message = f"service {service.name} is failed: nothing is seen yet of its start, which had no answer"
         return
-    unsettled = (START_LATE, START_UNSEEN)
-    if operation.kind is OperationKind.VERIFY and service.status.reason in unsettled and alive is not None:
+    is_unseen = service.status.reason in UNSEEN_STARTS
+    if operation.kind is OperationKind.VERIFY and is_unseen and alive is not None:
         operation.message = await _settle_failed_start(service, operation, is_there=alive)
         return
     operation.message = await _conclude(service, alive)

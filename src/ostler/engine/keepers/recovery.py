@@ -17,10 +17,9 @@ from ostler.engine.instances.reasons import (
     CRASH_LOOP,
     HAS_FAILED,
     NOT_VERIFIABLE,
-    START_LATE,
-    START_UNSEEN,
     STOP_FAILED,
     STOP_INTERRUPTED,
+    UNSEEN_STARTS,
 )
 from ostler.engine.instances.vanishing import can_be_missed
 from ostler.engine.keepers.health import HealthScheduler
@@ -205,7 +204,7 @@ class Recovery:
         old = instance.journal.interrupted
         if old is not None and old.kind in _ENDS:  # it waits for the driver, whatever a look shows
             return True
-        unseen = (STOP_FAILED, STOP_INTERRUPTED, START_LATE, START_UNSEEN)
+        unseen = (STOP_FAILED, STOP_INTERRUPTED, *UNSEEN_STARTS)
         if instance.state is ServiceState.FAILED and instance.status.reason in unseen:
             # what a stop tool gave up on often goes a moment later, and what did not answer often does
             return self._attempts.get(instance.id, 0) < _STOP_LOOKS and can_be_missed(instance.service_class)

@@ -59,6 +59,9 @@ class Found:
 RUNNING = ("command", "dev-server")
 """Classes of what runs for as long as one works."""
 
+PROGRAMS = (*RUNNING, "job")
+"""Classes that run a program of the project in a folder of it."""
+
 
 class UnreadableSourceError(Exception):
     """A file is not what its name says; the text is the reason."""
@@ -94,7 +97,7 @@ def within(found: Found, folder: str) -> Found:
 
     def placed(service: FoundService) -> FoundService:
         args = service.args
-        if service.class_name in (*RUNNING, "job") and not str(args.get("directory", "")).startswith("/"):
+        if service.class_name in PROGRAMS and not str(args.get("directory", "")).startswith("/"):
             args = {**args, **folder_arg(f"{folder}/{args.get('directory', '')}")}
         files = tuple(file if file.startswith("/") else f"{folder}/{file}" for file in service.env_files)
         return replace(service, args=args, env_files=files, watch=tuple(f"{folder}/{file}" for file in service.watch))

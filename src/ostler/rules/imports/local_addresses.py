@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ostler.rules.imports.compose_addresses import pointed_at
-from ostler.rules.imports.found import RUNNING, Found, FoundService, outputs_of
+from ostler.rules.imports.found import PROGRAMS, Found, FoundService, outputs_of
 
 _HOSTS = r"localhost|127\.0\.0\.1|\[::1\]|0\.0\.0\.0|host\.docker\.internal"
 _URL = re.compile(rf"\w[\w+.-]*://(?:[^@/\s]*@)?(?:{_HOSTS}):(\d+)(?:/\S*)?")
@@ -24,7 +24,7 @@ def with_addresses(found: Sequence[Found], variables: Mapping[str, Mapping[str, 
     known = {
         service.name: {name: value for file in service.env_files for name, value in variables.get(file, {}).items()}
         for service in services
-        if service.class_name in (*RUNNING, "job")
+        if service.class_name in PROGRAMS
     }
     reached = {service: _reached(values, served) for service, values in known.items()}
     shared = {name: value for values in reached.values() for name, value in values.items()}

@@ -17,8 +17,8 @@ from ostler.rules.imports.found import (
 )
 from ostler.rules.imports.shell_lines import port_of, port_option
 
-_SERVERS = ("dev", "start", "serve", "develop", "storybook", "preview")
-"""Scripts that serve; the first of the first four that there is stands for the app."""
+APP_SCRIPTS = ("dev", "start", "serve", "develop")
+"""Scripts that serve; the first one that there is stands for the app."""
 
 _BACKGROUND = re.compile(r"(^|:)(watch|worker|queue|jobs?)(:|$)")
 _JOB = re.compile(r"(?:.*[:_-])?(?:migrate|seed)(?:[:_-](?:dev|latest|up|run|deploy))?|db:push")
@@ -138,7 +138,7 @@ def _service(name: str, line: str, scripts: Mapping[str, str], manager: str, fil
         note = f"enabled: false, as it changes a database: remove that, and let what needs it wait by {wait}"
         return job(label(name), run, origin, enabled=False, notes=(note,))
     prefixed = _PREFIXED.fullmatch(name)
-    first = next((server for server in _SERVERS[:4] if server in scripts), None)
+    first = next((server for server in APP_SCRIPTS if server in scripts), None)
     if name not in (first, "storybook") and prefixed is None:
         return None
     if name == first and any(_PREFIXED.fullmatch(other) for other in scripts) and _runs_others(line):

@@ -9,10 +9,9 @@ from fnmatch import fnmatchcase
 
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import Found, UnreadableSourceError, as_list, read_yaml
-from ostler.rules.imports.node_package import INSTALL, lock_of, package_manager, read_package_json
+from ostler.rules.imports.node_package import APP_SCRIPTS, INSTALL, lock_of, package_manager, read_package_json
 
 _FILTER = re.compile(r"\s(?:-F|--filter|--scope|-w|--workspace)[= ]['\"]?([^\s'\"]+)")
-_SCRIPTS = ("dev", "start", "serve", "develop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def workspace_of(package: str, pnpm: str, lerna: str, beside: Collection[str]) -
     if not folders:
         return None
     scripts = as_object(root.get("scripts"))
-    line = next((str(scripts[name]) for name in _SCRIPTS if name in scripts), "")
+    line = next((str(scripts[name]) for name in APP_SCRIPTS if name in scripts), "")
     filters = (one.strip(".").removeprefix("/") for one in _FILTER.findall(line) if one[0] not in "![")
     install = INSTALL if lock_of(beside) else ""
     return Workspace(tuple(folders), package_manager(root, beside), install, tuple(one for one in filters if one))
