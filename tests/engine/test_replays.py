@@ -164,7 +164,7 @@ async def test_a_request_that_a_later_one_replaced_stays_replaced() -> None:
             await until(lambda: manager.view("db").state is ServiceState.STOPPING)
             await manager.start_service("db", idempotency_key="k1", wait=False)
             await manager.delete("db", wait=False)
-            with pytest.raises(SupersededError, match="superseded by a later delete"):
+            with pytest.raises(SupersededError, match="superseded by a later delete.*Next: service_status db shows"):
                 await manager.start_service("db", idempotency_key="k1")
         await until(lambda: not manager.views())
         with pytest.raises(SupersededError, match="superseded by a later delete"):

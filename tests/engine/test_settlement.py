@@ -240,7 +240,7 @@ async def test_a_start_that_acts_after_its_time_limit_is_found_and_stopped_and_n
     async with running(world) as manager:
         world.faults["w/start"].append(Hang())
         with pytest.raises(
-            OstlerError, match="had no answer, and may still act; it is looked for again auto.*kept as failed"
+            OstlerError, match="had no usable answer, and may still act; it is looked for again auto.*kept as failed"
         ):
             await manager.create(again)
         assert manager.view("db").reason == "start-late"
@@ -265,7 +265,7 @@ async def test_a_delete_says_that_a_start_which_had_no_answer_may_still_act() ->
         with pytest.raises(OstlerError, match="may still act"):
             await manager.create(CreateRequest("basic", "db"))
         result = await manager.delete("db")
-        assert result.message.endswith("its start had no answer and may still act: look for it by hand later")
+        assert result.message.endswith("its start had no usable answer and may still act: look for it by hand later")
 
 
 class Faulty(MemoryStore):

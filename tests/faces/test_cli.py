@@ -64,6 +64,17 @@ def test_the_version_is_one() -> None:
     assert run_command(["--version"]) == ExitStatus.OK
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("server-stop", "stop-server"), ("server status", "server-status"), ("service_list", "ps"), ("rm", "delete")],
+)
+def test_what_is_not_a_verb_is_answered_with_the_verb_that_was_meant(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(typed.split()) == ExitStatus.USAGE
+    assert f"No such command '{typed.split(maxsplit=1)[0]}'. Did you mean 'ostler {meant}'?" in capsys.readouterr().err
+
+
 def test_closed_standard_streams_are_no_failure(tmp_path: Path) -> None:
     command = f"'{sys.executable}' -m ostler.faces.entry install cursor <&- >&-"
     done = subprocess.run(

@@ -414,14 +414,23 @@ async def test_a_lease_runs_from_when_the_last_client_that_works_in_the_project_
             await anyio.sleep(60 * minutes)
             return {view.name for view in manager.views() if view.state is ServiceState.RUNNING}
 
-        with projects.clients.connected(str(worktree / "src")):
-            projects.clients.note_call(str(worktree / "src"))
+        folder, first = str(worktree / "src"), object()
+        with projects.clients.connected(folder, first):
+            projects.clients.note_call(folder, first)
             with projects.clients.connected(str(worktree)), projects.clients.connected(""):
                 assert await running_after(3.5) == {"db.shop", "api.fix.shop"}, "what it uses as well"
             assert await running_after(5) == {"db.shop", "api.fix.shop"}, "one of two has left"
             assert manager.view("api.shop").reason == "lease-expired"
-            projects.clients.note_call(str(worktree / "src"))
-        assert projects.clients.present() == set(), "it has left, however lately it called"
+            projects.clients.note_call(folder, first)
+            projects.clients.note_call(str(shop), first)
+        assert projects.clients.present() == set(), "it has left, however lately it called, from whatever folder"
+        with projects.clients.connected(folder, second := object()):
+            projects.clients.note_call(folder)
+            projects.clients.note_call(folder, second)
+        assert projects.clients.present() == {folder}, "another client, over HTTP, called a moment ago"
+        with projects.clients.connected("", second):
+            await anyio.sleep(61)
+        assert projects.clients.present() == set()
         assert await running_after(1.7) == {"db.shop", "api.fix.shop"}
         assert await running_after(0.5) == set()
         await up(projects, shop)

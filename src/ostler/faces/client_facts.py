@@ -26,6 +26,7 @@ class ClientFacts(NamedTuple):
         environment: its environment, without what is Ostler's own; None when it is not known.
         toolset: which of Ostler's tools it wants to see; empty takes the server's own choice.
         channel: it wants notices pushed to it.
+        connection: stands for its connection, equal to itself alone; None over HTTP.
     """
 
     directory: str = ""
@@ -33,6 +34,7 @@ class ClientFacts(NamedTuple):
     environment: Mapping[str, str] | None = None
     toolset: str = ""
     channel: bool = False
+    connection: object = None
 
     def __repr__(self) -> str:
         """Show all but the environment, which may hold secrets."""
@@ -58,6 +60,7 @@ def client_of(hello: Mapping[str, Any]) -> Generator[ClientFacts]:
         _environment_in(hello),
         str(hello.get("toolset", "")),
         hello.get("channel") is True,
+        object(),
     )
     token = _facts.set(facts)
     try:

@@ -33,15 +33,15 @@ class ClientFolders:
         """Begin without clients; `on_change` is called when one has connected or left."""
         self._on_change = on_change
         self._connected: Counter[str] = Counter()
-        self._called: dict[str, float] = {}
-        """When each folder was called from last; the earliest first."""
+        self._called: dict[tuple[str, object], float] = {}
+        """When each folder was called from last, over which connection; the earliest first."""
 
     def __repr__(self) -> str:
         return f"ClientFolders({sorted(self.present())})"
 
     @contextmanager
-    def connected(self, directory: str) -> Generator[None]:
-        """Count a client for as long as it is connected."""
+    def connected(self, directory: str, connection: object = None) -> Generator[None]:
+        """Count a client for as long as it is connected; its calls name the same `connection`."""
         self._connected[directory] += 1
         self._on_change()
         try:
@@ -50,20 +50,21 @@ class ClientFolders:
             self._connected[directory] -= 1
             if not self._connected[directory]:
                 del self._connected[directory]
-                self._called.pop(directory, None)  # those were its calls: it has left
+            if connection is not None:  # it has left, however lately it called
+                self._called = {call: at for call, at in self._called.items() if call[1] is not connection}
             self._on_change()
 
-    def note_call(self, directory: str) -> None:
-        """Note that a client that works in `directory` called something just now."""
+    def note_call(self, directory: str, connection: object = None) -> None:
+        """Note that a client that works in `directory` called something just now; None: over HTTP."""
         self._forget_old()
         if directory:
-            self._called.pop(directory, None)
-            self._called[directory] = anyio.current_time()
+            self._called.pop((directory, connection), None)
+            self._called[directory, connection] = anyio.current_time()
 
     def present(self) -> set[str]:
         """Return the folders."""
         self._forget_old()
-        return (self._connected.keys() | self._called.keys()) - {""}
+        return (self._connected.keys() | {directory for directory, _ in self._called}) - {""}
 
     def _forget_old(self) -> None:
         oldest = anyio.current_time() - CALL_SECONDS

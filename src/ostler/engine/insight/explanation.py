@@ -44,7 +44,7 @@ _REASONS = {
     STOP_INTERRUPTED: "its stop was interrupted, so it may still be there",
     START_FAILED: "its start failed, and was cleaned up",
     START_LATE: (
-        "its start was given up without an answer; as it may still act, it is looked for a while, and stopped"
+        "its start was given up without a usable answer; as it may still act, it is looked for a while, and stopped"
     ),
     START_UNSEEN: "its start failed, and whether it left something is not known yet; it is looked for again",
     "gone": "it was running, and is gone",

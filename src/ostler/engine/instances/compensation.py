@@ -70,7 +70,7 @@ async def compensate(service: InstanceState, operation: Operation, *, may_act_ye
                 return Cleanup(START_FAILED, f"cleaned up with {plan[-1].tool}", is_proven=True)
             if may_act_yet and service.service_class.tools.find is not None and not takes_start_key(service):
                 return Cleanup(
-                    START_LATE, "nothing was left to clean up, but its start had no answer, and may still act"
+                    START_LATE, "nothing was left to clean up, but its start had no usable answer, and may still act"
                 )
             return Cleanup(START_FAILED, "nothing was left to clean up", is_proven=not may_act_yet)
     except TimeoutError:

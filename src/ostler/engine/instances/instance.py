@@ -13,7 +13,7 @@ import anyio
 from ostler.engine.instances.compensation import settle_after_bug
 from ostler.engine.instances.display import reason_of, view_of
 from ostler.engine.instances.health_check import HealthCheck
-from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.operations import LEAVING, Operation, left_to_next_server, superseded
 from ostler.engine.instances.probing import FRESH, is_alive, read_logs
 from ostler.engine.instances.reasons import IDLE
 from ostler.engine.instances.resuming import adopt, resume
@@ -23,7 +23,7 @@ from ostler.engine.instances.stopping import delete, stop
 from ostler.engine.instances.verification import verify
 from ostler.engine.services.service import ServiceStatus, error_text
 from ostler.engine.services.views import OperationRequest, ServiceView
-from ostler.model.errors import ConflictError, OstlerError, StoreError, SupersededError
+from ostler.model.errors import ConflictError, OstlerError, StoreError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonMapping
 from ostler.model.manifest import ServiceClass
@@ -34,7 +34,6 @@ from ostler.rules.text.log_pages import NEWEST, LogPage, LogRange
 logger = logging.getLogger(__name__)
 
 _CANCELLING = (OperationKind.STOP, OperationKind.DELETE)
-_LEAVING = "the server is shutting down"
 _CANCELLABLE = (OperationKind.START, OperationKind.RESTART, OperationKind.VERIFY)
 
 
@@ -202,13 +201,13 @@ class ServiceInstance(InstanceState):
                 return operation
         return next((record for record in reversed(self.journal.unrecorded) if key in record.requests), None)
 
-    def cancel_operation(self, reason: str, *, grace: float) -> None:
-        """Ask the operation under way to end early (for shutdown); drop one that has not begun."""
+    def cancel_operation(self, *, grace: float) -> None:
+        """Ask the operation under way to end early, as the server exits; drop one that has not begun."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
-            self._end_unbegun(pending, SupersededError(f"{pending.kind.value} not begun: {reason}", service=self.name))
+            self._end_unbegun(pending, left_to_next_server(pending, "begun"))
         if self._current is not None and self._current.kind in _CANCELLABLE:  # a stop under way is wanted all the more
-            self._current.cancel(reason, grace=grace)
+            self._current.cancel(LEAVING, grace=grace)
 
     def interrupt_operation(self, *, grace: float, stops: bool = False) -> None:
         """Leave the operation under way, or about to begin, to the next run of the server.
@@ -268,12 +267,12 @@ class ServiceInstance(InstanceState):
 
     def _supersede(self, old: Operation, new: Operation) -> None:
         said = f"{old.kind.value} of service {self.name!r} was superseded by a later {new.kind.value}"
-        self._end_unbegun(old, SupersededError(said, service=self.name))
+        self._end_unbegun(old, superseded(self.name, said))
 
     def _drop_pending(self) -> None:
         if self._pending is not None:
             pending, self._pending = self._pending, None
-            pending.error = SupersededError(f"{pending.kind.value} not begun: {_LEAVING}", service=self.name)
+            pending.error = left_to_next_server(pending, "begun")
             pending.release()
 
     def _end_unbegun(self, operation: Operation, error: OstlerError) -> None:
@@ -306,7 +305,7 @@ class ServiceInstance(InstanceState):
                 finally:
                     self._current = None
                     if not operation.is_done:  # no one may wait forever for what this task can no longer finish
-                        operation.error = operation.error or SupersededError("the server is ending", service=self.name)
+                        operation.error = operation.error or left_to_next_server(operation, "finished")
                         operation.release()
         finally:
             assert self._idle is not None, "it is set with this task"
@@ -335,11 +334,8 @@ class ServiceInstance(InstanceState):
             outcome = OperationOutcome.SUCCEEDED
             if scope.cancelled_caught:
                 outcome = OperationOutcome.CANCELLED
-                error = SupersededError(
-                    f"{operation.kind.value} of service {self.name!r} was cancelled: {operation.cancel_reason}"
-                    + (f" ({operation.message})" if operation.message else ""),
-                    service=self.name,
-                )
+                said = f"{operation.kind.value} of service {self.name!r} was cancelled: {operation.cancel_reason}"
+                error = superseded(self.name, said + (f" ({operation.message})" if operation.message else ""))
         except OstlerError as failure:
             outcome, error = OperationOutcome.FAILED, failure
             failure.service = failure.service or self.name
@@ -355,7 +351,7 @@ class ServiceInstance(InstanceState):
             settle_after_bug(self, operation, error)
         finally:
             if outcome is OperationOutcome.INTERRUPTED:  # the server is going away: recovery resolves it
-                operation.end(outcome, self._clock.now(), error=SupersededError(_LEAVING, service=self.name))
+                operation.end(outcome, self._clock.now(), error=left_to_next_server(operation, "finished"))
                 operation.record = replace(operation.record, outcome=None, finished_at=None)
                 operation.release()
         await self._finish(operation, outcome, error)

@@ -10,7 +10,7 @@ import anyio
 
 from ostler.engine.protocols import Observer, Progress
 from ostler.engine.services.views import OperationRequest, OperationView
-from ostler.model.errors import OstlerError
+from ostler.model.errors import OstlerError, SupersededError
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.records import (
     CallOutcome,
@@ -27,6 +27,9 @@ ANSWER_GRACE = 5.0
 
 The answer names what was started (a pid, an id), and without it the stop tool often cannot be called at all.
 """
+
+LEAVING = "the server is shutting down"
+"""Why operations are cancelled when the server exits."""
 
 _UNOBSERVED: AbstractContextManager[None] = nullcontext()
 
@@ -313,3 +316,14 @@ async def follow(operation: Operation, progress: Progress | None) -> None:
         await operation.wait()
     finally:
         operation.remove_listener(progress)
+
+
+def superseded(service: str, said: str) -> SupersededError:
+    """Return why an operation was not carried out to its end, as `said`: something else came first."""
+    steps = (f"service_status {service} shows its state", "make the request again, if it is still wanted")
+    return SupersededError(said, service=service, next_actions=steps)
+
+
+def left_to_next_server(operation: Operation, what: str) -> SupersededError:
+    """Return that `operation` was not `what` (begun, finished), as the server exits."""
+    return superseded(operation.record.service_name, f"{operation.kind.value} not {what}: {LEAVING}")

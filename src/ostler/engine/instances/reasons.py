@@ -10,7 +10,7 @@ START_UNSEEN = "start-unseen"
 """Its start failed, and the tool that could show whether it left something did not say; it is looked for again."""
 
 START_LATE = "start-late"
-"""Its start was given up without an answer, and left nothing yet; as it may still act, it is looked for again."""
+"""Its start was given up without a usable answer, and left nothing yet; as it may still act, it is looked for again."""
 
 UNSEEN_STARTS = (START_LATE, START_UNSEEN)
 """What a start may have left is looked for again."""

@@ -106,7 +106,9 @@ def is_in_doubt(service: InstanceState) -> bool:
 def doubt_about(service: InstanceState) -> str:
     """Return what to add where a service is forgotten of whose start not all is known."""
     if service.state is ServiceState.FAILED and service.status.reason == START_LATE:
-        return "; nothing of it was there, but its start had no answer and may still act: look for it by hand later"
+        return (
+            "; nothing of it was there, but its start had no usable answer and may still act: look for it by hand later"
+        )
     return "; its start tool said that it had failed, which no tool can verify" if is_in_doubt(service) else ""
 
 

@@ -54,7 +54,9 @@ async def verify(service: InstanceState, operation: Operation) -> None:
         operation.message = f"service {service.name} is still there after its stop failed"
         return
     if operation.kind is OperationKind.VERIFY and service.status.reason == START_LATE and not alive:
-        operation.message = f"service {service.name} is failed: nothing is seen yet of its start, which had no answer"
+        operation.message = (
+            f"service {service.name} is failed: nothing is seen yet of its start, which had no usable answer"
+        )
         return
     is_unseen = service.status.reason in UNSEEN_STARTS
     if operation.kind is OperationKind.VERIFY and is_unseen and alive is not None:

@@ -9,7 +9,7 @@ import anyio
 from ostler.engine.dependencies.graph import DependencyGraph
 from ostler.engine.dependencies.ordering import stop_in_order
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.instances.operations import ANSWER_GRACE
+from ostler.engine.instances.operations import ANSWER_GRACE, LEAVING
 from ostler.engine.services.service import Service
 from ostler.model.records import OperationKind
 from ostler.model.states import DesiredState
@@ -18,8 +18,6 @@ logger = logging.getLogger(__name__)
 
 SHUTDOWN_TIMEOUT: Final = 20.0
 """Seconds that leaving may take in all."""
-
-_REASON: Final = "the server is shutting down"
 
 _FOR_CALLS: Final = 0.9
 """The part of the time for which answers of calls under way are awaited; the rest is for writing down what came."""
@@ -48,7 +46,7 @@ async def depart(
         present = instances()
         for instance in present:
             if must_leave(instance):
-                instance.cancel_operation(_REASON, grace=min(ANSWER_GRACE, patience))
+                instance.cancel_operation(grace=min(ANSWER_GRACE, patience))
             else:
                 instance.interrupt_operation(grace=patience)
         for instance in present:
@@ -75,4 +73,4 @@ async def depart(
 async def _stop(service: Service) -> None:
     assert isinstance(service, ServiceInstance)
     kind = OperationKind.STOP if service.record.persist else OperationKind.DELETE
-    await service.request(kind, reason=_REASON).wait()
+    await service.request(kind, reason=LEAVING).wait()

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ostler.adapters.config.paths import CONFIG_VARIABLE, STATE_VARIABLE, Paths
 from ostler.faces.bridge.version import VERSION
@@ -24,6 +25,7 @@ from ostler.faces.cli import (
     tokens,
     top,
 )
+from ostler.faces.cli.next_steps import VERBS
 from ostler.faces.cli.rpc import Early
 from ostler.faces.cli.session import ExitStatus, Session
 from ostler.faces.endings import status_of
@@ -34,10 +36,38 @@ _HELP = """Start, watch and stop services through the MCP tools that you already
 Exit statuses: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 the server cannot be reached or started.
 """
 
+_OTHER_WORDS = {
+    "rm": "delete",
+    "remove": "delete",
+    "kill": "stop",
+    "ls": "list",
+    "run": "create",
+    "ping": "server-status",
+}
+"""What other programs call a verb of this one."""
+
+
+class _Verbs(TyperGroup):
+    """The verbs: what is not one is answered with the verb that it stands for, where typer sees no likeness."""
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[Any, Any, list[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if args and args[0] not in self.commands and (meant := self._meant_by(args)):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean 'ostler {meant}'?")
+        return super().resolve_command(ctx, args)
+
+    def _meant_by(self, args: Sequence[str]) -> str:
+        """Return the verb with the same words in another order or another form, or the name of a tool; else nothing."""
+        word = args[0].lower()
+        if (verb := VERBS.get(word) or _OTHER_WORDS.get(word)) is not None:
+            return verb
+        words = [sorted(each.replace("_", "-").split("-")) for each in (word, "-".join(args[:2]).lower())]
+        return next((verb for verb in self.commands if sorted(verb.split("-")) in words), "")
+
 
 def build_app() -> typer.Typer:
     """Return the command line."""
     app = typer.Typer(
+        cls=_Verbs,
         name="ostler",
         help=_HELP,
         no_args_is_help=True,

@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from ostler.model.json import JsonObject, JsonValue
 
-_VERBS: Final = {
+VERBS: Final = {
     "service_list": "ps",
     "service_status": "status",
     "service_get": "get",
@@ -36,7 +36,7 @@ _SUBJECTS: Final = ("name", "service", "serviceClassName", "server")
 _OPTIONS: Final = {"abandon": "--abandon", "force": "--force", "adopt": "--adopt", "dependents": "--dependents"}
 _PAIRS: Final = {"outputs": "--output"}
 
-_NAMED: Final = re.compile(rf"\b(?P<tool>{'|'.join(_VERBS)})\b(?!`)")
+_NAMED: Final = re.compile(rf"\b(?P<tool>{'|'.join(VERBS)})\b(?!`)")
 _WORD: Final = re.compile(r" (?P<word>[^\s=;,]+)(?= with \w+=)")
 _GIVEN: Final = re.compile(r" (?:(?:with|and) )?(?P<key>\w+)=(?P<value>'[^']*'|[^\s;,{}]+|(?=\{))")
 _WITH: Final = re.compile(r" with (?P<key>\w+) '(?P<value>[^'\s]+)'")
@@ -103,7 +103,7 @@ def _verb(tool: str, args: Mapping[str, JsonValue]) -> str | None:
             options += [word for name, one in pairs for word in (_PAIRS[key], f"{name}={_as_word(one)}")]
         else:
             return None
-    return " ".join(["ostler", _VERBS[tool], *map(shlex.quote, [*subjects, *options])])
+    return " ".join(["ostler", VERBS[tool], *map(shlex.quote, [*subjects, *options])])
 
 
 def _as_word(value: JsonValue) -> str:

@@ -37,7 +37,7 @@ class Hosted:
         idle_exit: seconds without client and work until the process ends; None never ends it.
         shutdown_timeout: seconds that closing the application takes at most.
         joined: called with the environment of each client that comes (None: not known) before it is served.
-        present: counts a client that works in a folder for as long as it is connected.
+        present: counts a client that works in a folder for as long as its connection, which stands for it, lasts.
         initialization_options: what `initialize` is answered with; None takes the server's own.
         by_toolset: returns what serves the connections that ask for a toolset by name; None serves all alike.
         toolset_names: what can be asked for.
@@ -55,7 +55,7 @@ class Hosted:
     idle_exit: float | None = IDLE_EXIT
     shutdown_timeout: float = SHUTDOWN_TIMEOUT
     joined: Callable[[Mapping[str, str] | None], Awaitable[None]] | None = None
-    present: Callable[[str], AbstractContextManager[None]] | None = None
+    present: Callable[[str, object], AbstractContextManager[None]] | None = None
     initialization_options: InitializationOptions | None = None
     by_toolset: Callable[[str], Server[Any]] | None = None
     toolset_names: Sequence[str] = ()

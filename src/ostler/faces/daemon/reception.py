@@ -23,7 +23,7 @@ from ostler.faces.bridge.greeting import (
 )
 from ostler.faces.bridge.lines import LineTooLongError
 from ostler.faces.bridge.version import code_id
-from ostler.faces.client_facts import client_of
+from ostler.faces.client_facts import ClientFacts, client_of
 from ostler.faces.daemon.hosting import Hosted
 from ostler.faces.daemon.http import HttpSettingsError
 from ostler.faces.daemon.streams import OutgoingMessages, SlowClientError, message_streams
@@ -154,7 +154,7 @@ class Reception:
             options = with_channel(options)
         serve = partial(server.run, initialization_options=options)
         logger.info("a %s joined, version %s", hello.get("client", "client"), hello.get("version", "unknown"))
-        with anyio.CancelScope() as scope, client_of(hello) as client, self._counted(client.directory):
+        with anyio.CancelScope() as scope, client_of(hello) as client, self._counted(client):
             await stream.send(welcome)
             async with message_streams(stream, stream, head=head, serve_second=serve) as (incoming, outgoing):
                 self._open[outgoing] = scope
@@ -167,8 +167,9 @@ class Reception:
                     del self._open[outgoing]
         logger.info("a %s left", hello.get("client", "client"))
 
-    def _counted(self, directory: str) -> AbstractContextManager[None]:
-        return nullcontext() if self._hosted.present is None else self._hosted.present(directory)
+    def _counted(self, client: ClientFacts) -> AbstractContextManager[None]:
+        present = self._hosted.present
+        return nullcontext() if present is None else present(client.directory, client.connection)
 
     async def _welcome(self, environment: Mapping[str, str] | None) -> None:
         if self._hosted.joined is None:

@@ -227,8 +227,9 @@ class Toolbox:
             return error_result(refusal)
         try:
             async with in_clients_folder(self._app, call.person, tool.name, arguments):
-                given = (arguments or {}).get("directory") or current_client().directory
-                self._app.projects.clients.note_call(str(given))
+                client = current_client()
+                given = (arguments or {}).get("directory") or client.directory
+                self._app.projects.clients.note_call(str(given), client.connection)
                 result = await CONFIRMATIONS.run(self._app, tool, self._in_scope(tool.name, arguments), call)
         except InputNeededError as needed:
             return needed.result
