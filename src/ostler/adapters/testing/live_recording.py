@@ -15,6 +15,7 @@ from ostler.model.class_tests import ExpectedCall
 from ostler.model.errors import (
     ConnectionLostError,
     DownstreamError,
+    OstlerError,
     ServerUnavailableError,
     ToolTimeoutError,
 )
@@ -118,19 +119,8 @@ class _RecordingRun(TestRun):
         if self.error:
             return
         self.secrets |= manager.secrets()
-        expect: JsonObject = {}
-        service = manager.registry.find(self.name)
-        if service is None:
-            expect["exists"] = False
-        else:
-            expect |= {"state": service.state.value, "health": service.health.value}
-            outputs = manager.reveal(self.name)[1]
-            if outputs:
-                expect["outputs"] = outputs
-        if outcome.error is not None:
-            self.error = str(outcome.error)
-            expect["error"] = outcome.error.summary.split("; ")[0]
-        self.steps.append({"do": STEPS[index], "calls": merged_calls(self._recording.calls), "expect": expect})
+        self.error = "" if outcome.error is None else str(outcome.error)
+        self.steps.append(recorded_step(STEPS[index], self._recording, manager, self.name, outcome.error))
 
 
 async def record_class_test(
@@ -178,7 +168,32 @@ def _answer(response: ToolResponse) -> JsonObject:
     return {"content": list(response.content), **kept}
 
 
-def merged_calls(calls: Sequence[JsonObject]) -> list[JsonObject]:
+def recorded_step(
+    action: str, caller: RecordingCaller, manager: ServiceManager, service: str, error: OstlerError | None
+) -> JsonObject:
+    """Return a step of a class test: what was done, the calls that it made, and what is true after it.
+
+    Args:
+        action: what was done.
+        caller: made the calls.
+        manager: the engine.
+        service: the service's name.
+        error: why the step failed; None if it succeeded.
+    """
+    expect: JsonObject = {}
+    found = manager.registry.find(service)
+    if found is None:
+        expect["exists"] = False
+    else:
+        expect |= {"state": found.state.value, "health": found.health.value}
+        if outputs := manager.reveal(service)[1]:
+            expect["outputs"] = outputs
+    if error is not None:
+        expect["error"] = error.summary.split("; ")[0]
+    return {"do": action, "calls": _merged_calls(caller.calls), "expect": expect}
+
+
+def _merged_calls(calls: Sequence[JsonObject]) -> list[JsonObject]:
     """Return the calls with equal ones in a row as one that is made several times."""
     merged: list[JsonObject] = []
     for call in calls:

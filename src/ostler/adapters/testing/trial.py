@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import anyio
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.adapters.testing.live_recording import RecordingCaller, merged_calls, recorded_text
+from ostler.adapters.testing.live_recording import RecordingCaller, recorded_step, recorded_text
 from ostler.adapters.testing.outside import Outside
 from ostler.adapters.testing.runner import settle
 from ostler.adapters.testing.stand_ins import add_stand_in
@@ -189,17 +189,7 @@ class _Trial:
         except OstlerError as failure:
             error = failure
         await settle(self._manager, self._caller)
-        expect: JsonObject = {}
-        service = self._manager.registry.find(self._name)
-        if service is None:
-            expect["exists"] = False
-        else:
-            expect |= {"state": service.state.value, "health": service.health.value}
-            if outputs := self._manager.reveal(self._name)[1]:
-                expect["outputs"] = outputs
-        if error is not None:
-            expect["error"] = error.summary.split("; ")[0]
-        self._recorded.append({"do": action, "calls": merged_calls(self._caller.calls), "expect": expect})
+        self._recorded.append(recorded_step(action, self._caller, self._manager, self._name, error))
         if error is not None:
             raise error
 
