@@ -12,6 +12,7 @@ import psutil
 import pytest
 from tests.support.processes import (
     SLEEP,
+    build_process_server,
     process_server,
     serve_arguments,
     start_arguments,
@@ -21,13 +22,16 @@ from tests.support.processes import nothing_left as nothing_left  # noqa: PLC041
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 
 HOST = """
-import anyio, json, sys
+import anyio, json, os, sys
 from pathlib import Path
 from mcp import Client
-from ostler.adapters.process import build_process_server
+from ostler.adapters.environments import Environments
+from ostler.adapters.process.server import serve_processes
+from ostler.adapters.process.supervisor import Supervisor
 
 async def main():
-    async with Client(build_process_server(Path(sys.argv[1]))) as client:
+    supervisor = Supervisor(Path(sys.argv[1]), environments=Environments(os.environ))
+    async with Client(serve_processes(supervisor)) as client:
         for arguments in json.loads(sys.argv[2]):
             result = await client.call_tool("start", arguments)
             print(json.dumps([result.is_error, result.structured_content]), flush=True)
@@ -194,8 +198,6 @@ async def test_ended_ones_are_forgotten_by_age_and_number(state_dir: Path) -> No
 
 async def test_several_clients_share_one_server(state_dir: Path) -> None:
     from mcp import Client
-
-    from ostler.adapters.process import build_process_server
 
     server = build_process_server(state_dir / "p")
     async with Client(server) as first:

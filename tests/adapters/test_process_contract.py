@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from mcp import Client
 from pydantic import ValidationError
-from tests.support.processes import start_arguments
+from tests.support.processes import build_process_server, start_arguments
 
-from ostler.adapters.process import build_process_server
 from ostler.adapters.process.contract import Probe, StartRequest, StatusRequest
 from ostler.adapters.process.launch import probe_with_port, request_digest, with_port
 from ostler.adapters.process.records import RecordFolder

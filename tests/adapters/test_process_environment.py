@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from mcp import Client
+from tests.support.processes import build_process_server
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 from ostler.adapters.caller_environment import META_KEY
 from ostler.adapters.environments import Environments
-from ostler.adapters.process.server import build_process_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 

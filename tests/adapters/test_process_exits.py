@@ -9,12 +9,12 @@ import anyio
 import psutil
 import pytest
 from mcp import Client
-from tests.support.processes import SERVE, SLEEP, ProcessClient, process_server
+from tests.support.processes import SERVE, SLEEP, ProcessClient, build_process_server, process_server
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 from tests.support.scarce_files import no_free_file
 
 from ostler.adapters.config.paths import Paths
-from ostler.adapters.process import build_process_server, upkeep
+from ostler.adapters.process import upkeep
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.assembly import open_application

@@ -12,8 +12,12 @@ import anyio
 import psutil
 import pytest
 from mcp import Client
+from mcp.server import Server
 
-from ostler.adapters.process import build_process_server
+from ostler.adapters.caller_environment import without_own
+from ostler.adapters.environments import Environments
+from ostler.adapters.process.server import serve_processes
+from ostler.adapters.process.supervisor import Supervisor
 
 MARK = "PROCESS_TEST_MARK"
 """An inherited variable, so that everything that a test starts can be found, whatever becomes of its parents."""
@@ -63,6 +67,14 @@ def start_arguments(key: str, script: str | None = None, **arguments: Any) -> di
         arguments = {"command": "{python}", "args": ["-S", "-u", "-c", script], **arguments}
     quick = {} if "ready" in arguments else {"startSeconds": 0}
     return {"key": key, "cwd": str(Path.cwd()), **quick, **arguments}
+
+
+def build_process_server(
+    root: Path, *, on_change: Callable[[str], None] | None = None, environments: Environments | None = None
+) -> Server[None]:
+    """A server over `root`; what is started without an environment gets this process's."""
+    environments = environments or Environments(without_own(os.environ))
+    return serve_processes(Supervisor(root, on_change, environments=environments))
 
 
 @asynccontextmanager

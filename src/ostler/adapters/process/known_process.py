@@ -234,7 +234,6 @@ class Entry:
         code = seen.code
         self.update(
             exited_at=seen.at or datetime.now(UTC),
-            exit_known=code is not None,
             exit_code=code if code is not None and code >= 0 else None,
             exit_signal=signal_name(-code) if code is not None and code < 0 else None,
         )

@@ -21,7 +21,7 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ostler.adapters.disk_room import free_bytes
-from ostler.adapters.process.contract import KEY_PATTERN, Probe, StdinKind
+from ostler.adapters.process.contract import KEY_PATTERN, StdinKind
 from ostler.adapters.process.kept_ports import KeptPorts
 from ostler.adapters.process.marks import owner_of
 from ostler.model.errors import StoreError
@@ -76,7 +76,6 @@ class ProcessRecord(BaseModel):
         matched: what the named groups of those patterns found.
         watched: what was last found by log patterns that report trouble, as of the last change.
         exited_at: when the exit was noticed; None while it runs.
-        exit_known: `exit_code` and `exit_signal` are facts; false for an adopted process.
         swept: after the exit, children that were left over have been ended.
         port: where it listens; `asked_port` is the one that it was given, when it took another one.
         keeper, keeper_created, keeper_since_boot: pid and birth of the keeper, which is its parent and writes down how
@@ -107,7 +106,6 @@ class ProcessRecord(BaseModel):
     host: str
     port: int | None = None
     asked_port: int | None = None
-    ready: Probe | None = None
     pid: int | None = None
     created: float | None = None
     since_boot: float | None = None
@@ -128,7 +126,6 @@ class ProcessRecord(BaseModel):
     exited_at: datetime | None = None
     exit_code: int | None = None
     exit_signal: str | None = None
-    exit_known: bool = False
     swept: bool = False
     memory_limit: int | None = None
     killed_for: str = ""

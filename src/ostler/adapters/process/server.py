@@ -1,10 +1,8 @@
 """The process server as an MCP server: its tools over a supervisor, for as long as a client is connected."""
 
 import json
-import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import anyio
@@ -12,9 +10,8 @@ import mcp_types as types
 from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 
-from ostler.adapters.caller_environment import META_KEY, SERVICE_META_KEY, without_own
+from ostler.adapters.caller_environment import META_KEY, SERVICE_META_KEY
 from ostler.adapters.config.paths import shipped_classes_dir
-from ostler.adapters.environments import Environments
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.process.tools import TOOLS, Asked
 from ostler.adapters.serving.table import ToolTable, refuse_cursor
@@ -30,27 +27,12 @@ SAVE_SECONDS = 5.0
 Context: TypeAlias = ServerRequestContext[None, Any]
 
 
-def build_process_server(
-    root: Path, *, on_change: Callable[[str], None] | None = None, environments: Environments | None = None
-) -> Server[None]:
-    """Return the MCP server that runs local processes; connect it in-process with `mcp.Client(server)`.
+def serve_processes(supervisor: Supervisor) -> Server[None]:
+    """Return the MCP server over `supervisor`; connect it in-process with `mcp.Client(server)`.
 
     Nothing is touched until a client connects: then the folder is read and processes that still run are adopted. One
     Ostler at a time may use a folder; several clients of one server may.
-
-    Args:
-        root: the folder for records and logs, made with mode 0700.
-        on_change: called with its key, in the event loop, when a process has ended (at once), was frozen, goes on, or
-            has another in its place.
-        environments: what a process is started in when its caller sends no environment; default: this process's.
     """
-    return serve_processes(
-        Supervisor(root, on_change, environments=environments or Environments(without_own(os.environ)))
-    )
-
-
-def serve_processes(supervisor: Supervisor) -> Server[None]:
-    """Return the MCP server over `supervisor`, for those who ask that themselves, too."""
     table = ToolTable(TOOLS, brief=False)
 
     @asynccontextmanager
