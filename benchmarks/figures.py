@@ -11,13 +11,13 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
-def row(label: str, values: Sequence[float], *, unit: str = "ms", scale: float = 1000.0) -> str:
-    """Return one line of a table of latencies."""
+def row(label: str, values: Sequence[float], *, scale: float = 1000.0) -> str:
+    """Return one line of a table of latencies in milliseconds, of which `scale` make one of `values`."""
     scaled = [value * scale for value in values]
     return (
-        f"{label:<44} n={len(scaled):<6} p50 {percentile(scaled, 0.5):8.2f} {unit}   "
-        f"p99 {percentile(scaled, 0.99):8.2f} {unit}   max {max(scaled):8.2f} {unit}   "
-        f"mean {statistics.fmean(scaled):8.2f} {unit}"
+        f"{label:<44} n={len(scaled):<6} p50 {percentile(scaled, 0.5):8.2f} ms   "
+        f"p99 {percentile(scaled, 0.99):8.2f} ms   max {max(scaled):8.2f} ms   "
+        f"mean {statistics.fmean(scaled):8.2f} ms"
     )
 
 

@@ -53,7 +53,6 @@ class Rounds:
         self.stale: list[str] = []
         self.times: list[float] = []
         self._folder = folder
-        self._seed = seed
         self._random = random.Random(seed)
         self._database = database
         self._store = database.new_database().rpartition("/")[2]

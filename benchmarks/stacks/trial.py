@@ -20,6 +20,7 @@ from benchmarks.stacks.catalogue import Stack, copy_stack, remove_databases, too
 
 Found = TypeVar("Found")
 _CALL_SECONDS = 400.0
+_ANSWER_SECONDS = 20.0
 _NOTICED_SECONDS = 1.0
 """Within this time a killed service must be shown as such."""
 
@@ -213,13 +214,13 @@ class StackLife:
                 continue
         return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
 
-    def _eventually(self, look: Callable[[], Found | None], what: str, seconds: float = 20.0) -> Found | None:
-        end = time.monotonic() + seconds
+    def _eventually(self, look: Callable[[], Found | None], what: str) -> Found | None:
+        end = time.monotonic() + _ANSWER_SECONDS
         while time.monotonic() < end:
             if (found := look()) is not None:
                 return found
             self._pause.wait(0.2)
-        self._fault(f"not within {seconds:g} s: {what}")
+        self._fault(f"not within {_ANSWER_SECONDS:g} s: {what}")
         return None
 
     # -- the command line ----------------------------------------------------------------------------------

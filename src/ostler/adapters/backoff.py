@@ -11,31 +11,23 @@ QUICK_CAP: Final = 4.0
 SLOW_CAP: Final = 30.0
 """Seconds between attempts at most, where each one starts a program without success or is refused authorisation."""
 
+_JITTER: Final = 0.2
+
 
 class Backoff:
-    """Exponential delays with jitter: 0.2 s, 0.4 s … up to a cap, each up to `jitter` of itself shorter or longer."""
+    """Delays that double from one attempt to the next, up to a cap, each up to a fifth shorter or longer."""
 
-    def __init__(
-        self,
-        *,
-        initial: float = 0.2,
-        cap: float = SLOW_CAP,
-        multiplier: float = 2.0,
-        jitter: float = 0.2,
-        rng: random.Random | None = None,
-    ) -> None:
+    def __init__(self, *, initial: float = 0.2, cap: float = SLOW_CAP, rng: random.Random | None = None) -> None:
         self._initial = initial
         self._cap = cap
-        self._multiplier = multiplier
-        self._jitter = jitter
         self._rng = rng or random.Random()  # noqa: S311 (spreads retries, guards no secret)
         self._next = initial
 
     def next_delay(self, *, at_most: float = float("inf")) -> float:
         """Return the seconds to wait now, not more than `at_most`, and lengthen the next wait."""
-        longest = min(self._cap, at_most) / (1 + self._jitter)  # so that what stands at the cap is spread as well
-        delay, self._next = min(self._next, longest), min(self._cap, self._next * self._multiplier)
-        return delay * self._rng.uniform(1 - self._jitter, 1 + self._jitter)
+        longest = min(self._cap, at_most) / (1 + _JITTER)  # so that delays at the cap are spread as well
+        delay, self._next = min(self._next, longest), min(self._cap, self._next * 2)
+        return delay * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
 
     def reset(self) -> None:
         """Begin again with the shortest delay."""

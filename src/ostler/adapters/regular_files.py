@@ -47,14 +47,14 @@ def read_regular(path: Path, limit: int, *, within: tuple[Path, ...] = ()) -> by
     return content
 
 
-def read_regular_text(path: Path, limit: int, *, within: tuple[Path, ...] = ()) -> str:
+def read_regular_text(path: Path, limit: int) -> str:
     """Return the UTF-8 text of a regular file, without a byte order mark and with newlines alone at the ends of lines.
 
     Raises:
         OSError: as `read_regular`.
         UnicodeDecodeError: it is not UTF-8.
     """
-    text = read_regular(path, limit, within=within).decode("utf-8-sig")
+    text = read_regular(path, limit).decode("utf-8-sig")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -50,7 +50,7 @@ def label_of(value: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:63].rstrip("-") or "unnamed"
 
 
-def validate_service_name(value: str, *, foreign: bool = False) -> str:
+def validate_service_name(value: str, *, foreign: bool) -> str:
     """Return `value` when it may name a service: a label, in a project with the project's labels: `web.fix-ui.shop`.
 
     Args:

@@ -29,8 +29,6 @@ from ostler.model.json import JsonObject, as_object
 OSTLER = "ostler"
 """The name of Ostler's entry."""
 
-_TOML_NAME = re.compile(r"[A-Za-z0-9_-]+")
-
 
 @dataclass(frozen=True, slots=True)
 class Edit:

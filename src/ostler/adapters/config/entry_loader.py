@@ -1,6 +1,6 @@
 """The entries of one file: from its client's keys to Ostler's own, their variables expanded, and checked."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import cast
@@ -24,7 +24,7 @@ from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.variables import Surroundings, questions_in
 from ostler.adapters.config.entry_values import EntryValues
 from ostler.adapters.config.jsonc import KeyPath
-from ostler.adapters.config.mcp_content import RESERVED_NAME, SERVER_KEYS, McpJson
+from ostler.adapters.config.mcp_content import BUILTIN_NAMES, RESERVED_NAME, SERVER_KEYS, McpJson
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.model.servers import OPTION_NAMES, ServerEntry, ServerOptions, ServerTransport
@@ -40,7 +40,6 @@ class EntryLoader:
     Args:
         source: the file.
         around: where it stands.
-        builtin_names: servers inside Ostler that an entry may configure.
         clients: whose file it is, by id.
         beside: what the client's other files hold that limit these servers.
     """
@@ -49,13 +48,11 @@ class EntryLoader:
         self,
         source: Source,
         around: Surroundings,
-        builtin_names: Collection[str],
         clients: frozenset[str],
         beside: Sequence[JsonObject],
     ) -> None:
         self._source = source
         self._around = around
-        self._builtin_names = builtin_names
         self._clients = clients
         self._beside = beside
         self._findings: list[Finding] = []
@@ -174,13 +171,13 @@ class EntryLoader:
         if has_command and has_url:
             self._find(path, "an entry has either 'command' or 'url', not both", "command-and-url")
             raise _BrokenEntryError
-        if name in self._builtin_names and (has_command or has_url):
+        if name in BUILTIN_NAMES and (has_command or has_url):
             message = (
                 f"this server replaces the built-in {name!r}, which runs the local processes of the shipped classes"
             )
             self._find(path, message, "replaces-built-in", fix="give it another name", severity="warning")
         if not has_command and not has_url:
-            if name in self._builtin_names and given is None:
+            if name in BUILTIN_NAMES and given is None:
                 return "builtin"
             if disabled:
                 return given or "stdio"

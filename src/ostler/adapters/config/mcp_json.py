@@ -4,12 +4,12 @@ What each client's keys, variables and files mean is in `dialects`; `entry_loade
 One broken entry is left out, with a finding; the others load.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ostler.adapters.config.dialects.client_texts import Source, SourceError, parse_source, read_source
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.mcp_content import BUILTIN_NAMES, McpJson
+from ostler.adapters.config.mcp_content import McpJson
 from ostler.model.json import JsonObject
 
 
@@ -19,7 +19,6 @@ def load_mcp_json(
     *,
     file: str = "",
     folder: Path | None = None,
-    builtin_names: Collection[str] = BUILTIN_NAMES,
     clients: frozenset[str] = ANY,
     workspace: Path | None = None,
     project: str = "",
@@ -33,7 +32,6 @@ def load_mcp_json(
         env: the variables that `${VAR}` may name.
         file: the file's name in findings; default: the path.
         folder: the folder that the file is in; default: that of the path.
-        builtin_names: servers inside Ostler that an entry may configure.
         clients: whose file it is, by id, when that is known.
         workspace: the project that the file belongs to.
         project: read only the servers that the file has for this project of its own.
@@ -56,4 +54,4 @@ def load_mcp_json(
     from ostler.adapters.config.entry_loader import EntryLoader  # noqa: PLC0415
 
     around = Surroundings(env, folder, workspace, answer=answer)
-    return EntryLoader(source, around, builtin_names, clients, beside).load(project)
+    return EntryLoader(source, around, clients, beside).load(project)

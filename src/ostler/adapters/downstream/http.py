@@ -36,7 +36,7 @@ _NOTIFICATION_TIMEOUT: Final = 5.0
 
 @asynccontextmanager
 async def http_transport(
-    entry: ServerEntry, watch: HttpWatch, loss: LossSignal, auth: httpx2.Auth | None = None
+    entry: ServerEntry, watch: HttpWatch, loss: LossSignal, auth: httpx2.Auth | None
 ) -> AsyncGenerator[TransportStreams]:
     """Yield the streams of a streamable HTTP connection."""
     limit = entry.max_response_bytes
@@ -49,7 +49,7 @@ async def http_transport(
 
 @asynccontextmanager
 async def sse_transport(
-    entry: ServerEntry, watch: HttpWatch, loss: LossSignal, auth: httpx2.Auth | None = None
+    entry: ServerEntry, watch: HttpWatch, loss: LossSignal, auth: httpx2.Auth | None
 ) -> AsyncGenerator[TransportStreams]:
     """Yield the streams of an HTTP+SSE connection (protocol version 2024-11-05)."""
 

@@ -287,7 +287,7 @@ def _transport(
             raise ConnectFailedError(f"this Ostler has no built-in server {entry.name!r}")
 
 
-def tool_info(server: str, tool: types.Tool, note: str = "") -> ToolInfo:
+def tool_info(server: str, tool: types.Tool, note: str) -> ToolInfo:
     """Return `tool` as the engine knows it; `note` says what was odd about it."""
 
     def plain(value: Any) -> JsonObject | None:

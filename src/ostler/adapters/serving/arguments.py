@@ -143,9 +143,6 @@ ObjectFromText = BeforeValidator(_object_from_text)
 Labels = Annotated[dict[str, str], BeforeValidator(_object_from_text), WithJsonSchema(FREE_FORM)]
 """Label names and their values."""
 
-Headers = Labels
-"""Names and values of HTTP headers or variables."""
-
 States = Annotated[
     list[ServiceState], BeforeValidator(lower_case), WithJsonSchema(one_of(*(state.value for state in ServiceState)))
 ]

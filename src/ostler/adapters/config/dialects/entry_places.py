@@ -69,7 +69,7 @@ class Found:
     project: str = ""
 
 
-def entries_in(root: JsonObject, clients: frozenset[str] = ANY) -> Iterator[Found]:
+def entries_in(root: JsonObject, clients: frozenset[str]) -> Iterator[Found]:
     """Yield the entries of a file, in order; `clients` are those whose file it may be."""
     if is_bundle(root):
         yield Found(str(root.get("name")), bundle_entry(root), ("server", "mcp_config"), frozenset({"mcpb"}))
