@@ -186,17 +186,6 @@ def test_numbers_that_json_lacks_survive_storage() -> None:
     assert SERVICE.read(SERVICE.write(record)) == record
 
 
-def test_a_record_that_kept_counters_is_read_into_fields() -> None:
-    counters = {"starts": 3, "restarts": 1, "held": 1, "completed": 0, "outputsAt": "2026-01-01T00:00:00+00:00"}
-    older = {**service_to_json(SERVICE_RECORD), "counters": counters}
-    for key in ("starts", "restarts", "held", "completed", "missedStop", "outputsAt"):
-        del older[key]
-    read = service_from_json(older)
-    assert (read.starts, read.restarts, read.held, read.completed, read.missed_stop) == (3, 1, True, False, False)
-    assert read.outputs_at == datetime(2026, 1, 1, tzinfo=UTC)
-    assert "counters" not in service_to_json(read)
-
-
 @pytest.mark.parametrize("manifest", [{}, {"a": ["é", 1.5, None]}, {"odd": "\ud800"}, {"large": float("inf")}])
 def test_services_that_share_a_manifest_each_have_it(manifest: JsonObject) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)

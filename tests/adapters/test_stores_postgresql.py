@@ -170,22 +170,10 @@ async def test_a_commit_on_its_way_when_another_server_took_over_is_refused(post
         assert await names(second) == ["b"]
 
 
-EARLIER_TABLES = """
-ALTER TABLE ostler.services DROP COLUMN drivers; DROP TABLE ostler.address, ostler.secrets;
-DELETE FROM ostler.migrations WHERE version > 1
-"""
-"""What brings the tables back to how the first version had them."""
-
-
-@pytest.mark.parametrize("earlier", ["", "UPDATE ostler.services SET drivers = NULL", EARLIER_TABLES])
-async def test_local_processes_of_another_machine_are_never_taken_for_gone(
-    postgresql: Postgresql, earlier: str
-) -> None:
+async def test_local_processes_of_another_machine_are_never_taken_for_gone(postgresql: Postgresql) -> None:
     url = postgresql.new_database()
     async with PostgresqlStore.open(url, holder("a")) as store:
         await store.commit([PutService(service("db")), PutService(service("idle", stop_plan=()))])
-    if earlier:
-        postgresql.execute(earlier, url.rpartition("/")[2])
     for server, is_refused in (("process", True), ("other", False)):
         opened = PostgresqlStore.open(url, holder("b"), is_local=lambda name, local=server: name == local)
         if is_refused:

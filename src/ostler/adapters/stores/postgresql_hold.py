@@ -15,10 +15,8 @@ from typing import Final
 
 import anyio
 
-from ostler.adapters.stores.leftovers import drivers_of
 from ostler.adapters.stores.postgresql_faults import Address, taken_over
 from ostler.adapters.stores.postgresql_schema import Connection
-from ostler.adapters.stores.records_json import SERVICE
 from ostler.model.errors import StoreError, StoreHeldError
 
 
@@ -67,7 +65,6 @@ SELECT drivers FROM found WHERE drivers IS NOT NULL
 """
 """Each once, by as many steps through the index."""
 _DRIVEN: Final = "SELECT name FROM services WHERE drivers <> '' AND drivers = ANY(%s) ORDER BY name COLLATE \"C\""
-_KNOWS_DRIVERS: Final = "SELECT 1 FROM pg_attribute WHERE attrelid = 'services'::regclass AND attname = 'drivers'"
 _ANNOUNCE: Final = "UPDATE address SET epoch = %s, url = %s WHERE epoch <= %s"
 _END_CONNECTIONS: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -177,17 +174,9 @@ class Hold:
         return run, node
 
     async def _refuse_processes_of_others(self, connection: Connection, is_local: Callable[[str], bool]) -> None:
-        local: list[str] = []
-        written = "SELECT record FROM services"
-        if await (await connection.execute(_KNOWS_DRIVERS)).fetchone() is not None:
-            written += " WHERE drivers IS NULL"
-            driven = [text for (text,) in await (await connection.execute(_DRIVERS)).fetchall()]
-            drivers = [text for text in driven if any(map(is_local, text.split()))]
-            local = [name for (name,) in await (await connection.execute(_DRIVEN, (drivers,))).fetchall()]
-        for (text,) in await (await connection.execute(written)).fetchall():  # by an earlier version
-            record = SERVICE.read(text)
-            if any(map(is_local, drivers_of(record))):
-                local.append(record.name)
+        every = [text for (text,) in await (await connection.execute(_DRIVERS)).fetchall()]
+        drivers = [text for text in every if any(map(is_local, text.split()))]
+        local = [name for (name,) in await (await connection.execute(_DRIVEN, (drivers,))).fetchall()]
         if local:
             last = await (await connection.execute("SELECT label FROM heartbeat")).fetchone()
             names = ", ".join(local[:10]) + (f" and {len(local) - 10} more" if len(local) > 10 else "")

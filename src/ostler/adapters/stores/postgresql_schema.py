@@ -24,7 +24,7 @@ _LOCK: Final = 0x4F53544C
 
 MIGRATIONS: Final = (
     Migration(
-        1,
+        3,  # 1 and 2 were never released
         (
             """
             CREATE TABLE services (
@@ -34,9 +34,13 @@ MIGRATIONS: Final = (
                 state TEXT NOT NULL,
                 desired TEXT NOT NULL,
                 updated_at TEXT NOT NULL,
-                record TEXT NOT NULL
+                record TEXT NOT NULL,
+                drivers TEXT NOT NULL
             )
             """,
+            # `drivers`: the downstream servers of what a service may have left, between blanks. A server that takes
+            # over from another machine checks which of them are local to that one.
+            "CREATE INDEX services_of_drivers ON services (drivers, name) WHERE drivers <> ''",
             """
             CREATE TABLE operations (
                 seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -105,11 +109,6 @@ MIGRATIONS: Final = (
             END
             $$
             """,
-        ),
-    ),
-    Migration(
-        2,
-        (
             # One row: where the holder of that epoch serves clients over HTTP, for the servers that stand by.
             "CREATE TABLE address (id INTEGER PRIMARY KEY CHECK (id = 1), epoch BIGINT NOT NULL, url TEXT NOT NULL)",
             "INSERT INTO address VALUES (1, 0, '')",
@@ -119,15 +118,6 @@ MIGRATIONS: Final = (
             INSERT INTO secrets
             VALUES ('http-sessions', replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''))
             """,
-        ),
-    ),
-    Migration(
-        3,
-        (
-            # The downstream servers of what a service may have left, between blanks; NULL: not known, '' if nothing is
-            # left. A server that takes over from another machine asks which of them are local to that one.
-            "ALTER TABLE services ADD COLUMN drivers TEXT",
-            "CREATE INDEX services_of_drivers ON services (drivers, name) WHERE drivers <> ''",
         ),
     ),
 )

@@ -6,7 +6,6 @@ know, and is strict about types: a stored value of the wrong type is `StoreCorru
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Generic, NewType, TypeVar, cast
@@ -52,19 +51,15 @@ def decode(text: str, what: str) -> JsonObject:
 class RecordForm(Generic[_T]):
     """The stored form of one kind of record: a JSON object as compact text."""
 
-    def __init__(
-        self, adapter: TypeAdapter[_T], what: str, *, upgrade: Callable[[str, str], str] | None = None
-    ) -> None:
+    def __init__(self, adapter: TypeAdapter[_T], what: str) -> None:
         """Make the form of what `adapter` reads and writes.
 
         Args:
             adapter: translates the record; it has camelCase aliases and is strict.
             what: names the kind of record in errors.
-            upgrade: returns the text of an older schema, given with `what`, in today's form.
         """
         self._adapter = adapter
         self._what = what
-        self._upgrade = upgrade
 
     def write(self, record: _T) -> str:
         """Return the text of `record`.
@@ -91,8 +86,6 @@ class RecordForm(Generic[_T]):
         Raises:
             StoreCorruptError: it is not a JSON object, or a value is missing or of the wrong type.
         """
-        if self._upgrade is not None:
-            text = self._upgrade(text, self._what)
         try:
             return self._adapter.validate_json(text)
         except ValidationError as exc:
@@ -173,22 +166,6 @@ def _corrupt(what: str, problem: str) -> StoreCorruptError:
     )
 
 
-def _without_counters(text: str, what: str) -> str:
-    """Return a service with the fields that records of an earlier schema kept in a bag of counters."""
-    if '"counters"' not in text:
-        return text
-    data = decode(text, what)
-    counters = data.pop("counters", None)
-    if not isinstance(counters, dict):
-        return text
-    return _ENCODER.encode({**_fields_of(cast("JsonObject", counters)), **data})
-
-
-def _fields_of(counters: JsonObject) -> JsonObject:
-    flags = {key: bool(counters[key]) for key in ("held", "completed", "missedStop") if key in counters}
-    return {key: counters[key] for key in ("starts", "restarts", "outputsAt") if key in counters} | flags
-
-
-SERVICE: Final = _ServiceForm(TypeAdapter(_Service, config=_CONFIG), "service", upgrade=_without_counters)
+SERVICE: Final = _ServiceForm(TypeAdapter(_Service, config=_CONFIG), "service")
 OPERATION: Final = RecordForm[OperationRecord](TypeAdapter(_Operation, config=_CONFIG), "operation")
 EVENT: Final = RecordForm[Event](TypeAdapter(_Event, config=_CONFIG), "event")

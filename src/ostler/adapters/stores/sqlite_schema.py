@@ -37,7 +37,7 @@ class Migration:
 
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
-        1,
+        2,  # 1 was never released
         (
             """
             CREATE TABLE services (
@@ -78,11 +78,6 @@ MIGRATIONS: tuple[Migration, ...] = (
             # One row. `cursor` is a mark: no event cursor above it was ever given out (see SqliteStore).
             "CREATE TABLE marks (id INTEGER PRIMARY KEY CHECK (id = 1), cursor INTEGER NOT NULL)",
             "INSERT INTO marks (id, cursor) VALUES (1, 0)",
-        ),
-    ),
-    Migration(
-        2,
-        (
             # Which operations answer an idempotency key; the digest of what was asked for is in the operation.
             """
             CREATE TABLE requests (
@@ -93,12 +88,6 @@ MIGRATIONS: tuple[Migration, ...] = (
             ) WITHOUT ROWID
             """,
             "CREATE INDEX requests_of_operation ON requests (operation)",
-            """
-            INSERT OR IGNORE INTO requests (service_name, key, operation)
-            SELECT operations.service_name, asked.key, operations.seq
-            FROM operations, json_each(operations.record, '$.requests') AS asked
-            WHERE instr(operations.record, '"requests":{"')
-            """,
         ),
     ),
 )
