@@ -164,6 +164,15 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ({"mcp": {"allowed": ["b"]}}, None),
         ({"disabledMcpServers": ["a"]}, None),
         ({"deniedMcpServers": [{"serverName": "a"}]}, None),
+        # Claude Code's rules about commands and addresses: a name is not enough where there are some.
+        ({"deniedMcpServers": [{"serverCommand": ["x"]}]}, None),
+        ({"deniedMcpServers": [{"serverCommand": ["x", "-y"]}, {"serverUrl": "*"}]}, set(TOOLS)),
+        ({"allowedMcpServers": [{"serverCommand": ["x"]}]}, set(TOOLS)),
+        ({"allowedMcpServers": [{"serverCommand": ["y"]}, {"serverName": "a"}]}, None),
+        ({"allowedMcpServers": [{"serverUrl": "https://*.example.com/*"}]}, None),
+        ({"allowedMcpServers": [{"serverUrl": "https://*"}, {"serverName": "a"}]}, set(TOOLS)),
+        ({"allowedMcpServers": [{"serverName": "a"}], "allowManagedMcpServersOnly": True}, set(TOOLS)),
+        ({"strictPluginOnlyCustomization": ["skills"]}, set(TOOLS)),
         ({"permissions": {"deny": ["mcp__a"]}}, set()),
         ({"permissions": {"deny": ["mcp__a__drop", "Bash"]}}, {"get", "get_all", "put*"}),
         ({"amp.tools.disable": ["mcp__a__get*", "builtin"]}, {"drop", "put*"}),
@@ -238,6 +247,33 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ({"permission": {"a_drop": {"*": "allow", "x": "deny"}}}, {"get", "get_all", "put*"}),
         ({"permission": {"bash": {"*": "ask"}, "edit": "deny"}}, set(TOOLS)),
         ({"tools": {"*": False, "a_get": True}}, {"get"}),
+        # opencode's second version: a list of rules, of which the last one counts, and policies.
+        ({"permissions": [{"action": "a_drop", "resource": "*", "effect": "deny"}]}, {"get", "get_all", "put*"}),
+        (
+            {
+                "permissions": [
+                    {"action": "*", "resource": "*", "effect": "ask"},
+                    {"action": "a_get*", "resource": "*", "effect": "allow"},
+                    {"action": "a_get_all", "resource": "x", "effect": "deny"},
+                    {"action": "a_drop", "resource": "x", "effect": "allow"},
+                ]
+            },
+            {"get"},
+        ),
+        ({"permissions": [{"action": "shell", "resource": "git push *", "effect": "deny"}]}, set(TOOLS)),
+        (
+            {"agents": {"build": {"permissions": [{"action": "a_*", "resource": "*", "effect": "deny"}]}}},
+            set(),
+        ),
+        (
+            {
+                "policies": [
+                    {"action": "provider.use", "resource": "*", "effect": "deny"},
+                    {"action": "integration.use", "resource": "skill:x", "effect": "deny"},
+                ]
+            },
+            set(TOOLS),
+        ),
         ({"permissions": {"deny": ["Mcp(a:drop)", "Shell(rm)"]}}, {"get", "get_all", "put*"}),
         ({"permissions": {"ask": ["Mcp(a)"]}}, set()),
         ({"permissions": {"deny": ["mcp__*"]}}, set()),
@@ -366,8 +402,11 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
     [
         {"blockedServers": ["a"]},
         {"amp.mcpPermissions": [{"action": "reject"}]},
-        {"deniedMcpServers": [{"serverCommand": ["x"]}]},
-        {"allowedMcpServers": [{"serverUrl": "https://*.example.com/*"}]},
+        {"deniedMcpServers": [{"identity": {"command": "x"}}]},
+        {"strictPluginOnlyCustomization": ["skills", "mcp"]},
+        {"strictPluginOnlyCustomization": True},
+        {"policies": [{"action": "mcp.use", "resource": "*", "effect": "deny"}]},
+        {"experimental": {"policies": [{"action": "integration.use", "resource": "mcp:a", "effect": "deny"}]}},
         {"amp.mcpPermissions": [{"matches": {"command": "x*"}, "action": "reject"}]},
         {"amp.mcpPermissions": [{"matches": {"publisher": "acme"}, "action": "allow"}]},
         {"chat.mcp.access": "registry"},
@@ -484,6 +523,8 @@ def test_a_transport_that_nothing_else_can_reach_says_what_it_is(kind: str) -> N
         ({"timeout": 2000, "alwaysAllow": [], "watchPaths": []}, "", 2000),
         ({"timeout": 100000, "transportType": "stdio"}, "", 100),  # Cline's form, as Huawei's CodeArts writes it
         ({"timeout": 2147483647}, "claude-code", 2147483.647),
+        ({"timeout": {"execution": 5000, "catalog": 1}}, "", 5),
+        ({"timeout": 5000}, "opencode", 5),
         ({"timeout": 2147483647, "transportType": "stdio"}, "", 2147483.647),
         ({"timeout": "30"}, "zed", 30),
         ({"timeout": 0}, "", 60),
@@ -777,6 +818,7 @@ def test_a_tool_that_is_switched_off_by_name_is_denied() -> None:
         ({"requestTimeout": 5}, "timeout", 5),
         ({"startupTimeoutMs": 5000}, "connect_timeout", 5),
         ({"connect_timeout": 5}, "connect_timeout", 5),
+        ({"connectTimeout": 30000}, "connect_timeout", 30),
     ],
 )
 def test_a_time_that_no_client_is_known_to_write_is_read_by_its_name(
@@ -784,6 +826,34 @@ def test_a_time_that_no_client_is_known_to_write_is_read_by_its_name(
 ) -> None:
     loaded = entry({"command": "x", **body})
     assert getattr(loaded.entries["a"].options, option) == seconds
+
+
+@pytest.mark.parametrize(
+    ("beside", "timeout", "connect_timeout"),
+    [
+        ({"context_server_timeout": 600}, 600, None),
+        ({"experimental": {"mcp_timeout": 9000}}, 9, None),
+        ({"mcp": {"timeout": 9000}}, 9, None),
+        ({"mcp": {"timeout": {"startup": 30000, "request": 9000}}}, 9, 30),
+        ({"env": {"MCP_TIMEOUT": "30000", "MCP_TOOL_TIMEOUT": "9000"}}, 9, 30),
+        ({"env": {"MCP_TIMEOUT": "soon"}}, 60, None),
+    ],
+)
+def test_a_time_of_a_whole_file_is_that_of_its_servers(
+    beside: dict[str, Any], timeout: float, connect_timeout: float | None
+) -> None:
+    servers = {"a": {"command": "x"}, "own": {"command": "x", "ostler": {"timeout": "1s"}}}
+    for loaded in (load({"mcpServers": servers, **beside}), load({"mcpServers": servers}, beside=[beside])):
+        assert loaded.findings == ()
+        options = loaded.entries["a"].options
+        assert (options.timeout, options.connect_timeout) == (timeout, connect_timeout)
+        assert loaded.entries["own"].options.timeout == 1
+
+
+def test_remarks_of_people_are_not_reported() -> None:
+    loaded = entry({"command": "x", "_comment": "the files", "//": "old", "note": "x", "category": "files"})
+    assert loaded.findings == ()
+    assert not entry({"command": "x", "_readOnly": True}).entries
 
 
 def test_a_denied_tool_is_denied_by_the_name_that_clients_give_it_too() -> None:

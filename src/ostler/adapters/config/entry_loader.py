@@ -21,6 +21,7 @@ from ostler.adapters.config.dialects.entry_places import (
 from ostler.adapters.config.dialects.file_limits import FileLimits, limits_of_all
 from ostler.adapters.config.dialects.keys import translate, writers
 from ostler.adapters.config.dialects.names import server_names
+from ostler.adapters.config.dialects.times import times_of_file
 from ostler.adapters.config.dialects.variables import Surroundings, questions_in
 from ostler.adapters.config.entry_values import EntryValues
 from ostler.adapters.config.jsonc import KeyPath
@@ -56,6 +57,7 @@ class EntryLoader:
         self._clients = clients
         self._beside = beside
         self._findings: list[Finding] = []
+        self._times: Mapping[str, str] = {}
 
     def load(self, project: str = "") -> McpJson:
         """Return the servers that the file has for all, or for one project of its own."""
@@ -75,6 +77,7 @@ class EntryLoader:
         own = [root] if root is not None and not describes_one(root) else []
         of_project = [as_object(at(one, ("projects", project))) for one in own if project]
         limits = limits_of_all([*own, *of_project, *self._beside])
+        self._times = {option: time for one in (*own, *self._beside) for option, time in times_of_file(one)}
         names = server_names(one.name for one in found)
         entries: dict[str, ServerEntry] = {}
         refused: dict[str, tuple[Finding, ...]] = {}
@@ -129,6 +132,8 @@ class EntryLoader:
         draft = Draft(raw, owners, _below(self._find, found.path))
         before = len(self._findings)
         translate(draft)
+        for option, time in self._times.items():
+            draft.set_option(option, time, ("ostler", option))
         self._obey(limits, found, draft)
         entry = drafts[name] = draft.finish()
         refused = any(finding.severity == "error" for finding in self._findings[before:])
@@ -153,7 +158,7 @@ class EntryLoader:
             where = ".".join(map(str, path))
             message = f"{where!r} next to the servers limits them, so {found.name!r} is not used: {reason}"
             self._find(path, message, "limit", fix="remove it if the servers may be used without")
-        if limits.switches_off(found.name):
+        if limits.switches_off(found.name, draft.entry):
             draft.disable()
         for allowed, denied in limits.of_tools(found.name):
             draft.deny(denied)

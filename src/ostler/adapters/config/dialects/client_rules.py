@@ -32,8 +32,9 @@ def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
     yield [rule for one in objects(at(root, ("amp.permissions",))) for rule in _amp_rule(one)]
     yield list(_gemini_rules(root))
     starting = str(root.get("default_agent") or "build")
-    agent = as_object(at(root, ("agent", starting)))  # the one that opencode starts with
-    yield [*reversed([*_opencode_rules(root), *_opencode_rules(agent)])]  # there, the last one counts
+    agents = (as_object(at(root, (key, starting))) for key in ("agent", "agents"))  # those that opencode starts with
+    opencode = [rule for part in (root, *agents) for rule in _opencode_rules(part)]
+    yield [*reversed(opencode)]  # there, the last one counts
     yield [
         Rule(glob.removeprefix("mcp_"), "{}_", permits=False) for glob in texts(at(root, ("options", "disabled_tools")))
     ]
@@ -161,6 +162,10 @@ def _opencode_rules(root: JsonObject) -> Iterator[Rule]:
             known = [part for part in parts if part in (True, False, "allow", "ask", "deny")]
             if known:
                 yield Rule(glob, "{}_", permits=all(part in (True, "allow") for part in known))
+    for rule in objects(root.get("permissions")):  # of its second version
+        permits = rule.get("effect") == "allow"
+        if isinstance(rule.get("action"), str) and not (permits and rule.get("resource", "*") != "*"):
+            yield Rule(str(rule["action"]), "{}_", permits=permits)
 
 
 def _zed_rules(root: JsonObject) -> Iterator[Rule]:

@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.client_rules import granted_in, rules_in, vibe_lists
-from ostler.adapters.config.dialects.entry_places import PLACES, at, items, objects
+from ostler.adapters.config.dialects.draft import exactly
+from ostler.adapters.config.dialects.entry_places import PLACES, at, items, objects, texts
 from ostler.adapters.config.dialects.tool_rules import Rule, limits_of
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.json import JsonObject, JsonValue, as_object
@@ -23,7 +24,7 @@ _OFF: Final[tuple[KeyPath, ...]] = (
 _KNOWN: Final = frozenset({
     *(path[0] for path in (*_ONLY, *_OFF) if len(path) == 1),
     "enabledMcpjsonServers", "enableAllProjectMcpServers", "allowedTools", "excludeTools", "toolsSettings",
-    "useLegacyMcpJson", "includeMcpJson",
+    "useLegacyMcpJson", "includeMcpJson", "allowManagedMcpServersOnly",
 })  # fmt: skip
 """Keys next to the entries that are read here, or say what is called without asking."""
 _LIMITING: Final = re.compile(
@@ -45,6 +46,9 @@ _AI_OFF: Final[tuple[tuple[KeyPath, bool | str], ...]] = (
     (("disable_ai",), True), (("chat.disableAIFeatures",), True), (("agent", "enabled"), False),
     (("chat.agent.enabled",), False), (("GOOSE_MODE",), "chat"),
 )  # fmt: skip
+_NAMING: Final = frozenset({"serverName", "serverCommand", "serverUrl"})
+_POLICED: Final = frozenset({"mcp.use", "tool.use", "integration.use", "integration.connect"})
+_NOT_MCP: Final = re.compile(r"(skill|plugin):.*")
 _ALL: Final = frozenset({"all", "any", "*"})
 _DEPTH: Final = 4
 
@@ -63,28 +67,57 @@ class _Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Servers:
+    """A list of servers, by their names or, in Claude Code, by what they run or connect to.
+
+    Attributes:
+        names: their names, as the file calls them.
+        commands: whole commands, of servers with any name.
+        addresses: globs of addresses, of servers with any name.
+    """
+
+    names: frozenset[str] = frozenset()
+    commands: tuple[tuple[str, ...], ...] = ()
+    addresses: tuple[str, ...] = ()
+
+    def has(self, name: str, entry: JsonObject) -> bool:
+        """Whether a server is in the list by any of these."""
+        return not self.names.isdisjoint((name, name.lower())) or self._is_known(entry)
+
+    def admits(self, name: str, entry: JsonObject) -> bool:
+        """Whether a server may run if no other may: its name is not enough where commands or addresses are listed."""
+        listed = self.addresses if entry.get("url") else self.commands
+        return self._is_known(entry) if listed else name in self.names
+
+    def _is_known(self, entry: JsonObject) -> bool:
+        if entry.get("url"):
+            return any(fnmatchcase(str(entry["url"]), glob) for glob in self.addresses)
+        return (str(entry.get("command")), *map(str, items(entry.get("args")))) in self.commands
+
+
+@dataclass(frozen=True, slots=True)
 class FileLimits:
     """What the rest of a file says about its servers.
 
     Attributes:
-        only: lists of the only servers that are switched on, as the file calls them; each must have a server.
-        off: servers that are switched off.
+        only: lists of the only servers that are switched on; each must admit a server.
+        off: lists of servers that are switched off.
         rules: lists of rules about tools; each list, its first rule that matches counts, must permit a tool.
         granted: alike, the rules of agents' files (Amazon Q, Kiro), which grant tools one by one.
         addresses: alike, lists of rules about what servers run or connect to.
         refused: why no entry of the file can be used, with the key that says so.
     """
 
-    only: tuple[frozenset[str], ...] = ()
-    off: frozenset[str] = frozenset()
+    only: tuple[Servers, ...] = ()
+    off: tuple[Servers, ...] = ()
     rules: tuple[tuple[Rule, ...], ...] = ()
     granted: tuple[tuple[Rule, ...], ...] = ()
     addresses: tuple[tuple[_Address, ...], ...] = ()
     refused: tuple[tuple[str, KeyPath], ...] = ()
 
-    def switches_off(self, name: str) -> bool:
-        """Whether the server that the file calls `name` is switched off."""
-        if not self.off.isdisjoint((name, name.lower())) or any(name not in only for only in self.only):
+    def switches_off(self, name: str, entry: JsonObject) -> bool:
+        """Whether the server that the file calls `name`, and that `entry` describes, is switched off."""
+        if any(off.has(name, entry) for off in self.off) or not all(only.admits(name, entry) for only in self.only):
             return True
         return any(limits_of(rules, name) == (None, ["*"]) for rules in self.granted)
 
@@ -110,11 +143,11 @@ class FileLimits:
 def limits_in(root: JsonObject) -> FileLimits:
     """Return what the keys next to the entries limit."""
     root = _with_dots(root)
-    named = (_server_names(at(root, path)) for path in _ONLY)
-    off = (_server_names(at(root, path)) or frozenset[str]() for path in _OFF)
+    only = (_servers(at(root, path)) for path in _ONLY)
+    off = (_servers(at(root, path)) for path in _OFF)
     return FileLimits(
-        only=tuple(names for names in named if names is not None),
-        off=frozenset[str]().union(*off),
+        only=tuple(servers for servers in only if servers is not None),
+        off=tuple(servers for servers in off if servers is not None),
         rules=tuple(tuple(rules) for rules in rules_in(root) if rules),
         granted=tuple(granted_in(root)),
         addresses=(tuple(_addresses_in(root)),),
@@ -133,8 +166,8 @@ def limits_of_all(roots: Iterable[JsonObject]) -> FileLimits:
     """Return the limits of several files together: all of them count."""
     every = [limits_in(root) for root in roots]
     return FileLimits(
-        only=tuple(names for limits in every for names in limits.only),
-        off=frozenset[str]().union(*(limits.off for limits in every)),
+        only=tuple(servers for limits in every for servers in limits.only),
+        off=tuple(servers for limits in every for servers in limits.off),
         rules=tuple(rules for limits in every for rules in limits.rules),
         granted=tuple(rules for limits in every for rules in limits.granted),
         addresses=tuple(rules for limits in every for rules in limits.addresses),
@@ -154,11 +187,12 @@ def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
         if not (rule.keys() <= {"matches", "action"} and values.keys() <= {"command", "args", "url"}):
             yield "a rule there decides by what Ostler does not know", ("amp.mcpPermissions",)
     for key in ("allowedMcpServers", "deniedMcpServers"):
-        if any("serverName" not in rule for rule in objects(root.get(key))):
+        if any(not (rule.keys() & _NAMING) for rule in objects(root.get(key))):
             yield (
                 "its rules about commands and addresses decide which servers may run; Ostler does not read them",
                 (key,),
             )
+    yield from _policies_in(root)
     for path, off in _AI_OFF:
         value = at(root, path)
         if value is off or (isinstance(value, str) and value == off):
@@ -168,6 +202,18 @@ def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
         if _LIMITING.search(key) and _ABOUT_SERVERS.search(key) and key not in (_KNOWN | obeyed) and value:
             yield "it may limit the servers in a way that Ostler does not know", (key,)
     yield from _limits_of_mcp(root, (), ())
+
+
+def _policies_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
+    """Yield what Claude Code's administrators and opencode's policies forbid that cannot be obeyed server by server."""
+    strict = root.get("strictPluginOnlyCustomization")
+    if strict is True or "mcp" in texts(strict) or as_object(strict).get("mcp"):
+        yield "it permits the servers of plugins alone", ("strictPluginOnlyCustomization",)
+    for path in (("policies",), ("experimental", "policies")):  # of opencode
+        for rule in objects(at(root, path)):
+            about = _NOT_MCP.fullmatch(str(rule.get("resource"))) is None
+            if rule.get("effect") == "deny" and rule.get("action") in _POLICED and about:
+                yield f"it denies {rule['action']!r} for {rule.get('resource')!r}, which Ostler does not read", path
 
 
 def _limits_of_mcp(value: JsonObject, path: KeyPath, names: tuple[str, ...]) -> Iterator[tuple[str, KeyPath]]:
@@ -190,8 +236,20 @@ def _limits_mcp(names: tuple[str, ...], value: JsonValue) -> bool:
     return bool(_LIMITING_MCP.search(names[-1])) and not is_open and names[-1] not in _KNOWN
 
 
-def _server_names(value: JsonValue) -> frozenset[str] | None:
+def _servers(value: JsonValue) -> Servers | None:
     if not isinstance(value, list):
         return None
-    names = [as_object(item).get("serverName") if isinstance(item, dict) else item for item in items(value)]
-    return frozenset(name for name in names if isinstance(name, str))
+    rules = objects(value)
+    names = [*texts(value), *(rule["serverName"] for rule in rules if isinstance(rule.get("serverName"), str))]
+    return Servers(
+        names=frozenset(map(str, names)),
+        commands=tuple(tuple(texts(rule["serverCommand"])) for rule in rules if "serverCommand" in rule),
+        addresses=tuple(
+            _with_stars(str(rule["serverUrl"])) for rule in rules if isinstance(rule.get("serverUrl"), str)
+        ),
+    )
+
+
+def _with_stars(text: str) -> str:
+    """Return the glob of an address in which `*` alone is a pattern: `?` begins its query."""
+    return exactly(text).replace("[*]", "*")

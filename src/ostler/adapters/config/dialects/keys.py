@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.key_rows import Key, limiting, passing, refusing, reported, taken
-from ostler.adapters.config.dialects.limits import approvals, default_approval, read_time, speaks_of_limit, surfaces
+from ostler.adapters.config.dialects.limits import approvals, default_approval, speaks_of_limit, surfaces
 from ostler.adapters.config.dialects.readings import (
     address,
     allowed,
@@ -22,21 +22,25 @@ from ostler.adapters.config.dialects.readings import (
     environment_names,
     header_variables,
     merged,
-    milliseconds,
     nested,
     noted,
     passed,
     refused,
     request_options,
     same,
-    seconds,
-    seconds_if_likely,
     switch,
     token_variable,
     transport,
-    unknown_unit,
 )
 from ostler.adapters.config.dialects.sign_in import api_key, sign_in, sign_in_part
+from ostler.adapters.config.dialects.times import (
+    milliseconds,
+    parts_or_milliseconds,
+    read_time,
+    seconds,
+    seconds_if_likely,
+    unknown_unit,
+)
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import OPTION_NAMES
 
@@ -206,7 +210,9 @@ KEYS: Final[tuple[Key, ...]] = (
              refused("{key!r} decides which headers are passed on, which Ostler does not do", "remove it",
                      unless=(False, {}, {"enabled": False}))),
     # Times.
-    taken("timeout", "claude-code gemini opencode librechat kiro amazon-q copilot lm-studio", 60000,
+    taken("timeout", "opencode", {"startup": 20000, "execution": 60000}, "milliseconds, of each part or of a call",
+          {"ostler": {"connectTimeout": "20s", "timeout": "60s"}}, parts_or_milliseconds),
+    taken("timeout", "claude-code gemini librechat kiro amazon-q copilot lm-studio", 60000,
           "milliseconds that a call may take", _MINUTE, milliseconds("timeout")),
     taken("timeout", "cline roo zed goose cherry", 60, "seconds that a call may take", _MINUTE, seconds_if_likely),
     taken("timeout", "crush", 20, "seconds that connecting may take", _CONNECT, seconds("connectTimeout")),
@@ -311,6 +317,7 @@ KEYS: Final[tuple[Key, ...]] = (
             ("display_name", "goose", "Files", "a name for people"),
             ("serverName", "continue", "Files", "a name for people"),
             ("description", "*", "Files", "a description for people"),
+            *((name, "*", "Files", "a remark for people") for name in ("comment", "note", "notes", "category")),
             ("version", "*", "1.0.0", "the version that a gallery knew"),
             ("gallery", "vscode", "https://example.com", "where the entry came from"),
             ("api_key_header", "vibe", "X-Key", "the header that sends the token of `api_key_env`"),
@@ -323,6 +330,7 @@ KEYS: Final[tuple[Key, ...]] = (
             ("dxtPath", "cherry", "/srv/x", "the bundle that it came from"),
             ("shouldConfig", "cherry", True, "it still has to be set up"),
             ("configSample", "cherry", {"command": "x"}, "an example of its settings"),
+            ("registry", "windsurf", "io.windsurf/files", "where the entry came from"),
             ("registryUrl", "cherry", "https://example.com", "where its package comes from"),
             ("source", "*", "custom", "where the entry came from"),
             ("sourceFile", "continue", "x.yaml", "where the entry came from"),
@@ -360,6 +368,8 @@ KEYS: Final[tuple[Key, ...]] = (
 _BY_NAME: Final[Mapping[str, tuple[Key, ...]]] = {
     name: tuple(key for key in KEYS if key.name == name) for name in dict.fromkeys(key.name for key in KEYS)
 }
+_REMARKS: Final = ("_", "//", "#")
+"""How the names of keys begin that people write as comments, and clients for themselves."""
 _ORDER: Final = ("ostler", "type", "transport", "command", "args")
 """Keys that others depend on come first; the rest as written."""
 
@@ -409,5 +419,5 @@ def _unknown(draft: Draft, name: str, value: JsonValue) -> None:
         message = f"{limiting!r} may limit the server in a way that Ostler does not know, so the entry is not used"
         fix = fix or "remove it, or limit with 'allowTools' and 'denyTools' under 'ostler'"
         draft.report((name,), message, "limit", fix=fix)
-    else:
+    elif not name.startswith(_REMARKS):
         draft.report((name,), f"unknown key {name!r} is ignored", "unknown-key", fix=fix, severity="warning")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
-from ostler.adapters.config.dialects.readings import allowed, denied, milliseconds, seconds, unknown_unit
+from ostler.adapters.config.dialects.readings import allowed, denied
 from ostler.model.json import JsonObject, JsonValue, as_object
 
 LIMITING: Final = re.compile(
@@ -25,15 +25,6 @@ LIMITING: Final = re.compile(
 _OFF: Final = frozenset({
     "disabled", "off", "inactive", "blocked", "denied", "paused", "deactivated", "suspended", "deleted",
 })  # fmt: skip
-_TIME: Final = re.compile(
-    r"((default|mcp|server|request|call|tool|response|read|rpc|execution|connect(ion)?|start(up)?|init(ial(ization)?)?"
-    r"|launch|handshake)[_-]?)*time_?out([_-]?(in)?[_-]?(ms|millis(econds)?|s|secs?|seconds?))?",
-    re.IGNORECASE,
-)
-"""Keys that are called a timeout of calls or of the connection; those of sign-ins, idle servers or stops are not."""
-_CONNECTING: Final = re.compile(r"connect|start|init|launch", re.IGNORECASE)
-_MILLISECONDS: Final = re.compile(r"(ms|millis(econds)?)$", re.IGNORECASE)
-_SECONDS: Final = re.compile(r"(sec(ond)?s?|_s)$", re.IGNORECASE)
 _DEPTH: Final = 3
 
 _MODES: Final = frozenset({"approval_mode", "permission_policy", "permission", "policy"})
@@ -143,17 +134,3 @@ def _limit_in(name: str, value: JsonValue, depth: int) -> str:
     found = (_limit_in(key, item, depth - 1) for key, item in cast("JsonObject", value).items())
     inner = next((part for part in found if part), "")
     return f"{name}.{inner}" if inner else ""
-
-
-def read_time(draft: Draft, name: str, value: JsonValue) -> bool:
-    """Read a key that is called a timeout by what its name says of the unit; return whether it was one."""
-    if not _TIME.fullmatch(name) or isinstance(value, bool) or not isinstance(value, int | float | str):
-        return False
-    option = "connectTimeout" if _CONNECTING.search(name) else "timeout"
-    if _MILLISECONDS.search(name):
-        milliseconds(option)(draft, name, value)
-    elif _SECONDS.search(name) or option != "timeout":
-        seconds(option)(draft, name, value)
-    else:
-        unknown_unit(draft, name, value)
-    return True

@@ -2,12 +2,13 @@
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
+from ostler.adapters.config.dialects.times import milliseconds
 from ostler.model.json import JsonObject, JsonValue, as_object
 
 TYPES: Final[Mapping[str, str]] = {
@@ -33,8 +34,6 @@ _FOREIGN_TYPES: Final[Mapping[str, str]] = {
 
 _SHELL: Final = re.compile(r"&&|\|\||[|;<>`]|\$\(")
 _WINDOWS_PATH: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-_LONGEST_SECONDS: Final = 3600
-_SHORTEST_MILLISECONDS: Final = 1000
 
 
 def same(target: str) -> Reading:
@@ -137,65 +136,6 @@ def denied(*, globs: bool = False) -> Reading:
         draft.deny([name if globs else exactly(_tool(name)).replace("[*]", "*") for name in names])
 
     return read
-
-
-def seconds(option: str) -> Reading:
-    """A number of seconds that becomes one of Ostler's options."""
-    return _duration(option, lambda number: number)
-
-
-def milliseconds(option: str) -> Reading:
-    """A number of milliseconds that becomes one of Ostler's options."""
-    return _duration(option, lambda number: number / 1000)
-
-
-def seconds_if_likely(draft: Draft, key: str, value: JsonValue) -> None:
-    """A time in seconds, of a client whose offshoots write milliseconds: those are too large for seconds."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > _LONGEST_SECONDS:
-        milliseconds("timeout")(draft, key, value)
-        message = f"{key!r} is read as {value} milliseconds, as it is too long for seconds"
-        fix = f'write "ostler": {{"timeout": "{_plain(value)}s"}} if seconds are meant'
-        draft.report((key,), message, "ambiguous-unit", fix=fix, severity="warning")
-        return
-    seconds("timeout")(draft, key, value)
-
-
-def unknown_unit(draft: Draft, key: str, value: JsonValue) -> None:
-    """A time whose unit depends on the client, which the entry does not give away: seconds, unless it is too large."""
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
-    if number is not None and number > _LONGEST_SECONDS:
-        milliseconds("timeout")(draft, key, value)
-        return
-    seconds("timeout")(draft, key, value)
-    if number is not None and number >= _SHORTEST_MILLISECONDS:
-        draft.report(
-            (key,),
-            f"{key!r} is read as {number} seconds; some clients write milliseconds",
-            "ambiguous-unit",
-            fix=f'write "ostler": {{"timeout": "{_plain(number / 1000)}s"}} if that is meant',
-            severity="warning",
-        )
-
-
-def _duration(option: str, in_seconds: Callable[[float], float]) -> Reading:
-    def read(draft: Draft, key: str, value: JsonValue) -> None:
-        if isinstance(value, str) or value is None:
-            number = _number(value or "")
-        else:
-            number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
-        if value is None or number == 0:  # 0 is written for "no limit of its own"
-            return
-        if number is None or number < 0:
-            draft.report((key,), f"{key!r} must be a number", "bad-value", severity="warning")
-            return
-        draft.set_option(option, f"{_plain(in_seconds(number))}s", (key,))
-
-    return read
-
-
-def _plain(number: float) -> str:
-    """Return a number without an exponent, which durations have none of: 2147483647 ms are written for no limit."""
-    return f"{number:.15g}"
 
 
 def auto_start(draft: Draft, key: str, value: JsonValue) -> None:
@@ -437,13 +377,6 @@ def _tool(name: str) -> str:
 
 def _with_key(text: str, key: str) -> str:
     return text.replace("{key!r}", repr(key))
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def _same(value: JsonValue, other: JsonValue) -> bool:
