@@ -677,6 +677,9 @@ def test_other_formats_are_read_with_their_lines() -> None:
     loaded = load_mcp_json(toml, ENV, file="config.toml")
     assert permitted(loaded) == {"get"}
     assert [(finding.line, finding.path) for finding in loaded.findings] == [(7, "mcp_servers.b.what")]
+    toml = '[[mcp_servers]]\nname = "a"\ncommand = "x"\n\n[[mcp_servers]]\nname = "b"\ncommand = "x"\nwhat = 1\n'
+    loaded = load_mcp_json(toml, ENV, file="config.toml")
+    assert [(finding.line, finding.path) for finding in loaded.findings] == [(8, "mcp_servers.1.what")]
     yaml = "mcpServers:\n  - name: a\n    command: x\n    what: 1\n"
     loaded = load_mcp_json(yaml, ENV, file="config.yaml")
     assert [(finding.line, finding.path) for finding in loaded.findings] == [(4, "mcpServers.0.what")]

@@ -109,10 +109,7 @@ class EntryLoader:
             return None
         places = places_in(root)
         for path in places:
-            value: JsonValue = root
-            for key in path:
-                value = cast("JsonObject", value)[cast("str", key)]
-            if not isinstance(value, dict | list):
+            if not isinstance(at(root, path), dict | list):
                 message = f"{'.'.join(map(str, path))!r} must be an object of servers by name"
                 self._find(path, message, "not-an-object")
         has_place = any(path[0] in root for path, _ in PLACES)  # with null in it there are no servers yet

@@ -1,12 +1,9 @@
 """`ostler.toml` as Settings, with every problem at its line."""
 
 import difflib
-import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,11 +11,10 @@ from ostler.adapters.regular_files import read_regular_text
 from ostler.model.errors import Finding, ManifestError, StoreError
 from ostler.model.settings import Settings
 
-_TOML_PLACE = re.compile(r"\s*\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
-_KEY = r"(?:[A-Za-z0-9_-]+|\"(?:[^\"\\]|\\.)*\"|'[^']*')"
-_DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
-_HEADER = re.compile(rf"^\s*(?P<open>\[\[?)\s*(?P<keys>{_DOTTED})\s*\]")
-_ASSIGNMENT = re.compile(rf"^(?P<indent>\s*)(?P<keys>{_DOTTED})\s*=")
+if TYPE_CHECKING:
+    from ostler.adapters.config.jsonc import KeyPath
+    from ostler.adapters.config.toml_places import KeyPlaces
+
 _IN_WORDS = {
     "tuple_type": "must be a list of texts",
     "string_type": "must be text in quotes",
@@ -32,8 +28,6 @@ _IN_WORDS = {
 _MAX_BYTES = 1024 * 1024
 STORE_VARIABLE = "OSTLER_STORE"
 """The environment variable that overrides the setting `store`."""
-_TOKEN = re.compile(r"""\"{3}|'{3}|"(?:[^"\\]|\\.)*"|'[^']*'|#.*|[\[\]{}]""")
-_END_OF_TEXT = {'"""': re.compile(r'(?:[^"\\]|\\.|"(?!""))*"""'), "'''": re.compile(r".*?'''")}
 
 
 def load_settings(path: Path) -> Settings:
@@ -84,14 +78,17 @@ def parse_settings(text: str, file: str) -> Settings:
     Raises:
         ManifestError: it is wrong; `findings` lists every problem with its line.
     """
+    from ostler.adapters.config.toml_places import TomlError, key_places, parse_toml  # noqa: PLC0415 (most have no file)
+
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise _refused([_syntax_finding(str(exc), text, file)], Path(file)) from exc
+        data = parse_toml(text)
+    except TomlError as exc:
+        finding = Finding(f"is not valid TOML: {exc}", file, *exc.place, rule="syntax")
+        raise _refused([finding], Path(file)) from exc
     try:
         return Settings.model_validate(data)
     except ValidationError as exc:
-        places = _places(text)
+        places = key_places(text)
         findings = [_finding(problem, places, file) for problem in exc.errors(include_url=False)]
         findings.sort(key=lambda finding: (finding.line, finding.column))
         raise _refused(findings, Path(file)) from exc
@@ -101,90 +98,13 @@ def _refused(findings: Sequence[Finding], path: Path) -> ManifestError:
     return ManifestError(findings, what=path.name)
 
 
-def _syntax_finding(message: str, text: str, file: str) -> Finding:
-    place = _TOML_PLACE.search(message)
-    if place is None:
-        return Finding(f"is not valid TOML: {message}", file, rule="syntax")
-    line = int(place["line"] or text.count("\n") + 1)
-    return Finding(
-        f"is not valid TOML: {message[: place.start()]}", file, line, int(place["column"] or 1), rule="syntax"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    line: int
-    column: int
-
-
-def _places(text: str) -> dict[tuple[str, ...], _Place]:
-    """Return where each key (as its path from the top) is written. Keys of inline tables are not looked into."""
-    places: dict[tuple[str, ...], _Place] = {}
-    table: tuple[str, ...] = ()
-    last: dict[tuple[str, ...], int] = {}  # of arrays of tables: the index of the table that was begun last
-    for number, line in _beginnings(text):
-        if header := _HEADER.match(line):
-            table = _table(tuple(_split(header["keys"])), last, begins=header["open"] == "[[")
-            for length in range(1, len(table) + 1):
-                places.setdefault(table[:length], _Place(number, header.start("keys") + 1))
-        elif assignment := _ASSIGNMENT.match(line):
-            path = table + tuple(_split(assignment["keys"]))
-            for length in range(len(table) + 1, len(path) + 1):
-                places.setdefault(path[:length], _Place(number, assignment.start("keys") + 1))
-    return places
-
-
-def _beginnings(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines, with their numbers, that do not begin inside a list or a text of several lines."""
-    quote, depth = "", 0
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not quote and not depth:
-            yield number, line
-        at = 0
-        while at < len(line):
-            if quote:
-                end = _END_OF_TEXT[quote].match(line, at)
-                quote, at = ("", end.end()) if end else (quote, len(line))
-            elif token := _TOKEN.search(line, at):
-                at = token.end()
-                quote = token[0] if token[0] in _END_OF_TEXT else ""
-                depth += (token[0] in ("[", "{")) - (token[0] in ("]", "}"))
-            else:
-                break
-
-
-def _table(keys: Sequence[str], last: dict[tuple[str, ...], int], *, begins: bool) -> tuple[str, ...]:
-    """Return the path of the table of a header; an array of tables (`[[a]]`) begins another one."""
-    path: tuple[str, ...] = ()
-    for position, key in enumerate(keys, start=1):
-        path = (*path, key)
-        if begins and position == len(keys):
-            last[path] = last.get(path, -1) + 1
-        if path in last:
-            path = (*path, str(last[path]))
-    return path
-
-
-def _split(dotted: str) -> Iterator[str]:
-    try:
-        part: Any = tomllib.loads(f"{dotted} = 0")
-    except tomllib.TOMLDecodeError:
-        return  # it only looks like a key, as a line inside a list of texts
-    while isinstance(part, dict):
-        [(key, part)] = cast("dict[str, Any]", part).items()
-        yield key
-
-
-def _finding(problem: Any, places: dict[tuple[str, ...], _Place], file: str) -> Finding:
-    location = tuple(str(part) for part in problem["loc"])
-    place = next(
-        (places[location[:length]] for length in range(len(location), 0, -1) if location[:length] in places),
-        _Place(0, 0),
-    )
-    path = ".".join(location)
+def _finding(problem: Any, places: "KeyPlaces", file: str) -> Finding:
+    location: KeyPath = problem["loc"]
+    line, column = places.nearest(location)
+    path = ".".join(map(str, location))
     if problem["type"] == "extra_forbidden":
         known = _keys_at(location[:-1])
-        close = difflib.get_close_matches(location[-1], known, n=1)
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
         if len(location) > 1 and location[-1] in _keys_at(()):
             fix = f"{location[-1]!r} belongs to the top: write it before the first [table]"
         else:
@@ -194,10 +114,10 @@ def _finding(problem: Any, places: dict[tuple[str, ...], _Place], file: str) -> 
         fix, rule = "", "value"
         reason = _IN_WORDS.get(problem["type"]) or str(problem["msg"]).removeprefix("Value error, ")
         message = f"{path}: {reason}" if path else reason
-    return Finding(message, file, place.line, place.column, rule=rule, path=path, fix=fix)
+    return Finding(message, file, line, column, rule=rule, path=path, fix=fix)
 
 
-def _keys_at(location: Sequence[str]) -> list[str]:
+def _keys_at(location: "KeyPath") -> list[str]:
     model: type[BaseModel] = Settings
     is_of_many = False
     for key in location:

@@ -1,17 +1,15 @@
 """The text of a client's configuration file: read within bounds, and parsed as JSON with comments, TOML or YAML."""
 
 import errno
-import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ostler.adapters.config.jsonc import JsoncError, KeyPath, line_and_column, parse_jsonc
+from ostler.adapters.config.jsonc import JsoncError, KeyPath, parse_jsonc
 from ostler.adapters.regular_files import read_regular, stamp_of
 from ostler.model.errors import Finding
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonValue
 from ostler.rules.text.yaml_source import read_documents
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -19,9 +17,6 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 
 _READINGS: Final = 3
 _BOMS: Final = ((b"\xff\xfe\x00\x00", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_TABLE: Final = re.compile(r"^\s*\[+\s*(?P<name>[^\]]+?)\s*\]+")
-_KEY: Final = re.compile(r"""^\s*(?P<key>[A-Za-z0-9_-]+|"[^"]*"|'[^']*')\s*(?:=|\.)""")
-_PART: Final = re.compile(r""""([^"]*)"|'([^']*)'|([A-Za-z0-9_-]+)""")
 
 
 class SourceError(ValueError):
@@ -109,46 +104,15 @@ def parse_source(text: str, file: str) -> Source:
 
 
 def _toml(text: str, file: str) -> Source:
+    from ostler.adapters.config.toml_places import TomlError, key_places, parse_toml  # noqa: PLC0415 (of few clients)
+
     try:
-        value: JsonObject = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        line, column = (int(place[1]), int(place[2])) if place else (0, 0)
-        message = f"not valid TOML: {str(error).partition(' (at')[0]}"
+        value = parse_toml(text)
+    except TomlError as error:
+        message, (line, column) = f"not valid TOML: {error}", error.place
         raise SourceError(Finding(message, file=file, line=line, column=column, rule="toml-syntax")) from None
-    except RecursionError:
-        raise SourceError(Finding("the document is nested too deeply", file=file, rule="toml-syntax")) from None
-    positions = _toml_positions(text)
-
-    def locate(path: KeyPath) -> tuple[int, int]:
-        while path and path not in positions:
-            path = path[:-1]
-        return line_and_column(text, positions.get(path, 0))
-
-    return Source(value, file, locate)
-
-
-def _toml_positions(text: str) -> dict[KeyPath, int]:
-    """Return where tables and keys begin; keys inside inline tables and of multi-line values are not there."""
-    positions: dict[KeyPath, int] = {}
-    table: KeyPath = ()
-    offset = 0
-    for line in text.splitlines(keepends=True):
-        start = offset + len(line) - len(line.lstrip())
-        if header := _TABLE.match(line):
-            table = _parts(header["name"])
-            positions.setdefault(table, start)
-            for depth in range(1, len(table)):
-                positions.setdefault(table[:depth], start)
-        elif _KEY.match(line):
-            name = line.partition("=")[0]
-            positions.setdefault((*table, *_parts(name)), start)
-        offset += len(line)
-    return positions
-
-
-def _parts(name: str) -> KeyPath:
-    return tuple(next(part for part in match.groups() if part is not None) for match in _PART.finditer(name))
+    places = key_places(text)
+    return Source(value, file, lambda path: places.nearest(path, default=(1, 1)))
 
 
 def _yaml(text: str, file: str) -> Source:
