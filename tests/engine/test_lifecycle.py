@@ -151,11 +151,12 @@ async def test_what_is_added_to_the_end_of_a_log_is_on_a_line_of_its_own() -> No
     async with running(world) as manager:
         with pytest.raises(ToolFailedError) as caught:
             await manager.create(CreateRequest("basic", "db"))
-        assert str(caught.value).splitlines()[1:] == [
-            "one",
-            "two",
-            "Nothing was left to clean up; service 'db' was not created (step 'start', tool 'w/start')",
-        ]
+        *log, last = str(caught.value).splitlines()[1:]
+        assert log == ["one", "two"]
+        assert last == (
+            "Nothing was left to clean up; service 'db' was not created (step 'start', tool 'w/start'). "
+            "Next: correct the cause, then create it again"
+        )
         world.always["w/stop"] = Fail("one\ntwo")
         await manager.create(CreateRequest("basic", "db"))
         with pytest.raises(ToolFailedError) as caught:

@@ -682,12 +682,12 @@ async def test_errors_say_what_where_and_what_next() -> None:
             "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected, deleted. Next: service_wait takes name, project, state, health, kinds, cursor, timeout"
         )
         assert (await refusal(client, "service_wait", state=["running"]))[0] == snapshot(
-            "arg validation failed: name or project is required when waiting for a state or health"
+            "arg validation failed: name or project is required when waiting for a state or health. Next: correct the arguments and make the call again"
         )
         world.faults["w/start"].append(Fail("no room"))
         text, error = await refusal(client, "service_create", serviceClassName="basic", name="one")
         assert text == snapshot(
-            "start tool failed: no room; nothing was left to clean up; service 'one' was not created (step 'start', tool 'w/start')"
+            "start tool failed: no room; nothing was left to clean up; service 'one' was not created (step 'start', tool 'w/start'). Next: correct the cause, then create it again"
         )
         assert error["service"] == "one"
         assert error["step"] == "start"

@@ -91,7 +91,7 @@ class ServiceLogs:
             answer = await self._ask("logs", asked)
         if answer is None:
             self.manager.registry.get(name)  # says that there is no such service, and what is near
-            raise NotFoundError("service", name)
+            raise NotFoundError("service", name, next_actions=("service_list shows the names",))
         lines = [without_likely_secrets(str(line)) for line in cast("list[object]", answer["lines"])]
         source = f"{self.process_server}/logs; service {key!r} was removed"
         page = page_of(lines, wanted, source=source, tool_cursor=answer["cursor"])

@@ -161,7 +161,8 @@ class ArgumentError(DefinitionError):
         self.missing = tuple(missing)
         """The required arguments that were not given."""
         text = "arg validation failed: " + "; ".join(problems)
-        super().__init__(text, service=service, next_actions=next_actions)
+        steps = next_actions or ("correct the arguments and make the call again",)
+        super().__init__(text, service=service, next_actions=steps)
 
 
 class TemplateError(DefinitionError):

@@ -88,7 +88,10 @@ class ServerFiles:
                     next_actions=(f"edit {self._people}: a change is in force at once",),
                 )
             if name in BUILTIN_NAMES:
-                raise ConflictError(f"MCP server {name!r} is part of Ostler and has no entry to change")
+                raise ConflictError(
+                    f"MCP server {name!r} is part of Ostler and has no entry to change",
+                    next_actions=("mcpserver_list shows which others there are",),
+                )
             raise NotFoundError("MCP server", name, known=sorted(drafts), next_actions=("mcpserver_list shows them",))
         return drafts[name]
 

@@ -348,7 +348,9 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         try:
             return self._connections[name]
         except KeyError:
-            raise NotFoundError("server", name, known=self.names()) from None
+            raise NotFoundError(
+                "server", name, known=self.names(), next_actions=("mcpserver_list shows them",)
+            ) from None
 
     def _changed(self, server: str) -> None:
         _deliver(self._change_callbacks, server)

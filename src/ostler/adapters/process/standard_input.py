@@ -22,7 +22,8 @@ async def send_input(supervisor: Supervisor, request: InputRequest) -> InputResu
     """
     entry = supervisor.entries.get(request.key)
     if entry is None:
-        raise NotFoundError("process", request.key, known=sorted(supervisor.entries))
+        known = sorted(supervisor.entries)
+        raise NotFoundError("process", request.key, known=known, next_actions=("process/list shows their keys",))
     if await supervisor.state_of(entry) == "exited":
         raise OperationError(
             f"process {request.key!r} {entry.ending()}: nothing reads its input", next_actions=("'start' it",)

@@ -136,8 +136,13 @@ async def cleaning_up(service: InstanceState, operation: Operation, what: str) -
     except anyio.get_cancelled_exc_class():
         if operation.is_cancelled:
             with anyio.CancelScope(shield=True):
-                await clean_up(service, operation, OperationError(f"{what} cancelled: {operation.cancel_reason}"))
+                await clean_up(service, operation, _cancelled(service, operation, what))
         raise
+
+
+def _cancelled(service: InstanceState, operation: Operation, what: str) -> OperationError:
+    steps = (f"service_start {service.name}, if it is still wanted",)
+    return OperationError(f"{what} cancelled: {operation.cancel_reason}", next_actions=steps)
 
 
 async def _start_steps(service: InstanceState, operation: Operation, scope: anyio.CancelScope) -> None:
@@ -315,6 +320,7 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
             await anyio.lowlevel.checkpoint()
         if not operation.may_have_started():
             service.forget_start(is_proven=service.record.start_key == operation.id)  # or an earlier one had the key
+            _advise(service, error)
             service.report(Transition.START_FAILED, reason=START_FAILED, error=error)
             return
         is_lost = isinstance(error, ConnectionLostError)
@@ -336,6 +342,7 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
                 f"service_delete {service.name} with abandon=true forgets it, once you have checked",
             )
             service.set_record(held=True)
+        _advise(service, error)
         service.report(Transition.START_FAILED, reason=cleaned.reason, error=error)
         if is_in_doubt(service):
             error.next_actions = (*error.next_actions, f"{again}, under the same key")
@@ -346,6 +353,17 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
         service.set_record(held=True)
         service.report(Transition.START_FAILED, reason=UNKNOWN_OUTCOME, error=error)
     await anyio.lowlevel.checkpoint()  # the operation ends here, open where the next run goes on with it
+
+
+def start_again(name: str) -> str:
+    """Return the next step after a start of service `name` that failed and left nothing."""
+    return f"correct the cause, then service_start {name}"
+
+
+def _advise(service: InstanceState, error: OstlerError) -> None:
+    """Give `error` a next step, if neither it nor the tool that it quotes has one."""
+    if not error.next_actions and "Next: " not in error.summary:
+        error.next_actions = (start_again(service.name),)
 
 
 async def restart(service: InstanceState, operation: Operation) -> None:
@@ -421,6 +439,6 @@ async def _restart_with_tool(service: InstanceState, operation: Operation, spec:
     except anyio.get_cancelled_exc_class():
         if operation.is_cancelled:
             with anyio.CancelScope(shield=True):
-                await clean_up(service, operation, OperationError(f"restart cancelled: {operation.cancel_reason}"))
+                await clean_up(service, operation, _cancelled(service, operation, "restart"))
         raise
     return acted is not False

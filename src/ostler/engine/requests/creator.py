@@ -13,7 +13,7 @@ from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
-from ostler.engine.instances.starting import first_intent
+from ostler.engine.instances.starting import first_intent, start_again
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import is_in_doubt
 from ostler.engine.requests.idempotency import key_conflict, used_for
@@ -319,7 +319,12 @@ class Creator:
             except OstlerError as delete_error:
                 logger.warning("%s", delete_error)
                 return
+            again = start_again(instance.name)
             error.add(f"service {instance.name!r} was not created")
+            steps = (
+                "correct the cause, then create it again" if each == again else each for each in error.next_actions
+            )
+            error.next_actions = tuple(steps)
             if instance.service_class.tools.logs is not None and _may_have_printed(start, error):
                 error.next_actions = (*error.next_actions, f"service_logs {instance.name} still shows what it printed")
 

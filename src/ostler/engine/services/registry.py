@@ -104,7 +104,7 @@ class ServiceRegistry(RegistryAdapter):
             known = list(self._services)
             callbacks = list(self._callbacks)
         if service is None:
-            raise NotFoundError("service", name, known=known)
+            raise NotFoundError("service", name, known=known, next_actions=("service_list shows the names",))
         for callback in callbacks:
             callback(service, False)
         return service

@@ -198,5 +198,6 @@ class Resources:
 def _known(uri: str) -> Address:
     address = read_uri(uri)
     if address is None:
-        raise NotFoundError("resource", uri, known=[template[0] for template in TEMPLATES])
+        known = [template[0] for template in TEMPLATES]
+        raise NotFoundError("resource", uri, known=known, next_actions=(f"the resources are {', '.join(known)}",))
     return address
