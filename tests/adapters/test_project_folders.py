@@ -1,10 +1,14 @@
 """Which project a folder belongs to, with real checkouts and worktrees of git."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pwd
+import struct
 import subprocess
 import tempfile
+import termios
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -98,6 +102,20 @@ def test_the_digest_of_files_is_of_names_and_contents_of_this_checkout_alone(sho
     assert digest_of_files(shop, ["no/such/*", "*.none"]) == digest_of_files(shop, [])
 
 
+def inotify_files() -> set[int]:
+    """Return the open files of this process by which the kernel reports changes, of those that watch something."""
+    found: set[int] = set()
+    for entry in Path("/proc/self/fdinfo").iterdir():
+        with contextlib.suppress(OSError):
+            found |= {int(entry.name)} if "inotify wd" in entry.read_text() else set()
+    return found
+
+
+def unread_bytes(descriptor: int) -> int:
+    """Return how much of what the kernel has reported no one has read."""
+    return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0]
+
+
 @pytest.mark.parametrize("file", ["seed.json", "sql/deep/seed.json"])
 async def test_a_change_is_noticed_from_the_moment_that_a_watch_has_begun(tmp_path: Path, file: str) -> None:
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
@@ -116,6 +134,35 @@ async def test_a_change_is_noticed_from_the_moment_that_a_watch_has_begun(tmp_pa
             (tmp_path / file).write_text("changed")
             await noticed.wait()
         tasks.cancel_scope.cancel()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="only Linux shows what is watched")
+async def test_what_changes_while_the_folders_are_watched_counts_from_when_it_is_wanted(tmp_path: Path) -> None:
+    """An `up` watches the folders while it starts services: what these write on their way restarts nothing."""
+    begun, wanted, noticed = anyio.Event(), anyio.Event(), anyio.Event()
+    seen: list[str] = []
+    before = inotify_files()
+
+    async def changed(name: str, file: str) -> None:
+        seen.append(f"{name} {file}")
+        noticed.set()
+
+    watched = {"early": ["early.*"], "late": ["late.*"]}
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch_files, tmp_path, watched, changed, begun.set, wanted)
+        with anyio.fail_after(60):
+            while not (added := inotify_files() - before):
+                await anyio.sleep(0.01)
+            (tmp_path / "early.txt").write_text("written by a start")
+            while any(unread_bytes(file) for file in added):
+                await anyio.sleep(0.01)
+            assert not begun.is_set()
+            wanted.set()
+            await begun.wait()
+            (tmp_path / "late.txt").write_text("written by a person")
+            await noticed.wait()
+        tasks.cancel_scope.cancel()
+    assert seen == ["late late.txt"]
 
 
 async def test_a_watch_ends_as_soon_as_it_is_cancelled(tmp_path: Path) -> None:

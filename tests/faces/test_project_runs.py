@@ -352,7 +352,7 @@ async def test_a_job_is_run_again_by_an_up_when_its_files_changed(shop: Path) ->
 async def test_files_that_go_with_their_folder_restart_nothing(shop: Path) -> None:
     hooks: list[Changed] = []
 
-    async def watching(_folder: Path, _patterns: Any, changed: Changed, _begun: Any) -> None:
+    async def watching(_folder: Path, _patterns: Any, changed: Changed, *_: Any) -> None:
         hooks.append(changed)
 
     ref = ProjectRef("shop", str(shop))
@@ -374,6 +374,40 @@ async def test_files_that_go_with_their_folder_restart_nothing(shop: Path) -> No
         assert manager.events.last_cursor == before
 
 
+async def test_the_files_of_a_first_up_are_watched_while_it_starts_services_and_count_after_it(shop: Path) -> None:
+    """To watch thousands of folders takes longer than many a start: no one waits for it after the last one."""
+    started: list[int] = []
+    wants: list[anyio.Event] = []
+    world = World()
+
+    async def watching(_folder: Path, _patterns: Any, _changed: Changed, begun: Any, wanted: anyio.Event) -> None:
+        started.append(len(world.tools_called("w/start")))
+        wants.append(wanted)
+        await wanted.wait()
+        started.append(len(world.tools_called("w/start")))
+        begun()
+        await anyio.sleep_forever()
+
+    ref = ProjectRef("shop", str(shop))
+    scope = ProjectScope(ref, ref, load_project("services:\n  api: {class: basic, watch: x}\n"))
+    async with running(world, manifest()) as manager, anyio.create_task_group() as group:
+        watches = ProjectWatches(manager, ignore, watching)
+        watches.run_in(group)
+        with anyio.CancelScope() as cut_off:
+            async with watches.after(scope):
+                await until(lambda: wants)
+                cut_off.cancel()
+                await anyio.lowlevel.checkpoint()
+        await anyio.wait_all_tasks_blocked()
+        assert started == [0], "an up that is cut off leaves no watch behind"
+        for _ in range(2):
+            async with watches.after(scope):
+                await until(lambda: len(wants) == 2)
+                await ProjectRunner(manager).up(scope)
+        assert started == [0, 0, 1]
+        group.cancel_scope.cancel()
+
+
 async def test_files_that_cannot_be_watched_are_said_and_watched_again_by_the_next_up(shop: Path) -> None:
     looks = 0
 
@@ -388,8 +422,11 @@ async def test_files_that_cannot_be_watched_are_said_and_watched_again_by_the_ne
         watches = ProjectWatches(manager, ignore, watching)
         watches.run_in(group)
         for times in (1, 2):
-            watches.watch(scope)
-            await until(lambda times=times: looks == times)
+            async with watches.after(scope):
+                await until(lambda times=times: looks == times)
+                await anyio.wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
+            assert looks == times, "once for each up"
             said = manager.events.read(kinds=[EventKind.WARNING]).events
             assert len(said) == times
             assert "limit reached" in said[-1].message

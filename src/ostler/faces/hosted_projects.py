@@ -67,7 +67,7 @@ class HostedProjects(Projects):
         self._environment = environment
         self._runner = ProjectRunner(manager)
         self._watches = ProjectWatches(manager, self._bring_up)
-        self._runs = ProjectRuns(manager, self._runner, journal or UpJournal(), self._watches.begin)
+        self._runs = ProjectRuns(manager, self._runner, journal or UpJournal(), self._watches.after)
         self._processes = processes
         self._prunes = prunes
         self._secrets = secrets

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import anyio
@@ -49,7 +50,7 @@ class ProjectRuns:
         manager: has the services.
         runner: carries them out.
         journal: what a crash cuts off is finished from it.
-        ended: called, and waited for, with the project of each `up` that was carried out.
+        around: what is entered for the project of each `up`, and left when that was carried out.
     """
 
     def __init__(
@@ -57,12 +58,12 @@ class ProjectRuns:
         manager: ServiceManager,
         runner: ProjectRunner,
         journal: UpJournal,
-        ended: Callable[[ProjectScope], Awaitable[None]],
+        around: Callable[[ProjectScope], AbstractAsyncContextManager[None]],
     ) -> None:
         self._manager = manager
         self._runner = runner
         self._journal = journal
-        self._ended = ended
+        self._around = around
         self._runs: dict[str, _Run] = {}
         self._group: TaskGroup | None = None
 
@@ -149,8 +150,8 @@ class ProjectRuns:
         try:
             with run.cancelling:
                 opened = await self._journal.begin(ref.directory, run.names)
-                await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)
-                await self._ended(run.scope)
+                async with self._around(run.scope):
+                    await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)
             if run.cancelling.cancelled_caught:
                 steps = ("project_up again, if it is wanted all the same",)
                 said = f"project {ref.id} is not brought up any more: it is taken down"

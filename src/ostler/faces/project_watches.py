@@ -1,7 +1,8 @@
 """Watching the files of projects: a service is restarted when its files change, and a job is run again."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from ostler.model.states import ServiceState
 Changed = Callable[[str, str], Awaitable[None]]
 """Is called with a service and a file of its that changed."""
 
-Watching = Callable[[Path, Mapping[str, Sequence[str]], Changed, Callable[[], object]], Awaitable[None]]
+Watching = Callable[[Path, Mapping[str, Sequence[str]], Changed, Callable[[], object], anyio.Event], Awaitable[None]]
 """As `watch_files`."""
 
 _BEGIN_SECONDS = 2.0
@@ -32,10 +33,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Watch:
-    """The files of one project that are watched, and the project as it was brought up last."""
+    """The files of one project that are watched, and the project as it was brought up last.
+
+    `wanted` is set once changes count, `begun` once none is missed any more.
+    """
 
     scope: ProjectScope
     patterns: Mapping[str, Sequence[str]]
+    wanted: anyio.Event = field(default_factory=anyio.Event)
     begun: anyio.Event = field(default_factory=anyio.Event)
     cancelling: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
@@ -70,23 +75,45 @@ class ProjectWatches:
 
     def watch(self, scope: ProjectScope) -> None:
         """Watch the files that the services of `scope` name, instead of those of an earlier file of the project."""
-        assert self._group is not None, "run_in comes first"
-        patterns = {name: spec.watch for name, spec in scope.services.items() if spec.watch}
+        patterns = _patterns_of(scope)
         if (earlier := self._watches.get(scope.ref.id)) is not None:
             if earlier.patterns == patterns and earlier.scope.ref == scope.ref:  # no change is missed
                 earlier.scope = scope
+                earlier.wanted.set()
                 return
             self.forget(scope.ref.id)
         if patterns:
-            watch = self._watches[scope.ref.id] = _Watch(scope, patterns)
-            self._group.start_soon(self._run, watch, name=f"ostler-watch-{scope.ref.id}")
+            self._prepare(scope, patterns).wanted.set()
 
-    async def begin(self, scope: ProjectScope) -> None:
-        """Watch as `watch` does, and return once no later change is missed, or after `_BEGIN_SECONDS`."""
+    @asynccontextmanager
+    async def after(self, scope: ProjectScope) -> AsyncGenerator[None]:
+        """Watch as `watch` does from the end of the block, which returns once no later change is missed.
+
+        That takes at most `_BEGIN_SECONDS`, and no time where the block took longer than to watch every folder. What
+        the block itself changes does not count, if nothing of the project was watched before.
+        """
+        prepared: _Watch | None = None
+        if scope.ref.id not in self._watches and (patterns := _patterns_of(scope)):
+            prepared = self._prepare(scope, patterns)
+        try:
+            yield
+        except BaseException:
+            if prepared is not None and prepared is self._watches.get(scope.ref.id) and not prepared.wanted.is_set():
+                self.forget(scope.ref.id)
+            raise
+        if prepared is not None and prepared.begun.is_set() and not prepared.wanted.is_set():
+            return  # it cannot be watched, which was reported
         self.watch(scope)
         if (watch := self._watches.get(scope.ref.id)) is not None:
             with anyio.move_on_after(_BEGIN_SECONDS):
                 await watch.begun.wait()
+
+    def _prepare(self, scope: ProjectScope, patterns: Mapping[str, Sequence[str]]) -> _Watch:
+        """Begin to watch every folder; no change counts yet."""
+        assert self._group is not None, "run_in comes first"
+        watch = self._watches[scope.ref.id] = _Watch(scope, patterns)
+        self._group.start_soon(self._run, watch, name=f"ostler-watch-{scope.ref.id}")
+        return watch
 
     def forget(self, project: str) -> None:
         """Watch the files of a project no more."""
@@ -111,7 +138,7 @@ class ProjectWatches:
 
         with watch.cancelling:
             try:
-                await self._watching(Path(project.directory), watch.patterns, changed, watch.begun.set)
+                await self._watching(Path(project.directory), watch.patterns, changed, watch.begun.set, watch.wanted)
             except OSError as error:  # the folder went away, or there are no watches left
                 self._watches.pop(project.id, None)
                 message = (
@@ -149,3 +176,7 @@ class ProjectWatches:
             await self._bring_up(await self.with_inputs(scope), job)
         except OstlerError as error:
             logger.warning("%s could not be run again: %s", scope.full_name(job), error)
+
+
+def _patterns_of(scope: ProjectScope) -> dict[str, Sequence[str]]:
+    return {name: spec.watch for name, spec in scope.services.items() if spec.watch}

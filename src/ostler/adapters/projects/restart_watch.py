@@ -2,20 +2,31 @@
 
 import hashlib
 import os
+import platform
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
-from watchfiles import Change, DefaultFilter, watch
+from watchfiles import Change, DefaultFilter
+from watchfiles._rust_notify import RustNotify
 
 from ostler.adapters.projects.folders import linked_root
 from ostler.adapters.regular_files import read_regular
 
 DEBOUNCE = 400
-"""Milliseconds of calm that end a series of changes, such as a checkout or a save of several files."""
+"""Milliseconds after which a series of changes ends at the latest, such as a checkout or a save of several files."""
+
+_STEP = 50
+"""Milliseconds of calm that end it, and between looks whether the watch is to end."""
+
+_POLLING = "WATCHFILES_FORCE_POLLING"
+"""The variable of watchfiles by which files are looked at, where the file system gives no notifications."""
+
+_POLL = 300
+"""Milliseconds between these looks."""
 
 _MAX_READ = 16 * 1024 * 1024
 """Bytes of a file that are read for a digest; of a larger one its size and time of change count."""
@@ -48,30 +59,12 @@ class _OwnFiles(DefaultFilter):
         return not self._others.isdisjoint((folder, *folder.parents))
 
 
-class _Stop:
-    """Ends a watch. Notes when it is looked at first, which watchfiles does once it watches every folder."""
-
-    def __init__(self, begun: Callable[[], object]) -> None:
-        self._begun = begun
-        self._is_watched = self._is_set = False
-
-    def set(self) -> None:
-        """End the watch."""
-        self._is_set = True
-
-    def is_set(self) -> bool:
-        """Whether it is to end; called in the thread that watches."""
-        if not (self._is_watched or self._is_set):
-            self._is_watched = True
-            anyio.from_thread.run_sync(self._begun)
-        return self._is_set
-
-
 async def watch_files(
     directory: Path,
     patterns: Mapping[str, Sequence[str]],
     changed: Callable[[str, str], Awaitable[None]],
     begun: Callable[[], object],
+    wanted: anyio.Event | None = None,
 ) -> None:
     """Call `changed(name, file)` once for each service and series of changes, until cancelled.
 
@@ -83,16 +76,27 @@ async def watch_files(
         patterns: service → globs relative to the folder; `*` stands for any text, `/` included.
         changed: called with the service and the first of its files that changed.
         begun: called once no later change is missed, which takes a moment where there are many folders.
+        wanted: changes before it is set do not count, though the folders are watched already.
+
+    Raises:
+        OSError: the folder is gone, or there are no watches left.
     """
-    stopped = _Stop(begun)
+    stopped = threading.Event()
     # files at the top do not need a look through all folders, which may be many: node_modules is watched, too
     is_deep = any(set(glob) & set("/*?[") for globs in patterns.values() for glob in globs)
     series = _changed_files(directory, stopped, recursive=is_deep)
     own_thread = anyio.CapacityLimiter(1)  # it is busy for as long as the files are watched
+
+    async def following() -> list[str] | None:
+        return await anyio.to_thread.run_sync(lambda: next(series, None), abandon_on_cancel=True, limiter=own_thread)
+
     try:
-        while files := await anyio.to_thread.run_sync(
-            lambda: next(series, None), abandon_on_cancel=True, limiter=own_thread
-        ):
+        await following()
+        if wanted is not None:
+            await wanted.wait()
+        await following()
+        begun()
+        while files := await following():
             for name, globs in patterns.items():
                 if file := next((file for file in files if matches(file, globs)), None):
                     await changed(name, file)
@@ -100,18 +104,29 @@ async def watch_files(
         stopped.set()
 
 
-def _changed_files(directory: Path, stopped: _Stop, *, recursive: bool) -> Iterator[list[str]]:
-    """Yield the files of each series of changes, relative to `directory`, until `stopped` is set. Blocks."""
+def _changed_files(directory: Path, stopped: threading.Event, *, recursive: bool) -> Iterator[list[str]]:
+    """Yield the files of each series of changes, relative to `directory`, until `stopped` is set. Blocks.
+
+    The first series is empty and comes once every folder is watched; the second is empty, too, and takes the place of
+    what has changed until it is asked for.
+    """
     own = _OwnFiles(directory)
-    for changes in watch(
-        directory,
-        debounce=DEBOUNCE,
-        watch_filter=own,
-        stop_event=stopped,
-        raise_interrupt=False,
-        recursive=recursive,
-    ):
-        yield sorted(Path(path).relative_to(directory).as_posix() for _, path in changes)
+    at_once = threading.Event()
+    at_once.set()
+    with RustNotify([str(directory)], False, _is_polled(), _POLL, recursive, False) as notify:
+        yield []
+        notify.watch(0, 1, 0, at_once)  # it forgets what it has when it is told to stop
+        yield []
+        while (found := notify.watch(DEBOUNCE, _STEP, 0, stopped)) != "stop":
+            paths = [path for change, path in found if own(Change(change), path)] if isinstance(found, set) else []
+            if paths:
+                yield sorted({Path(path).relative_to(directory).as_posix() for path in paths})
+
+
+def _is_polled() -> bool:
+    """Whether files are to be looked at, by the rule of watchfiles: told to, or on Windows' subsystem for Linux."""
+    told = os.environ.get(_POLLING, "").lower()
+    return told not in ("false", "disable", "disabled") if told else "microsoft-standard" in platform.release().lower()
 
 
 def matches(file: str, globs: Sequence[str]) -> bool:
