@@ -339,6 +339,20 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ({"user": {"never_allow": ["a__drop"], "ask_before": ["a__get", "b__put*"]}}, {"get_all", "put*"}),
         ({"user": {"always_allow": ["a__get"], "ask_before": ["a__get"]}}, set(TOOLS)),
         ({"smart_approve": {"ask_before": ["a__drop"]}, "GOOSE_MODE": "approve"}, set(TOOLS)),
+        # Kiro's permissions: what one rule denies no other one allows.
+        ({"rules": [{"capability": "mcp", "effect": "deny", "match": ["a/drop", "b/*"]}]}, {"get", "get_all", "put*"}),
+        (
+            {
+                "rules": [
+                    {"capability": "mcp", "effect": "allow"},
+                    {"capability": "mcp", "effect": "ask", "match": ["a/*"], "exclude": ["a/get*"]},
+                    {"capability": "mcp", "effect": "deny", "match": ["*/get_all"]},
+                ]
+            },
+            {"get"},
+        ),
+        ({"rules": [{"capability": "all", "effect": "ask"}]}, set()),
+        ({"rules": [{"capability": "shell", "effect": "deny"}, {"capability": "mcp", "effect": "allow"}]}, set(TOOLS)),
         # Augment's tools are called by their own name and their server's after it.
         ({"toolPermissions": [{"toolName": "drop_a", "permission": {"type": "deny"}}]}, {"get", "get_all", "put*"}),
         (
@@ -417,7 +431,6 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"chat.mcp.enabled": False},
         {"admin": {"mcp": {"enabled": False}}},
         {"admin": {"mcp": {"requiredConfig": {"b": {"url": "https://b.example"}}}}},
-        {"mcpSettings": {"allowedDomains": ["example.com"]}},
         {"interface": {"mcpServers": {"use": False}}},
         {"GOOSE_MODE": "chat"},
         {"disabled_tools": ["re:^a_.*"]},
@@ -851,6 +864,28 @@ def test_a_time_of_a_whole_file_is_that_of_its_servers(
         options = loaded.entries["a"].options
         assert (options.timeout, options.connect_timeout) == (timeout, connect_timeout)
         assert loaded.entries["own"].options.timeout == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "is_admitted"),
+    [
+        ("https://example.com/mcp", True),
+        ("https://api.example.com/mcp", False),
+        ("https://a.example.org", True),
+        ("https://example.org", False),
+        ("http://mcp:8000/mcp", True),
+        ("https://mcp:8000/mcp", False),
+        ("http://mcp:9000/mcp", False),
+        ("http://local:1/mcp", True),
+        (None, True),
+    ],
+)
+def test_a_server_is_where_librechat_lets_its_servers_be(url: str | None, is_admitted: bool) -> None:
+    domains = ["example.com", "*.example.org", "http://mcp:8000/mcp", "local"]
+    body = {"command": "x"} if url is None else {"url": url}
+    loaded = load({"mcpServers": {"a": body}, "mcpSettings": {"allowedDomains": domains}}, "librechat")
+    assert loaded.entries["a"].disabled != is_admitted
+    assert not load({"mcpServers": {"a": body}, "mcpSettings": {"allowedDomains": []}}).entries["a"].disabled
 
 
 def test_remarks_of_people_are_not_reported() -> None:

@@ -65,6 +65,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         "CODEX_HOME",
         "CLAUDE_CONFIG_DIR",
         "GOOSE_PATH_ROOT",
+        "KIRO_HOME",
         "VIBE_HOME",
     ):
         monkeypatch.delenv(name, raising=False)
@@ -352,6 +353,21 @@ def test_a_file_may_be_named_and_what_is_there_stays(home: Home) -> None:
     assert home.run("servers", "import", "--from", "nowhere.json") == ExitStatus.NOT_FOUND
 
 
+@pytest.mark.parametrize(
+    "place", [".mcp.json", ".trae/mcp.json", ".some-client/mcp.json", ".claude-plugin/plugin.json"]
+)
+def test_a_server_runs_in_the_folder_of_its_project_or_plugin(home: Home, place: str) -> None:
+    args = ["${CLAUDE_PLUGIN_ROOT}/a.js"] if "claude" in place else ["${workspaceFolder}/a.js", "./b.js"]
+    home.write("shop/.claude-plugin/plugin.json", "{}")
+    home.write("shop/b.js", "")
+    file = home.write(f"shop/{place}", json.dumps({"mcpServers": {"a": {"command": "node", "args": args}}}))
+    assert home.run("servers", "import", "a", "--from", str(file)) == ExitStatus.OK, home.err
+    shop = str(home.folder / "shop")
+    assert home.servers["a"]["args"] == [f"{shop}/a.js", *args[1:]]
+    assert "claude" in place or home.servers["a"]["cwd"] == shop
+    assert home.err == ""
+
+
 def test_of_a_name_in_several_files_each_is_said_once(home: Home) -> None:
     refused = {"command": "x", "autoApprove": ["get"], "sandbox": True}
     for file, entries in {
@@ -449,6 +465,8 @@ def test_a_server_is_taken_over_with_what_the_clients_other_files_limit(home: Ho
     home.write(".gemini/mcp-server-enablement.json", json.dumps({"jam": {"enabled": False}}))
     home.write(".config/Code/User/mcp.json", json.dumps({"servers": {"code": {"command": "x"}}}))
     home.write(".config/Code/User/settings.json", '{"chat.mcp.access": "none" /* mine */}')
+    home.write(".kiro/settings/mcp.json", json.dumps({"mcpServers": {"kiro": {"command": "x"}}}))
+    home.write(".kiro/settings/permissions.yaml", "rules:\n- {capability: mcp, effect: deny, match: [kiro/drop]}\n")
     home.run("servers", "import", "--json")
     found = json.loads(home.out)["servers"]
     limits = {(one["name"], one["client"]): (one["refused"], one["entry"]) for one in found}
@@ -460,6 +478,7 @@ def test_a_server_is_taken_over_with_what_the_clients_other_files_limit(home: Ho
     assert by_name["shop"]["ostler"]["denyTools"] == ["*"]
     assert by_name["old"]["disabled"]
     assert by_name["Jam"]["disabled"]
+    assert by_name["kiro"]["ostler"]["denyTools"] == ["drop"]
     assert limits["code", "VS Code"][0]
 
 

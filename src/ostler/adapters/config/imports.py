@@ -11,7 +11,7 @@ from ostler.adapters.config.dialects.entry_places import items, places_in
 from ostler.adapters.config.dialects.variables import Question, Surroundings, portable, questions_in
 from ostler.adapters.config.entry_values import with_whole_path
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
-from ostler.adapters.config.mcp_json import load_mcp_json
+from ostler.adapters.config.mcp_json import load_mcp_json, plugin_of
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue, as_object
 
@@ -99,7 +99,13 @@ def candidates_in(
     projects, has_others = _projects(as_object(source.value))
     try:
         loaded = load("", workspace)
-        around = Surroundings(environment, path.parent, workspace, questions_in(as_object(source.value)))
+        around = Surroundings(
+            environment,
+            path.parent,
+            workspace,
+            plugin_of(path.parent),
+            questions_in(as_object(source.value)),
+        )
         if has_others:
             found += _candidates(loaded, path, label, "", around, clients)
         of_entries = {finding for candidate in found for finding in candidate.findings}

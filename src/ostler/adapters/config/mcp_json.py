@@ -4,6 +4,7 @@ What each client's keys, variables and files mean is in `dialects`; `entry_loade
 One broken entry is left out, with a finding; the others load.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -53,5 +54,13 @@ def load_mcp_json(
     from ostler.adapters.config.dialects.variables import Surroundings  # noqa: PLC0415
     from ostler.adapters.config.entry_loader import EntryLoader  # noqa: PLC0415
 
-    around = Surroundings(env, folder, workspace, answer=answer)
+    around = Surroundings(env, folder, workspace, plugin_of(folder), answer=answer)
     return EntryLoader(source, around, clients, beside).load(project)
+
+
+def plugin_of(folder: Path | None) -> Path | None:
+    """Return the plugin of Claude Code that a file in `folder` is part of: its manifest is in `.claude-plugin`."""
+    for root in () if folder is None else (folder, folder.parent):
+        if os.path.isfile(root / ".claude-plugin" / "plugin.json"):  # noqa: PTH113 (never fails)
+            return root
+    return None

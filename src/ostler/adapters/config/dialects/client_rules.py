@@ -45,6 +45,7 @@ def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
     yield [Rule(name, "", permits=False) for name in _continue_rules(root)]
     yield list(_augment_rules(root))
     yield list(_vibe_rules(root))
+    yield from _kiro_rules(root)
 
 
 def _claude_rules(root: JsonObject) -> Iterator[Rule]:
@@ -209,6 +210,16 @@ def _vibe_rules(root: JsonObject) -> Iterator[Rule]:
     if "enabled_tools" in lists:
         yield from (Rule(name, "{}_", permits=True) for name in lists["enabled_tools"])
         yield Rule("*", "", permits=False)
+
+
+def _kiro_rules(root: JsonObject) -> Iterator[list[Rule]]:
+    """Yield Kiro's `permissions.yaml`, in which whatever one rule denies or asks for no other one allows."""
+    for rule in objects(root.get("rules")):
+        if rule.get("capability") in ("mcp", "all") and rule.get("effect") in ("deny", "ask"):
+            is_for_mcp = rule["capability"] == "mcp"  # the patterns of `all` are of paths and commands, too
+            excepted = texts(rule.get("exclude")) if is_for_mcp else []
+            matched = texts(rule.get("match")) if is_for_mcp and rule.get("match") is not None else ["*"]
+            yield [Rule(glob, "{}/", permits=glob in excepted) for glob in (*excepted, *matched)]
 
 
 def granted_in(root: JsonObject) -> Iterator[tuple[Rule, ...]]:

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, cast
+from urllib.parse import urlsplit
 
 from ostler.adapters.config.dialects.client_rules import granted_in, rules_in, vibe_lists
 from ostler.adapters.config.dialects.draft import exactly
@@ -39,7 +41,7 @@ _SWITCHES: Final = frozenset({"enabled", "enable", "use", "active"})
 _HARMLESS: Final[tuple[KeyPath, ...]] = (
     *(path for path in (*_ONLY, *_OFF) if len(path) > 1),
     ("amp", "mcpPermissions"), ("chat", "mcp", "serverSampling"), ("amp", "tools", "disable"),
-    ("mcpSettings", "allowedAddresses"),
+    ("mcpSettings", "allowedAddresses"), ("mcpSettings", "allowedDomains"),
 )  # fmt: skip
 """Settings about MCP that are read elsewhere, or that limit no server."""
 _AI_OFF: Final[tuple[tuple[KeyPath, bool | str], ...]] = (
@@ -96,6 +98,19 @@ class Servers:
 
 
 @dataclass(frozen=True, slots=True)
+class Domains:
+    """LibreChat's list of the hosts of servers, some with a protocol, a port or `*.` for all below."""
+
+    patterns: tuple[str, ...]
+
+    def admits(self, name: str, entry: JsonObject) -> bool:
+        """Whether a server may run: one without an address may."""
+        del name
+        url = entry.get("url")
+        return not url or any(_is_at(str(url), pattern) for pattern in self.patterns)
+
+
+@dataclass(frozen=True, slots=True)
 class FileLimits:
     """What the rest of a file says about its servers.
 
@@ -108,7 +123,7 @@ class FileLimits:
         refused: why no entry of the file can be used, with the key that says so.
     """
 
-    only: tuple[Servers, ...] = ()
+    only: tuple[Servers | Domains, ...] = ()
     off: tuple[Servers, ...] = ()
     rules: tuple[tuple[Rule, ...], ...] = ()
     granted: tuple[tuple[Rule, ...], ...] = ()
@@ -145,8 +160,9 @@ def limits_in(root: JsonObject) -> FileLimits:
     root = _with_dots(root)
     only = (_servers(at(root, path)) for path in _ONLY)
     off = (_servers(at(root, path)) for path in _OFF)
+    domains = texts(at(root, ("mcpSettings", "allowedDomains")))
     return FileLimits(
-        only=tuple(servers for servers in only if servers is not None),
+        only=(*(servers for servers in only if servers is not None), *([Domains(tuple(domains))] if domains else [])),
         off=tuple(servers for servers in off if servers is not None),
         rules=tuple(tuple(rules) for rules in rules_in(root) if rules),
         granted=tuple(granted_in(root)),
@@ -248,6 +264,16 @@ def _servers(value: JsonValue) -> Servers | None:
             _with_stars(str(rule["serverUrl"])) for rule in rules if isinstance(rule.get("serverUrl"), str)
         ),
     )
+
+
+def _is_at(url: str, pattern: str) -> bool:
+    """Whether an address is at the host that a pattern names, and over the protocol and port that it may name."""
+    with suppress(ValueError):  # a port that is not a number
+        there, wanted = urlsplit(url), urlsplit(pattern if "//" in pattern else f"//{pattern}")
+        host, given = wanted.hostname or "", there.hostname or ""
+        is_there = given.endswith(host[1:]) if host.startswith("*.") else given == host
+        return is_there and wanted.scheme in ("", there.scheme) and wanted.port in (None, there.port)
+    return False
 
 
 def _with_stars(text: str) -> str:

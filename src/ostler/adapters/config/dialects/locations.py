@@ -161,7 +161,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("goose", (".config/goose/config.yaml",), ("extensions",), entry=_goose,
              limits=(".config/goose/permission.yaml",)),
     Location("librechat", (), project="librechat.yaml", entry=_typed("stdio")),
-    Location("kiro", (".kiro/settings/mcp.json",), project=".kiro/settings/mcp.json", markers=(".kiro",)),
+    Location("kiro", (".kiro/settings/mcp.json",), project=".kiro/settings/mcp.json", markers=(".kiro",),
+             limits=(".kiro/settings/permissions.yaml",)),
     Location("amazon-q", (".aws/amazonq/mcp.json",), project=".amazonq/mcp.json"),
     Location("lm-studio", (".lmstudio/mcp.json",)),
     Location("junie", (".junie/mcp/mcp.json",), project=".junie/mcp/mcp.json", markers=(".junie",), name="Junie"),
@@ -179,7 +180,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("droid", (".factory/mcp.json",), project=".factory/mcp.json", entry=_typed("stdio"),
              limits=(".factory/settings.json",),
              project_limits=(".factory/settings.json", ".factory/settings.local.json")),
-    Location("trae", ("{config}/Trae/User/mcp.json",), dialect="claude-desktop", name="Trae"),
+    Location("trae", ("{config}/Trae/User/mcp.json",), project=".trae/mcp.json", dialect="claude-desktop",
+             name="Trae"),
     Location("void", (".void-editor/mcp.json",), dialect="claude-desktop", name="Void"),
     Location("boltai", (".boltai/mcp.json",), dialect="claude-desktop", name="BoltAI"),
     Location("jan", ("{data}/Jan/data/mcp_config.json",), dialect="claude-desktop", name="Jan"),
@@ -200,6 +202,7 @@ _HOMES: Final[Mapping[str, tuple[str, str, str]]] = {
     "copilot": ("COPILOT_HOME", ".copilot/", ""),
     "goose": ("GOOSE_PATH_ROOT", ".config/goose/", "config/"),
     "grok": ("GROK_HOME", ".grok/", ""),
+    "kiro": ("KIRO_HOME", ".kiro/", ""),
     "kimi": ("KIMI_CODE_HOME", ".kimi-code/", ""),
     "vibe": ("VIBE_HOME", ".vibe/", ""),
 }
@@ -351,8 +354,14 @@ def workspace_of(path: Path) -> Path | None:
         for name in (location.project, *location.project_further):
             if name and _ends_with(path, name):
                 folder = path.parents[len(Path(name).parts) - 1]
-                return None if is_own and folder == Path(os.path.expanduser("~")) else folder  # noqa: PTH111 (never fails)
-    return None
+                return None if is_own and folder == _home() else folder
+    above = path.parent.parent  # of a client that is not known
+    is_clients = path.parent.name.startswith(".") and "mcp" in path.name
+    return above if is_clients and above != _home() else None
+
+
+def _home() -> Path:
+    return Path(os.path.expanduser("~"))  # noqa: PTH111 (never fails)
 
 
 def _ends_with(path: Path, name: str) -> bool:

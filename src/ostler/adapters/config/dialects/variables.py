@@ -87,6 +87,7 @@ class Surroundings:
         environment: the variables that entries may name.
         folder: the folder of the file; None when the text came from nowhere.
         workspace: the project that the file belongs to; None when it belongs to none.
+        plugin: the folder of the plugin of Claude Code that the file is part of; None when it is part of none.
         questions: the questions that the file asks, by id.
         answer: returns what a person answered to the question of an id; None when no one has.
     """
@@ -94,6 +95,7 @@ class Surroundings:
     environment: Mapping[str, str]
     folder: Path | None = None
     workspace: Path | None = None
+    plugin: Path | None = None
     questions: Mapping[str, Question] = field(default_factory=dict[str, Question])
     answer: Callable[[str], str | None] | None = None
 
@@ -184,6 +186,12 @@ def _workspace(match: re.Match[str], around: Surroundings) -> Resolved:
         )
     name = match[0].lower()
     return Resolved(around.workspace.name if "basename" in name else str(around.workspace))
+
+
+def _plugin(match: re.Match[str], around: Surroundings) -> Resolved:
+    if around.plugin is None or match[1] != "ROOT":
+        return _not_here("a folder of a plugin of Claude Code", "write the whole path")(match, around)
+    return Resolved(str(around.plugin))
 
 
 def _home(match: re.Match[str], around: Surroundings) -> Resolved:
@@ -284,7 +292,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     _row("${CLAUDE_PROJECT_DIR}", r"\$\{CLAUDE_PROJECT_DIR(:-[^}]*)?\}", "claude-code", "the project's folder",
          "the project that the file belongs to; elsewhere the entry is refused", _workspace),
     _row("${CLAUDE_PLUGIN_ROOT}", r"\$\{CLAUDE_PLUGIN_(ROOT|DATA)\}", "claude-code", "the folder of a plugin",
-         "refuses the entry", _not_here("the folder of a plugin of Claude Code", "write the whole path")),
+         "the folder of the plugin that the file is part of; elsewhere the entry is refused", _plugin),
     _row("${userHome}", r"\$\{userHome\}", "vscode cursor", "the home folder", "the home folder", _home),
     _row("${/}", r"\$\{(/|pathSeparator)\}", "vscode cursor", "the separator of paths", "the separator", _separator),
     _row("${cwd}", r"\$\{cwd\}", "vscode", "the folder that the editor was started in", "the file's own folder",
@@ -362,9 +370,10 @@ def _each_replaced(text: str, clients: frozenset[str], replaced: Callable[[re.Ma
     return every.sub(one, text)
 
 
-_PLACES: Final = frozenset(
-    {"${workspaceFolder}", "${CLAUDE_PROJECT_DIR}", "${cwd}", "${/}", "${__dirname}", "${user_config.X}"}
-)
+_PLACES: Final = frozenset({
+    "${workspaceFolder}", "${CLAUDE_PROJECT_DIR}", "${CLAUDE_PLUGIN_ROOT}", "${cwd}", "${/}", "${__dirname}",
+    "${user_config.X}",
+})  # fmt: skip
 """Forms whose value depends on where the file stands, or on the rest of it."""
 
 _NAMED: Final = frozenset({"${VAR}", "$VAR"})
