@@ -290,6 +290,3 @@ class HeldStore(Store, Protocol):
 
 StateChangeCallback: TypeAlias = Callable[[str, str, str, str, BaseException | None], None]
 """`callback(name, old, new, health, error)`: states and health by their values."""
-
-ServerEnvironment: TypeAlias = Mapping[str, str]
-"""Environment variables that templates may see as `env.*` (allow-listed)."""

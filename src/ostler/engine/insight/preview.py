@@ -23,7 +23,6 @@ from ostler.rules.templates.unknowns import AFTER_START
 from ostler.rules.text.work_budget import PLAN_SECONDS, bounded_work
 
 _AFTER_CREATION = "<known after creation>"
-_FIND = "whether it exists; if it does not, nothing is stopped"
 _LEFTOVER = "what an earlier start left behind"
 _WORDS: Mapping[str, str] = {
     "class": "the class",
@@ -257,7 +256,7 @@ class Planner(Plans):
         knowledge = Knowledge(instance.template_names(), {}, instance.secrets)
         found: list[PlannedStep] = []
         if tools.find is not None:
-            found.append(forecast.single_step(name, "find", tools.find, knowledge, note=_FIND))
+            found.append(forecast.find_step(name, tools.find, knowledge))
             after = {("start", key): forecast.AFTER_FIND for key in tools.find.outputs}
             knowledge = replace(knowledge, unknown=after)
         try:

@@ -153,7 +153,7 @@ async def _finish_start(service: InstanceState, operation: Operation, old: Opera
     operation.took_over_start = True
     service.set_record(desired=DesiredState.RUNNING)
     service.report(Transition.START_REQUESTED)
-    async with cleaning_up(service, operation, "start"):
+    async with cleaning_up(service, operation):
         if unclear and policy == "compensate":
             raise OperationError(f"{unclear[0].step} was cut off by a crash (onUnknown: compensate)")
         with deadline(service, operation, service.service_class.config.timeout.create, "create") as scope:

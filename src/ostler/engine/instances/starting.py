@@ -110,7 +110,7 @@ async def bring_up(service: InstanceState, operation: Operation, *, restart_ends
     limit, key = service.service_class.config.timeout.create, "create"
     if (left := restart_ends - anyio.current_time()) < limit:  # waiting for dependencies is not counted
         limit, key = max(left, 0.001), "restart"
-    async with cleaning_up(service, operation, "start"):
+    async with cleaning_up(service, operation):
         if operation.planned is None:  # else it was checked when that was rendered
             check_tools(service)
             _refuse_unstoppable(service)
@@ -124,7 +124,7 @@ async def bring_up(service: InstanceState, operation: Operation, *, restart_ends
 
 
 @asynccontextmanager
-async def cleaning_up(service: InstanceState, operation: Operation, what: str) -> AsyncGenerator[None]:
+async def cleaning_up(service: InstanceState, operation: Operation) -> AsyncGenerator[None]:
     """Clean up when the steps in the block fail or are cancelled by a later request."""
     try:
         yield
@@ -136,7 +136,7 @@ async def cleaning_up(service: InstanceState, operation: Operation, what: str) -
     except anyio.get_cancelled_exc_class():
         if operation.is_cancelled:
             with anyio.CancelScope(shield=True):
-                await clean_up(service, operation, _cancelled(service, operation, what))
+                await clean_up(service, operation, _cancelled(service, operation, "start"))
         raise
 
 

@@ -73,9 +73,8 @@ class HealthScheduler:
         clock: Clock,
         rng: random.Random,
         *,
-        concurrency: int = CONCURRENCY,
-        per_server: int = CONCURRENCY_PER_SERVER,
-        observer: Observer | None = None,
+        concurrency: int,
+        observer: Observer | None,
     ) -> None:
         self.others: RemoteChecks | None = None
         """Servers that may ask for this one whether services are well."""
@@ -83,7 +82,7 @@ class HealthScheduler:
         self._observer = observer
         self._rng = rng
         self._concurrency = concurrency
-        self._per_server = per_server
+
         self._heap: list[tuple[float, int, ServiceInstance | _Group, int]] = []
         self._epochs: dict[str, int] = {}
         """Which of its watches is the current one, by instance; a number is never used again."""
@@ -135,7 +134,7 @@ class HealthScheduler:
 
     async def run(self) -> None:
         """Check until cancelled."""
-        servers: dict[str, anyio.CapacityLimiter] = defaultdict(lambda: anyio.CapacityLimiter(self._per_server))
+        servers: dict[str, anyio.CapacityLimiter] = defaultdict(lambda: anyio.CapacityLimiter(CONCURRENCY_PER_SERVER))
         limits = _Limits(anyio.CapacityLimiter(self._concurrency), servers)
         async with anyio.create_task_group() as group:
             while True:

@@ -4,7 +4,6 @@ import json
 import re
 import textwrap
 from collections.abc import Collection, Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 
 from pydantic.alias_generators import to_camel
@@ -17,7 +16,7 @@ from ostler.model.durations import format_duration
 from ostler.model.events import Event
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import ArgSpec, DependencySpec
-from ostler.model.records import OperationRecord, ServiceTraits
+from ostler.model.records import OperationRecord
 from ostler.model.sizes import size_text
 from ostler.model.states import HealthStatus
 
@@ -164,10 +163,6 @@ def details(view: ServiceView) -> JsonObject:
             }
         ),
     }
-
-
-TRAITS = tuple(to_camel(item.name) for item in fields(ServiceTraits))
-"""What a create said about a service, as `details` shows it."""
 
 
 def _traits(view: ServiceView) -> JsonObject:

@@ -100,9 +100,9 @@ def looking_step(service: str, step: str, spec: ToolCallSpec, knowledge: Knowled
     return _planned(service, step, spec, knowledge, every=every, note="until it passes")
 
 
-def single_step(service: str, step: str, spec: ToolCallSpec, knowledge: Knowledge, *, note: str = "") -> PlannedStep:
-    """Return a call that is made once."""
-    return _planned(service, step, spec, knowledge, note=note)
+def find_step(service: str, spec: ToolCallSpec, knowledge: Knowledge) -> PlannedStep:
+    """Return the call of `find` that precedes a stop without a pinned plan."""
+    return _planned(service, "find", spec, knowledge, note="whether it exists; if it does not, nothing is stopped")
 
 
 def planned_outputs(service_class: ServiceClass, knowledge: Knowledge) -> tuple[JsonObject, dict[str, str]]:

@@ -46,7 +46,6 @@ class Token:
     kind: Kind
     text: str
     line: int
-    is_rune: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ def tokens(piece: Piece) -> list[Token]:
             continue
         text = match[0]
         if kind == "text":
-            found.append(Token("text", _unquoted(text, line), line, is_rune=text.startswith("'")))
+            found.append(Token("text", _unquoted(text, line), line))
         else:
             found.append(Token(kind, text, line))
     return found
