@@ -122,7 +122,7 @@ class LedgerApplication:
         self.pool = pool
         self.review = ClassReview(manager.classes, pool, manager.events)
         self.projects = HostedProjects(manager, dict)
-        self.usages = ServiceUsages(manager, Meter(Roster(Path())), "process")
+        self.usages = ServiceUsages(manager, Meter(Roster(Path())))
         self.notices = NoticeBoard(manager.events)
         self.logs: dict[str, list[str]] = {}
         self.denied: set[str] = set()

@@ -57,9 +57,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PROCESS_SERVER = "process"
-"""The name of the built-in downstream server."""
-
 
 class Application:
     """Everything that runs inside one server process. Made by `open_application` (assembly.py)."""
@@ -104,7 +101,7 @@ class Application:
         )  # fmt: skip
         self._secrets = secrets
         self._server_findings: tuple[Finding, ...] = ()
-        self._logs = ServiceLogs(manager, downstream, PROCESS_SERVER, paths.server_log)
+        self._logs = ServiceLogs(manager, downstream, paths.server_log)
         self._class_findings: frozenset[Finding] = frozenset()
         self._reloading_servers = anyio.Lock()
 

@@ -31,7 +31,7 @@ from ostler.adapters.telemetry.switch import open_telemetry
 from ostler.engine.clock import SystemClock
 from ostler.engine.events.log import EventLog
 from ostler.engine.manager import ServiceManager
-from ostler.faces.application import PROCESS_SERVER, Application
+from ostler.faces.application import Application
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.configuration import read_servers, refused_entries
 from ostler.faces.mcp.toolbox import NAMES
@@ -41,6 +41,7 @@ from ostler.faces.pushing import push_to_webhooks
 from ostler.faces.service_usage import ServiceUsages
 from ostler.faces.store_watch import watch_store
 from ostler.model.marks import OWNER_VARIABLE
+from ostler.model.tool_names import PROCESS_SERVER
 from ostler.rules.secrets.secret_marks import SecretMarks
 
 
@@ -122,7 +123,7 @@ async def open_application(
             pool=pool,
             variables=variables,
             server_files=server_files,
-            usages=ServiceUsages(manager, processes.meter, PROCESS_SERVER),
+            usages=ServiceUsages(manager, processes.meter),
             telemetry=telemetry,
             watched=watched,
             secrets=secret_calls,

@@ -12,6 +12,7 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.management import Manager
 from ostler.model.errors import DownstreamError, NotFoundError, OperationError, ToolFailedError
 from ostler.model.json import JsonObject
+from ostler.model.tool_names import PROCESS_SERVER
 from ostler.rules.secrets.masking import without_likely_secrets
 from ostler.rules.text.log_pages import LogPage, LogRange, page_of
 
@@ -27,13 +28,11 @@ class ServiceLogs:
     Attributes:
         manager: knows the services.
         downstream: calls the process server, and knows where servers write.
-        process_server: the name of the server that runs local processes, in this process.
         own_log: where this Ostler writes what it and the built-in server have to say.
     """
 
     manager: Manager
     downstream: DownstreamPool
-    process_server: str
     own_log: Path
 
     async def read(self, name: str, wanted: LogRange) -> LogPage:
@@ -72,7 +71,7 @@ class ServiceLogs:
         if name not in self.downstream.names():
             return None
         log = self.downstream.snapshot(name).stderr_log
-        if log is None and name == self.process_server and self.own_log.is_file():
+        if log is None and name == PROCESS_SERVER and self.own_log.is_file():
             return self.own_log
         return log
 
@@ -93,7 +92,7 @@ class ServiceLogs:
             self.manager.registry.get(name)  # says that there is no such service, and what is near
             raise NotFoundError("service", name, next_actions=("service_list shows the names",))
         lines = [without_likely_secrets(str(line)) for line in cast("list[object]", answer["lines"])]
-        source = f"{self.process_server}/logs; service {key!r} was removed"
+        source = f"{PROCESS_SERVER}/logs; service {key!r} was removed"
         page = page_of(lines, wanted, source=source, tool_cursor=answer["cursor"])
         return replace(page, truncated=answer.get("truncated") is True)
 
@@ -107,7 +106,7 @@ class ServiceLogs:
 
     async def _ask(self, tool: str, args: JsonObject) -> JsonObject | None:
         try:
-            answer = await self.downstream.call_tool(f"{self.process_server}/{tool}", args, timeout=_PROCESS_SECONDS)
+            answer = await self.downstream.call_tool(f"{PROCESS_SERVER}/{tool}", args, timeout=_PROCESS_SECONDS)
         except (DownstreamError, NotFoundError):
             return None
         value = answer.value

@@ -8,6 +8,7 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.management import Manager
 from ostler.engine.protocols import Activity
 from ostler.engine.services.service import Service
+from ostler.model.tool_names import PROCESS_SERVER
 
 
 class ServiceUsages:
@@ -15,17 +16,15 @@ class ServiceUsages:
 
     Args:
         manager: knows the services.
-        meter: measures the processes.
-        server: the name of the downstream server that runs the processes which `meter` measures.
+        meter: measures the processes that the built-in process server runs.
     """
 
-    def __init__(self, manager: Manager, meter: Meter, server: str) -> None:
+    def __init__(self, manager: Manager, meter: Meter) -> None:
         self._manager = manager
         self._meter = meter
-        self._server = server
 
     def __repr__(self) -> str:
-        return f"ServiceUsages({self._server!r})"
+        return f"ServiceUsages({self._manager!r})"
 
     async def activity(self, names: Sequence[str]) -> Mapping[str, Activity]:
         """Return what the services `names` do, by name, as far as the process server runs them."""
@@ -68,5 +67,5 @@ class ServiceUsages:
         """Return the key of the process that a service runs as; None: it is no such service, or is not up."""
         if not isinstance(service, ServiceInstance) or not service.state.is_up:
             return None
-        key = (service.health_check.arguments(self._server) or {}).get("key")
+        key = (service.health_check.arguments(PROCESS_SERVER) or {}).get("key")
         return key if isinstance(key, str) else None

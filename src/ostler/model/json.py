@@ -30,6 +30,11 @@ def as_object(value: JsonValue) -> JsonObject:
     return cast("JsonObject", value) if isinstance(value, dict) else {}
 
 
+def as_list(value: JsonValue) -> list[JsonValue]:
+    """Return `value` when it is a list, else an empty one."""
+    return cast("list[JsonValue]", value) if isinstance(value, list) else []
+
+
 def finite_number(value: JsonValue) -> float | None:
     """Return a number as a finite float; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -18,6 +18,16 @@ class OperationKind(TextEnum):
     DELETE = "delete"
     VERIFY = "verify"
 
+    @property
+    def brings_up(self) -> bool:
+        """Whether the service runs when it has succeeded."""
+        return self in (OperationKind.START, OperationKind.RESTART)
+
+    @property
+    def takes_down(self) -> bool:
+        """Whether the service is stopped, or gone, when it has succeeded."""
+        return self in (OperationKind.STOP, OperationKind.DELETE)
+
 
 START_STEPS = ("start", "restart")
 """Steps whose tools bring a service up."""

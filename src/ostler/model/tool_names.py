@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 OWN_SERVER = "ostler"
 """Under which Ostler's own tools are called."""
 
+PROCESS_SERVER = "process"
+"""The downstream server that Ostler has built in: it runs programs on this machine."""
+
 UNKNOWN_SERVER = "unknown"
 """Under which a class names a tool of which no one can say whose it is; it is missing unless there is such a server."""
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
+from ostler.model.tool_names import PROCESS_SERVER
 
 SERVER_KEYS = ("mcpServers", "servers")
 """Where the entries are in most clients' files; `dialects.entry_places` has them all."""
 
-BUILTIN_NAMES = frozenset({"process"})
+BUILTIN_NAMES = frozenset({PROCESS_SERVER})
 """Servers inside Ostler; an entry of that name without command or url sets their options, or disables them."""
 
 RESERVED_NAME = "ostler"

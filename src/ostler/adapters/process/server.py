@@ -15,8 +15,8 @@ from ostler.adapters.config.paths import shipped_classes_dir
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.process.tools import TOOLS, Asked
 from ostler.adapters.serving.table import ToolTable, refuse_cursor
+from ostler.model.tool_names import PROCESS_SERVER
 
-SERVER_NAME = "process"
 INSTRUCTIONS = (
     "Runs local programs in the background, each under a key of your choice, with a log file and a readiness check. "
     "They keep running when this server ends, and are found again under their keys."
@@ -58,7 +58,7 @@ def serve_processes(supervisor: Supervisor) -> Server[None]:
         return await table.get(params.name).run(supervisor, params.arguments, asked)
 
     return Server(
-        SERVER_NAME,
+        PROCESS_SERVER,
         title="Local processes",
         instructions=INSTRUCTIONS,
         lifespan=lifespan,

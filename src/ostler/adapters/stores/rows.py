@@ -9,12 +9,10 @@ from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.engine.protocols import Change, DropService, PutOperation, PutService
 from ostler.model.events import Event
 from ostler.model.moments import format_time
-from ostler.model.records import OperationKind, ServiceRecord
+from ostler.model.records import ServiceRecord
 
 CURSOR_RESERVE = 4096
 """Event cursors reserved ahead in a database, so that none is given out twice after a crash lost queued events."""
-
-_TAKING_AWAY = (OperationKind.STOP, OperationKind.DELETE)
 
 
 class RowSort(Enum):
@@ -92,7 +90,7 @@ def encode_commit(changes: Sequence[Change]) -> CommitWrite:
             case PutOperation(operation):
                 if is_end := operation.outcome is not None:
                     operations_of.add(column(operation.service_id))
-                may_use_reserve = may_use_reserve or is_end or operation.kind in _TAKING_AWAY
+                may_use_reserve = may_use_reserve or is_end or operation.kind.takes_down
                 key = (column(operation.id), column(operation.service_id), column(operation.service_name))
                 facts = (
                     operation.kind.value,

@@ -15,8 +15,7 @@ from ostler.engine.protocols import ToolDirectory, ToolInfo
 from ostler.model.errors import Finding
 from ostler.model.events import EventKind
 from ostler.model.manifest import ServiceClass
-from ostler.model.tool_names import OWN_SERVER, ToolNames
-from ostler.rules.calls.overrides import PROCESS_SERVER
+from ostler.model.tool_names import OWN_SERVER, PROCESS_SERVER, ToolNames
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.tool_lists import KnownTools, ToolSchema, live_list, tool_schema
 from ostler.rules.loading.manifests import service_class_to_json

@@ -33,7 +33,6 @@ from ostler.rules.text.log_pages import NEWEST, LogPage, LogRange
 
 logger = logging.getLogger(__name__)
 
-_CANCELLING = (OperationKind.STOP, OperationKind.DELETE)
 _CANCELLABLE = (OperationKind.START, OperationKind.RESTART, OperationKind.VERIFY)
 
 
@@ -172,7 +171,7 @@ class ServiceInstance(InstanceState):
             return
         if operation.kind is not OperationKind.VERIFY:
             self.set_vitals(is_idle=operation.reason == IDLE)
-        if current is not None and operation.kind in _CANCELLING and current.kind in _CANCELLABLE:
+        if current is not None and operation.kind.takes_down and current.kind in _CANCELLABLE:
             current.cancel(f"a {operation.kind.value} was requested", leaves_all=operation.asked.abandon)
         self._ensure_controlled()
 

@@ -145,7 +145,7 @@ class InstanceState(BaseService):
     def interrupted_start(self) -> OperationRecord | None:
         """The start or restart that an earlier run was cut off in."""
         old = self.journal.interrupted
-        return old if old is not None and old.kind in (OperationKind.START, OperationKind.RESTART) else None
+        return old if old is not None and old.kind.brings_up else None
 
     @property
     def checks_health(self) -> bool:

@@ -405,8 +405,7 @@ async def known_stop_plan(
             "whether its failed start left something could not be seen: it is taken at its word that it failed"
         )
         return None
-    is_to_start = operation.kind in (OperationKind.START, OperationKind.RESTART)
-    if plan is None and is_to_start and may_start_again(service):
+    if plan is None and operation.kind.brings_up and may_start_again(service):
         if (there := await is_there(service)) is None:
             service.note("the outcome of an earlier start is unknown: starting it again (onUnknown: retry)")
             operation.took_over_start = True

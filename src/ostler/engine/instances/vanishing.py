@@ -1,7 +1,6 @@
 """Whether what was stopped is gone: a stop tool may answer before it is, or fail because nothing was there any more."""
 
 from collections.abc import Iterator
-from typing import Final
 
 import anyio
 
@@ -12,15 +11,13 @@ from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
 from ostler.model.errors import DownstreamError, OstlerError, ToolFailedError
 from ostler.model.manifest import ServiceClass, ToolCallSpec
+from ostler.model.tool_names import PROCESS_SERVER
 
 _LOOK_TIME = 10.0
 """Seconds that one look may take at most."""
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
-
-_THOROUGH: Final = frozenset({"process"})
-"""Servers inside Ostler whose stop tools answer when the thing is gone, and not before."""
 
 _BLIND_LOOKS = 3
 """Looks without an answer after which the stop tool's own word is taken."""
@@ -37,8 +34,8 @@ async def await_gone(service: InstanceState, operation: Operation) -> None:
     if spec is not None:
         await _await_stopped(service, operation, spec, spec.interval)
         return
-    if service.service_class.tools.stop.server in _THOROUGH:
-        return
+    if service.service_class.tools.stop.server == PROCESS_SERVER:
+        return  # its stop tool answers when the process is gone
     pause, blind = _FIRST_PAUSE, 0
     while service.rival() is None:  # else its identifiers are another service's by now, and so is what they show
         is_there, said = await _still_there(service)

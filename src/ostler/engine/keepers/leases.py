@@ -203,7 +203,7 @@ class LeaseKeeper:
             lease.is_expired, lease.next_attempt = True, now
             self._runtime.events.append(EventKind.LEASE_EXPIRED, instance.name, "lease ended; stopping")
         operation = instance.operation
-        if operation is not None and operation.kind in (OperationKind.STOP, OperationKind.DELETE):
+        if operation is not None and operation.kind.takes_down:
             return _CHECK_EVERY
         if now >= lease.next_attempt:
             instance.request(OperationKind.STOP, reason=LEASE_EXPIRED)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import cast
 
 import anyio
 
@@ -12,7 +11,7 @@ from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Disabled
 from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, ToolFailedError
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, as_list
 from ostler.model.manifest import LeftoversSpec
 from ostler.model.records import OperationKind, ServiceRecord
 from ostler.model.states import DesiredState, ServiceState
@@ -174,9 +173,8 @@ class Leftovers:
         answer = await self._runtime.caller.call_tool(spec.tool, render(spec.args, names), timeout=LIST_SECONDS)
         if answer.is_error:
             raise ToolFailedError(answer.text[:500] or "it gave no reason")
-        items = search_value(spec.items, answer.value)
         known |= self._service_ids()  # a service is there before what it starts
-        for item in cast("list[JsonValue]", items) if isinstance(items, list) else []:
+        for item in as_list(search_value(spec.items, answer.value)):
             is_marked = search_value(spec.mark, item) == self._runtime.mark
             if not is_marked or search_value(spec.service_class, item) != entry.name:
                 continue  # a server may ignore what the arguments ask for

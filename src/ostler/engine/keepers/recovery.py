@@ -50,8 +50,6 @@ _STOP_LOOKS = 10
 """How often a service is looked for whose stop has failed, or whose failed start may have left something: for some 6
 minutes."""
 
-_ENDS = (OperationKind.STOP, OperationKind.DELETE)
-
 _PROMISED = (ServiceState.WAITING, ServiceState.RETRYING)
 """States in which a start was due automatically."""
 
@@ -202,7 +200,7 @@ class Recovery:
         if instance.vitals.removed or instance.vitals.unreadable is not None or instance.operation is not None:
             return False
         old = instance.journal.interrupted
-        if old is not None and old.kind in _ENDS:  # it waits for the driver, whatever a look shows
+        if old is not None and old.kind.takes_down:  # it waits for the driver, whatever a look shows
             return True
         unseen = (STOP_FAILED, STOP_INTERRUPTED, *UNSEEN_STARTS)
         if instance.state is ServiceState.FAILED and instance.status.reason in unseen:
@@ -252,7 +250,7 @@ class Recovery:
     def _waits_for_driver(self, instance: ServiceInstance, kind: OperationKind) -> bool:
         """Whether a stop has to wait until the server that carries it out is connected."""
         tools = self._runtime.tools
-        if tools is None or kind not in _ENDS:
+        if tools is None or not kind.takes_down:
             return False
         calls = (*instance.record.stop_plan, *instance.record.delete_plan)
         servers = {call.tool.partition("/")[0] for call in calls} if calls else instance.service_class.servers()

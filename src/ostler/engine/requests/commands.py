@@ -159,7 +159,7 @@ class Requests:
     async def _accept(self, instance: ServiceInstance, asked: OperationRequest, *, is_durable: bool) -> Operation:
         """Hand the request to the instance; what `is_durable` outlives a crash from here on."""
         self._restarts.forget(instance)
-        if asked.kind in (OperationKind.START, OperationKind.RESTART):
+        if asked.kind.brings_up:
             self._leases.begin_again(instance)
         operation = instance.submit(asked, reason="requested")
         if asked.idempotency_key:
@@ -193,7 +193,7 @@ class Requests:
     @staticmethod
     def _since(instance: ServiceInstance, kind: OperationKind) -> str:
         """Say what has become of a service that was started, where it is not up any more."""
-        if kind not in (OperationKind.START, OperationKind.RESTART) or instance.state.is_up:
+        if not kind.brings_up or instance.state.is_up:
             return ""
         if instance.has_completed:
             return "; it has completed"
@@ -202,7 +202,7 @@ class Requests:
 
     def _still_using(self, instance: ServiceInstance, kind: OperationKind) -> str:
         """Say which running services depend on one that was just taken away."""
-        if kind not in (OperationKind.STOP, OperationKind.DELETE):
+        if not kind.takes_down:
             return ""
         users = [dependent.name for dependent in self._graph.dependents(instance.name) if dependent.state.is_up]
         return f"; still running and depending on it: {', '.join(users)}" if users else ""

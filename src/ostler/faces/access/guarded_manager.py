@@ -33,9 +33,7 @@ from ostler.model.errors import (
 )
 from ostler.model.json import JsonObject
 from ostler.model.label_names import validate_name
-from ostler.model.records import OperationKind, OperationRecord
-
-_STARTING: Final = frozenset({OperationKind.START, OperationKind.RESTART})
+from ostler.model.records import OperationRecord
 
 
 class GuardedManager(Manager):
@@ -303,8 +301,8 @@ class GuardedManager(Manager):
             )
         if asked.idempotency_key and not policy.admin:
             asked = replace(asked, idempotency_key=f"{asked.idempotency_key}@{self._rights.name}")
-        async with self._acting.act(asked.kind.value, full, starts=asked.kind in _STARTING, refusal=refusal):
-            if asked.kind in _STARTING and not policy.admin:
+        async with self._acting.act(asked.kind.value, full, starts=asked.kind.brings_up, refusal=refusal):
+            if asked.kind.brings_up and not policy.admin:
                 self._acting.account.take_start(policy.starts_per_hour, self._rights.name)
             with self._without_hidden(full):
                 return self._shown(await self._manager.operate(full, asked, **waiting))

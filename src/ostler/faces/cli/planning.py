@@ -7,11 +7,11 @@ import typer
 from ostler.faces.cli.services import typed_args
 from ostler.faces.cli.session import class_named, parse_object, parse_pairs, present, require, session_of, usage_error
 from ostler.faces.output import say, say_json
+from ostler.model.plans import PlanAction
 
 if TYPE_CHECKING:
     from ostler.model.json import JsonObject
 
-Action = Literal["create", "start", "stop", "restart", "delete"]
 Format = Literal["human", "json"]
 
 
@@ -22,7 +22,7 @@ def plan(  # noqa: PLR0917 (typer's parameters are the options)
         str | None, typer.Argument(metavar="NAME", help="The new service's name; else the class's own.")
     ] = None,
     action: Annotated[
-        Action, typer.Option("--action", help="What to plan; others than create are of a service.")
+        PlanAction, typer.Option("--action", help="What to plan; others than create are of a service.")
     ] = "create",
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The same as NAME.")] = None,
     arg: Annotated[list[str] | None, typer.Option("--arg", "-a", metavar="K=V", help="An arg; repeatable.")] = None,

@@ -16,12 +16,6 @@ if TYPE_CHECKING:
     from ostler.faces.daemon.forwarding import Feed
     from ostler.faces.daemon.http import HttpSettings
 
-IDLE_EXIT: Final = 600.0
-"""Seconds without a client and without work after which a server in the background ends."""
-
-SHUTDOWN_TIMEOUT: Final = 20.0
-"""Seconds for an application to close."""
-
 SHUTDOWN_SLACK: Final = 10.0
 """Seconds beyond the application's own shutdown timeout after which a server ends whatever still holds it up."""
 
@@ -52,8 +46,8 @@ class Hosted:
 
     server: Server[Any]
     has_work: Callable[[], bool]
-    idle_exit: float | None = IDLE_EXIT
-    shutdown_timeout: float = SHUTDOWN_TIMEOUT
+    idle_exit: float | None
+    shutdown_timeout: float
     joined: Callable[[Mapping[str, str] | None], Awaitable[None]] | None = None
     present: Callable[[str, object], AbstractContextManager[None]] | None = None
     initialization_options: InitializationOptions | None = None

@@ -38,7 +38,7 @@ STREAM_HEADERS: Final = [
 ]
 """What an answer begins with that is a stream of events, as the SDK's does."""
 
-_SESSION: Final = b"mcp-session-id"
+SESSION: Final = b"mcp-session-id"
 
 
 class PlainAnswers:
@@ -264,7 +264,7 @@ class StreamWatch:
         self._closed = closed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        session = header(scope, _SESSION).decode("latin-1") if scope["type"] == "http" else ""
+        session = header(scope, SESSION).decode("latin-1") if scope["type"] == "http" else ""
         if not session or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return

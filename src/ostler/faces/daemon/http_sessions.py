@@ -22,7 +22,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.state_keys import state_key
-from ostler.faces.daemon.http_answers import answer_in, answer_json, header, refuse_busy, replaying
+from ostler.faces.daemon.http_answers import SESSION, answer_in, answer_json, header, refuse_busy, replaying
 
 KEY_FILE: Final = "http-sessions.key"
 """In the state folder, readable by the user alone: what the ids of sessions are signed with."""
@@ -36,12 +36,11 @@ _MAX_OPENING: Final = 1_024
 _MAX_READ: Final = 4 * 1024 * 1024
 """Bytes of a request: of a longer one nothing more is read here, and the SDK refuses it."""
 
-_SESSION: Final = b"mcp-session-id"
 _VERSION: Final = b"mcp-protocol-version"
 _DEFAULT_VERSION: Final = "2025-03-26"
 """What the protocol assumes of a request that names no version."""
 
-_WITH_SESSIONS: Final = frozenset({b"", *(version.encode() for version in HANDSHAKE_PROTOCOL_VERSIONS)})
+_WITHSESSIONS: Final = frozenset({b"", *(version.encode() for version in HANDSHAKE_PROTOCOL_VERSIONS)})
 """The versions that have sessions; a request that names none is one of them."""
 
 _PLAIN: Final[dict[str, Any]] = {"capabilities": {}, "clientInfo": {"name": "unknown", "version": "0"}}
@@ -78,9 +77,9 @@ class LastingSessions:
         """Requests by session and id as text: to the SDK, 1 and "1" are one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or header(scope, _VERSION) not in _WITH_SESSIONS:
+        if scope["type"] != "http" or header(scope, _VERSION) not in _WITHSESSIONS:
             await self._app(scope, receive, send)
-        elif held := header(scope, _SESSION).decode("latin-1"):
+        elif held := header(scope, SESSION).decode("latin-1"):
             await self._serve_held(held, scope, receive, send)
         else:
             await self._open(scope, receive, send)
@@ -96,7 +95,7 @@ class LastingSessions:
             return message
 
         async def sending(message: Message) -> None:
-            inner = header(message, _SESSION).decode("latin-1") if message["type"] == "http.response.start" else ""
+            inner = header(message, SESSION).decode("latin-1") if message["type"] == "http.response.start" else ""
             await send(_with_session(message, self._sign(inner, _opening_in(bytes(said)))) if inner else message)
 
         try:
@@ -206,7 +205,7 @@ class LastingSessions:
         async def send(answer: Message) -> None:
             nonlocal found
             if answer["type"] == "http.response.start":
-                found = header(answer, _SESSION).decode("latin-1")
+                found = header(answer, SESSION).decode("latin-1")
 
         headers = [pair for pair in scope["headers"] if pair[0].lower() in _KEPT_HEADERS]
         headers += [(b"content-type", b"application/json"), (b"accept", b"application/json, text/event-stream")]
@@ -233,8 +232,8 @@ def said_in(scope: Scope) -> Mapping[str, Any] | None:
     None where the request is in no session, or the session's id does not have all of that. It is what the id says:
     whether this server's key signed it shows when the request is served.
     """
-    held = header(scope, _SESSION).decode("latin-1")
-    if header(scope, _VERSION) not in _WITH_SESSIONS or not held:
+    held = header(scope, SESSION).decode("latin-1")
+    if header(scope, _VERSION) not in _WITHSESSIONS or not held:
         return None
     with suppress(ValueError, IndexError, RecursionError):
         said: Any = _opening_of(held)
@@ -290,16 +289,16 @@ async def _over(*_: object) -> Any:
 
 
 def _in_session(scope: Scope, inner: str) -> Scope:
-    others = [pair for pair in scope["headers"] if pair[0].lower() != _SESSION]
-    return {**scope, "headers": [*others, (_SESSION, inner.encode("latin-1"))]}
+    others = [pair for pair in scope["headers"] if pair[0].lower() != SESSION]
+    return {**scope, "headers": [*others, (SESSION, inner.encode("latin-1"))]}
 
 
 def _with_session(message: Message, held: str) -> Message:
     """Return the start of an answer with the id that the client knows; any other message as it is."""
-    if message["type"] != "http.response.start" or not header(message, _SESSION):
+    if message["type"] != "http.response.start" or not header(message, SESSION):
         return message
-    others = [pair for pair in message["headers"] if pair[0].lower() != _SESSION]
-    return {**message, "headers": [*others, (_SESSION, held.encode("latin-1"))]}
+    others = [pair for pair in message["headers"] if pair[0].lower() != SESSION]
+    return {**message, "headers": [*others, (SESSION, held.encode("latin-1"))]}
 
 
 def _remember(known: OrderedDict[str, Any], key: str, value: Any) -> None:

@@ -1,7 +1,6 @@
 """Builds the MCP server over a running application."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -13,6 +12,7 @@ from mcp_types import CallToolResult, Icon, NotificationParams, ServerCapabiliti
 from ostler.adapters.serving.known_roots import forget_roots
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock
+from ostler.faces.bridge.version import VERSION
 from ostler.faces.mcp.changes import ChangeFeed
 from ostler.faces.mcp.channels import Channels
 from ostler.faces.mcp.completions import Completions
@@ -165,7 +165,7 @@ def build_server(
     prompts = Prompts({tool.name for tool in tools_of(toolset)})
     server = OstlerServer(
         "ostler",
-        version=own_version(),
+        version=VERSION,
         title="Ostler",
         description="Starts, watches and stops services through the MCP tools you already have.",
         icons=[_ICON],
@@ -214,11 +214,3 @@ def _toolbox(app: ApplicationLike, clock: Clock, toolset: Toolset) -> "Toolbox |
     from ostler.faces.muster.meta_toolbox import MusterToolbox
 
     return MusterToolbox(app, clock)
-
-
-def own_version() -> str:
-    """Return the installed version of Ostler."""
-    try:
-        return version("ostler")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0"

@@ -6,7 +6,15 @@ from ostler.engine.classes.catalogue import ClassEntry
 from ostler.faces.mcp.class_tools import ManifestArgs, load_definition
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, flag_arg, own_answer, text_arg
+from ostler.faces.muster.core_tool import (
+    MISSING_ARGUMENT,
+    ArgType,
+    CoreAnswer,
+    CoreTool,
+    flag_arg,
+    own_answer,
+    text_arg,
+)
 from ostler.faces.muster.exposed_names import missing_tools, shown_tool, tool_prefixes
 from ostler.faces.muster.muster_json import MODE, service_class
 from ostler.faces.muster.unread_classes import unread_classes
@@ -101,7 +109,6 @@ _DEFINITION: dict[str, tuple[ArgType, str]] = {
 }
 _PARTS = tuple(_DEFINITION.keys() - _NAME.keys())
 _ALSO = ("manifest", "version")
-_MISSING = "{} argument is required"
 
 CORE_CLASSES = (
     CoreTool(
@@ -116,7 +123,7 @@ CORE_CLASSES = (
         class_get,
         _NAME,
         ("name",),
-        missing=_MISSING,
+        missing=MISSING_ARGUMENT,
         failure="Failed to get ServiceClass",
     ),
     CoreTool(
@@ -125,7 +132,7 @@ CORE_CLASSES = (
         class_available,
         _NAME,
         ("name",),
-        missing=_MISSING,
+        missing=MISSING_ARGUMENT,
     ),
     CoreTool(
         "serviceclass_validate",
@@ -163,7 +170,7 @@ CORE_CLASSES = (
         class_delete,
         _NAME,
         ("name",),
-        missing=_MISSING,
+        missing=MISSING_ARGUMENT,
         failure="Failed to delete ServiceClass",
     ),
 )

@@ -6,12 +6,20 @@ from ostler.adapters.serving.problems import read_args
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.server_tools import EntryArgs, EntryObjectArgs
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, flag_arg, own_answer, text_arg
+from ostler.faces.muster.core_tool import (
+    MISSING_ARGUMENT,
+    ArgType,
+    CoreAnswer,
+    CoreTool,
+    flag_arg,
+    own_answer,
+    text_arg,
+)
 from ostler.faces.muster.exposed_names import is_builtin
 from ostler.faces.muster.muster_json import MODE, mcp_server
 from ostler.faces.muster.server_auth import AUTH_ABOUT, auth_note
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ManifestError
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_list
 
 _TYPES = ("stdio", "streamable-http", "sse")
 _URL = "url is required for streamable-http and sse types"
@@ -114,9 +122,7 @@ def _split_command(args: JsonObject) -> JsonObject:
     if not isinstance(command, list) or not command:
         return args
     program, *first = cast("list[JsonValue]", command)
-    rest: JsonValue = args.get("args")
-    more = cast("list[JsonValue]", rest) if isinstance(rest, list) else []
-    return {**args, "command": program, "args": [*first, *more]}
+    return {**args, "command": program, "args": [*first, *as_list(args.get("args"))]}
 
 
 _NAME: dict[str, tuple[ArgType, str]] = {"name": ("string", "Name of the MCP server")}
@@ -134,7 +140,6 @@ _DEFINITION: dict[str, tuple[ArgType, str]] = {
     "timeout": ("integer", "Seconds that a call may take"),
     "auth": ("object", AUTH_ABOUT),
 }
-_MISSING = "{} argument is required"
 
 CORE_SERVERS = (
     CoreTool(
@@ -152,7 +157,7 @@ CORE_SERVERS = (
         server_get,
         _NAME,
         ("name",),
-        missing=_MISSING,
+        missing=MISSING_ARGUMENT,
         failure="Failed to get MCP server",
     ),
     CoreTool(
@@ -180,7 +185,7 @@ CORE_SERVERS = (
         server_delete,
         _NAME,
         ("name",),
-        missing=_MISSING,
+        missing=MISSING_ARGUMENT,
         failure="Failed to delete MCP server",
     ),
     CoreTool(

@@ -18,6 +18,9 @@ CoreHandler: TypeAlias = Callable[[ApplicationLike, JsonObject, Call], Awaitable
 
 ArgType: TypeAlias = Literal["string", "boolean", "integer", "number", "object", "array"]
 
+MISSING_ARGUMENT = "{} argument is required"
+"""How some of muster's tools report a missing argument."""
+
 OWN: dict[str, AnyTool] = {tool.name: tool for tool in TOOLS}
 """Ostler's own tools by name."""
 

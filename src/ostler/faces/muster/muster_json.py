@@ -1,5 +1,6 @@
 """Services, classes and servers as the JSON that muster answers."""
 
+from ostler.adapters.downstream.service import SERVICE_TYPE
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.services.views import ServiceView
 from ostler.faces.mcp.shapes import present, timestamp
@@ -12,8 +13,6 @@ from ostler.model.states import HealthStatus, ServiceState
 from ostler.rules.loading.manifests import service_class_to_json
 from ostler.rules.muster.create_arguments import written_spec
 from ostler.rules.muster.sheet import is_mapping
-
-MCP_SERVER = "MCPServer"
 
 MODE = "filesystem"
 """Where muster says that its definitions are."""
@@ -104,7 +103,7 @@ def _type(view: ServiceView) -> str:
 
 
 def _state(view: ServiceView) -> str:
-    if view.service_type != MCP_SERVER:
+    if view.service_type != SERVICE_TYPE:
         return view.state.value
     return server_state(view.state, str(view.service_data.get("transport") or "stdio"))
 

@@ -1,6 +1,5 @@
 """Holding an answer against `expect` and `expectNot`."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,13 +10,13 @@ from ostler.model.json import JsonValue
 from ostler.model.manifest import Expectation
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.extraction import find_in_response
-from ostler.rules.secrets.masking import shorten
+from ostler.rules.secrets.masking import short_json
 from ostler.rules.text.equality import loosely_equal
 from ostler.rules.text.patterns import PatternError, search
 from ostler.rules.text.statements import is_plain_pattern, is_said, places, rules_out, states
 from ostler.rules.text.work_budget import bounded_work
 
-_SHOWN = 300
+_json = partial(short_json, limit=300)
 _READABLE = 80
 """Characters of a regular expression that explains itself; of a longer one, what it has found is shown."""
 
@@ -181,10 +180,3 @@ def listed(value: str | Sequence[str] | None) -> Sequence[str]:
 
 def _said(response: ToolResponse) -> str:
     return _json(response.value if response.value is not None else response.text)
-
-
-def _json(value: JsonValue) -> str:
-    shown = shorten(value, _SHOWN)
-    if isinstance(shown, str) and not isinstance(value, str):
-        return shown
-    return json.dumps(shown, ensure_ascii=False)

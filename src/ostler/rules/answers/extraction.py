@@ -19,7 +19,7 @@ from ostler.rules.text.work_budget import bounded_work
 SHOWN = 300
 """How many characters of an answer an error shows."""
 
-_RESULT = re.compile(r"result(?:\.|(?=\[)|$)")
+RESULT = re.compile(r"result(?:\.|(?=\[)|$)")
 
 
 class OutputsMissingError(ExtractionError):
@@ -41,7 +41,7 @@ def find_in_response(response: ToolResponse, path: str) -> JsonValue:
         ExtractionError: `path` is not JMESPath, does not fit the value, makes too much of it, or finds no JSON.
     """
     value = response.value
-    if not (isinstance(value, Mapping) and "result" in value) and (prefix := _RESULT.match(path)):
+    if not (isinstance(value, Mapping) and "result" in value) and (prefix := RESULT.match(path)):
         path = path[prefix.end() :] or "@"
     return search_value(path, value)
 

@@ -6,13 +6,14 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ostler.model.errors import ArgumentError, DefinitionError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, json_flaw
 from ostler.model.manifest import ArgSpec
-from ostler.rules.secrets.masking import shorten
+from ostler.rules.secrets.masking import short_json
 from ostler.rules.secrets.secret_marks import marks_in
 from ostler.rules.text.patterns import PatternError, search
 from ostler.rules.text.work_budget import WorkSpentError, bounded_work
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 _NO_RULES = ("description", "default")
-_SHOWN = 60
+_shown = partial(short_json, limit=60)
 _MAX_DEPTH = 4
 _MAX_TEXT = 65_536
 _EXACT = 2**53 - 1
@@ -274,13 +275,6 @@ def _expected(kind: JsonValue) -> str:
 def _got(value: JsonValue, secret: bool) -> str:
     kind = next((word for kind, word in _TYPES.items() if type(value) is kind), "something else")
     return kind if secret or value is None else f"{kind} {_shown(value)}"
-
-
-def _shown(value: JsonValue) -> str:
-    shown = shorten(value, _SHOWN)
-    if isinstance(shown, str) and not isinstance(value, str):
-        return shown
-    return json.dumps(shown, ensure_ascii=False)
 
 
 def _number(value: float) -> str:

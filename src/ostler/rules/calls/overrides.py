@@ -8,9 +8,9 @@ from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
 from ostler.model.projects import Overrides
+from ostler.model.tool_names import PROCESS_SERVER
 from ostler.rules.templates.template import is_template
 
-PROCESS_SERVER = "process"
 START_TOOL = f"{PROCESS_SERVER}/start"
 """The start tool whose `env` is known to be environment variables."""
 

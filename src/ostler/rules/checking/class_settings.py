@@ -18,9 +18,9 @@ from ostler.model.manifest import (
     ServiceClass,
     ToolCallSpec,
 )
+from ostler.model.tool_names import PROCESS_SERVER
 from ostler.rules.answers.queries import compile_path
 from ostler.rules.calls.arguments import value_problems
-from ostler.rules.calls.overrides import PROCESS_SERVER
 from ostler.rules.checking.batches import check_batch
 from ostler.rules.checking.names import CONFIG, TOOLS, check_names, dependency_alias
 from ostler.rules.checking.restarts import check_restart_policy

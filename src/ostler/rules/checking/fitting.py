@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias, cast
 
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_list
 from ostler.rules.checking.schemas import kinds_of, resolved
 from ostler.rules.checking.shapes import NUMERIC, OBJECT, Shape, bounds, constant, described, kind_of
 from ostler.rules.checking.string_formats import fits_format
@@ -256,8 +256,7 @@ class _Fitter:
 
     def _list(self, shape: Shape, schema: JsonMapping, place: Place, depth: int) -> Iterator[Mismatch]:
         items = schema.get("items")
-        first = schema.get("prefixItems")
-        leading = cast("list[JsonValue]", first) if isinstance(first, list) else []
+        leading = as_list(schema.get("prefixItems"))
         if shape.elements is not None:
             for index, element in enumerate(shape.elements):
                 wanted = leading[index] if index < len(leading) else items

@@ -26,7 +26,9 @@ TOOLS: Path = (*CONFIG, "lifecycleTools")
 STEPS = tuple(step for step in ALL_STEPS if step not in ("stopped", "delete"))
 """Steps whose outputs templates see."""
 
-_BEFORE_START = ("preStart", "start", "find")
+BEFORE_START = ("preStart", "start", "find")
+"""Steps that are called when nothing of the service is known but what was asked for."""
+
 _WITHOUT_OUTPUTS = ("start", "find", "ready", "postStart", "stop", "stopped", "preStop")
 """Steps that are planned before the service's outputs are made."""
 
@@ -222,7 +224,7 @@ class _Scopes:
 
     def step(self, step: str) -> _Scope:
         names: dict[str, Keys | None] = {**self.base(with_dependencies=True).names}
-        if step in _BEFORE_START:
+        if step in BEFORE_START:
             return self._scope(names)
         if step not in _WITHOUT_OUTPUTS:
             names["outputs"] = self._outputs

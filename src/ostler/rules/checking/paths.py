@@ -1,12 +1,12 @@
 """What a JMESPath expression can find in a shape, and what it can never find."""
 
 import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
 from ostler.model.errors import ExtractionError
+from ostler.rules.answers.extraction import RESULT
 from ostler.rules.answers.queries import compile_path
 from ostler.rules.checking.shapes import (
     ANY,
@@ -15,6 +15,7 @@ from ostler.rules.checking.shapes import (
     INTEGER,
     NULL,
     NUMBER,
+    NUMERIC,
     TEXT,
     Shape,
     constant,
@@ -26,8 +27,6 @@ from ostler.rules.checking.shapes import (
 )
 
 Node: TypeAlias = Mapping[str, Any]
-
-_RESULT = re.compile(r"result(?:\.|(?=\[)|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def find_in_shape(path: str, shape: Shape) -> Found:
     An expression that does not compile finds anything: that it does not compile is reported elsewhere.
     """
     has_result = "object" in shape.kinds and (shape.properties is None or "result" in shape.properties)
-    if not has_result and not shape.is_any and (prefix := _RESULT.match(path)):
+    if not has_result and not shape.is_any and (prefix := RESULT.match(path)):
         path = path[prefix.end() :] or "@"
     try:
         tree: Node = compile_path(path).parsed
@@ -194,7 +193,7 @@ class _Finder:
     def _compare(self, operator: str, left: Shape, right: Shape) -> Shape:
         if operator not in ("eq", "ne") or left.is_any or right.is_any:
             return BOOLEAN
-        can = bool(left.kinds & right.kinds) or bool(left.kinds & _NUMBERS and right.kinds & _NUMBERS)
+        can = bool(left.kinds & right.kinds) or bool(left.kinds & NUMERIC and right.kinds & NUMERIC)
         if can and left.values is not None and right.values is not None:
             can = any(one == other for one in left.values for other in right.values)
         if can:
@@ -225,7 +224,6 @@ class _Finder:
 
 
 _Gives: TypeAlias = Callable[[Sequence[Shape]], Shape]
-_NUMBERS = frozenset({"integer", "number"})
 _LISTS = frozenset({"array"})
 
 
@@ -242,12 +240,12 @@ def _first(arguments: Sequence[Shape]) -> Shape:
 
 
 _FUNCTIONS: Mapping[str, tuple[frozenset[str], _Gives]] = {
-    "abs": (_NUMBERS, _to(NUMBER)),
+    "abs": (NUMERIC, _to(NUMBER)),
     "avg": (_LISTS, _to(NUMBER)),
-    "ceil": (_NUMBERS, _to(INTEGER)),
+    "ceil": (NUMERIC, _to(INTEGER)),
     "contains": (frozenset({"array", "string"}), _to(BOOLEAN)),
     "ends_with": (frozenset({"string"}), _to(BOOLEAN)),
-    "floor": (_NUMBERS, _to(INTEGER)),
+    "floor": (NUMERIC, _to(INTEGER)),
     "join": (frozenset({"string"}), _to(TEXT)),
     "keys": (frozenset({"object"}), _to(list_of(TEXT))),
     "length": (frozenset({"array", "string", "object"}), _to(INTEGER)),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, cast
 
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_list
 from ostler.rules.checking.shapes import (
     ANY,
     KINDS,
@@ -128,7 +128,7 @@ def _target(reference: str, root: JsonMapping) -> JsonMapping | None:
 def kinds_of(schema: JsonMapping) -> frozenset[str] | None:
     """Return the kinds that `schema` names or implies, or None when it says nothing about them."""
     declared = schema.get("type")
-    listed = cast("list[JsonValue]", declared) if isinstance(declared, list) else []
+    listed = as_list(declared)
     names: Sequence[JsonValue] = [declared] if isinstance(declared, str) else listed
     if names:
         kinds = frozenset(str(name) for name in names) & KINDS

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from ostler.model.manifest import ArgSpec, DependencySpec, OutputSpec, ServiceClass, ToolCallSpec
 from ostler.rules.checking.expressions import shape_of_template
-from ostler.rules.checking.names import RESERVED_NAMES, dependency_alias
+from ostler.rules.checking.names import BEFORE_START, RESERVED_NAMES, dependency_alias
 from ostler.rules.checking.narrowing import Names
 from ostler.rules.checking.paths import find_in_shape
 from ostler.rules.checking.schemas import shape_of_schema
@@ -29,7 +29,6 @@ from ostler.rules.templates.template import is_template
 
 Classes = Mapping[str, ServiceClass]
 
-_BEFORE_START = ("preStart", "start", "find")
 _REPLACING = ("restart", "find")
 """Steps whose outputs take the place of start's."""
 
@@ -102,7 +101,7 @@ class ClassScopes:
 
     def step(self, step: str) -> Names:
         """Return what the tool call of `step` may use."""
-        if step in _BEFORE_START:
+        if step in BEFORE_START:
             return self.before_start
         if step in ("ready", "postStart", "stop", "stopped", "preStop"):
             return self.service_outputs_scope

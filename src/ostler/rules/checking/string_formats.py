@@ -7,7 +7,7 @@ from datetime import date, datetime, time
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from ostler.rules.text.patterns import PatternError, compile_pattern
+from ostler.rules.text.patterns import is_pattern
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
@@ -46,14 +46,6 @@ def _is_date(value: str) -> bool:
     return len(value) == 10
 
 
-def _is_regex(value: str) -> bool:
-    try:
-        compile_pattern(value)
-    except PatternError:
-        return False
-    return True
-
-
 _CHECKS: Mapping[str, Callable[[str], object]] = {
     "date": _is_date,
     "date-time": _is_date_time,
@@ -62,7 +54,7 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
     "hostname": _HOST.fullmatch,
     "ipv4": ipaddress.IPv4Address,
     "ipv6": ipaddress.IPv6Address,
-    "regex": _is_regex,
+    "regex": is_pattern,
     "time": _is_time,
     "uri": _is_uri,
     "url": _is_uri,

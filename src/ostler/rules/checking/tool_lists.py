@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import Any, Literal, TypeAlias, cast
 
 from ostler.model.errors import DefinitionError
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_list
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import ToolNames
 from ostler.rules.answers.responses import normalise
@@ -228,7 +228,7 @@ def _remembering(listed: ToolList, saved: ToolList) -> ToolList:
 def samples_by_tool(value: JsonValue) -> dict[str, list[ToolResponse]]:
     """Return recorded calls (`[{"tool": …, "result": {"content": …}}]`) as answers; failed ones are left out."""
     found: dict[str, list[ToolResponse]] = {}
-    for item in _list(value):
+    for item in as_list(value):
         if not isinstance(item, Mapping):
             continue
         call = cast("JsonMapping", item)
@@ -239,7 +239,7 @@ def samples_by_tool(value: JsonValue) -> dict[str, list[ToolResponse]]:
         if answer.get("isError"):
             continue
         blocks: list[JsonObject] = [
-            cast("JsonObject", block) for block in _list(answer.get("content")) if isinstance(block, dict)
+            cast("JsonObject", block) for block in as_list(answer.get("content")) if isinstance(block, dict)
         ]
         found.setdefault(call["tool"], []).append(normalise(blocks, answer.get("structuredContent")))
     return found
@@ -275,10 +275,6 @@ def _tool(item: JsonValue, samples: Mapping[str, Sequence[ToolResponse]]) -> Too
         cast("JsonMapping", annotations) if isinstance(annotations, Mapping) else {},
         tuple(samples.get(name, ())),
     )
-
-
-def _list(value: JsonValue) -> list[JsonValue]:
-    return cast("list[JsonValue]", value) if isinstance(value, list) else []
 
 
 def _not_a_list(file: str, reason: str) -> DefinitionError:

@@ -9,7 +9,7 @@ from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.answers.prose import ENDED_WORDS, FALSE_LIFE, NOT_CONNECTED, PROSE_GONE
 from ostler.rules.drafts.answer_fields import AnswerField, answer_fields
 from ostler.rules.drafts.data_flow import path_below
-from ostler.rules.drafts.pair_evidence import squeezed
+from ostler.rules.drafts.lifecycle_words import squeezed
 from ostler.rules.drafts.tool_traits import Tool, json_type, resolved
 
 STATE_KEYS = ("state", "status", "phase", "running", "alive", "active", "exists", "isrunning", "is_running", "is_alive",

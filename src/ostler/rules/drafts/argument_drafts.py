@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.text.manifest_text import shortened
-from ostler.rules.text.patterns import PatternError, compile_pattern
+from ostler.rules.text.patterns import compile_pattern, is_pattern
 
 _RESERVED = frozenset(
     "args name service outputs dependencies env response start stop ready restart status healthCheck find logs".split()  # noqa: SIM905 (a word a line would be a page)
@@ -52,7 +52,7 @@ def _kind_of(kinds: JsonValue, values: list[JsonValue]) -> str:
 
 def _limits(kind: str, schema: JsonObject) -> JsonObject:
     pattern, inner = schema.get("pattern"), schema.get("items")
-    if kind == "string" and isinstance(pattern, str) and _compiles(pattern):
+    if kind == "string" and isinstance(pattern, str) and is_pattern(pattern):
         return {"pattern": pattern}
     if kind in ("integer", "number"):
         return {key: schema[key] for key in ("minimum", "maximum") if _is_limit(schema.get(key))}
@@ -89,14 +89,6 @@ def _is_of(kind: str, value: JsonValue) -> bool:
 
 def _is_limit(value: JsonValue) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
-
-
-def _compiles(pattern: str) -> bool:
-    try:
-        compile_pattern(pattern)
-    except PatternError:
-        return False
-    return True
 
 
 def arg_name(name: str) -> str:

@@ -9,7 +9,7 @@ from ostler.rules.drafts.answer_fields import AnswerField, answer_fields
 from ostler.rules.drafts.argument_drafts import arg_name, arg_schema
 from ostler.rules.drafts.data_flow import regex_for, scalars_in
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair
-from ostler.rules.drafts.lifecycle_words import words_of
+from ostler.rules.drafts.lifecycle_words import squeezed, words_of
 from ostler.rules.drafts.pair_evidence import MAKERS
 from ostler.rules.text.manifest_text import quoted
 
@@ -57,14 +57,14 @@ def named_parameter(pair: LifecyclePair) -> str:
 def answer_field(pair: LifecyclePair) -> AnswerField | None:
     """Return the field of the start's answer that is the handle, as far as the list or recorded answers say so."""
     fields = answer_fields(pair.start.tool)
-    wanted = _squeezed(pair.handle)
-    exact = [each for each in fields if _squeezed(each.name) == wanted]
+    wanted = squeezed(pair.handle)
+    exact = [each for each in fields if squeezed(each.name) == wanted]
     if exact:
         return exact[0]
-    things = {_squeezed(f"{pair.thing.split()[-1]}{word}") for word in _ID} if pair.thing else set[str]()
+    things = {squeezed(f"{pair.thing.split()[-1]}{word}") for word in _ID} if pair.thing else set[str]()
     if not is_identifier(pair.handle) and not set(words_of(pair.handle)) <= set(pair.thing.split()):
         return None
-    near = [each for each in fields if _squeezed(each.name) in things or _squeezed(each.name).endswith(wanted)]
+    near = [each for each in fields if squeezed(each.name) in things or squeezed(each.name).endswith(wanted)]
     plain = [each for each in fields if each.name.lower() in _ID]
     return next(iter([*near, *plain]), None)
 
@@ -140,10 +140,6 @@ def handle_pattern(handle: str, thing: str, *, is_number: bool = False) -> str:
 
 def _raw_words(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", name)] or [name]
-
-
-def _squeezed(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _is_text(schema: JsonValue) -> bool:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.companions import Companions, companions_of
-from ostler.rules.drafts.lifecycle_words import ACCESSORIES, BULK, DEFINED, LIVING, UNNAMED, words_of
-from ostler.rules.drafts.pair_evidence import said_things, says_it_waits, squeezed
+from ostler.rules.drafts.lifecycle_words import ACCESSORIES, BULK, DEFINED, LIVING, UNNAMED, squeezed, words_of
+from ostler.rules.drafts.pair_evidence import said_things, says_it_waits
 from ostler.rules.drafts.pair_features import SURE, PairFacts, PairFeatures
 from ostler.rules.drafts.pair_weights import REFUSAL, WEIGHTS
 from ostler.rules.drafts.server_words import ServerWords

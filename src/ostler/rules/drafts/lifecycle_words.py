@@ -254,6 +254,11 @@ _SHORTEST_IES = 4
 _SHORTEST_PLURAL = 3
 
 
+def squeezed(name: str) -> str:
+    """Return a name without its spelling: `sessionid` for `sessionId` and `session_id`."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a tool's name, in lower case and singular (`pods_run`, `listPods`: pod)."""
     words = [singular(part) for word in _WORDS.findall(name) for part in _unglued(word.lower())]

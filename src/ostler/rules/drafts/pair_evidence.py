@@ -18,6 +18,7 @@ from ostler.rules.drafts.lifecycle_words import (
     RECORDS,
     STARTS,
     UNNAMED,
+    squeezed,
     words_of,
 )
 from ostler.rules.drafts.server_words import Use
@@ -274,11 +275,6 @@ def described_thing(start: Step, stop: Step) -> tuple[str, ...]:
     if not first or first[0] not in STARTS or first[0] == start.words[-1]:
         return ()  # to connect to a server does not start it
     return tuple(dict.fromkeys(word for word in first if word in last and word in LIVING - FAINT - UNNAMED))[:1]
-
-
-def squeezed(name: str) -> str:
-    """Return a name as all spellings of it are: `sessionId` and `session_id`."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def is_place(name: str) -> bool:

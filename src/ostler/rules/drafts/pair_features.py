@@ -29,6 +29,7 @@ from ostler.rules.drafts.lifecycle_words import (
     UNNAMED,
     WEAK,
     WORKS,
+    squeezed,
     words_of,
 )
 from ostler.rules.drafts.pair_evidence import (
@@ -46,7 +47,6 @@ from ostler.rules.drafts.pair_evidence import (
     name_score,
     partner_score,
     said_things,
-    squeezed,
     thing_of,
     undoes,
 )

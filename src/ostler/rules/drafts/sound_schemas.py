@@ -6,7 +6,7 @@ Servers write them by hand, and nothing checks what is inside. What is wrong say
 import json
 from typing import Final, TypeGuard, cast
 
-from ostler.model.json import JsonObject, JsonValue, json_flaw
+from ostler.model.json import JsonObject, JsonValue, as_list, json_flaw
 
 MOST_PARAMETERS: Final = 200
 MOST_VALUES: Final = 100
@@ -48,7 +48,7 @@ def _below(key: str, value: JsonValue, schema: JsonObject, depth: int) -> JsonOb
     if key in _NESTED:
         nested = value if isinstance(value, bool) else sound_schema(value, depth + 1)
         return {key: nested} if isinstance(value, bool) or _is_object(value) else {}
-    options = cast("list[JsonValue]", value)[:MOST_OPTIONS] if isinstance(value, list) else []
+    options = as_list(value)[:MOST_OPTIONS]
     return {key: [sound_schema(option, depth + 1) for option in options if _is_object(option)]} if options else {}
 
 

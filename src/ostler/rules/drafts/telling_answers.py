@@ -9,6 +9,7 @@ from ostler.model.responses import ToolResponse
 from ostler.rules.answers.prose import PROSE_ERROR, PROSE_GONE
 from ostler.rules.drafts.answer_states import STATE_KEYS, is_alive
 from ostler.rules.drafts.data_flow import path_below
+from ostler.rules.drafts.lifecycle_words import squeezed
 from ostler.rules.drafts.tool_traits import Tool
 
 _LABELLED = re.compile(r"""(?im)\b(status|state|phase|running|alive|active)\b(["'`* ]*[:=]["'`* ]*)([A-Za-z_]+)""")
@@ -94,10 +95,10 @@ def found_output(name: str, response: ToolResponse) -> JsonValue:
     Returns:
         a JMESPath, or `{"regex": …}` for an answer in prose.
     """
-    wanted = _squeezed(name)
+    wanted = squeezed(name)
     paths = [path for path, _ in _leaves(response.value, in_lists=True)]
     for path in sorted(paths, key=lambda path: (path.count("."), path)):
-        last = _squeezed(path.rpartition(".")[2])
+        last = squeezed(path.rpartition(".")[2])
         if last == wanted or (len(wanted) <= 4 and last.endswith(wanted)):
             return path
     words = re.split(r"[_-]|(?<=[a-z])(?=[A-Z])", name)
@@ -127,7 +128,3 @@ def _leaves(
 def _said(answer: ToolResponse) -> dict[str, JsonValue]:
     """Return every text and boolean within the objects of an answer, by its JMESPath."""
     return {path: value for path, value in _leaves(answer.value) if isinstance(value, str | bool)}
-
-
-def _squeezed(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from ostler.model.credentials import is_secret_name
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object
 from ostler.rules.imports.compose_addresses import reached, unknown_addresses
 from ostler.rules.imports.found import (
     Found,
     FoundService,
-    as_list,
     command_line,
     job,
     key_lines,

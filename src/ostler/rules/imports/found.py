@@ -1,16 +1,16 @@
 """What a file of another tool says about one service, in the words of `ostler.yaml`."""
 
 import json
-import re
 import shlex
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object
+from ostler.model.label_names import label_of
 from ostler.model.projects import VARIABLE
 from ostler.rules.imports.shell_lines import address_notes, port_notes, with_port_option
 
@@ -69,7 +69,7 @@ class UnreadableSourceError(Exception):
 
 def label(text: str) -> str:
     """Return `text` as a service's short name."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-") or "service"
+    return label_of(text, "service")
 
 
 def outputs_of(service: str) -> str:
@@ -131,11 +131,6 @@ def job(name: str, line: str, origin: str, *, directory: str = "", **more: Any) 
 def missing_needs(name: str, needs: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
     """Return a note for each service that `name` needs and that the file does not have."""
     return tuple(f"{name!r} needs {need!r}, which is not in this file" for need in needs if need not in known)
-
-
-def as_list(value: JsonValue) -> list[JsonValue]:
-    """Return `value` when it is a list, else an empty one."""
-    return cast("list[JsonValue]", value) if isinstance(value, list) else []
 
 
 def objects(value: JsonValue) -> dict[str, JsonObject]:

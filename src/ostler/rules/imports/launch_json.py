@@ -1,15 +1,7 @@
 """`.claude/launch.json`: development servers that an agent may start."""
 
-from ostler.model.json import JsonObject, as_object
-from ostler.rules.imports.found import (
-    Found,
-    FoundService,
-    as_list,
-    command_line,
-    label,
-    shell_service,
-    variables,
-)
+from ostler.model.json import JsonObject, as_list, as_object
+from ostler.rules.imports.found import Found, FoundService, command_line, label, shell_service, variables
 
 
 def read_launch_json(content: JsonObject, file: str) -> Found:

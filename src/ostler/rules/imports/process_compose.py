@@ -3,11 +3,10 @@
 import re
 from collections.abc import Collection
 
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object
 from ostler.rules.imports.found import (
     Found,
     FoundService,
-    as_list,
     folder_arg,
     key_lines,
     label,

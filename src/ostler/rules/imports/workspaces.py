@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from ostler.model.json import JsonObject, as_object
-from ostler.rules.imports.found import Found, UnreadableSourceError, as_list, read_yaml
+from ostler.model.json import JsonObject, as_list, as_object
+from ostler.rules.imports.found import Found, UnreadableSourceError, read_yaml
 from ostler.rules.imports.node_package import APP_SCRIPTS, INSTALL, lock_of, package_manager, read_package_json
 
 _FILTER = re.compile(r"\s(?:-F|--filter|--scope|-w|--workspace)[= ]['\"]?([^\s'\"]+)")

@@ -25,6 +25,14 @@ class Translation:
     origins: Mapping[Path, Path]
 
 
+def origin_of(path: Path, origins: Mapping[Path, Path]) -> Path:
+    """Return where what is at `path` of a translated manifest stood in the original; see `Translation.origins`."""
+    for depth in range(len(path), 0, -1):
+        if (origin := origins.get(path[:depth])) is not None:
+            return (*origin, *path[depth:])
+    return path
+
+
 class ManifestFormat(Protocol):
     """A form of manifests that is read by being translated."""
 

@@ -8,6 +8,7 @@ from typing import cast
 import yaml
 
 from ostler.model.json import JsonMapping, JsonValue
+from ostler.rules.loading.manifest_formats import origin_of
 from ostler.rules.templates.template import is_template
 from ostler.rules.text.yaml_source import Document, Path, read_documents
 
@@ -75,7 +76,7 @@ def manifest_text(document: Document, origins: Mapping[Path, Path], *, heading: 
     [written], _ = read_documents(body)
     lines = body.splitlines()
     for path in sorted(_paths(written.value), key=lambda path: _line(written, path), reverse=True):
-        if (comment := comments.pop(_origin(path, origins), None)) is None:
+        if (comment := comments.pop(origin_of(path, origins), None)) is None:
             continue
         index = _line(written, path) - 1
         if comment.behind:
@@ -83,13 +84,6 @@ def manifest_text(document: Document, origins: Mapping[Path, Path], *, heading: 
         indent = re.match(r" *", lines[index])
         lines[index:index] = [(indent[0] if indent else "") + text for text in comment.above]
     return "\n".join([*([f"# {heading}"] if heading else []), *lines, *last.above]) + "\n"
-
-
-def _origin(path: Path, origins: Mapping[Path, Path]) -> Path:
-    for depth in range(len(path), 0, -1):
-        if (origin := origins.get(path[:depth])) is not None:
-            return (*origin, *path[depth:])
-    return path
 
 
 def _paths(value: JsonValue, path: Path = ()) -> Iterator[Path]:

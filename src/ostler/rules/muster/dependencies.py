@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
-from ostler.rules.muster.sheet import CONFIG, Sheet, has_template, is_list, is_mapping
+from ostler.rules.checking.names import CONFIG
+from ostler.rules.muster.sheet import Sheet, has_template, is_list, is_mapping
 from ostler.rules.text.yaml_source import Path
 
 _WAITS = {

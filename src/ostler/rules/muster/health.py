@@ -3,7 +3,8 @@
 import re
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
-from ostler.rules.muster.sheet import CONFIG, TOOLS, Sheet, has_template, is_mapping, mapping
+from ostler.rules.checking.names import CONFIG, TOOLS
+from ostler.rules.muster.sheet import Sheet, has_template, is_mapping, mapping
 from ostler.rules.text.yaml_source import Path
 
 _CALL_KEYS = ("tool", "args", "outputs", "expect", "expectNot", "expect_not")

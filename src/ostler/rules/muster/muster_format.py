@@ -1,10 +1,9 @@
 """muster's form of manifests, as one that Ostler reads."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from ostler.model.json import JsonMapping
+from ostler.model.json import JsonMapping, as_object
 from ostler.model.tool_names import ToolNames
 from ostler.rules.text.yaml_source import Document
 
@@ -52,7 +51,7 @@ class MusterFormat:
             return False
         found: object = manifest
         for key in _START_TOOL:
-            found = _keys(found).get(key)
+            found = as_object(found).get(key)
         return isinstance(found, str) and found.startswith(("x_", "core_"))
 
     def older_form(self, manifest: JsonMapping) -> str:
@@ -60,10 +59,6 @@ class MusterFormat:
         if "apiVersion" in manifest or "serviceConfig" not in manifest:
             return ""
         return "this is the form that muster had before it had an apiVersion, which is not read"
-
-
-def _keys(value: object) -> JsonMapping:
-    return cast("JsonMapping", value) if isinstance(value, Mapping) else {}
 
 
 MUSTER = MusterFormat()

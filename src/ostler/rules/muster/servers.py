@@ -1,10 +1,9 @@
 """Muster's MCPServer manifests as entries of `mcp.json`."""
 
 import json
-from collections.abc import Mapping
 from typing import cast
 
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_object
 
 _OPTIONS = ("toolPrefix", "description", "timeout")
 """What an entry says of these under `ostler`."""
@@ -12,7 +11,7 @@ _OPTIONS = ("toolPrefix", "description", "timeout")
 
 def mcp_json_entry(manifest: JsonMapping) -> str:
     """Return the entry of `mcp.json` that an MCPServer of muster is, as it is written there; empty when it is none."""
-    spec, metadata = _object(manifest.get("spec")), _object(manifest.get("metadata"))
+    spec, metadata = as_object(manifest.get("spec")), as_object(manifest.get("metadata"))
     entry: JsonObject = {}
     match spec.get("command"):
         case str() as command:
@@ -36,7 +35,3 @@ def mcp_json_entry(manifest: JsonMapping) -> str:
     if spec.get("autoStart") is False:
         entry["ostler"] = {**options, "autoStart": False}
     return f"{json.dumps(name)}: {json.dumps(entry, ensure_ascii=False)}"
-
-
-def _object(value: JsonValue) -> JsonMapping:
-    return cast("JsonMapping", value) if isinstance(value, Mapping) else {}

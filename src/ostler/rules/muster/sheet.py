@@ -8,15 +8,14 @@ from typing import Any, TypeGuard
 from ostler.model.errors import Finding
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.tool_names import ToolNames
+from ostler.rules.checking.names import TOOLS
+from ostler.rules.loading.manifest_formats import origin_of
 from ostler.rules.muster.go_tokens import GoTemplateError
 from ostler.rules.muster.jinja import translate_template
 from ostler.rules.muster.template_names import ManifestNames
 from ostler.rules.templates.template import is_template
 from ostler.rules.text.findings import Violation, dotted, finding_of
 from ostler.rules.text.yaml_source import Document, Path
-
-CONFIG: Path = ("spec", "serviceConfig")
-TOOLS: Path = (*CONFIG, "lifecycleTools")
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
@@ -77,10 +76,7 @@ class Sheet:
 
     def origin(self, path: Path) -> Path:
         """Return where what is at `path` of the new manifest stood."""
-        for depth in range(len(path), 0, -1):
-            if (origin := self.origins.get(path[:depth])) is not None:
-                return (*origin, *path[depth:])
-        return path
+        return origin_of(path, self.origins)
 
     def moved(self, path: Path, origin: Path) -> None:
         """Note that what is at `path` stood at `origin` (a path of the new manifest, as far as it is known)."""

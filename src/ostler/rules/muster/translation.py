@@ -6,12 +6,13 @@ from typing import get_args
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION, ArgSpec, OutputSpec
 from ostler.model.tool_names import ToolNames
+from ostler.rules.checking.names import CONFIG, TOOLS
 from ostler.rules.loading.manifest_formats import Translation
 from ostler.rules.muster.calls import translate_call, translate_outputs
 from ostler.rules.muster.dependencies import dependency_names, translate_dependencies
 from ostler.rules.muster.health import translate_health, translate_timeouts
 from ostler.rules.muster.leftovers import without_nothing, without_unknown_keys
-from ostler.rules.muster.sheet import CONFIG, TOOLS, Sheet, calls_of, is_list, is_mapping, mapping
+from ostler.rules.muster.sheet import Sheet, calls_of, is_list, is_mapping, mapping
 from ostler.rules.muster.template_names import ManifestNames
 from ostler.rules.text.yaml_source import Document, Path, with_value
 

@@ -165,6 +165,14 @@ def shorten(value: JsonValue, limit: int) -> JsonValue:
     return text[: max(0, limit - len(tail))] + tail[:limit]
 
 
+def short_json(value: JsonValue, limit: int) -> str:
+    """Return `value` as JSON of about `limit` characters, shortened as `shorten` does."""
+    shown = shorten(value, limit)
+    if isinstance(shown, str) and not isinstance(value, str):
+        return shown
+    return json.dumps(shown, ensure_ascii=False)
+
+
 _AS_TEXT = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 

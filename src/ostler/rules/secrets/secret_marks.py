@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, cast
 
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_list
 from ostler.rules.secrets.masking import SHORT_SECRET, spellings
 
 SECRET_KINDS: Final = ("env", "file", "keyring", "command")
@@ -140,7 +140,7 @@ def _meant(match: re.Match[str]) -> str | None:
 def _parts(value: JsonValue) -> list[tuple[str | int, JsonValue]]:
     if isinstance(value, Mapping):
         return list(cast("JsonMapping", value).items())
-    return list(enumerate(cast("list[JsonValue]", value))) if isinstance(value, list) else []
+    return list(enumerate(as_list(value)))
 
 
 def _texts(value: JsonValue) -> list[str]:

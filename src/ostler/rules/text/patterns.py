@@ -43,6 +43,15 @@ def compile_pattern(pattern: str) -> Pattern:
     return _small(pattern) or _compiled(pattern)[0]
 
 
+def is_pattern(text: str) -> bool:
+    """Whether `compile_pattern` accepts `text`."""
+    try:
+        compile_pattern(text)
+    except PatternError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=1024)
 def _small(pattern: str) -> "Pattern | None":
     """Return `pattern` compiled and kept, or None when it is too large to keep many of its kind."""
