@@ -10,7 +10,6 @@ import anyio
 import mcp_types as types
 from mcp.server import Server
 
-from ostler.adapters.backoff import Nudge
 from ostler.adapters.downstream.authorization import Challenge
 from ostler.adapters.downstream.failure_texts import ConnectFailure, failure_of
 from ostler.adapters.downstream.header_helpers import with_helper_headers
@@ -57,7 +56,7 @@ class Dial:
         transports: tuple[ServerTransport, ...] = ("http", "sse")
         first: ConnectFailure | None = None
         for transport in transports if self.entry.transport == "http" else (self.entry.transport,):
-            watch = HttpWatch(on_trouble=lambda: None)
+            watch = HttpWatch()
             try:
                 await self._over(transport, watch)
             except Exception as error:
@@ -98,14 +97,17 @@ class Dial:
 
         Raises whatever the server, its transport or the SDK does, and ConnectFailedError after `seconds`.
         """
-        stale, suspect = Nudge(), Nudge()
-        watch.on_trouble = suspect.give
         self.attempt.loss = LossSignal()
         with anyio.CancelScope(deadline=anyio.current_time() + seconds) as bound:
             async with open_link(
-                self.entry, transport, self.around, builtin=self.builtin, legacy=legacy, watch=watch,
-                loss=self.attempt.loss, facts=self.attempt.facts, stale=stale, suspect=suspect,
-            ) as link:  # fmt: skip
+                self.entry,
+                transport,
+                self.around,
+                builtin=self.builtin,
+                legacy=legacy,
+                watch=watch,
+                attempt=self.attempt,
+            ) as link:
                 if self.entry.options.protocol == "2026" and not link.modern:
                     raise ConnectFailedError(
                         f"it speaks only {link.client.protocol_version}, and its entry asks for 2026 ('protocol')"

@@ -1,4 +1,4 @@
-"""What the HTTP client of a connection saw, apart from the client, which few servers need."""
+"""What the HTTP client of a connection saw; a module of its own, because few servers need that client."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +16,6 @@ class HttpWatch:
         challenge: what the server demanded when it last turned a request away with 401 or 403.
     """
 
-    on_trouble: Callable[[], None]
+    on_trouble: Callable[[], None] = lambda: None
     rejected: int | None = None
     challenge: Challenge | None = None

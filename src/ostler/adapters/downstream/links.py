@@ -23,7 +23,7 @@ from ostler.adapters.downstream.fault_codes import Fault, fault_of
 from ostler.adapters.downstream.framing import StdoutNoise
 from ostler.adapters.downstream.http_watch import HttpWatch
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
-from ostler.adapters.downstream.starts import StartTurns
+from ostler.adapters.downstream.starts import Attempt, StartTurns
 from ostler.adapters.downstream.stdio import ChildFacts, stdio_transport
 from ostler.adapters.downstream.tool_lists import ToolListRepair
 from ostler.adapters.environments import Environments
@@ -210,10 +210,7 @@ async def open_link(
     builtin: Server[Any] | None,
     legacy: bool,
     watch: HttpWatch,
-    loss: LossSignal,
-    facts: ChildFacts,
-    stale: Nudge,
-    suspect: Nudge,
+    attempt: Attempt,
 ) -> AsyncGenerator[Link]:
     """Connect to `entry` over `transport` and shake hands.
 
@@ -224,11 +221,10 @@ async def open_link(
         builtin: the server object of a built-in one.
         legacy: begin with the 2025 handshake at once instead of asking for the 2026 protocol first.
         watch: collects what HTTP said.
-        loss: reported when the transport ends.
-        facts: filled in by a stdio transport.
-        stale: given when the server says that its tools changed.
-        suspect: given when the server should be probed.
+        attempt: its `loss` is reported when the transport ends, its `facts` are filled in by a stdio transport.
     """
+    stale, suspect = Nudge(), Nudge()
+    watch.on_trouble = suspect.give
 
     async def on_message(message: IncomingMessage) -> None:
         if isinstance(message, types.ToolListChangedNotification):
@@ -239,7 +235,7 @@ async def open_link(
     client = Client(
         builtin
         if builtin is not None
-        else repair.around(_transport(entry, transport, around, watch=watch, loss=loss, facts=facts, auth=auth)),
+        else repair.around(_transport(entry, transport, around, watch=watch, attempt=attempt, auth=auth)),
         mode="legacy" if legacy else "auto",
         cache=None,
         client_info=types.Implementation(name="ostler", version=around.version),
@@ -247,10 +243,10 @@ async def open_link(
     )
     async with client:
         repair.version = client.protocol_version
-        child = facts if transport == "stdio" else None
+        child = attempt.facts if transport == "stdio" else None
         if auth is not None:  # an answer may quote what was sent
             entry = entry.model_copy(update={"secret_parts": (*entry.secret_parts, *auth.secrets)})
-        link = Link(client, entry, transport, loss, stale, suspect, child=child, repair=repair)
+        link = Link(client, entry, transport, attempt.loss, stale, suspect, child=child, repair=repair)
         link.direct = None if child is None or link.modern else child.direct
         yield link
 
@@ -261,8 +257,7 @@ def _transport(
     around: Surroundings,
     *,
     watch: HttpWatch,
-    loss: LossSignal,
-    facts: ChildFacts,
+    attempt: Attempt,
     auth: "httpx2.Auth | None",
 ) -> AbstractAsyncContextManager[Any]:
     match transport:
@@ -272,17 +267,17 @@ def _transport(
                 environments=around.environments,
                 stderr_log=around.stderr_log(entry.name),
                 records=around.records,
-                loss=loss,
-                facts=facts,
+                loss=attempt.loss,
+                facts=attempt.facts,
             )
         case "http":
             from ostler.adapters.downstream.http import http_transport  # noqa: PLC0415 (most servers are programs)
 
-            return http_transport(entry, watch, loss, auth)
+            return http_transport(entry, watch, attempt.loss, auth)
         case "sse":
             from ostler.adapters.downstream.http import sse_transport  # noqa: PLC0415
 
-            return sse_transport(entry, watch, loss, auth)
+            return sse_transport(entry, watch, attempt.loss, auth)
         case "builtin":
             raise ConnectFailedError(f"this Ostler has no built-in server {entry.name!r}")
 
