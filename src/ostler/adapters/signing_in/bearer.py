@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urljoin
 
@@ -120,7 +121,7 @@ def token_request(grant: Grant, endpoint: str, fields: dict[str, str]) -> httpx2
     context = OAuthContext(
         server_url=grant.url,
         client_metadata=OAuthClientMetadata(redirect_uris=[AnyUrl("http://localhost/")]),
-        storage=_NoStorage(),
+        storage=MemoryStorage(),
         redirect_handler=None,
         callback_handler=None,
         client_info=grant.client,
@@ -130,17 +131,25 @@ def token_request(grant: Grant, endpoint: str, fields: dict[str, str]) -> httpx2
     return httpx2.Request("POST", url, data=fields, headers=headers, extensions=extensions)
 
 
-class _NoStorage:
-    """What the SDK wants in a context that only authenticates."""
+@dataclass(slots=True)
+class MemoryStorage:
+    """Where the SDK keeps what belongs to one sign-in; a `TokenStorage` of its own."""
+
+    client: OAuthClientInformationFull | None = None
+    tokens: OAuthToken | None = None
 
     async def get_tokens(self) -> OAuthToken | None:
-        return None
+        """Return the tokens, if there are any yet."""
+        return self.tokens
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
-        del tokens
+        """Keep the tokens."""
+        self.tokens = tokens
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return None
+        """Return the client that Ostler is, if it is known yet."""
+        return self.client
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        del client_info
+        """Keep the client that Ostler was registered as."""
+        self.client = client_info

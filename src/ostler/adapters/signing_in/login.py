@@ -2,16 +2,15 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import anyio
 import httpx2
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError, OAuthRegistrationError
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata
 from pydantic import AnyUrl, ValidationError
 
-from ostler.adapters.signing_in.bearer import token_request
+from ostler.adapters.signing_in.bearer import MemoryStorage, token_request
 from ostler.adapters.signing_in.grants import Grant, end_of
 from ostler.model.errors import OperationError
 from ostler.model.servers import ServerEntry
@@ -23,26 +22,6 @@ _REQUEST_SECONDS: Final = 30.0
 _PROTOCOL: Final = "2025-11-25"
 _QUESTION: Final = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 """Sent to be refused; nothing happens on a server that does not."""
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What the SDK keeps while a person signs in."""
-
-    client: OAuthClientInformationFull | None
-    tokens: OAuthToken | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
 
 
 async def sign_in(
@@ -66,7 +45,7 @@ async def sign_in(
         OperationError: there is no consent, or the server does not want anybody to sign in.
     """
     wanted = " ".join(scopes or (entry.oauth.scopes if entry.oauth is not None else ()))
-    memory = _Memory(_own_client(entry, redirect_url))
+    storage = MemoryStorage(_own_client(entry, redirect_url))
     provider = OAuthClientProvider(
         entry.url,
         OAuthClientMetadata(
@@ -76,15 +55,34 @@ async def sign_in(
             response_types=["code"],
             scope=wanted or None,
         ),
-        memory,
+        storage,
         redirect_handler=show,
         callback_handler=wait,
     )
+    status = await _consented(provider, entry, redirect_url, wanted)
+    if storage.tokens is None or storage.client is None:
+        raise OperationError(
+            f"server {entry.name!r} does not ask anybody to sign in: it answered HTTP {status}",
+            next_actions=(f"ostler restart {entry.name}", "ostler servers shows why it is not connected"),
+        )
+    context = provider.context
+    return Grant(
+        url=entry.url,
+        tokens=storage.tokens,
+        client=storage.client,
+        metadata=context.oauth_metadata,
+        resource=context.get_resource_url() if context.should_include_resource_param(_PROTOCOL) else None,
+        ends_at=end_of(storage.tokens),
+    )
 
-    async def ask_for_scopes(response: httpx2.Response) -> None:
+
+async def _consented(provider: OAuthClientProvider, entry: ServerEntry, redirect_url: str, scope: str) -> int:
+    """Send a request that the server refuses until a person has consented; return the status of its last answer."""
+
+    async def ask_for_scope(response: httpx2.Response) -> None:
         # The SDK asks for the scopes of the refusal, whatever else it was given.
-        if wanted and response.status_code in (401, 403):
-            response.headers["www-authenticate"] = _with_scope(response.headers.get("www-authenticate", ""), wanted)
+        if scope and response.status_code in (401, 403):
+            response.headers["www-authenticate"] = _with_scope(response.headers.get("www-authenticate", ""), scope)
 
     logging.getLogger("mcp.client.auth.oauth2").setLevel(logging.CRITICAL)  # it logs what it raises
     try:
@@ -92,10 +90,10 @@ async def sign_in(
             async with httpx2.AsyncClient(
                 auth=provider,
                 headers=entry.headers,
-                event_hooks={"response": [ask_for_scopes]},
+                event_hooks={"response": [ask_for_scope]},
                 timeout=_REQUEST_SECONDS,
             ) as client:
-                status = await _refused_request(client, entry)
+                return await _refused_request(client, entry)
     except TimeoutError:
         raise _failed(entry, f"no one consented within {CONSENT_SECONDS / 60:g} minutes") from None
     except OAuthRegistrationError as error:
@@ -107,20 +105,6 @@ async def sign_in(
         ) from error
     except (OAuthFlowError, httpx2.HTTPError, ValidationError) as error:
         raise _failed(entry, str(error) or type(error).__name__) from error
-    context = provider.context
-    if memory.tokens is None or memory.client is None:
-        raise OperationError(
-            f"server {entry.name!r} does not ask anybody to sign in: it answered HTTP {status}",
-            next_actions=(f"ostler restart {entry.name}", "ostler servers shows why it is not connected"),
-        )
-    return Grant(
-        url=entry.url,
-        tokens=memory.tokens,
-        client=memory.client,
-        metadata=context.oauth_metadata,
-        resource=context.get_resource_url() if context.should_include_resource_param(_PROTOCOL) else None,
-        ends_at=end_of(memory.tokens),
-    )
 
 
 async def revoke(grant: Grant) -> bool:
