@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -206,6 +207,7 @@ class Supervisor:
     async def _start_or_join(
         self, request: StartRequest, environment: Mapping[str, str] | None, service: str
     ) -> tuple[Entry, bool]:
+        """Return the run of the key, and whether it ran already."""
         earlier = self.entries.get(request.key)
         if earlier is not None:
             match await self.state_of(earlier):
@@ -222,6 +224,12 @@ class Supervisor:
                     if not earlier.record.swept:
                         # Children that outlived it would hold its port and files.
                         await self._end(earlier, graceful_signal(earlier.record.stop_signal), FAILED_START_GRACE)
+        return await self._start_new(request, earlier, environment, service), False
+
+    async def _start_new(
+        self, request: StartRequest, earlier: Entry | None, environment: Mapping[str, str] | None, service: str
+    ) -> Entry:
+        """Start the process of a key of which none runs; `earlier` is its last run."""
         port, note = await self._choose_port(request, earlier)
         try:
             kept = environment if environment is not None else earlier.record.environment if earlier else None
@@ -266,7 +274,7 @@ class Supervisor:
             if port is not None and self.entries.get(request.key) is earlier:
                 self.ports.release(port)
             raise
-        return self.entries[request.key], False
+        return self.entries[request.key]
 
     async def _launch(self, request: StartRequest, port: int | None, kept: Mapping[str, str] | None) -> Launch:
         """Return what is to be run; a login shell is asked for its environment only where that is needed."""
@@ -369,11 +377,8 @@ class Supervisor:
         record = record.model_copy(update={"pid": spawned.pid, **born})
         if spawned.has_keeper:
             record = record.model_copy(update=keeper_facts(spawned.child.pid))
-        try:
+        with suppress(StoreError):  # the intent is on disk, and the process carries its token: it is found by that
             self.folder.write(record)
-        except StoreError:
-            # The intent is on disk, and the process carries its token: it is found again by that.
-            return spawned.child, record
         return spawned.child, record
 
     # -- stop ----------------------------------------------------------------------------------------------
