@@ -347,6 +347,35 @@ basic: a resource in the ledger. Args: password (secret), size (integer, default
 """)
 
 
+@pytest.mark.virtual
+async def test_a_job_is_waited_for_until_it_has_ended_and_one_without_success_is_an_error() -> None:
+    world = World()
+    job = quiet(
+        completed={"jsonPath": {"state": "done"}},
+        lifecycleTools__healthCheck=None,
+        lifecycleTools__ready=None,
+        healthCheck={"interval": "1s", "failureThreshold": 1},
+    )
+    async with ledger(world, job) as app, Client(server_over(app)) as client:
+        app.logs["migrate"] = ["one", "two"]
+        created = await client.call_tool("service_create", {"serviceClassName": "basic", "name": "migrate"})
+        assert created.structured_content["finished"] is False
+        assert created.structured_content["service"]["endAwaited"]
+        assert "is running; it has not ended yet" in text_of(created)
+        assert 'service_wait {"name": "migrate", "state": ["stopped", "failed"]' in text_of(created)
+        world.always["w/status"] = Answer({"state": "done"})
+        again = await client.call_tool("service_create", {"serviceClassName": "basic", "name": "migrate"})
+        assert "it has completed" in text_of(again), "it runs, so its end is waited for"
+        assert text_of(again).endswith("last lines of migrate:\none\ntwo")
+        assert again.structured_content["service"]["lastLines"] == ["one", "two"]
+        world.always["w/status"] = Answer({"state": "broken"})
+        text, error = await refusal(client, "service_restart", name="migrate")
+        assert error["code"] == "operation"
+        assert "by now it is failed: " in text
+        assert "service_restart migrate runs it again" in text
+        assert (await call(client, "service_start", name="migrate", wait=False))["finished"] is False
+
+
 async def test_a_listed_service_takes_few_tokens() -> None:
     async with ledger(World()) as app, Client(server_over(app)) as client:
         for index in range(10):

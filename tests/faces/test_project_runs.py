@@ -3,7 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine import clock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import ChangeKind, changes_of
-from ostler.engine.projects.runner import ProjectRunner
+from ostler.engine.projects.runner import ProjectReport, ProjectRunner
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.services.views import ProjectRef
 from ostler.faces.hosted_projects import PRUNE_SECONDS, HostedProjects, is_removed
+from ostler.faces.project_runs import OWED_SECONDS, ProjectRuns
 from ostler.faces.project_watches import Changed, ProjectWatches
 from ostler.model.errors import ManifestError, OstlerError, SupersededError
 from ostler.model.events import EventKind
@@ -347,6 +348,123 @@ async def test_a_job_is_run_again_by_an_up_when_its_files_changed(shop: Path) ->
             "seed.shop",
             *["migrate.shop"] * 3,
         ]
+
+
+JOBS = "services:\n  db: {class: basic}\n  test: {class: once, dependsOn: db}\n  seed: {class: once}\n"
+DONE = Answer({"state": "done"})
+
+
+class Jobs:
+    """Runs of a project whose jobs work until `w/status` says something else; no file is read, which takes time."""
+
+    def __init__(self, world: World, manager: ServiceManager, runs: ProjectRuns) -> None:
+        self.world = world
+        self.manager = manager
+        self.runs = runs
+        ref = ProjectRef("shop", "/srv/shop")
+        self.scope = ProjectScope(ref, ref, load_project(JOBS))
+
+    async def up(self, *names: str, timeout: float | None = None) -> ProjectReport:
+        _, report = await self.runs.up(self.scope, names, timeout=timeout, progress=ignore)
+        return report
+
+    @property
+    def starts(self) -> int:
+        return len(self.world.tools_called("w/start"))
+
+
+@pytest.fixture
+async def jobs() -> AsyncGenerator[Jobs]:
+    world = World()
+    entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
+    once: Any = {
+        "lifecycleTools__healthCheck": None,
+        "lifecycleTools__ready": None,
+        "healthCheck": {"interval": "1s", "failureThreshold": 1},
+    }
+    job = manifest(BASIC.replace("name: basic", "name: once"), **once, completed={"jsonPath": {"state": "done"}})
+    async with running(world, entry, job) as manager, anyio.create_task_group() as group:
+        runs = ProjectRuns(manager, ProjectRunner(manager), UpJournal(), lambda _: nullcontext())
+        jobs = Jobs(world, manager, runs)
+
+        async def scope_of(_directory: str) -> ProjectScope:
+            return jobs.scope
+
+        runs.run_in(group, scope_of)
+        yield jobs
+        group.cancel_scope.cancel()
+
+
+async def test_a_job_that_is_named_is_waited_for_and_keeps_no_other_up_waiting(jobs: Jobs) -> None:
+    assert (await jobs.up("test", timeout=5)).unfinished == ["test"]
+    assert (await jobs.up(timeout=5)).is_good, "it works on, and no one else waits for it"
+    assert (await jobs.up("test", timeout=5)).unfinished == ["test"], "the same run is waited for"
+    jobs.world.always["w/status"] = DONE
+    report = await jobs.up("test")
+    assert (report.jobs, report.changes["test"].kind, report.is_good) == (["test"], "create", True)
+    again = await jobs.up("test")
+    assert (again.jobs, again.changes["test"].reason) == ([], "it has completed before")
+    assert jobs.starts == 3
+    await until(lambda: jobs.manager.view("seed.shop").reason == "completed")
+
+
+@pytest.mark.parametrize(("pause", "starts"), [(OWED_SECONDS - 5, 2), (OWED_SECONDS + 5, 3)])
+async def test_how_a_job_failed_is_said_to_who_waits_on_and_not_much_later(
+    jobs: Jobs, pause: float, starts: int
+) -> None:
+    assert (await jobs.up("test", timeout=3)).unfinished == ["test"]
+    jobs.world.always["w/status"] = Answer({"state": "broken"})
+    await until(lambda: jobs.manager.view("test.shop").state is ServiceState.FAILED)
+    await anyio.sleep(pause)
+    report = await jobs.up("test", timeout=20)
+    assert 'state was "broken"' in str(report.failures["test"])
+    assert jobs.starts == starts, "who asks much later wants it to be tried again"
+    before = jobs.starts
+    assert (await jobs.up("test", timeout=20)).failures
+    assert jobs.starts == before + 1, "it was said"
+
+
+async def test_what_becomes_of_a_job_that_is_waited_for(jobs: Jobs) -> None:
+    said: list[str] = []
+
+    async def bring() -> None:
+        try:
+            report = await jobs.up("seed")
+            said.append(report.failures["seed"].summary if report.failures else "completed")
+        except SupersededError as error:
+            said.append(error.summary)
+
+    async def finish() -> None:
+        jobs.world.always["w/status"] = DONE
+
+    async with anyio.create_task_group() as group:
+
+        async def after(act: Callable[[], Any]) -> str:
+            group.start_soon(bring)
+            await until(lambda: jobs.manager.registry.find("seed.shop") and jobs.manager.view("seed.shop").state.is_up)
+            await anyio.sleep(3)
+            await act()
+            await until(lambda: said)
+            return said.pop()
+
+        stopped = await after(lambda: jobs.manager.stop_service("seed.shop"))
+        assert stopped == "service 'seed.shop' ended without success: it was stopped"
+        gone = await after(lambda: jobs.manager.delete("seed.shop", abandon=True))
+        assert gone == "service 'seed.shop' ended without success: it was removed"
+        jobs.world.resources.clear()
+        down = await after(lambda: jobs.runs.cancel("shop", "/srv/shop"))
+        assert down == "project shop is not brought up any more: it is taken down"
+        assert await after(finish) == "completed"
+
+
+async def test_an_up_that_waits_for_another_one_first_waits_no_longer_in_all(jobs: Jobs) -> None:
+    jobs.world.seconds.update({"db.shop": 40, "seed.shop": 40})
+    async with anyio.create_task_group() as group:
+        group.start_soon(jobs.up, "db")
+        await until(lambda: jobs.starts)
+        began = anyio.current_time()
+        assert (await jobs.up("seed", timeout=50)).unfinished == ["seed"]
+        assert anyio.current_time() - began <= 51
 
 
 async def test_files_that_go_with_their_folder_restart_nothing(shop: Path) -> None:

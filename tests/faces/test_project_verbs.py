@@ -18,6 +18,7 @@ from processes.command_line import CommandLine
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.rpc import ServerClient, ToolAnswer
 from ostler.faces.cli.session import ExitStatus
+from ostler.faces.endings import INTERRUPTED
 from ostler.faces.entry import begin_early
 
 pytestmark = pytest.mark.realtime
@@ -260,6 +261,46 @@ def test_a_changed_file_restarts_the_service_that_watches_it(
     eventually(lambda: set(up(ostler).values()) == {"unchanged"}, "an up does not run it once more")
     (shop / "jobs" / "1.sql").touch()
     assert set(up(ostler).values()) == {"unchanged"}, "what it holds counts"
+
+
+def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
+    ostler: CommandLine, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    (shop / "ostler.yaml").write_text(
+        "services:\n"
+        "  good: {class: job, args: {command: 'while [ ! -e go ]; do :; done; echo done', shell: true}}\n"
+        "  bad: {class: job, args: {command: 'sleep 1; echo no such table; exit 3', shell: true}}\n"
+    )
+    assert ostler.run("up", "good", "--timeout", "300ms") == ExitStatus.FAILED
+    said = "bringing the project up takes longer than 300ms, and goes on. Next: ostler up again to keep waiting\n"
+    assert ostler.err == f"ostler: {said}"
+    assert ostler.run("up", "--timeout", "soon") == ExitStatus.USAGE
+
+    def interrupted(*_words: object, **_more: object) -> ToolAnswer:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ServerClient, "call_tool", interrupted)
+        assert ostler.run("up", "good") == INTERRUPTED
+    assert ostler.err.endswith("goes on without this command. Next: ostler ps shows how far it is\n")
+    (shop / "go").touch()
+    assert ostler.run("up", "good") == ExitStatus.OK, ostler.err
+    assert re.search(r"good\.shop \[job\] stopped \(completed\)\nlast lines of good\.shop:\ndone\n", ostler.out)
+    assert ostler.run("up", "good") == ExitStatus.OK
+    assert ostler.out.endswith("(it has completed before)\nNext: ostler restart good.shop runs the job again\n")
+
+    assert ostler.run("up", "bad") == ExitStatus.FAILED
+    assert "last lines of bad.shop:\nno such table\n" in ostler.err
+    assert "'bad.shop' ended without success" in ostler.err
+    assert "exited with code 3: no such table" in ostler.err
+    by_hand = ["create", "job", "hand", "--arg", "command=sh -c 'sleep 1; echo no such table; exit 3'"]
+    for again in (by_hand, ["restart", "hand"]):
+        assert ostler.run(*again) == ExitStatus.FAILED
+        assert "exited with code 3: no such table" in ostler.err
+        assert ostler.err.endswith("last lines of hand.shop:\nno such table\n")
+    assert ostler.run("create", "job", "well", "--arg", "command=echo fine") == ExitStatus.OK
+    assert ostler.out.endswith("it has completed (job, stopped, health unknown)\nlast lines of well.shop:\nfine\n")
 
 
 def test_a_folder_without_a_project_says_what_to_do(

@@ -7,7 +7,8 @@ from ostler.faces.output import complain
 from ostler.model.errors import OstlerError
 
 _FAILED = 1
-_INTERRUPTED = 130
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C ended."""
 
 
 def status_of(run: Callable[[], int]) -> int:
@@ -18,7 +19,7 @@ def status_of(run: Callable[[], int]) -> int:
         complain(str(error))
         return _FAILED
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has left (`ostler ps | head`): nothing more to say, not even at exit.
         sys.stdout = None

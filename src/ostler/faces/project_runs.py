@@ -19,18 +19,35 @@ from ostler.model.events import EventKind
 
 logger = logging.getLogger(__name__)
 
+OWED_SECONDS = 15.0
+"""For how long a run that failed is kept for the caller who stopped waiting for it, and asks again to wait on."""
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Run:
-    """An `up` under way: those who ask for the same one wait for it together."""
+    """An `up` under way: those who ask for the same one wait for it together.
+
+    First it brings services up, which a project has one run for at a time; then it waits for the jobs that it named.
+    """
 
     names: tuple[str, ...]
     report: ProjectReport
     scope: ProjectScope
     listeners: list[Progress] = field(default_factory=list[Progress])
+    brought: anyio.Event = field(default_factory=anyio.Event)
     done: anyio.Event = field(default_factory=anyio.Event)
     cancelling: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     error: OstlerError | None = None
+    is_owed: bool = False
+    """Its last caller stopped waiting before it ended."""
+    ended_at: float = 0.0
+
+    def is_over(self, now: float) -> bool:
+        """Whether no one may ask for it any more."""
+        if not self.done.is_set():
+            return False
+        is_good = self.error is None and self.report.is_good
+        return is_good or not self.is_owed or now - self.ended_at > OWED_SECONDS
 
     def is_of(self, scope: ProjectScope, names: tuple[str, ...]) -> bool:
         """Whether it brings up the same services of the same files."""
@@ -65,6 +82,8 @@ class ProjectRuns:
         self._journal = journal
         self._around = around
         self._runs: dict[str, _Run] = {}
+        self._later: list[_Run] = []
+        """Those that have brought everything up, wait for jobs, or are owed to a caller."""
         self._group: TaskGroup | None = None
 
     def __repr__(self) -> str:
@@ -112,34 +131,48 @@ class ProjectRuns:
             OstlerError: it could not be carried out.
         """
         wanted = named_services(scope, names)
+        run: _Run | None = None
         with anyio.move_on_after(timeout):
-            while (run := self._runs.get(scope.ref.id)) is not None and not run.is_of(scope, names):
+            while (run := self._equal(scope, names)) is None and (other := self._runs.get(scope.ref.id)) is not None:
+                await other.brought.wait()
+            run = run or self._begin(scope, names)
+            run.listeners.append(progress)
+            try:
                 await run.done.wait()
-        run = self._runs.get(scope.ref.id)
+            finally:
+                run.listeners.remove(progress)
         if run is None:
-            run = self._begin(scope, names)
-        elif not run.is_of(scope, names):
             return scope, ProjectReport(unfinished=list(wanted))
-        run.listeners.append(progress)
-        try:
-            with anyio.move_on_after(timeout):
-                await run.done.wait()
-        finally:
-            run.listeners.remove(progress)
+        run.is_owed = not run.done.is_set()
         if run.error is not None:
             raise run.error.fresh()
         run.report.unfinished = [name for name in wanted if not run.report.has_ended(name)]
         return run.scope, run.report
 
+    def _equal(self, scope: ProjectScope, names: tuple[str, ...]) -> _Run | None:
+        """Return the run that does the same: under way, or not yet said to the caller who asked for it."""
+        now = anyio.current_time()
+        self._later = [run for run in self._later if not run.is_over(now)]
+        running = self._runs.get(scope.ref.id)
+        found = [*([] if running is None else [running]), *self._later]
+        return next((run for run in found if run.scope.ref == scope.ref and run.is_of(scope, names)), None)
+
     async def cancel(self, project: str, directory: str) -> None:
-        """End the run of a project that is to be taken down, and forget one that was cut off."""
-        if (run := self._runs.get(project)) is not None:
+        """End the runs of a project that is to be taken down, and forget one that was cut off."""
+        running = self._runs.get(project)
+        for run in [*([] if running is None else [running]), *self._of(project)]:
             run.cancelling.cancel()
             await run.done.wait()
+        self._later = [run for run in self._later if run.scope.ref.id != project]
         await self._journal.end(directory)
+
+    def _of(self, project: str) -> list[_Run]:
+        return [run for run in self._later if run.scope.ref.id == project]
 
     def _begin(self, scope: ProjectScope, names: tuple[str, ...]) -> _Run:
         assert self._group is not None, "run_in comes first"
+        ended = [run for run in self._of(scope.ref.id) if run.done.is_set()]  # what they say is no longer so
+        self._later = [run for run in self._later if run not in ended]
         run = self._runs[scope.ref.id] = _Run(names, ProjectReport(), scope)
         self._group.start_soon(self._carry_out, run, name=f"ostler-up-{scope.ref.id}")
         return run
@@ -152,6 +185,11 @@ class ProjectRuns:
                 opened = await self._journal.begin(ref.directory, run.names)
                 async with self._around(run.scope):
                     await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)
+                if jobs := self._runner.jobs_of(run.scope, run.names, run.report):
+                    self._leave(run)
+                    await self._forget(ref.directory, opened)
+                    await run.show_progress(float(len(run.names)), None, f"waiting for the end of {', '.join(jobs)}")
+                    await self._runner.await_ends(run.scope, jobs, run.report)
             if run.cancelling.cancelled_caught:
                 steps = ("project_up again, if it is wanted all the same",)
                 said = f"project {ref.id} is not brought up any more: it is taken down"
@@ -165,10 +203,22 @@ class ProjectRuns:
                 next_actions=("check the server's log",),
             )
         finally:
-            del self._runs[ref.id]
+            was_brought = run.brought.is_set()
+            self._leave(run)
+            run.ended_at = anyio.current_time()
             run.done.set()
-        if opened is not None and run.error is None:  # no one waits for that
-            try:
-                await self._journal.end(ref.directory, opened)
-            except OstlerError as error:
-                logger.warning("%s", error)
+        if opened is not None and run.error is None and not was_brought:  # no one waits for that
+            await self._forget(ref.directory, opened)
+
+    def _leave(self, run: _Run) -> None:
+        """Let the project have its next run: this one has brought up what it can."""
+        if not run.brought.is_set():
+            del self._runs[run.scope.ref.id]
+            self._later.append(run)
+            run.brought.set()
+
+    async def _forget(self, directory: str, opened: list[str]) -> None:
+        try:
+            await self._journal.end(directory, opened)
+        except OstlerError as error:
+            logger.warning("%s", error)

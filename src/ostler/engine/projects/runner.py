@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
+from ostler.engine.dependencies.jobs import await_completion, is_job
 from ostler.engine.dependencies.prerequisites import undeleted
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
@@ -22,7 +23,9 @@ from ostler.engine.protocols import Progress
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import DIRECTORY_LABEL
 from ostler.model.errors import DependencyError, NotFoundError, OperationError, OstlerError
-from ostler.model.states import ServiceState
+
+COMPLETED_BEFORE = "it has completed before"
+"""Why a job that was named is not run: `up` is safe to repeat."""
 
 
 @dataclass(slots=True)
@@ -34,16 +37,20 @@ class ProjectReport:
         failures: what went wrong, by short name; what needed it is in `skipped`.
         skipped: short name → the service that it needs and that failed.
         unfinished: what still went on when the wait was over.
+        working: jobs that were named, and have not ended yet.
+        jobs: jobs that were named, and have ended.
     """
 
     changes: dict[str, Change] = field(default_factory=dict[str, Change])
     failures: dict[str, OstlerError] = field(default_factory=dict[str, OstlerError])
     skipped: dict[str, str] = field(default_factory=dict[str, str])
     unfinished: list[str] = field(default_factory=list[str])
+    working: set[str] = field(default_factory=set[str])
+    jobs: list[str] = field(default_factory=list[str])
 
     def has_ended(self, name: str) -> bool:
         """Whether the service called `name` is done with, well or not."""
-        return name in self.changes or name in self.failures or name in self.skipped
+        return name not in self.working and (name in self.changes or name in self.failures or name in self.skipped)
 
     @property
     def is_good(self) -> bool:
@@ -135,22 +142,53 @@ class ProjectRunner:
         if isinstance(job, ServiceInstance) and has_other_inputs(scope, name, job):
             await job.wait_until(lambda status: status.state.is_settled and not status.state.is_up)
 
+    def jobs_of(self, scope: ProjectScope, names: Sequence[str], report: ProjectReport) -> list[str]:
+        """Return which of `names` are jobs that were brought up, or work: `await_ends` waits for them.
+
+        What a job that had completed before has as its change says so.
+        """
+        jobs: list[str] = []
+        for name in names:
+            change, service = report.changes.get(name), self._manager.registry.find(scope.full_name(name))
+            if change is None or not is_job(service):
+                continue
+            if change.kind is ChangeKind.KEEP and service.has_completed:
+                report.changes[name] = replace(change, reason=change.reason or COMPLETED_BEFORE)
+            else:
+                jobs.append(name)
+        return jobs
+
+    async def await_ends(self, scope: ProjectScope, jobs: Sequence[str], report: ProjectReport) -> None:
+        """Wait until `jobs` have ended, and note how."""
+        report.working.update(jobs)
+
+        async def wait(name: str) -> None:
+            try:
+                await self._await_completion(scope.full_name(name))
+            except OstlerError as error:
+                report.failures[name] = error
+                del report.changes[name]
+            report.working.discard(name)
+            report.jobs.append(name)
+
+        async with anyio.create_task_group() as group:
+            for name in jobs:
+                group.start_soon(wait, name)
+
     async def _await_completion(self, full_name: str) -> None:
-        """Wait until a job that others wait for has ended.
+        """Wait until a job has ended.
 
         Raises:
-            OperationError: it failed.
+            OperationError: it failed, was stopped or was removed.
         """
         job = self._manager.registry.get(full_name)
-        if not isinstance(job, ServiceInstance):
+        if not is_job(job):
             return
-        await job.wait_until(lambda status: job.has_completed or status.state is ServiceState.FAILED)
-        if not job.has_completed:
-            raise OperationError(
-                f"service {full_name!r} ended without success: {job.view().error or 'no reason is known'}",
-                service=full_name,
-                next_actions=(f"service_logs {full_name} shows what it wrote", "project_up again when it is fixed"),
-            )
+        try:
+            await await_completion(self._manager.registry, job)
+        except OperationError as error:
+            error.next_actions = (*error.next_actions, "project_up again when it is fixed")
+            raise
 
     async def down(self, project_id: str, names: Sequence[str] = (), *, timeout: float | None = None) -> ProjectReport:
         """Stop and remove services of a project, dependents first; what other projects use is kept and named.

@@ -5,6 +5,7 @@ from dataclasses import replace
 import anyio
 
 from ostler.engine.dependencies.graph import DependencyGraph
+from ostler.engine.dependencies.jobs import await_end, is_job
 from ostler.engine.dependencies.ordering import stop_in_order
 from ostler.engine.dependencies.prerequisites import Prerequisites
 from ostler.engine.instances.instance import ServiceInstance
@@ -65,7 +66,9 @@ class Requests:
             if waiting.when_cancelled is not None and (wanted := waiting.when_cancelled()) is not None:
                 creator.left(instance, placed.start, wanted, keep=inherits)
             raise
-        if result.finished:
+        if result.job is not None and not result.finished:
+            done = "is running; it has not ended yet"
+        elif result.finished:
             done = "is running" if instance.state.is_up else f"started{self._since(instance, OperationKind.START)}"
         else:
             done = "is still starting" if waiting.wait else "is starting"
@@ -73,7 +76,7 @@ class Requests:
 
     async def _reuse(self, instance: ServiceInstance, request: CreateRequest, waiting: Waiting) -> OperationResult:
         message = f"service {instance.name} already exists with the same arguments"
-        if not request.start or instance.state.is_up:
+        if not request.start or (instance.state.is_up and not (waiting.to_end and is_job(instance))):
             return OperationResult(instance.view(), message, changed=False)
         result = await self.carry_out(instance, OperationRequest(OperationKind.START), waiting)
         return replace(result, message=f"{message}; {result.message}")
@@ -178,11 +181,24 @@ class Requests:
         waiting: Waiting,
     ) -> OperationResult:
         kind = operation.kind
+        job: bool | None = None
         if waiting.wait:
             with anyio.move_on_after(waiting.timeout):
                 await follow(operation, waiting.progress)
-                message = operation.message + self._since(instance, kind) + self._still_using(instance, kind)
-                return OperationResult(instance.view(), message, changed=operation.changed, operation_id=operation.id)
+                if waiting.to_end and kind.brings_up and is_job(instance):
+                    job = False
+                    await await_end(self._registry, instance)
+                    job = instance.has_completed
+                message = operation.message
+                if job is not None and operation.changed:
+                    message = f"service {instance.name} was {'re' if kind is OperationKind.RESTART else ''}started"
+                message += self._since(instance, kind) + self._still_using(instance, kind)
+                return OperationResult(
+                    instance.view(), message, changed=operation.changed, operation_id=operation.id, job=job
+                )
+        if job is not None:
+            message = f"{operation.message}; it has not ended yet"
+            return OperationResult(instance.view(), message, finished=False, operation_id=operation.id, job=job)
         return OperationResult(
             instance.view(),
             f"{kind.value} of service {instance.name} is under way",

@@ -217,12 +217,14 @@ class Waiting:
         timeout: seconds to wait at most; None waits to the end. The operation goes on.
         progress: called as the operation gets on.
         when_cancelled: asked when the caller of a create is cancelled while it waits; without it the start goes on.
+        to_end: wait for the end of a job that is started, too; else only until it runs.
     """
 
     wait: bool = True
     timeout: float | None = None
     progress: Progress | None = None
     when_cancelled: WhenCancelled | None = None
+    to_end: bool = False
 
 
 class WaitingOptions(TypedDict, total=False):
@@ -232,6 +234,7 @@ class WaitingOptions(TypedDict, total=False):
     timeout: float | None
     progress: Progress | None
     when_cancelled: WhenCancelled | None
+    to_end: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +246,7 @@ class OperationResult:
         message: one sentence naming the service and what happened.
         changed: False when nothing was to be done.
         finished: False when the wait ran out first; the operation goes on (see `operation_id`).
+        job: it started a job whose end was waited for: True when that has completed, False when it has not.
     """
 
     service: ServiceView
@@ -250,6 +254,7 @@ class OperationResult:
     changed: bool = True
     finished: bool = True
     operation_id: str = ""
+    job: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """Verbs about a project: up, down, diff, and what is left over of projects that are gone."""
 
+import math
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from ostler.faces.cli.next_steps import in_verbs
-from ostler.faces.cli.rpc import ToolAnswer
+from ostler.faces.cli.rpc import CALL_TIMEOUT, LateAnswerError, ToolAnswer
 from ostler.faces.cli.services import AsJson, waiting_shown
 from ostler.faces.cli.session import ExitStatus, fail, present, require, session_of, show, usage_error
 from ostler.faces.output import complain, say, say_json
@@ -18,25 +20,34 @@ Directory = Annotated[
     Path | None,
     typer.Option("--project", "-C", metavar="FOLDER", help="The project's folder; else the one you are in."),
 ]
-_MAX_ROUNDS: Final = 60
-"""Calls of project_up in a row, each of up to 50 s, before a person is asked."""
+Timeout = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Stop waiting after that time; what is under way goes on."),
+]
 
 
-def up(
+def up(  # noqa: PLR0917 (typer's parameters are the options)
     context: typer.Context,
     names: Names = None,
     directory: Directory = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring up the services of this folder's ostler.yaml; what is right stays untouched."""
+    """Bring up the services of this folder's ostler.yaml; what is right stays untouched. A named job is waited for."""
     args = {**_args(directory, names), **({"dryRun": True} if dry_run else {})}
-    _show(_until_done(context, "project_up", args), as_json=as_json)
+    _show(_until_done(context, "project_up", args, timeout), as_json=as_json)
 
 
-def down(context: typer.Context, names: Names = None, directory: Directory = None, as_json: AsJson = False) -> None:
+def down(
+    context: typer.Context,
+    names: Names = None,
+    directory: Directory = None,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+) -> None:
     """Stop and remove the services of this folder's project."""
-    _show(_until_done(context, "project_down", _args(directory, names)), as_json=as_json)
+    _show(_until_done(context, "project_down", _args(directory, names), timeout), as_json=as_json)
 
 
 def prune(
@@ -132,16 +143,33 @@ def _args(directory: Path | None, names: list[str] | None) -> JsonObject:
     return present({"directory": str(directory.expanduser().resolve()) if directory else None, "services": names or []})
 
 
-def _until_done(context: typer.Context, tool: str, args: JsonObject) -> ToolAnswer:
+def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: str | None = None) -> ToolAnswer:
     """Call `tool` until nothing is under way any more; the server bounds each call."""
+    seconds = _seconds("--timeout", timeout)
+    ends = time.monotonic() + seconds
     doing = "bringing the project up" if tool == "project_up" else "bringing the project down"
     with session_of(context).client() as client, waiting_shown(doing) as progress:
-        answer = client.call_tool(tool, args, progress=progress)
-        for _ in range(_MAX_ROUNDS):
+        while (left := ends - time.monotonic()) > 0:
+            try:
+                answer = client.call_tool(tool, args, progress=progress, timeout=min(left, CALL_TIMEOUT))
+            except LateAnswerError:
+                if seconds == math.inf:
+                    raise
+                continue
             if not answer.structured.get("unfinished"):
-                break
-            answer = client.call_tool(tool, args, progress=progress)
-    return answer
+                return answer
+    again = f"ostler {'up' if tool == 'project_up' else 'down'}"
+    late = f"{doing} takes longer than {timeout}, and goes on. Next: {again} again to keep waiting"
+    return fail(late, ExitStatus.FAILED)
+
+
+def _seconds(option: str, text: str | None) -> float:
+    from ostler.model.durations import parse_duration
+
+    try:
+        return parse_duration(text) if text else math.inf
+    except ValueError as error:
+        usage_error(f"{option}: {error}")
 
 
 def _show(answer: ToolAnswer, *, as_json: bool) -> None:

@@ -42,6 +42,10 @@ AskPerson = Callable[[str, JsonObject], JsonObject]
 """Shows a message and a form's JSON Schema to the person, and returns the protocol's reply to an elicitation."""
 
 
+class LateAnswerError(ServerUnavailableError):
+    """The server did not answer in time; what was asked of it goes on."""
+
+
 class RequestFailedError(Exception):
     """The server refused a request itself (a JSON-RPC error)."""
 
@@ -148,7 +152,12 @@ class ServerClient:
             raise ServerUnavailableError(f"the connection to the Ostler server broke: {error}") from error
 
     def call_tool(
-        self, tool: str, args: Mapping[str, JsonValue], *, progress: ShowProgress | None = None
+        self,
+        tool: str,
+        args: Mapping[str, JsonValue],
+        *,
+        progress: ShowProgress | None = None,
+        timeout: float = CALL_TIMEOUT,
     ) -> ToolAnswer:
         """Call one of the server's tools.
 
@@ -156,13 +165,14 @@ class ServerClient:
             tool: its name, such as `service_list`.
             args: its arguments.
             progress: shown the messages of a long call.
+            timeout: seconds to wait for the answer.
 
         Raises:
-            ServerUnavailableError: the server ended, or did not answer in time.
+            ServerUnavailableError: the server ended, or did not answer in time (LateAnswerError).
             RequestFailedError: the server does not know the tool, or refused the request.
         """
         params: JsonObject = {"name": tool, "arguments": dict(args)}
-        result = self._request("tools/call", params, progress)
+        result = self._request("tools/call", params, progress, timeout)
         for _ in range(MAX_ROUNDS):
             if self._ask is None or result.get("resultType") != "input_required":
                 break
@@ -171,14 +181,17 @@ class ServerClient:
         text = "\n".join(str(block["text"]) for block in blocks if block.get("type") == "text")
         return ToolAnswer(result.get("structuredContent") or {}, text, bool(result.get("isError")))
 
-    def _request(self, method: str, params: JsonObject, progress: ShowProgress | None) -> JsonObject:
+    def _request(
+        self, method: str, params: JsonObject, progress: ShowProgress | None, timeout: float = CALL_TIMEOUT
+    ) -> JsonObject:
         link = self._link
         assert link is not None, "enter the client before calling"
-        deadline = time.monotonic() + CALL_TIMEOUT
+        deadline = time.monotonic() + timeout
         ahead, self._ahead = self._ahead, None
         try:
             is_sent = ahead is not None and ahead[1] == params
             key = ahead[0] if ahead is not None and is_sent else self._send(method, params, has_progress=bool(progress))
+            link.settle(timeout)
             for line in link.lines():
                 if time.monotonic() > deadline:
                     break
@@ -192,11 +205,11 @@ class ServerClient:
                 if message.get("id") == key:
                     return _result_of(message, method)
         except TimeoutError:
-            raise ServerUnavailableError(self._late(method)) from None
+            raise self._late(method, timeout) from None
         except (OSError, LineTooLongError) as error:
             raise ServerUnavailableError(f"the connection to the Ostler server broke: {error}") from error
         if time.monotonic() > deadline:
-            raise ServerUnavailableError(self._late(method))
+            raise self._late(method, timeout)
         raise ServerUnavailableError(
             f"the Ostler server (pid {link.pid}) ended while {method} was under way; "
             "run the command again: it starts the server, which recovers what was interrupted"
@@ -211,8 +224,8 @@ class ServerClient:
         self._link.send(json.dumps(request).encode() + b"\n")
         return key
 
-    def _late(self, method: str) -> str:
-        return f"the Ostler server ({self._link!r}) did not answer {method} within {CALL_TIMEOUT:.0f} s"
+    def _late(self, method: str, timeout: float) -> LateAnswerError:
+        return LateAnswerError(f"the Ostler server ({self._link!r}) did not answer {method} within {timeout:.0f} s")
 
 
 def _result_of(message: JsonObject, method: str) -> JsonObject:

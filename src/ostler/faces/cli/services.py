@@ -4,12 +4,13 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import typer
 
 from ostler.faces.cli.next_steps import in_verbs
-from ostler.faces.cli.rpc import ServerClient, ShowProgress
+from ostler.faces.cli.rpc import ServerClient, ShowProgress, ToolAnswer
 from ostler.faces.cli.session import (
     ExitStatus,
     class_named,
@@ -24,6 +25,7 @@ from ostler.faces.cli.session import (
     usage_error,
 )
 from ostler.faces.cli.shell_completion import class_names, service_names
+from ostler.faces.endings import INTERRUPTED
 from ostler.faces.output import complain, say, say_json
 from ostler.model.json import JsonObject
 from ostler.rules.text.terminal_text import shown_text
@@ -119,7 +121,9 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
         if no_wait:
             request["wait"] = False
         with waiting_shown(f"creating {name or class_name}") as progress:
-            answer = client.call_tool("service_create", request, progress=progress)
+            answer = _to_end(client, client.call_tool("service_create", request, progress=progress), no_wait)
+        if answer.is_error and as_json and "service" in answer.structured:
+            say_json(answer.structured)
         require(answer)
     show(answer, as_json=as_json)
 
@@ -274,7 +278,7 @@ def _each(context: typer.Context, tool: str, names: list[str], no_wait: bool, **
         for name in names:
             args: JsonObject = {"name": name, **more, **({"wait": False} if no_wait else {})}
             with waiting_shown(f"{_DOING[tool]} {name}") as progress:
-                answer = client.call_tool(tool, args, progress=progress)
+                answer = _to_end(client, client.call_tool(tool, args, progress=progress), no_wait)
             if answer.is_error:
                 complain(in_verbs(answer.text))
                 missing = answer.error_code == "not_found"
@@ -283,6 +287,22 @@ def _each(context: typer.Context, tool: str, names: list[str], no_wait: bool, **
                 say(answer.text)
     if failure is not None:
         raise typer.Exit(int(failure))
+
+
+def _to_end(client: ServerClient, answer: ToolAnswer, no_wait: bool) -> ToolAnswer:
+    """Return how a job ended whose tool answered before that; else `answer`."""
+    service: JsonObject = answer.structured.get("service") or {}
+    if no_wait or not service.get("endAwaited"):
+        return answer
+    name = service["name"]
+    met: JsonObject = {}
+    while not met.get("met"):
+        ended = client.call_tool("service_wait", {"name": name, "state": ["stopped", "failed"], "timeout": "45s"})
+        if ended.is_error:
+            return ended
+        met = ended.structured
+    ended = client.call_tool("service_status", {"name": name})
+    return replace(ended, is_error=ended.structured.get("reason") != "completed")
 
 
 def typed_args(client: ServerClient, class_name: str, pairs: dict[str, str]) -> JsonObject:
@@ -298,7 +318,20 @@ def typed_args(client: ServerClient, class_name: str, pairs: dict[str, str]) -> 
 
 @contextmanager
 def waiting_shown(what: str) -> Generator[ShowProgress]:
-    """Show what is being waited for while it lasts, where a person looks on; gives what takes progress messages."""
+    """Show what is being waited for while it lasts, where a person looks on; gives what takes progress messages.
+
+    Ctrl-C ends the waiting alone, and says so.
+    """
+    try:
+        with _shown(what) as show_progress:
+            yield show_progress
+    except KeyboardInterrupt:
+        complain(f"{what} goes on without this command. Next: ostler ps shows how far it is")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _shown(what: str) -> Generator[ShowProgress]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return

@@ -46,7 +46,7 @@ class Call:
 
     def waiting(self, wait: bool) -> WaitingOptions:
         """Return how an operation is waited for in this call, if the caller wants to wait at all."""
-        return {"wait": wait, "timeout": MAX_OPERATION_WAIT, "progress": self.progress}
+        return {"wait": wait, "timeout": MAX_OPERATION_WAIT, "progress": self.progress, "to_end": True}
 
     def now(self) -> datetime:
         """Return the current time, UTC."""

@@ -1,12 +1,13 @@
 """Tools that change services: create, start, stop, restart, delete, renew."""
 
+from contextlib import suppress
 from dataclasses import fields, replace
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypedDict, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from ostler.adapters.serving.answers import Answer
+from ostler.adapters.serving.answers import Answer, clipped, error_json
 from ostler.adapters.serving.arguments import FREE_FORM, Args, JsonArgs, Labels, ObjectFromText, SomeSeconds
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
@@ -23,11 +24,18 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.missing_args import missing_args
 from ostler.faces.mcp.service_tools import ClassName, ServiceName
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import ArgumentError
+from ostler.model.errors import ArgumentError, OperationError, OstlerError
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.projects import GivenOverrides, Overrides
 from ostler.model.records import OperationKind
 from ostler.model.settings import CancelledCreate
+from ostler.rules.text.log_pages import LogRange
+
+_JOB_LINES = 10
+"""Lines that an answer shows of what a job wrote."""
+
+_MAX_LINE = 500
+"""Characters of such a line."""
 
 Goal = Literal["running", "stopped", "deleted"]
 
@@ -106,7 +114,7 @@ async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Ca
     cursor = app.manager.events.last_cursor
     overrides = await _overrides(app, args.changes)
     request = requested(CreateRequest, args, **await from_client(app), overrides=overrides, numbers_as_text=True)
-    return _changed(await create(app, request, call, wait=args.wait), "running", cursor)
+    return await _changed(app, await create(app, request, call, wait=args.wait), "running", cursor)
 
 
 async def create(app: ApplicationLike, request: CreateRequest, call: Call, *, wait: bool) -> OperationResult:
@@ -147,7 +155,7 @@ async def service_operation(app: ApplicationLike, args: OperationArgs, call: Cal
     """Start, stop, restart or delete a service."""
     cursor = app.manager.events.last_cursor
     result = await app.manager.operate(args.name, args.request(), **call.waiting(args.wait))
-    return _changed(result, args.goal, cursor)
+    return await _changed(app, result, args.goal, cursor)
 
 
 def _adoption(value: Any) -> Any:
@@ -232,18 +240,44 @@ async def service_input(app: ApplicationLike, args: ServiceInputArgs, call: Call
     return Answer({"message": answered}, f"{answered}. Next: service_logs {args.name} shows what it writes")
 
 
-def _changed(result: OperationResult, goal: Goal, cursor: int) -> Answer:
+async def _changed(app: ApplicationLike, result: OperationResult, goal: Goal, cursor: int) -> Answer:
     structured = shapes.changed(result)
     view = result.service
     lines = [f"{result.message} ({shapes.kind_of(view)}, {view.state.value}, health {shapes.brief_health(view)})"]
+    if result.job is not None and result.finished:
+        return await _ended(app, result, structured, lines)
     if view.error:
         lines.append(f"last error: {shapes.value_text(view.error)}")
     if view.outputs and goal == "running":
         lines.append(shapes.outputs_text(view.outputs))
     if not result.finished:
         structured["cursor"] = cursor
+        if result.job is not None:
+            goal = "stopped"
+            structured["service"]["endAwaited"] = True
         lines.append(f'Next: service_wait {{"name": "{view.name}", "state": ["{goal}", "failed"], "cursor": {cursor}}}')
     return Answer(structured, "\n".join(lines))
+
+
+async def _ended(app: ApplicationLike, result: OperationResult, structured: JsonObject, lines: list[str]) -> Answer:
+    """Return how a job ended that was waited for, with the last that it wrote; one without success is an error."""
+    name = result.service.name
+    said = await last_lines(app, name)
+    structured["service"] |= shapes.present({"lastLines": said})
+    shown = [f"last lines of {name}:", *said] if said else [f"{name} wrote nothing"]
+    if result.job:
+        return Answer(structured, "\n".join([*lines, *shown]))
+    steps = (f"service_logs {name} shows what it wrote", f"service_restart {name} runs it again")
+    error = OperationError(result.message, service=name, next_actions=steps)
+    return Answer({**structured, "error": error_json(error)}, "\n".join([str(error), *shown]), is_error=True)
+
+
+async def last_lines(app: ApplicationLike, job: str) -> list[str]:
+    """Return the end of what a job wrote; nothing where that cannot be read."""
+    with suppress(OstlerError):
+        page = await app.service_logs(job, LogRange(_JOB_LINES))
+        return [clipped(line, _MAX_LINE) for line in page.lines]
+    return []
 
 
 _CHANGED = answer("message service:object changed:boolean finished:boolean operationId cursor:integer")
@@ -252,7 +286,7 @@ LIFECYCLE_TOOLS = (
     ToolDefinition(
         "service_create",
         "Create a service",
-        "Create a service from a class, start it and wait until it is ready. "
+        "Create a service from a class, start it and wait until it is ready, or has ended if it is a job. "
         "finished=false: still starting, use service_wait. Cancelling this call stops nothing unless policy says so.",
         ServiceCreateArgs,
         _CHANGED,

@@ -15,12 +15,13 @@ from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.clock import in_turns
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.projects.changes import Change, ChangeKind
-from ostler.engine.projects.runner import ProjectReport
+from ostler.engine.projects.runner import COMPLETED_BEFORE, ProjectReport
 from ostler.engine.services.views import ServiceView
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import DASHBOARD_PAGE
 from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
+from ostler.faces.mcp.lifecycle_tools import last_lines
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ManifestError, NotFoundError, OstlerError
 from ostler.model.json import JsonObject
@@ -110,10 +111,20 @@ async def _up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
         return Answer(structured, "\n".join(lines))
     scope, report = await app.projects.up(directory, args.services, timeout=MAX_OPERATION_WAIT, progress=call.progress)
     names = {name: scope.full_name(name) for name in scope.services}
+    written = {names[name]: await last_lines(app, names[name]) for name in report.jobs}
     structured = await _reported(app, scope.ref.id, report, names)
+    for entry in structured["services"]:
+        entry.update(shapes.present({"lastLines": written.get(entry["name"])}))
     lines = await _report_lines(app, f"project {scope.ref.id}", "is up", report, names)
+    for name, said in written.items():
+        lines += [f"last lines of {name}:", *said] if said else [f"{name} wrote nothing"]
     if report.unfinished:
         lines.append("Next: project_up again to keep waiting")
+    lines += [
+        f"Next: service_restart {names[name]} runs the job again"
+        for name in args.services
+        if (change := report.changes.get(name)) is not None and change.reason == COMPLETED_BEFORE
+    ]
     return _answer(report, structured, lines)
 
 

@@ -1,0 +1,55 @@
+"""Services that do their work and end: which are, and how one waits for the end."""
+
+from typing import TypeGuard
+
+import anyio
+
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.reasons import CRASH_LOOP
+from ostler.engine.services.registry import RegistryAdapter
+from ostler.engine.services.service import Service, ServiceStatus
+from ostler.model.errors import OperationError
+from ostler.model.states import ServiceState
+
+
+def is_job(service: Service | None) -> TypeGuard[ServiceInstance]:
+    """Whether `service` can complete: its class says how that is seen."""
+    return isinstance(service, ServiceInstance) and service.service_class.config.completed is not None
+
+
+async def await_end(registry: RegistryAdapter, job: ServiceInstance) -> None:
+    """Return once `job` has ended, or is no longer there; one that its restart policy runs again has not ended."""
+    with anyio.CancelScope() as is_there:
+
+        def changed(service: Service, is_registered: bool) -> None:
+            if service is job and not is_registered:
+                is_there.cancel()
+
+        unsubscribe = registry.subscribe(changed)
+        try:
+            await job.wait_until(lambda status: _has_ended(job, status))
+        finally:
+            unsubscribe()
+
+
+async def await_completion(registry: RegistryAdapter, job: ServiceInstance) -> None:
+    """Wait until `job` has ended.
+
+    Raises:
+        OperationError: it failed, was stopped or was removed.
+    """
+    await await_end(registry, job)
+    if not job.has_completed:
+        why = job.view().error or f"it was {'stopped' if registry.find(job.name) is job else 'removed'}"
+        raise OperationError(
+            f"service {job.name!r} ended without success: {why}",
+            service=job.name,
+            next_actions=(f"service_logs {job.name} shows what it wrote",),
+        )
+
+
+def _has_ended(job: ServiceInstance, status: ServiceStatus) -> bool:
+    if status.state is ServiceState.FAILED:
+        policy = job.service_class.config.restart.policy
+        return policy == "never" or status.reason == CRASH_LOOP or not job.is_wanted
+    return job.has_completed or status.state is ServiceState.STOPPED
