@@ -380,6 +380,15 @@ async def test_a_project_is_confirmed_for_the_tools_of_its_services(tmp_path: Pa
         app.confirmed.add("w/stop")
         assert (await refusal(client, "project_down", **here))[1]["code"] == "confirmation"
         assert await call(client, "project_down", **here, leftOver=True)
+        (tmp_path / "ostler.yaml").unlink()
+        (tmp_path / "Procfile").write_text("web: serve\n")
+        app.confirmed |= {"ostler/project_up", "process/*"}
+        drafted = await client.call_tool("project_up", here)
+        assert drafted.is_error, "a draft changes nothing, so no one has to confirm it"
+        assert (drafted.structured_content["error"]["code"], "web:" in drafted.structured_content["draft"]) == (
+            "not_found",
+            True,
+        )
         group.cancel_scope.cancel()
 
 

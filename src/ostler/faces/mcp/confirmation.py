@@ -19,7 +19,7 @@ from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.downstream_tools import ToolCallArgs
 from ostler.faces.mcp.lifecycle_tools import OperationArgs, ServiceCreateArgs, ServiceDeleteArgs, requested
-from ostler.faces.mcp.project_tools import ProjectDownArgs, ProjectUpArgs, directory_of
+from ostler.faces.mcp.project_tools import ProjectDownArgs, ProjectUpArgs, directory_of, unwritten
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.waiting_tools import ServiceWaitArgs, started_by_wait
 from ostler.model.errors import ConfirmationError, NotFoundError, OstlerError
@@ -45,6 +45,8 @@ class Confirmations:
             await self.confirm(app, tool, arguments or {}, call)
         except InputNeededError as needed:
             return needed.result
+        except NotFoundError as error:
+            return (await unwritten(error)).result()
         except OstlerError as error:
             return error_result(error)
         return await tool.run(app, arguments, call)

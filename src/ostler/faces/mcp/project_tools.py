@@ -75,15 +75,19 @@ async def project_up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> A
     try:
         return await _up(app, args, call)
     except NotFoundError as error:
-        if error.kind != "project":
-            raise
-        return await _unwritten(error)
+        return await unwritten(error)
 
 
-async def _unwritten(error: NotFoundError) -> Answer:
-    """Return the error for a folder without a project, with the file that it could have, for who can write files."""
+async def unwritten(error: NotFoundError) -> Answer:
+    """Return the error as an answer; that for a folder without a project has the file that it could have.
+
+    It is for clients that can write files. Nothing is changed, so no one has to confirm it.
+    """
     from ostler.adapters.projects.project_drafts import drafted
 
+    structured: JsonObject = {"error": error_json(error)}
+    if error.kind != "project":
+        return Answer(structured, str(error), is_error=True)
     folder = Path(error.name)
 
     def draft() -> tuple[str, int]:
@@ -93,7 +97,6 @@ async def _unwritten(error: NotFoundError) -> Answer:
             return "", 0
 
     text, count = await anyio.to_thread.run_sync(draft)
-    structured: JsonObject = {"error": error_json(error)}
     if not count or len(text) > _MAX_DRAFT:
         return Answer(structured, str(error), is_error=True)
     said = (
