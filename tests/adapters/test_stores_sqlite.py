@@ -410,6 +410,23 @@ def test_a_program_that_has_locked_the_database_is_named(path: Path) -> None:
     assert "end what that program does with it" in str(error)
 
 
+async def test_history_is_read_while_a_write_waits_for_another_programs_lock(path: Path) -> None:
+    ended = OperationRecord(
+        "o", "a", "sa", OperationKind.START, NOW, finished_at=NOW, outcome=OperationOutcome.SUCCEEDED
+    )
+    async with SqliteStore.open(path) as store:
+        await store.commit([put("a"), PutOperation(ended)])
+        with closing(sqlite3.connect(path, isolation_level=None)) as shell:
+            shell.execute("BEGIN EXCLUSIVE")
+            async with anyio.create_task_group() as group:
+                group.start_soon(store.commit, [put("b")])
+                await anyio.wait_all_tasks_blocked()
+                assert [record.id for record in await store.operations("a")] == ["o"]
+                shell.execute("ROLLBACK")  # the commit, which waited all the time, goes on
+        assert {record.id for record in (await store.load()).services} == {"a", "b"}
+    assert not path.with_name("ostler.db-wal").exists(), "the log is emptied by the last connection"
+
+
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     blocker = tmp_path / "file"
     blocker.touch()

@@ -1,4 +1,8 @@
-"""The SQLite store: one file in the state folder, one connection, one writer task with group commit."""
+"""The SQLite store: one file in the state folder, one writer task with group commit, and a connection that reads.
+
+What only reads history has its own connection and thread: a write may wait for seconds, as for a disk, or another
+program's lock.
+"""
 
 import errno
 import logging
@@ -24,7 +28,7 @@ from ostler.adapters.stores.rows import CommitWrite, EventWrite, column
 from ostler.adapters.stores.sqlite_copies import check_database, copy_database, export_database
 from ostler.adapters.stores.sqlite_faults import lacks_room, translate
 from ostler.adapters.stores.sqlite_guard import Reserve, SameFiles
-from ostler.adapters.stores.sqlite_schema import open_database
+from ostler.adapters.stores.sqlite_schema import connect_reader, open_database
 from ostler.adapters.stores.sqlite_writes import Writes
 from ostler.engine.protocols import Change, StoredState
 from ostler.model.errors import StoreError
@@ -111,6 +115,10 @@ class SqliteStore:
         self._reserve_due = 0.0
         """When it is taken again, as it was used or there was not enough room for it; 0: it is taken."""
         self._thread = _Thread("ostler-sqlite")
+        self._reading = anyio.CapacityLimiter(1)
+        is_alone = connection.execute("PRAGMA locking_mode").fetchone()[0] == "exclusive"
+        self._reader: sqlite3.Connection | None = connection if is_alone else None
+        """Opened when it is first used; the writer's own where that lets no other connection in."""
         self._queue = CommitQueue(repr(str(path)), self._write, last_cursor)
 
     def __repr__(self) -> str:
@@ -189,7 +197,8 @@ class SqliteStore:
         Raises:
             StoreError: they cannot be read.
         """
-        return await self._read(lambda: self._operations(service_id, limit))
+        limiter = None if self._reader is self._connection else self._reading
+        return await self._read(lambda: self._operations(service_id, limit), limiter=limiter)
 
     async def find_request(self, service_name: str, key: str) -> OperationRecord | None:
         """Return the newest operation of a service of this name, gone or not, that answers the idempotency key.
@@ -228,6 +237,16 @@ class SqliteStore:
         """
         return export_database(self._path)
 
+    # -- in the reading thread -----------------------------------------------------------------------------
+
+    def _operations(self, service_id: str, limit: int) -> Sequence[OperationRecord]:
+        if self._reader is None:
+            self._reader = connect_reader(self._path)
+        rows = self._reader.execute(
+            "SELECT record FROM operations WHERE service_id = ? ORDER BY seq DESC LIMIT ?", (service_id, limit)
+        )
+        return [OPERATION.read(text) for (text,) in rows]
+
     # -- in the worker thread ------------------------------------------------------------------------------
 
     def _load(self) -> StoredState:
@@ -242,12 +261,6 @@ class SqliteStore:
             events=[EVENT.read(text) for (text,) in run("SELECT record FROM events ORDER BY cursor")],
         )
 
-    def _operations(self, service_id: str, limit: int) -> Sequence[OperationRecord]:
-        rows = self._connection.execute(
-            "SELECT record FROM operations WHERE service_id = ? ORDER BY seq DESC LIMIT ?", (service_id, limit)
-        )
-        return [OPERATION.read(text) for (text,) in rows]
-
     def _find_request(self, service_name: str, key: str) -> OperationRecord | None:
         rows = self._connection.execute(FIND_REQUEST, (column(service_name), column(key)))
         records = (OPERATION.read(text) for (text,) in rows)
@@ -255,9 +268,11 @@ class SqliteStore:
 
     # -- the writer task -----------------------------------------------------------------------------------
 
-    async def _read(self, read: Callable[[], _T]) -> _T:
+    async def _read(self, read: Callable[[], _T], *, limiter: anyio.CapacityLimiter | None = None) -> _T:
         self._queue.check_open()
         try:
+            if limiter is not None:
+                return await anyio.to_thread.run_sync(read, limiter=limiter)
             return await self._thread.run(read)
         except sqlite3.Error as exc:
             raise translate(exc, self._path, "read") from exc
@@ -313,6 +328,9 @@ class SqliteStore:
         return fault
 
     async def _finish(self) -> None:
+        if self._reader is not None and self._reader is not self._connection:
+            # First, for the connection that is closed last empties the log.
+            await anyio.to_thread.run_sync(self._reader.close, limiter=self._reading, abandon_on_cancel=True)
         await self._thread.run(self._finish_now)
 
     def _finish_now(self) -> None:
