@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.figures import row, title
-from benchmarks.mutations import Subject, any_word, mutants
+from benchmarks.mutations.mutants import mutants
+from benchmarks.mutations.subjects import Subject
+from benchmarks.mutations.text_mistakes import any_word
 from ostler.adapters.config.paths import class_files_in
 from ostler.adapters.config.tool_files import answers_of_tests, shipped_tools
 from ostler.model.manifest import ServiceClass

@@ -4,7 +4,8 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.mutations import KINDS, TEXT_KINDS, mutants
+from benchmarks.mutations.mutants import KINDS, mutants
+from benchmarks.mutations.text_mistakes import TEXT_KINDS
 
 from ostler.adapters.config.paths import class_files_in
 from ostler.adapters.config.tool_files import answers_of_tests, shipped_tools

@@ -1,0 +1,1 @@
+"""Mistakes that people make when they write a class, put into a class that has none, each alone."""
