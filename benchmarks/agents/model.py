@@ -5,7 +5,7 @@ the agent sent: the tools it offered, and the results that it showed.
 """
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,17 +22,32 @@ class Call(NamedTuple):
     args: Mapping[str, object]
 
 
+class Step(NamedTuple):
+    """One call of the script, and words of its answer that the agent must show its model."""
+
+    call: Call
+    words: tuple[str, ...]
+
+
 @dataclass
 class Model:
     """What is played, and what was seen.
 
     Attributes:
-        calls: the script.
+        script: what the model does.
         bodies: the requests of the conversation with tools, in order.
     """
 
-    calls: Sequence[Call]
+    script: Sequence[Step]
     bodies: list[Body] = field(default_factory=list[Body])
+
+    def faults(self) -> Iterator[str]:
+        """Yield in words which calls were not made, and what of their answers was not shown."""
+        results = self.results()
+        if len(results) < len(self.script):
+            yield f"it made {len(results)} of {len(self.script)} calls"
+        for step, result in zip(self.script, results, strict=False):
+            yield from (f"{step.call.tool}: {word!r} is not shown" for word in step.words if word not in result)
 
     def results(self) -> list[str]:
         """Return what the agent showed of the result of each call, as JSON."""
@@ -89,8 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
         call = None
         if _offered(body):
             self.played.bodies.append(body)
-            done = len(_results(body))
-            call = self.played.calls[done] if done < len(self.played.calls) else None
+            left = self.played.script[len(_results(body)) :]
+            call = left[0].call if left else None
         events = form(body, call)
         if isinstance(events, dict):
             self._reply(200, json.dumps(events).encode(), "application/json")

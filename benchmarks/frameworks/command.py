@@ -4,13 +4,12 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from benchmarks.agents.model import Call, Model, endpoint
+from benchmarks.agents.model import Call, Model, Step, endpoint
 from benchmarks.clients.command import PAGE, Library, install_packages, install_python, is_free, node_of, serving
 from benchmarks.figures import title, write_measured
 
@@ -30,13 +29,6 @@ JAVASCRIPT: Final = (
     Library("Genkit", "genkit", "genkit"),
     Library("Strands Agents (TypeScript)", "@strands-agents/sdk", "strands"),
 )
-
-
-class Step(NamedTuple):
-    """One call, and what the model must be shown of its answer."""
-
-    call: Call
-    words: tuple[str, ...]
 
 
 def steps(site: str) -> tuple[Step, ...]:
@@ -82,11 +74,10 @@ def _row(tools: Path, framework: Library, transport: str, target: str) -> str:
     version = _version(tools, framework)
     if not version:
         return f"| {framework.name} | | {transport} | not tried | | it is not installed |"
-    script = steps(os.environ["OSTLER_TRIAL_SITE"])
-    model = Model([step.call for step in script])
+    model = Model(steps(os.environ["OSTLER_TRIAL_SITE"]))
     with endpoint(model) as url:
         fault = _run(tools, framework, target, f"{url}/v1")
-    faults = [fault] if fault else list(_faults(model, script))
+    faults = [fault] if fault else list(model.faults())
     works = "no" if faults else "yes"
     tokens = len(json.dumps(model.bodies[-1]["tools"], separators=(",", ":")).encode()) // 4 if model.bodies else 0
     notes = "; ".join(faults or _notes(model)).replace("|", "/").replace("\n", " ")
@@ -116,14 +107,6 @@ def _run(tools: Path, framework: Library, target: str, url: str) -> str:
     except subprocess.TimeoutExpired:
         return f"it was not done after {SECONDS} s"
     return "" if done.returncode == 0 else (done.stderr.strip() or "it said nothing").splitlines()[-1][:300]
-
-
-def _faults(model: Model, script: tuple[Step, ...]) -> Iterator[str]:
-    results = model.results()
-    if len(results) < len(script):
-        yield f"it made {len(results)} of {len(script)} calls"
-    for step, result in zip(script, results, strict=False):
-        yield from (f"{step.call.tool}: {word!r} is not shown" for word in step.words if word not in result)
 
 
 def _notes(model: Model) -> list[str]:
