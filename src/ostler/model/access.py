@@ -4,16 +4,16 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Final, Self
+from typing import Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import ByteSize, Field, field_validator, model_validator
+from pydantic import ByteSize, field_validator, model_validator
 
 from ostler.model.label_names import is_label, label_of, validate_name
-from ostler.model.strict import StrictModel
+from ostler.model.strict import Count, Size, StrictModel, Switch
 
 EVERYONE: Final = "*"
-"""The policy of those who have none of their own; among owners: all of them."""
+"""As a principal: everyone without a policy of their own. As an owner: every owner."""
 
 LOCAL: Final = "local"
 """The one who runs Ostler, over the local socket or stdio: unrestricted."""
@@ -36,16 +36,12 @@ USUAL_TOOLS: Final = frozenset({
 })  # fmt: skip
 """Ostler's tools that every principal has. All others are for admins: they show or change what belongs to no one."""
 
-_Count = Annotated[int, Field(ge=1, strict=True)]
-_Switch = Annotated[bool, Field(strict=True)]
-_Size = Annotated[ByteSize, Field(ge=1)]
-
 
 class PrincipalSettings(StrictModel):
     """What one principal may do: `[principals.NAME]`, or `[principals."*"]` for those without a table of their own."""
 
-    admin: _Switch = False
-    """Everything, as the person at the machine; only `denyTools`, `confirmTools`, rates and sizes still count."""
+    admin: Switch = False
+    """It may do everything, like the person at the machine, within `denyTools`, `confirmTools`, rates and sizes."""
     classes: tuple[str, ...] = ("*",)
     """Globs of the classes that it sees and creates services of."""
     tools: tuple[str, ...] = ()
@@ -54,19 +50,19 @@ class PrincipalSettings(StrictModel):
     """Globs of tools that it may not call, Ostler's own as `ostler/service_delete`."""
     sees: tuple[str, ...] = ()
     """Owners whose services it sees besides its own; `*` is everyone, configured services included."""
-    sees_shared: _Switch = False
+    sees_shared: Switch = False
     """It also sees services without an owner: configured ones, and those that people at the machine made."""
     manages: tuple[str, ...] = ()
     """Owners whose services it also starts, stops, changes and deletes, and whose secrets it reads; `*` is everyone."""
     confirm_tools: tuple[str, ...] = ()
-    """Globs as in `policy.confirmTools`, besides those there: what a person must confirm before it is carried out."""
-    max_services: _Count = 20
+    """Globs of calls that a person must confirm first, in addition to `policy.confirmTools`."""
+    max_services: Count = 20
     """Services that it may have at once."""
-    starts_per_hour: _Count = 120
+    starts_per_hour: Count = 120
     """Creates that start, starts and restarts within an hour."""
-    calls_per_minute: _Count = 600
+    calls_per_minute: Count = 600
     """Requests within a minute."""
-    max_request_bytes: _Size = ByteSize(1024 * 1024)
+    max_request_bytes: Size = ByteSize(1024 * 1024)
     """Size of one request."""
 
     @property
@@ -100,14 +96,14 @@ class OAuthSettings(StrictModel):
     resource: str
     """The public address of this server, such as `https://ostler.example/mcp`: what `aud` in a token must be."""
     jwks_uri: str | None = None
-    """Where its keys are; default: its metadata says it."""
+    """Where its keys are; default: what its metadata says."""
     scopes: tuple[str, ...] = ()
     """Scopes that a token must have, all of them."""
     algorithms: tuple[str, ...] = ("RS256", "PS256", "ES256", "EdDSA")
-    """Signatures that are accepted; never `none` or one with a shared key."""
+    """Signature algorithms that are accepted; never `none`, nor one with a shared key."""
     principal_claim: str = "sub"
     """The claim that names the principal."""
-    allow_http: _Switch = False
+    allow_http: Switch = False
     """Read keys over plain http from another machine."""
 
     @field_validator("issuer", "resource", "jwks_uri")
@@ -138,22 +134,22 @@ class OAuthSettings(StrictModel):
 ASYMMETRIC: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
-"""Signatures that are made with a key that only the authorization server has."""
+"""Signature algorithms whose signing key only the authorization server has."""
 
 
 def is_local(address: str) -> bool:
-    """Whether a web address is of this machine."""
+    """Whether a web address is on this machine."""
     return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 class AuditSettings(StrictModel):
     """The audit log: `[audit]`."""
 
-    enabled: _Switch | None = None
+    enabled: Switch | None = None
     """Keep it; default: when there are tokens or an authorization server."""
-    max_bytes: _Size = ByteSize(16 * 1024 * 1024)
+    max_bytes: Size = ByteSize(16 * 1024 * 1024)
     """Size of one file, after which the next one is begun."""
-    files: _Count = 8
+    files: Count = 8
     """Files that are kept, the current one included; the oldest is removed."""
 
 
@@ -177,10 +173,10 @@ LOCAL_PRINCIPAL: Final = Principal(LOCAL, unrestricted=True)
 
 
 def validate_principal(name: str) -> str:
-    """Return `name` when it may name a principal.
+    """Return `name` if it is a valid name of a principal.
 
     Raises:
-        ValueError: it may not.
+        ValueError: it is not.
     """
     validate_name(name)
     if len(name) > MAX_NAME:
@@ -191,9 +187,9 @@ def validate_principal(name: str) -> str:
 
 
 def principal_of_claim(value: str) -> str:
-    """Return the principal that a claim of a token means: the claim where it can be a name, else one made of it.
+    """Return the principal that a token's claim names: the claim itself if it is a valid name, else a derived name.
 
-    Two claims never mean the same principal: what is changed gets a part of the claim's digest.
+    Two claims never name the same principal: a derived name ends with a part of the claim's digest.
     """
     if is_label(value) and len(value) <= MAX_NAME and value not in RESERVED and not _looks_derived(value):
         return value
@@ -201,11 +197,11 @@ def principal_of_claim(value: str) -> str:
 
 
 def _looks_derived(value: str) -> bool:
-    """Whether a claim has the form of a name that is made of another claim."""
+    """Whether a claim has the form of a name that is derived from another claim."""
     tail = value.rpartition("-")[2]
     return len(tail) == 12 and all(character in "0123456789abcdef" for character in tail)
 
 
 def policy_of(principals: Mapping[str, PrincipalSettings], name: str) -> PrincipalSettings | None:
-    """Return the policy of a principal; None where it has none, and there is none for everyone."""
+    """Return the policy of a principal, its own or everyone's; None if there is neither."""
     return principals.get(name) or principals.get(EVERYONE)

@@ -12,13 +12,13 @@ from pydantic.alias_generators import to_camel
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.label_names import validate_class_name, validate_name
-from ostler.model.manifest import TOOL_PATTERN
+from ostler.model.manifest import qualified_tool
 from ostler.model.strict import StrictModel
 
 TEST_KIND = "ServiceClassTest"
 
 CALL_SECONDS = 0.001
-"""How long a scripted call takes when nothing is said: time always moves, so that a loop of calls ends."""
+"""How long a scripted call takes by default: time always moves, so that a loop of calls ends."""
 
 # The values of the enumerations, as texts: files are validated strictly, and text is not an enumeration then.
 StateName = Literal[
@@ -79,10 +79,7 @@ class ExpectedCall(ScriptedAnswer):
     times: Annotated[int, Field(ge=1)] = 1
     repeated: bool = False
 
-    @field_validator("tool")
-    @classmethod
-    def _qualified(cls, value: str) -> str:
-        return qualified_tool(value)
+    _qualified = field_validator("tool")(qualified_tool)
 
     @model_validator(mode="after")
     def _one_count(self) -> "ExpectedCall":
@@ -125,7 +122,7 @@ class StepExpectation(StrictModel):
 
 
 class TestStep(StrictModel):
-    """One thing that is done to the service, the calls that it must lead to, and what must be true then."""
+    """One action on the service, the calls that it must lead to, and what must be true afterwards."""
 
     __test__ = False  # not a test of pytest's
 
@@ -156,7 +153,7 @@ class TestStep(StrictModel):
 
 
 class StandIn(StrictModel):
-    """A service that is there before the test begins, for the class's dependencies."""
+    """A service that exists before the test begins, for the class's dependencies."""
 
     name: str
     service_class_name: str | None = None
@@ -167,7 +164,7 @@ class StandIn(StrictModel):
 
 
 class _Surroundings(StrictModel):
-    """What a file says for all of its tests, and a test for itself."""
+    """What a file sets for all of its tests, and a test for itself."""
 
     service: str | None = None
     args: JsonObject = Field(default_factory=dict)
@@ -217,14 +214,3 @@ class ClassTestFile(_Surroundings):
     tests: list[ClassTest] = Field(min_length=1)
 
     _name = field_validator("service_class")(validate_class_name)
-
-
-def qualified_tool(value: str) -> str:
-    """Return `value` when it is `server/tool`.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if not TOOL_PATTERN.fullmatch(value):
-        raise ValueError(f"{value!r} is not a tool name; write it as 'server/tool', such as 'process/start'")
-    return value

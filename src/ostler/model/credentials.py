@@ -20,7 +20,7 @@ _HARMLESS_ENDS: Final = frozenset({
     "helper", "home", "host", "id", "issuer", "length", "limit", "method", "mode", "name", "path", "port", "provider",
     "scheme", "size", "timeout", "ttl", "type", "uri", "url", "var",
 })  # fmt: skip
-"""Last words of names whose value is not the secret itself: `TOKEN_FILE`, `AUTH_TYPE`, `KEY_ID`, `--token-env`."""
+"""Last words of names that are about a secret but do not hold it: `TOKEN_FILE`, `AUTH_TYPE`, `--token-env`."""
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _KNOWN_LOOKS: Final = re.compile(
@@ -31,7 +31,7 @@ _KNOWN_LOOKS: Final = re.compile(
 _RANDOM: Final = re.compile(r"(?=[^A-Za-z]*[A-Za-z])(?=[^0-9]*[0-9])[A-Za-z0-9+/_=-]{20,}")
 _NAME_PART: Final = re.compile(r"[a-z]*\d{0,4}[a-z]*")
 _LONG_WORD: Final = 5
-"""Letters of the longest word, at least, in a name such as `mcp-neo4j-data-modeling`; random parts have none."""
+"""Letters, at least, of the longest word in a name such as `mcp-neo4j-data-modeling`; random texts have none."""
 
 _UUID_OR_HASH: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _PATH: Final = re.compile(r"(?:~|\.{0,2})/[\w.@%+,= -]|[A-Za-z]:[\\/]")
@@ -69,11 +69,11 @@ _BEFORE_SCHEME: Final = 4
 """Characters before `Bearer X` in which a colon or an equals sign makes it a header."""
 _OPTION_LENGTH: Final = len("-p")
 _SHORTEST_LINE: Final = 16
-"""Characters of a line of a private key that is masked alone, too."""
+"""Characters, at least, of a line of a private key that is masked on its own, too."""
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what goes by `name` (a variable, an option, a header, a query key) is a secret."""
+    """Whether a variable, option, header or query key of this name holds a secret."""
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words or words[-1] in _HARMLESS_ENDS or name == "PWD":
         return False
@@ -81,7 +81,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def looks_secret(value: str) -> bool:
-    """Whether `value` is a credential by its looks: a known prefix, or a long run of letters and digits by chance."""
+    """Whether `value` looks like a credential: it has a known prefix, or is a long run of random letters and digits."""
     if _KNOWN_LOOKS.search(value):
         return True
     is_plain = _UUID_OR_HASH.fullmatch(value) or _PATH.match(value) or _is_worded(value)
@@ -104,7 +104,7 @@ def secrets_in_environment(environment: Mapping[str, str], *, by_looks: bool = T
 
     Args:
         environment: values by name.
-        by_looks: also what looks like a secret by chance, as `looks_secret` has it, whatever its name.
+        by_looks: also what looks like a secret (`looks_secret`), whatever its name.
     """
     for name, value in environment.items():
         yield from _of_pair(name, value, by_looks=by_looks)
@@ -193,7 +193,7 @@ def _of_login(value: str) -> Iterator[str]:
 
 
 def _of_programs(args: Sequence[str]) -> Iterator[str]:
-    """Yield the passwords in options of one letter, as programs that are known have them."""
+    """Yield the passwords in options of one letter, of programs that are known to have them."""
     options: tuple[str, ...] = ()
     may_follow = False
     previous = ""

@@ -3,7 +3,7 @@
 import math
 import re
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
@@ -52,18 +52,10 @@ def format_duration(seconds: float) -> str:
     return "".join(parts)
 
 
-def _to_text(seconds: float) -> str:
-    return format_duration(seconds)
-
-
-def _validate(value: Any) -> float:
-    return parse_duration(value)
-
-
 Duration = Annotated[
     float,
-    BeforeValidator(_validate),
-    PlainSerializer(_to_text, return_type=str),
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
     WithJsonSchema(
         {
             "anyOf": [

@@ -32,7 +32,7 @@ class Finding(NamedTuple):
         rule: the rule's id, such as `unknown-key`.
         path: the key path inside the document, such as `spec.args.port`.
         fix: what to write instead, if known.
-        severity: `error`, `warning`, or `note` for what is worth knowing and wants nothing done.
+        severity: `error`, `warning`, or `note` for what is worth knowing but needs no action.
     """
 
     message: str
@@ -102,23 +102,23 @@ class OstlerError(Exception):
 
     @property
     def _is_sentence(self) -> bool:
-        """Whether `summary` can go on: it does not end with several lines of a tool, such as the end of a log."""
+        """Whether text may follow `summary` on its line: it does not end with lines of a tool, such as a log's."""
         return self._has_remark or "\n" not in self.summary
 
     def add(self, remark: str) -> None:
-        """Add a remark to `summary`, on a line of its own where that ends with several lines of a tool."""
+        """Add a remark to `summary`, on a line of its own if that ends with several lines of a tool."""
         self.summary += f"; {remark}" if self._is_sentence else f"\n{remark[0].upper()}{remark[1:]}"
         self._has_remark = True
 
     def located(self, *, service: str | None = None, step: str | None = None, tool: str | None = None) -> "OstlerError":
-        """Fill in where it happened, where the raiser did not know; return the same error."""
+        """Fill in what the raiser did not know of where it happened; return the same error."""
         self.service = self.service or service
         self.step = self.step or step
         self.tool = self.tool or tool
         return self
 
     def fresh(self) -> Self:
-        """Return an equal error that was never raised: whoever adds to it changes no one else's."""
+        """Return an equal error that was never raised; adding to it does not change this one."""
         copy = type(self).__new__(type(self), *self.args)
         copy.args = self.args
         copy.__dict__.update(self.__dict__)
@@ -296,14 +296,14 @@ class ToolFailedError(OperationError):
 
     Attributes:
         is_error: the tool itself said that it failed (`isError`).
-        is_refusal: so it did, where its success is not in `expect`, or it could not ask: that proves nothing.
-        is_out_of_reach: the tool said, marked as an error or not, that it could not reach what it had to ask.
-        is_absence: the answer proves that there is no such thing, which is a fact and no failed probe.
-        is_leaving, is_coming: the answer says that the thing is on its way out, or in, and so is there.
+        is_refusal: it said so and `expect` has no `success`, or it is out of reach: the answer proves nothing.
+        is_out_of_reach: the tool said, as an error or not, that it could not reach what it had to ask.
+        is_absence: the answer proves that the thing does not exist, which is a fact and not a failed probe.
+        is_leaving, is_coming: the answer says that the thing is being removed, or created, and so exists.
         is_unclear: the answer is not of the kind that was expected (nothing, or text instead of JSON).
-        is_final: the answer is like the ready check's `failWhen`: waiting is of no use.
-        is_named: the answer is like `retry.when`, or there is none: it is a reason to try again.
-        is_already_gone: the answer is like the stop call's `goneWhen`: there was nothing to stop.
+        is_final: the answer matches the ready check's `failWhen`: waiting is of no use.
+        is_named: the answer matches `retry.when`, or there is no such key: it is a reason to try again.
+        is_already_gone: the answer matches the stop call's `goneWhen`: there was nothing to stop.
     """
 
     code = "tool_failed"

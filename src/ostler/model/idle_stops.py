@@ -9,13 +9,13 @@ from ostler.model.strict import StrictModel
 
 
 class IdleStopSpec(StrictModel):
-    """After how many seconds without use a service is stopped, and what of it is no use yet."""
+    """After how many seconds without use a service is stopped, and what counts as use."""
 
     after: Annotated[Duration, Field(gt=0)]
     cpu_percent: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """Share of one core up to which it does nothing, on average over some seconds."""
+    """CPU use up to which it is idle, in percent of one core, on average over some seconds."""
     connections: bool = True
-    """Whether an open TCP connection to its ports is use."""
+    """Whether an open TCP connection to one of its ports counts as use."""
 
 
 def _in_long_form(value: object) -> object:

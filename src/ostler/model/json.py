@@ -19,7 +19,7 @@ MAX_BITS: Final = 1023
 """The longest whole number, in bits: a longer one is not a floating-point number, which most readers of JSON use."""
 
 MAX_VALUES: Final = 1_000_000
-"""The most values that one JSON value may have in it, each counted where it stands."""
+"""The most values that one JSON value may contain; one that is in two places counts twice."""
 
 _SHOWN: Final = 40
 _HALF: Final = re.compile("[\ud800-\udfff]")
@@ -80,7 +80,7 @@ def json_flaw(value: object, *, most: int = MAX_VALUES) -> str:
 
     Args:
         value: what may be JSON.
-        most: the most values that are looked at; more are a flaw, too. A value that is in two places counts twice.
+        most: how many values are read; more are a flaw, too. A value that is in two places counts twice.
     """
     waiting: list[Iterable[object]] = [(value,)]
     left = most
@@ -102,7 +102,7 @@ def json_flaw(value: object, *, most: int = MAX_VALUES) -> str:
 
 
 def is_longer(value: JsonValue, most: int) -> bool:
-    """Return whether `value` takes more than `most` characters as JSON; little of a much longer one is looked at."""
+    """Return whether `value` takes more than `most` characters as JSON; a much longer one is not read to its end."""
     waiting: list[Iterable[JsonValue]] = [(value,)]
     least = 0
     while waiting:
@@ -119,7 +119,7 @@ def is_longer(value: JsonValue, most: int) -> bool:
 
 
 def _placed_flaw(value: object) -> str:
-    """Return the first flaw of `value`, which has one, with its place: kept apart because most values have none."""
+    """Return the first flaw of `value`, which has one, with its place; apart, because most values have none."""
     waiting: list[tuple[object, tuple[Any, ...] | None]] = [(value, None)]
     while True:
         part, place = waiting.pop()

@@ -6,14 +6,14 @@ NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """RFC 1123 label: what a class or service may be called."""
 
 FOREIGN_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
-"""What a class of another form, and a service of such a class, may be called besides: `My_Class.v1`."""
+"""What a class of another manifest form, and a service of such a class, may also be called: `My_Class.v1`."""
 
 MAX_SERVICE_NAME = 120
 """Characters of a service's name, its project's labels included."""
 
 
 def validate_name(value: str) -> str:
-    """Return `value` when it is an RFC 1123 label.
+    """Return `value` if it is an RFC 1123 label.
 
     Raises:
         ValueError: it is not.
@@ -27,10 +27,10 @@ def validate_name(value: str) -> str:
 
 
 def validate_class_name(value: str) -> str:
-    """Return `value` when it may name a class of any form: a label, or `My_Class.v1` as in muster.
+    """Return `value` if it is a valid name of a class of any form: a label, or `My_Class.v1` as in muster.
 
     Raises:
-        ValueError: it may not.
+        ValueError: it is not.
     """
     if not FOREIGN_NAME.fullmatch(value):
         raise ValueError(
@@ -51,14 +51,14 @@ def label_of(value: str, default: str = "unnamed") -> str:
 
 
 def validate_service_name(value: str, *, foreign: bool) -> str:
-    """Return `value` when it may name a service: a label, in a project with the project's labels: `web.fix-ui.shop`.
+    """Return `value` if it is a valid name of a service: a label, in a project with the project's: `web.fix-ui.shop`.
 
     Args:
         value: the name.
-        foreign: its class is of another form, so that `Web_1.a` is taken, too.
+        foreign: its class is of another manifest form, so that `Web_1.a` is valid, too.
 
     Raises:
-        ValueError: it may not.
+        ValueError: it is not.
     """
     if foreign and len(value) <= MAX_SERVICE_NAME:
         return validate_class_name(value)

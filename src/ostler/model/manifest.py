@@ -7,9 +7,10 @@ and column. Every key here has an effect; what is not here is refused.
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic.alias_generators import to_snake
 
 from ostler.model.durations import Duration
 from ostler.model.expectations import Expectation
@@ -26,12 +27,12 @@ TOOL_PATTERN = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._/-]+")
 """`server/tool`."""
 
 
-def _snake(key: str) -> str:
-    return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", key)
-
-
 def qualified_tool(value: str) -> str:
-    """Return the name of a tool when it is one; raises ValueError."""
+    """Return `value` if it is `server/tool`.
+
+    Raises:
+        ValueError: it is not.
+    """
     if not TOOL_PATTERN.fullmatch(value):
         raise ValueError(f"{value!r} is not a tool name; write it as 'server/tool', such as 'process/start'")
     return value
@@ -95,7 +96,7 @@ class OutputSpec(StrictModel):
 class RetrySpec(StrictModel):
     """How often a tool call is tried again when it certainly was not delivered, or failed retryably.
 
-    With `when`, an answer is a reason to try again only if it is like that.
+    With `when`, only an answer that matches it is a reason to try again.
     """
 
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
@@ -141,7 +142,7 @@ class ToolCallSpec(StrictModel):
         """Yield everything that an answer is checked against, with its keys in the manifest."""
         keys: tuple[tuple[str, ...], ...] = (("expect",), ("expectNot",), ("failWhen",), ("goneWhen",))
         for path in keys:
-            expectation = getattr(self, _snake(path[0]), None)
+            expectation = getattr(self, to_snake(path[0]), None)
             if expectation is not None:
                 yield path, expectation
         if self.retry is not None and self.retry.when is not None:
@@ -166,7 +167,7 @@ class ReadySpec(ToolCallSpec):
 
 
 class StopSpec(ToolCallSpec):
-    """The stop or delete call; a failure that is like `gone_when` says that there was nothing to stop, or to delete."""
+    """The stop or delete call; a failure that matches `gone_when` means that there was nothing to stop or delete."""
 
     gone_when: Expectation | None = None
 
@@ -181,8 +182,6 @@ STEPS: Final = (
     "start", "ready", "stop", "stopped", "delete", "restart", "status", "healthCheck", "find", "logs", "sendInput",
 )  # fmt: skip
 """The steps of one call each, as the manifest names them."""
-
-_SNAKE: Final = {"healthCheck": "health_check", "sendInput": "send_input"}
 
 
 class LifecycleTools(StrictModel):
@@ -230,7 +229,7 @@ class LifecycleTools(StrictModel):
 
     def _each_call(self) -> Iterator[tuple[str, ToolCallSpec]]:
         for step in STEPS:
-            call = getattr(self, _SNAKE.get(step, step))
+            call = getattr(self, to_snake(step))
             if call is not None:
                 yield step, call
         lists = (("preStart", self.pre_start), ("postStart", self.post_start), ("preStop", self.pre_stop))
@@ -295,6 +294,14 @@ class RestartPolicySpec(StrictModel):
         return min(self.backoff.initial * self.backoff.multiplier ** min(restarts, 64), self.backoff.max)
 
 
+def _in_long_form(value: object) -> object:
+    return {"policy": value} if isinstance(value, str) else value
+
+
+RestartPolicy: TypeAlias = Annotated[RestartPolicySpec, BeforeValidator(_in_long_form)]
+"""Written as an object, or as its `policy` alone."""
+
+
 class DependencySpec(StrictModel):
     """A service that must be there first.
 
@@ -311,7 +318,7 @@ class DependencySpec(StrictModel):
     when: str | None = None
     create: bool = False
     timeout: Annotated[Duration, Field(gt=0)] = 120.0
-    """Seconds that a start waits for the condition; after that it goes on waiting without holding anybody up."""
+    """Seconds that a start waits for the condition; after that the service keeps waiting, but blocks no one."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "DependencySpec":
@@ -327,7 +334,7 @@ class DependencySpec(StrictModel):
 
 
 class LeftoversSpec(StrictModel):
-    """How to list what carries this Ostler's mark, so that what no service has any more is found, and stopped."""
+    """How to list what carries this Ostler's mark, to find and stop what no longer belongs to a service."""
 
     tool: str
     args: JsonObject = Field(default_factory=dict)
@@ -349,7 +356,7 @@ class ServiceConfig(StrictModel):
     lifecycle_tools: LifecycleTools
     health_check: HealthCheckSpec | None = None
     timeout: TimeoutSpec = Field(default_factory=TimeoutSpec)
-    restart_policy: RestartPolicySpec | None = None
+    restart_policy: RestartPolicy | None = None
     on_unknown: Literal["adopt", "retry", "compensate", "hold"] = "hold"
     outputs: dict[str, str | OutputSpec] = Field(default_factory=dict)
     completed: Expectation | None = None
@@ -357,14 +364,9 @@ class ServiceConfig(StrictModel):
     idle_stop: IdleStop | None = None
     leftovers: LeftoversSpec | None = None
 
-    @field_validator("restart_policy", mode="before")
-    @classmethod
-    def _short_policy(cls, value: Any) -> Any:
-        return {"policy": value} if isinstance(value, str) else value
-
     @property
     def health(self) -> HealthCheckSpec:
-        """The health settings in force; where `healthCheck.timeout` is not written, `timeout.healthCheck` is."""
+        """The health settings in force; without `healthCheck.timeout`, `timeout.healthCheck` counts."""
         health = self.health_rules
         if "timeout" in health.model_fields_set:
             return health
@@ -372,7 +374,7 @@ class ServiceConfig(StrictModel):
 
     @property
     def health_rules(self) -> HealthCheckSpec:
-        """The health settings but for their timeout, which `health` has: each view needs them, and no copy is made."""
+        """The health settings but for the timeout; views read them often, so no copy is made as in `health`."""
         return self.health_check or _DEFAULT_HEALTH
 
     @property
@@ -387,7 +389,7 @@ class ServiceClassSpec(StrictModel):
     description: str = ""
     args: dict[str, ArgSpec] = Field(default_factory=dict)
     additional_args: bool = False
-    """Whether args that are not declared are taken, as they are; templates name them `args.NAME`."""
+    """Whether args that are not declared are accepted, unchanged; templates name them `args.NAME`."""
     service_config: ServiceConfig
 
 
@@ -437,7 +439,7 @@ class ServiceClass(StrictModel):
         return (self.tools.health_check or self.tools.status) is not None
 
     def required_tools(self) -> list[str]:
-        """Return every `server/tool` that must be there for a start, sorted, each once."""
+        """Return every `server/tool` that must exist for a start, sorted, each once."""
         return sorted({call.tool for step, call in self.tools.calls if step not in ("logs", "sendInput")})
 
     def servers(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The marks that everything which Ostler starts carries in its environment: the names of the variables."""
+"""The environment variables with which Ostler marks everything that it starts."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What a name that does not exist may have been meant to be."""
+"""Which existing names may be meant by one that does not exist."""
 
 import heapq
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Final
 
 MOST: Final = 500
-"""Names that are compared as a whole, of those that are known: 10,000 take a fifth of a second."""
+"""How many of the known names are compared as a whole: 10,000 would take a fifth of a second."""
 
 
 def hint_at(name: str, known: Sequence[str]) -> str:
@@ -33,5 +33,5 @@ def close_names(name: str, known: Sequence[str], most: int = 3) -> list[str]:
 
 
 def _begin_alike(one: str, other: str) -> int:
-    """Return with how many characters both begin."""
+    """Return how many characters both have in common at their beginning."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

@@ -13,7 +13,7 @@ from ostler.model.durations import Duration
 from ostler.model.idle_stops import IdleStop
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.label_names import validate_class_name, validate_name
-from ostler.model.manifest import HealthCheckSpec, RestartPolicySpec
+from ostler.model.manifest import HealthCheckSpec, RestartPolicy
 from ostler.model.strict import StrictModel
 
 PROJECT_KIND = "Project"
@@ -32,7 +32,17 @@ def _as_text(value: Any) -> Any:
 
 
 EnvironmentValue: TypeAlias = Annotated[str | None, BeforeValidator(_as_text)]
-"""A variable's value, as text; None takes the variable away."""
+"""A variable's value, as text; None removes the variable."""
+
+
+def _as_tuple(value: Any) -> Any:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+Texts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+"""One text, or a list of them."""
 
 
 class NeedSpec(StrictModel):
@@ -50,11 +60,11 @@ class Overrides(StrictModel):
         restart_policy: instead of the class's.
         health_check: instead of the class's settings.
         idle_stop: instead of the class's: when it is stopped because no one uses it.
-        env: environment variables for what the start tool runs; None takes one away from `env_file`.
+        env: environment variables for what the start tool runs; None removes one that `env_file` sets.
     """
 
     depends_on: dict[str, NeedSpec] = Field(default_factory=dict[str, NeedSpec])
-    restart_policy: RestartPolicySpec | None = None
+    restart_policy: RestartPolicy | None = None
     health_check: HealthCheckSpec | None = None
     idle_stop: IdleStop | None = None
     env: dict[str, EnvironmentValue] = Field(default_factory=dict[str, EnvironmentValue])
@@ -77,11 +87,6 @@ class Overrides(StrictModel):
             return needs
         return value  # pyright: ignore[reportUnknownVariableType]
 
-    @field_validator("restart_policy", mode="before")
-    @classmethod
-    def _short_policy(cls, value: Any) -> Any:
-        return {"policy": value} if isinstance(value, str) else value
-
     @field_validator("env")
     @classmethod
     def _variables(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -103,19 +108,7 @@ class GivenOverrides(Overrides):
         env_file: files of variables, relative to the client's folder; `env` goes over them.
     """
 
-    env_file: tuple[str, ...] = ()
-
-    @field_validator("env_file", mode="before")
-    @classmethod
-    def _one_file_or_more(cls, value: Any) -> Any:
-        return _one_or_more(value)
-
-
-def _one_or_more(value: Any) -> Any:
-    """Return a text as the only one of a tuple."""
-    if isinstance(value, str):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    env_file: Texts = ()
 
 
 class ProjectServiceSpec(Overrides):
@@ -135,19 +128,14 @@ class ProjectServiceSpec(Overrides):
 
     class_name: str = Field(alias="class")
     args: JsonObject = Field(default_factory=dict)
-    env_file: tuple[str, ...] = ()
+    env_file: Texts = ()
     shared: bool = False
     lease: Annotated[Duration, Field(gt=0)] | None = None
     lease_renewal: Literal["", "client"] = ""
     auto_start: bool = False
-    watch: tuple[str, ...] = ()
+    watch: Texts = ()
     enabled: bool = True
     purpose: str = ""
-
-    @field_validator("env_file", "watch", mode="before")
-    @classmethod
-    def _texts(cls, value: Any) -> Any:
-        return _one_or_more(value)
 
     @field_validator("watch")
     @classmethod

@@ -88,16 +88,16 @@ class PlannedCall:
     retry_when: JsonObject | None = None
     """The manifest's `retry.when`: an answer that does not match it is not a reason to try again."""
     fail_when: JsonObject | None = None
-    """The manifest's `failWhen`: an answer of a ready check that is like it ends the wait."""
+    """The manifest's `failWhen`: an answer of a ready check that matches it ends the wait."""
     gone_when: JsonObject | None = None
-    """The manifest's `goneWhen`: a failure of a stop that is like it says that nothing was there."""
+    """The manifest's `goneWhen`: a failure of a stop that matches it means that there was nothing to stop."""
     batch: JsonObject | None = None
     """`{"items": path, "match": {path: value}}` of a call that looks for many services at once; never pinned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceTraits:
-    """What a create says about the new service and its record and its views repeat. A field added here is in all.
+    """What a create request, the service's record and its views have in common. A field added here is in all of them.
 
     Attributes:
         persist: keep it when the server ends; otherwise it is stopped and forgotten.
@@ -117,7 +117,7 @@ class ServiceTraits:
 
     @property
     def traits(self) -> dict[str, Any]:
-        """These fields alone, by their names, as keyword arguments for another of the classes that have them."""
+        """These fields alone, by name, as keyword arguments for another class that has them."""
         return {name: getattr(self, name) for name in _TRAITS}
 
 
@@ -129,9 +129,9 @@ class DeleteMode:
     """What a delete does about a stop.
 
     Attributes:
-        force: it goes on when its stop fails.
+        force: it continues even if its stop fails.
         abandon: it stops nothing.
-        keep: what its class's delete tool would remove stays, as the service is made again.
+        keep: what the class's delete tool would remove stays, because the service is made again.
     """
 
     force: bool = False
@@ -157,18 +157,18 @@ class ServiceRecord(ServiceTraits):
     start_key: str = ""
     """Idempotency key of the last start; a start that was cut off is done again under the same key."""
     start_unsettled: bool = False
-    """What was started under that key may be there: until it is known to be gone, a start has the same key."""
+    """What was started under that key may still exist; until it is known to be gone, every start has the same key."""
     dependency_facts: JsonObject = field(default_factory=dict[str, JsonValue])
     """What templates saw of the dependencies at the last start, as `dependencies.*`."""
     dependency_secrets: tuple[str, ...] = ()
-    """Texts among what templates saw of the dependencies that must not be shown: the dependencies' own secrets."""
+    """The secrets among what templates saw of the dependencies."""
     step_outputs: JsonObject = field(default_factory=dict[str, JsonValue])
     """Outputs of lifecycle tools by step: `{"start": {...}}`."""
     outputs: JsonObject = field(default_factory=dict[str, JsonValue])
     stop_plan: tuple[PlannedCall, ...] = ()
-    """Non-empty from the moment that something may have to be stopped."""
+    """How to stop it; not empty from the moment that there may be something to stop."""
     delete_plan: tuple[PlannedCall, ...] = ()
-    """The delete call, from the first time that the service has come up: what it keeps is its own then."""
+    """The delete call; pinned once the service has first come up, as what it keeps is its own from then on."""
     delete_secrets: tuple[str, ...] = ()
     """Texts in that call that must not be shown."""
     error: JsonObject | None = None
@@ -182,11 +182,11 @@ class ServiceRecord(ServiceTraits):
     held: bool = False
     """A start may have left something, and no tool can show whether it is there."""
     completed: bool = False
-    """It has done its work and ended well, by its class's `completed`."""
+    """It has done its work and ended well, according to its class's `completed`."""
     missed_stop: bool = False
-    """A stop was asked for that could not be sent, and is to be made up for."""
+    """A stop was requested that could not be sent, and is still to be made."""
     missed_delete: bool = False
-    """That stop was part of a delete, which is to be made up for as a whole."""
+    """That stop was part of a delete, which is still to be made as a whole."""
     may_have_moved: bool = False
     """A restart tool may have given it other identifiers, and its answer is not known."""
     giver: str = ""
@@ -224,7 +224,7 @@ class OperationRecord(DeleteMode):
 
     Attributes:
         class_digest: the version of the class that its calls were rendered from.
-        idempotency_key: the same for an operation that is done again after a crash.
+        idempotency_key: stays the same for an operation that is repeated after a crash.
         requests: the idempotency keys of the requests that it answers, each with the digest of what was asked for.
         class_name: the service's class, for an answer after the service is gone.
         message: one sentence about how it went.

@@ -134,7 +134,7 @@ class ServerEntry(_Model):
         options: Ostler's own settings.
         response_cap: the largest answer that ostler.toml allows any server, in bytes.
         secret_parts: values of variables with secret-looking names that were expanded into command, args, cwd or url.
-        references: what stands in args, env, headers or url for a secret that is looked up for each connection.
+        references: the references in args, env, headers and url to secrets, which are looked up for each connection.
     """
 
     name: str
@@ -160,7 +160,7 @@ class ServerEntry(_Model):
 
     @property
     def has_own_authorization(self) -> bool:
-        """Whether its headers say themselves who asks, so that no one signs in."""
+        """Whether its own headers authorise requests, so that no one signs in."""
         return any(name.lower() == "authorization" for name in self.headers)
 
     @property

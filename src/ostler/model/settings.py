@@ -19,7 +19,7 @@ from pydantic import (
 from ostler.model.access import EVERYONE, AuditSettings, OAuthSettings, PrincipalSettings, validate_principal
 from ostler.model.durations import Duration, format_duration
 from ostler.model.notices import NoticeKind
-from ostler.model.strict import StrictModel
+from ostler.model.strict import Count, Size, StrictModel, Switch
 from ostler.model.web_addresses import is_web_address, require_host
 
 NEVER = "never"
@@ -28,12 +28,6 @@ SQLITE = "sqlite"
 
 def _never_is_none(value: Any) -> Any:
     return None if value == NEVER else value
-
-
-Count = Annotated[int, Field(ge=1, strict=True)]
-Switch = Annotated[bool, Field(strict=True)]
-Size = Annotated[ByteSize, Field(ge=1)]
-"""Bytes: a number, or text such as `256KiB`."""
 
 
 class LimitSettings(StrictModel):

@@ -1,7 +1,14 @@
-"""The base of the models of what people write."""
+"""The base of the models of what people write, and types for their fields."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, TypeAlias
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+Count: TypeAlias = Annotated[int, Field(ge=1, strict=True)]
+Switch: TypeAlias = Annotated[bool, Field(strict=True)]
+Size: TypeAlias = Annotated[ByteSize, Field(ge=1)]
+"""Bytes: a number, or text such as `256KiB`."""
 
 
 class StrictModel(BaseModel):
