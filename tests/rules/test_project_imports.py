@@ -378,6 +378,89 @@ def test_launch_configurations_and_container_commands() -> None:
     assert len(container.notes) == 1
 
 
+def test_process_compose_files_as_they_are_found_elsewhere() -> None:
+    made = services(
+        read_process_compose(
+            """
+availability: {run: &run {restart: always}}
+availability: {run: &once {restart: no}}
+processes:
+  named: {command: serve, availability: *once, readiness_probe: {http_get: {port: $CORE_PORT, path: /up}}}
+  first: {command: "serve {{.PC_REPLICA_NUM}}", replicas: 2, readiness_probe: {http_get: {port: "404{{.PC_REPLICA_NUM}}"}}}
+  far: {command: sleep 9, readiness_probe: {http_get: {host: a.example, scheme: https}}}
+  shell: {command: repl, is_foreground: true, is_dotenv_disabled: true}
+  made: {command: make, is_tty: true, success_exit_codes: [0, 3]}
+  last: {command: x, depends_on: {made: {condition: process_completed}}}
+""",
+            "process-compose.yaml",
+            [".env"],
+        )
+    )
+    assert args(made["named"])["readyCommand"][-1] == 'curl -fsS -o /dev/null "http://127.0.0.1:$CORE_PORT/up"'
+    assert (args(made["first"])["command"], args(made["first"])["readyHttp"]) == ("serve 0", "http://127.0.0.1:4040/")
+    assert args(made["far"])["readyHttp"] == "https://a.example/"
+    assert (made["shell"].enabled, made["shell"].env_file, args(made["shell"])["terminal"]) == (False, (), True)
+    assert made["named"].env_file == (".env",)
+    assert (made["made"].class_name, args(made["made"])) == (
+        "job",
+        {"command": "make", "shell": True, "terminal": True},
+    )
+
+
+def test_a_launch_configuration_with_a_script_runs_it_with_node() -> None:
+    launch = read_launch_json(
+        {
+            "configurations": [
+                {"name": "api", "program": "${workspaceFolder}/api/server.js", "args": ["--x"], "port": 3000},
+                {"name": "inner", "program": "server.js", "args": ["${workspaceFolder}/a.json"], "cwd": "${workspaceFolder}/b/c"},
+                {"name": "py", "type": "debugpy", "request": "launch", "program": "app.py"},
+                {"name": "seen", "url": "http://localhost:3000", "port": 3000},
+            ]
+        },
+        ".claude/launch.json",
+    )  # fmt: skip
+    made = services(launch)
+    assert args(made["api"]) == {"command": "node ./api/server.js --x", "port": 3000}
+    assert args(made["inner"]) == {"directory": "b/c", "command": "node server.js ../../a.json"}
+    assert [note.split("'")[1] for note in launch.notes] == ["py", "seen"]
+
+
+@pytest.mark.parametrize(
+    ("line", "class_name", "expected"),
+    [
+        ("nohup bash -c 'npm ci && npm start &'", "command", "bash -c 'npm ci && npm start'"),
+        ("nohup ttyd -W -p 7681 bash > /tmp/ttyd.log 2>&1 &", "dev-server", "ttyd -W -p 7681 bash"),
+        ("./a.sh && (npm run dev >/tmp/v.log 2>&1 &)", "command", "./a.sh && (npm run dev)"),
+        ("streamlit run app.py", "dev-server", "streamlit run app.py --server.port {port}"),
+        ("python manage.py runserver", "dev-server", "python manage.py runserver {port}"),
+        ("ollama serve", "command", "ollama serve"),
+        ("git config --global a b && flutter pub get", "job", "git config --global a b && flutter pub get"),
+        (
+            "X=${containerWorkspaceFolder}/a ./up ${localEnv:TZ:UTC} ${containerEnv:HOME}",
+            "job",
+            "X=./a ./up ${TZ:-UTC} ${HOME}",
+        ),
+    ],
+)
+def test_what_a_container_runs_at_each_start_serves_or_sets_up(line: str, class_name: str, expected: str) -> None:
+    content: Any = {"onCreateCommand": "sudo apt install x", "postCreateCommand": "npm ci", "postAttachCommand": line}
+    made = services(read_devcontainer(content, "devcontainer.json"))
+    assert (made["postattach"].class_name, args(made["postattach"])["command"]) == (class_name, expected)
+    assert (*made["postattach"].depends_on,) == ("oncreate", "postcreate")
+    assert (*made["postcreate"].depends_on,) == ("oncreate",)
+
+
+def test_what_a_container_has_besides_commands_is_named() -> None:
+    found = read_devcontainer(
+        {"image": "i", "containerEnv": {"DB_URL": "secret"}, "postCreateCommand": "sudo apt install x"}, "d.json"
+    )
+    assert found.notes == (
+        "d.json: image: the services here run on this machine, in no container",
+        "d.json: variables of its container are not set: DB_URL",
+    )
+    assert found.services[0].notes == ("it was made for a container: with sudo it changes this machine",)
+
+
 def test_the_same_command_is_one_service_and_the_same_name_gets_a_number() -> None:
     one, same = (shell_service("web", "run me", origin) for origin in ("a", "b"))
     other = shell_service("web", "run another", "c")

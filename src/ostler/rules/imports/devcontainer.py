@@ -1,31 +1,57 @@
 """`devcontainer.json`: the commands that it runs, once or at every start."""
 
+import re
+
 from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.rules.imports.found import Found, FoundService, command_line, job, label, shell_service
+from ostler.rules.imports.shell_lines import port_of, port_option
 
 _ONCE = ("onCreateCommand", "updateContentCommand", "postCreateCommand")
 _EACH_TIME = ("postStartCommand", "postAttachCommand")
+_FOLDER = re.compile(r"\$\{(?:containerWorkspaceFolder|localWorkspaceFolder)\}")
+_ENVIRONMENT = re.compile(r"\$\{(?:containerEnv|localEnv):(\w+)(?::([^}]*))?\}")
+_AWAY = re.compile(r"\s*(?:(?:1?>>?|&>)\s*[^\s&|;]+(?:\s+2>&1)?\s*)?(?<!&)&(?=[\s'\")]*$)")
+"""What puts a line's last command into the background, with the file that it writes to."""
+
+_LASTING = re.compile(r"\b(dev|serve|server|start|runserver|watch)\b")
 
 
 def read_devcontainer(content: JsonObject, file: str) -> Found:
-    """Return the commands of the file; its image, features and mounts are named.
+    """Return the commands of the file; its image, features, mounts and variables are named.
+
+    At every start, most files set something up; what serves, or is put into the background, is a service.
 
     Args:
         content: the file, read as JSON with comments.
         file: its name.
     """
     services: list[FoundService] = []
-    for key in _ONCE:
-        services += [job(name, line, f"{file}, {key}") for name, line in _commands(key, content.get(key))]
-    jobs = {service.name: "completed" for service in services}
-    for key in _EACH_TIME:
-        services += [
-            shell_service(name, line, f"{file}, {key}", depends_on=jobs)
-            for name, line in _commands(key, content.get(key))
-        ]
+    jobs: dict[str, str] = {}
+    for key in (*_ONCE, *_EACH_TIME):
+        found = [_service(key, name, line, file, jobs) for name, line in _commands(key, content.get(key))]
+        services += found
+        jobs = jobs | {service.name: "completed" for service in found if service.class_name == "job"}
     left = [key for key in ("image", "build", "dockerComposeFile", "features", "mounts") if content.get(key)]
-    notes = (f"{file}: {', '.join(left)} describe a container; the services here run on this machine",) if left else ()
-    return Found(tuple(services), notes)
+    names = [*as_object(content.get("containerEnv")), *as_object(content.get("remoteEnv"))]
+    notes = [f"{file}: {', '.join(left)}: the services here run on this machine, in no container"] if left else []
+    notes += [f"{file}: variables of its container are not set: {', '.join(dict.fromkeys(names))}"] if names else []
+    return Found(tuple(services), tuple(notes))
+
+
+def _service(key: str, name: str, line: str, file: str, jobs: dict[str, str]) -> FoundService:
+    origin = f"{file}, {key}"
+    line = _ENVIRONMENT.sub(
+        lambda found: f"${{{found[1]}{f':-{found[2]}' if found[2] else ''}}}", _FOLDER.sub(".", line)
+    )
+    away = line.startswith("nohup ") or _AWAY.search(line) is not None
+    line = _AWAY.sub("", line.removeprefix("nohup "))
+    port = port_of(line)
+    if port is None and port_option(line):
+        port = 0
+    notes = ("it was made for a container: with sudo it changes this machine",) if re.search(r"\bsudo\b", line) else ()
+    if key in _ONCE or not (away or port is not None or _LASTING.search(f"{name} {line}")):
+        return job(name, line, origin, notes=notes, depends_on=jobs)
+    return shell_service(name, line, origin, port=port, notes=notes, depends_on=jobs)
 
 
 def _commands(key: str, value: JsonValue) -> list[tuple[str, str]]:

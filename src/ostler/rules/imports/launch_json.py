@@ -1,7 +1,7 @@
 """`.claude/launch.json`: development servers that an agent may start."""
 
-from ostler.model.json import JsonObject, as_list, as_object
-from ostler.rules.imports.found import Found, FoundService, command_line, label, shell_service, variables
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object
+from ostler.rules.imports.found import Found, FoundService, command_line, folder_arg, label, shell_service, variables
 
 
 def read_launch_json(content: JsonObject, file: str) -> Found:
@@ -16,11 +16,11 @@ def read_launch_json(content: JsonObject, file: str) -> Found:
     for index, entry in enumerate(as_list(content.get("configurations"))):
         config = as_object(entry)
         shown = str(config.get("name") or f"configuration {index + 1}")
-        program = config.get("runtimeExecutable")
-        if not program or config.get("request") == "attach":
-            notes.append(f"{file}: {shown!r} names no program to run (runtimeExecutable)")
+        words = _words(config)
+        if not words or config.get("request") == "attach":
+            notes.append(f"{file}: {shown!r} names no program to run (runtimeExecutable or program)")
             continue
-        line = command_line([program, *as_list(config.get("runtimeArgs")), *as_list(config.get("args"))])
+        line = command_line(words)
         port = config.get("port")
         fixed = port if isinstance(port, int) and config.get("autoPort") is not True else 0
         services.append(
@@ -30,3 +30,16 @@ def read_launch_json(content: JsonObject, file: str) -> Found:
             )
         )  # fmt: skip
     return Found(tuple(services), tuple(notes))
+
+
+def _words(config: JsonObject) -> list[JsonValue]:
+    """Return the program and its arguments, none where there is no program: `program` is a script for Node."""
+    script, program = config.get("program"), config.get("runtimeExecutable")
+    if not program and not (script and "node" in str(config.get("type") or "node")):
+        return []
+    words = [program or "node", *as_list(config.get("runtimeArgs")), *([script] if script else [])]
+    folder = str(folder_arg(str(config.get("cwd") or "")).get("directory", ""))
+    if folder.startswith("/"):
+        return [*words, *as_list(config.get("args"))]
+    top = "/".join(".." for part in folder.split("/") if part) or "."
+    return [str(word).replace("${workspaceFolder}", top) for word in [*words, *as_list(config.get("args"))]]

@@ -16,7 +16,14 @@ from ostler.rules.imports.found import (
     template_free,
     variables,
 )
-from ostler.rules.imports.shell_lines import exported, in_named_folder, port_notes, port_of
+from ostler.rules.imports.shell_lines import (
+    double_quoted,
+    exported,
+    in_named_folder,
+    names_variables,
+    port_notes,
+    port_of,
+)
 
 _CONDITIONS = {
     "process_started": "started",
@@ -27,8 +34,9 @@ _CONDITIONS = {
 }
 _RESTARTS = {"always": "always", "on_failure": "on-failure", "no": "never", "exit_on_failure": "never"}
 _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 9: "SIGKILL", 10: "SIGUSR1", 12: "SIGUSR2", 15: "SIGTERM"}
-_LEFT_OUT = ("namespace", "replicas", "is_tty", "is_elevated", "log_location", "schedule", "entrypoint")
+_LEFT_OUT = ("namespace", "replicas", "is_elevated", "log_location", "schedule", "entrypoint", "success_exit_codes")
 _WHOLE_FILE = ("extends", "env_cmds")
+_JOB_ARGS = ("command", "shell", "directory", "terminal", "stopTimeout")
 _VAR = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
 _DETACHED = re.compile(r"\bcompose\b.*\bup\b.*\s(-d|--detach)\b")
 """What starts something in the background, and ends."""
@@ -64,8 +72,8 @@ def read_process_compose(text: str, file: str, beside: Collection[str] = ()) -> 
     services: list[FoundService] = []
     for name, process in processes.items():
         origin = f"{file}, line {lines.get(name, 1)}"
-        values = as_object(content.get("vars")) | as_object(process.get("vars"))
-        services.append(_service(name, process, origin, shared, values, jobs=jobs))
+        values: JsonObject = {"PC_REPLICA_NUM": 0, **as_object(content.get("vars")), **as_object(process.get("vars"))}
+        services.append(_service(name, as_object(_filled(process, values)), origin, shared, jobs=jobs))
     notes = [f"{file}: {key!r} is not followed: {content[key]}" for key in _WHOLE_FILE if content.get(key)]
     known = {service.name for service in services}
     for service in services:
@@ -83,16 +91,27 @@ def _is_detached(process: JsonObject) -> bool:
     return _DETACHED.search(str(process.get("command") or "")) is not None and policy in ("no", False)
 
 
+def _filled(value: JsonValue, values: JsonObject) -> JsonValue:
+    """Return `value` with the file's variables, `{{.NAME}}`, filled in wherever it has text."""
+    if isinstance(value, str):
+        return _VAR.sub(lambda found: str(values.get(found[1], found[0])), value)
+    if isinstance(value, list):
+        return [_filled(item, values) for item in as_list(value)]
+    return {key: _filled(item, values) for key, item in as_object(value).items()} if isinstance(value, dict) else value
+
+
 def _service(
-    name: str, process: JsonObject, origin: str, shared: FoundService, values: JsonObject, *, jobs: Collection[str]
+    name: str, process: JsonObject, origin: str, shared: FoundService, *, jobs: Collection[str]
 ) -> FoundService:
-    line = _VAR.sub(lambda found: str(values.get(found[1], found[0])), str(process.get("command") or "")).strip()
+    line = str(process.get("command") or "").strip()
     notes = [f"{key!r} is not converted" for key in _LEFT_OUT if process.get(key)]
     notes += port_notes(line, port_of(line))
     env, line = exported({**shared.env, **variables(process.get("environment"))}, line.replace("$$", "$"))
     folder, line = in_named_folder(str(process.get("working_dir") or ""), line)
     args: JsonObject = {"command": template_free(line), "shell": True, **folder_arg(folder)}
     notes += _take_probe(args, as_object(process.get("readiness_probe") or process.get("liveness_probe")))
+    if process.get("is_tty") or process.get("is_foreground"):
+        args["terminal"] = True
     if process.get("ready_log_line"):
         args["readyLog"] = template_free(str(process["ready_log_line"]))
     shutdown = as_object(process.get("shutdown"))
@@ -113,14 +132,14 @@ def _service(
     return FoundService(
         label(name),
         "job" if is_job else "command",
-        {key: value for key, value in args.items() if not is_job or key in ("command", "shell", "directory")},
+        {key: value for key, value in args.items() if not is_job or key in _JOB_ARGS},
         origin,
         env=env,
-        env_files=shared.env_files,
+        env_files=tuple(file for file in shared.env_files if file != ".env" or not process.get("is_dotenv_disabled")),
         depends_on=needs,
         restart_policy=_restart_policy(as_object(process.get("availability"))),
         notes=tuple(notes),
-        enabled=not process.get("disabled"),
+        enabled=not (process.get("disabled") or process.get("is_foreground")),
     )
 
 
@@ -142,10 +161,14 @@ def _take_probe(args: JsonObject, probe: JsonObject) -> list[str]:
     notes: list[str] = []
     web = as_object(probe.get("http_get"))
     if web:
-        host = web.get("host") or "127.0.0.1"
+        host, port = web.get("host") or "127.0.0.1", web.get("port")
         scheme = str(web.get("scheme") or "http").lower()
         path = str(web.get("path") or "/")
-        args["readyHttp"] = template_free(f"{scheme}://{host}:{web.get('port', 80)}/{path.lstrip('/')}")
+        address = template_free(f"{scheme}://{host}{f':{port}' if port else ''}/{path.lstrip('/')}")
+        if names_variables(address):
+            args["readyCommand"] = ["/bin/sh", "-c", f"curl -fsS -o /dev/null {double_quoted(address)}"]
+        else:
+            args["readyHttp"] = address
         if _number(web.get("port")) and str(web["port"]) not in str(args["command"]):
             notes.append(f"only one worktree can have port {web['port']}, which its readiness names")
     elif command := as_object(probe.get("exec")).get("command"):

@@ -72,7 +72,7 @@ def exported(env: Mapping[str, str], line: str) -> tuple[dict[str, str], str]:
         if value in (f"${{{name}}}", f"${name}"):
             continue
         if _REFERENCE.search(value) and "{{" not in value:  # what a template makes is not for the shell
-            exports.append(f"export {name}={_double_quoted(value)}")
+            exports.append(f"export {name}={double_quoted(value)}")
         else:
             plain[name] = value
     return plain, "\n".join([*exports, line]) if exports else line
@@ -82,7 +82,7 @@ def in_named_folder(folder: str, line: str) -> tuple[str, str]:
     """Return the folder to run in, and the line: a folder that names a variable is changed to by the shell."""
     if not _REFERENCE.search(folder):
         return folder, line
-    return "", f"cd {_double_quoted(folder)} || exit\n{line}"
+    return "", f"cd {double_quoted(folder)} || exit\n{line}"
 
 
 def names_variables(text: str) -> bool:
@@ -90,7 +90,7 @@ def names_variables(text: str) -> bool:
     return _REFERENCE.search(text) is not None
 
 
-def _double_quoted(text: str) -> str:
+def double_quoted(text: str) -> str:
     """Return `text` as a word for the shell in which variables, and nothing else, are expanded."""
     parts: list[str] = []
     begin = 0
