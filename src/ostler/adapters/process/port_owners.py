@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
@@ -69,6 +69,11 @@ class Holder:
         return f"{self.program} (pid {self.pid}" + (f", service {self.key!r})" if self.key else ")")
 
 
+def in_words(holders: Iterable[Holder]) -> str:
+    """Return `holders` as a sentence names them."""
+    return " and ".join(map(str, holders))
+
+
 @dataclass(slots=True)
 class Sockets:
     """The sockets of one process, looked at when someone asks.
@@ -82,8 +87,8 @@ class Sockets:
 
     entry: Entry
     others: Callable[[], Iterable[Entry]]
-    elsewhere_since: float | None = field(default=None)
-    due_at: float | None = field(default=None)
+    elsewhere_since: float | None = None
+    due_at: float | None = None
 
     async def own(self) -> list[Listener] | None:
         """Return where the process and all below it listen, oldest process first; None: it may not be looked at."""

@@ -1,12 +1,10 @@
 """Readiness: TCP and a short talk, HTTP, a pattern in the log, a program. One probe is one look with a deadline."""
 
 import errno
-import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import anyio
 import anyio.to_thread
@@ -17,10 +15,10 @@ from ostler.adapters.process.contract import Probe
 from ostler.adapters.process.escapes import bytes_of
 from ostler.adapters.process.log_watch import LogWatch
 from ostler.adapters.process.logfile import clean_line, split_lines
-from ostler.adapters.process.port_owners import Listener, Sockets, is_listening, listening_at
+from ostler.adapters.process.port_owners import Listener, Sockets, in_words, is_listening, listening_at
 from ostler.adapters.process.ports import address_of, is_this_machine, reachable_host
 from ostler.adapters.process.process_table import Bound
-from ostler.adapters.process.web_probe import look_http, valid_url
+from ostler.adapters.process.web_probe import look_http, reason_of, valid_url
 from ostler.model.errors import ArgumentError
 from ostler.rules.text.patterns import LineFilter, PatternError, compile_pattern, line_filter, search
 from ostler.rules.text.work_budget import bounded_work
@@ -81,7 +79,7 @@ class LogScanner:
     pattern: str
     matches: LineFilter
     position: int = 0
-    found: bool = field(default=False)
+    found: bool = False
     line: str = ""
     matched: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -242,10 +240,8 @@ async def _look_at(  # noqa: C901, PLR0911 (each thing that may be found)
     elsewhere = "" if here else _elsewhere(own, port)
     holders = [] if here or is_refused else await sockets.holders(port, own)
     if holders:
-        held = " and ".join(map(str, holders))
-        return Verdict(
-            ready=False, detail=f"port {port} is held by {held}, which is not part of this process{elsewhere}"
-        )
+        held = f"port {port} is held by {in_words(holders)}, which is not part of this process{elsewhere}"
+        return Verdict(ready=False, detail=held)
     return Verdict(ready=False, detail=detail + elsewhere)
 
 
@@ -256,7 +252,7 @@ async def _taken(address: str, port: int, sockets: Sockets, found: list[Bound] |
     """
     if not (instead := await sockets.instead(address, port, found or ())):
         return None
-    held = " and ".join(map(str, instead))
+    held = in_words(instead)
     said = f"port {port} of {address} is held by {held}, and this process listens at another address of it"
     return Verdict(ready=False, detail=said)
 
@@ -267,7 +263,7 @@ async def _doubt_of(sockets: Sockets, port: int) -> Verdict | None:
         return frozen_verdict(frozen)  # the system accepts connections for it
     sharing = await sockets.sharing(port) if sockets.entry.starting else {}
     if sharing:
-        return Verdict(ready=False, detail=f"port {port} is shared with {' and '.join(map(str, sharing[port]))}")
+        return Verdict(ready=False, detail=f"port {port} is shared with {in_words(sharing[port])}")
     return None
 
 
@@ -314,7 +310,7 @@ async def _look_tcp(host: str, port: int, timeout: float, probe: Probe) -> tuple
         return False, f"{where} {what} in {timeout:g} s"
     except (OSError, anyio.BrokenResourceError) as error:
         what = "broke" if connected else "refused"
-        return False, f"{where} {what} the connection ({_reason(error)})"
+        return False, f"{where} {what} the connection ({reason_of(error)})"
     return True, _accepts(port)
 
 
@@ -339,15 +335,3 @@ async def _look_answer(stream: ByteStream, where: str, sent: str | None, wanted:
             raise ArgumentError([f"ready.answer: {error}"]) from error
     shown = f"answered {got[:SHOWN_ANSWER]!r}" if got else "closed the connection without an answer"
     return False, f"{where} {shown}, wanted {wanted!r}"
-
-
-def _reason(error: BaseException) -> str:
-    """Return the innermost cause in words; anyio wraps the system's error in one that only says it failed."""
-    cause = error.__cause__ or error
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[0]
-    if isinstance(cause, anyio.EndOfStream | anyio.BrokenResourceError):
-        return "the connection was closed"
-    if isinstance(cause, OSError) and not isinstance(cause, socket.gaierror) and cause.errno:
-        return os.strerror(cause.errno)  # the event loop's own words repeat the address
-    return str(cause) or type(cause).__name__

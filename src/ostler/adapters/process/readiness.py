@@ -11,7 +11,7 @@ from ostler.adapters.process.contract import Probe
 from ostler.adapters.process.known_process import Awaited, Entry
 from ostler.adapters.process.log_watch import log_watch
 from ostler.adapters.process.logfile import bounded, tail
-from ostler.adapters.process.port_owners import Sockets
+from ostler.adapters.process.port_owners import Sockets, in_words
 from ostler.adapters.process.ports import is_this_machine, reachable_host
 from ostler.adapters.process.probes import PROBE_SECONDS, LogScanner, Verdict, log_scanner, look
 from ostler.adapters.process.web_probe import valid_url
@@ -187,7 +187,7 @@ async def _handed_over(sockets: Sockets, port: int) -> str:
     with anyio.move_on_after(HANDED_OVER_SECONDS):
         while not (holders := await sockets.holders(port, ())):  # noqa: ASYNC110 (only a look shows it)
             await anyio.sleep(HOLDER_LOOK_SECONDS)
-        return f", and port {port} is held by {' and '.join(map(str, holders))}, which is not part of it"
+        return f", and port {port} is held by {in_words(holders)}, which is not part of it"
     return ""
 
 
@@ -228,8 +228,7 @@ async def _confirmed(
         await _until_quiet(sockets)
     if owner == "own" and (sharing := await sockets.sharing()) and not await sockets.runs_elsewhere():
         port, holders = next(iter(sharing.items()))
-        held = " and ".join(map(str, holders))
-        shared = f"port {port}, on which it listens, is shared with {held} (owner 'any' accepts that)"
+        shared = f"port {port}, on which it listens, is shared with {in_words(holders)} (owner 'any' accepts that)"
         return Verdict(ready=False, detail=f"{verdict.detail}, but {shared}")
     return verdict
 
@@ -258,9 +257,8 @@ async def _doubt_of(sockets: Sockets, line: str, *, may_wait: bool) -> str:
     for port in sorted(here or named):
         holders = (await sockets.sharing(port)).get(port) if here else await sockets.holders(port, own)
         if holders:
-            held = " and ".join(map(str, holders))
             verb = "is shared with" if here else "is held by"
-            return f"port {port}, where it says that it listens, {verb} {held} (owner 'any' accepts that)"
+            return f"port {port}, where it says that it listens, {verb} {in_words(holders)} (owner 'any' accepts that)"
     if here or not may_wait:
         return ""
     return f"nothing listens on port {', '.join(map(str, sorted(named)))} yet"
@@ -348,7 +346,7 @@ async def _taken_by(sockets: Sockets, said: str) -> str:
     """Return in words who holds the port that a process says is taken."""
     for port in map(int, _PORT.findall(_TIME.sub("", said))):
         if holders := await sockets.holders(port, ()):
-            return f" (port {port} is held by {' and '.join(map(str, holders))})"
+            return f" (port {port} is held by {in_words(holders)})"
     return ""
 
 

@@ -17,7 +17,7 @@ from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.launch import Child, Launch, ProgramNotFoundError, probe_with_port, request_digest
 from ostler.adapters.process.logfile import new_log
 from ostler.adapters.process.meter import Meter
-from ostler.adapters.process.port_owners import Sockets, holders_of
+from ostler.adapters.process.port_owners import Sockets, holders_of, in_words
 from ostler.adapters.process.ports import PortBook
 from ostler.adapters.process.probes import log_scanner
 from ostler.adapters.process.readiness import NotReadyError, await_ended, await_ready, await_started, awaited_by
@@ -332,7 +332,7 @@ class Supervisor:
         kept.keep(key, port)
         if before is None or port == before:
             return port, ""
-        holders = " and ".join(map(str, holders_of(before, list(self.entries.values())))) or "another program"
+        holders = in_words(holders_of(before, list(self.entries.values()))) or "another program"
         return port, f"port {before}, which it had before, is held by {holders}"
 
     def _claim(self, host: str, port: int) -> None:
@@ -340,8 +340,7 @@ class Supervisor:
             self.ports.claim(host, port)
         except ConflictError as error:
             if holders := holders_of(port, list(self.entries.values())):
-                held = " and ".join(map(str, holders))
-                error.summary = f"port {port} on {host} is already in use: it is held by {held}"
+                error.summary = f"port {port} on {host} is already in use: it is held by {in_words(holders)}"
                 own = [f"use service {holder.key!r}, which listens there" for holder in holders if holder.key]
                 error.next_actions = (*own, *error.next_actions)
             raise

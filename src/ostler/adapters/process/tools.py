@@ -89,30 +89,6 @@ async def _start(supervisor: Supervisor, request: StartRequest, asked: Asked) ->
     return await supervisor.start(request, asked.progress, environment=asked.environment, service=asked.service)
 
 
-async def _stop(supervisor: Supervisor, request: StopRequest, _: Asked) -> StopResult:
-    return await supervisor.stop(request)
-
-
-async def _status(supervisor: Supervisor, request: StatusRequest, _: Asked) -> StatusResult:
-    return await queries.status(supervisor, request)
-
-
-async def _logs(supervisor: Supervisor, request: LogsRequest, _: Asked) -> LogsResult:
-    return await queries.logs(supervisor, request)
-
-
-async def _input(supervisor: Supervisor, request: InputRequest, _: Asked) -> InputResult:
-    return await send_input(supervisor, request)
-
-
-async def _list(supervisor: Supervisor, request: ListRequest, _: Asked) -> ListResult:
-    return await queries.list_processes(supervisor, request)
-
-
-async def _free_port(supervisor: Supervisor, request: FreePortRequest, _: Asked) -> FreePortResult:
-    return await queries.free_port(supervisor, request)
-
-
 def _start_text(result: StartResult) -> str:
     text = f"{result.key} {'was already running' if result.already_running else 'started'}: {result.state}"
     text += f", pid {result.pid}"
@@ -162,7 +138,7 @@ TOOLS: tuple[ProcessTool, ...] = (
         request=StopRequest,
         result=StopResult,
         effect=Effect.STOPS,
-        run=_stop,
+        run=lambda supervisor, request, _: supervisor.stop(request),
         text=_stop_text,
     ),
     _tool(
@@ -173,7 +149,7 @@ TOOLS: tuple[ProcessTool, ...] = (
         request=StatusRequest,
         result=StatusResult,
         effect=Effect.READS,
-        run=_status,
+        run=lambda supervisor, request, _: queries.status(supervisor, request),
         text=_status_text,
     ),
     _tool(
@@ -183,7 +159,7 @@ TOOLS: tuple[ProcessTool, ...] = (
         request=LogsRequest,
         result=LogsResult,
         effect=Effect.READS,
-        run=_logs,
+        run=lambda supervisor, request, _: queries.logs(supervisor, request),
         text=lambda result: "\n".join(result.lines) or NO_OUTPUT,
     ),
     _tool(
@@ -193,7 +169,7 @@ TOOLS: tuple[ProcessTool, ...] = (
         request=InputRequest,
         result=InputResult,
         effect=Effect.ANYTHING,
-        run=_input,
+        run=lambda supervisor, request, _: send_input(supervisor, request),
         text=lambda result: f"{result.key} got {result.sent} bytes",
     ),
     _tool(
@@ -203,7 +179,7 @@ TOOLS: tuple[ProcessTool, ...] = (
         request=ListRequest,
         result=ListResult,
         effect=Effect.READS,
-        run=_list,
+        run=lambda supervisor, request, _: queries.list_processes(supervisor, request),
         text=_list_text,
     ),
     _tool(
@@ -213,7 +189,7 @@ TOOLS: tuple[ProcessTool, ...] = (
         request=FreePortRequest,
         result=FreePortResult,
         effect=Effect.READS,
-        run=_free_port,
+        run=lambda supervisor, request, _: queries.free_port(supervisor, request),
         text=lambda result: f"free on {result.host}: {', '.join(map(str, result.ports))}",
     ),
 )

@@ -189,8 +189,7 @@ def family_ports(process: psutil.Process) -> set[int]:
 def holds_open(process: psutil.Process, path: Path) -> bool:
     """Return whether `process` or one below it has the file `path` open; True when that cannot be seen."""
     try:
-        family = [process, *process.children(recursive=True)]
-        return any(opened.path == str(path) for one in family for opened in one.open_files())
+        return any(opened.path == str(path) for one in (process, *below(process)) for opened in one.open_files())
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:

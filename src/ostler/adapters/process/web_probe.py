@@ -1,6 +1,7 @@
 """HTTP as a probe: one GET, whose status alone is read."""
 
 import os
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import Self, cast
@@ -67,12 +68,12 @@ async def look_http(url: Url, wanted: int | list[int] | None, timeout: float) ->
     except TimeoutError:
         return False, f"{url} did not answer in {timeout:g} s"
     except httpx2.ConnectError as error:
-        return False, f"{url} could not be fetched ({_reason(error)})"
+        return False, f"{url} could not be fetched ({reason_of(error)})"
     except httpx2.RemoteProtocolError as error:
         is_closed = "disconnected" in str(error).lower()
         said = "could not be fetched (the connection was closed)" if is_closed else "did not answer in HTTP"
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-        said = f"could not be fetched ({_reason(error)})"
+        said = f"could not be fetched ({reason_of(error)})"
     else:
         passed, statuses = _is_wanted(got, wanted)
         said = f"answered {got}" + ("" if passed else f", wanted {statuses}")
@@ -117,13 +118,15 @@ async def _speaks_tls(url: Url) -> bool:
     return True
 
 
-def _reason(error: BaseException) -> str:
-    """Return the innermost cause in words."""
-    cause: BaseException = error
+def reason_of(error: BaseException) -> str:
+    """Return the innermost cause of a failed connection in words; the errors around it only say that it failed."""
+    cause = error
     while (deeper := cause.__cause__ or cause.__context__) is not None:
         cause = deeper
     while isinstance(cause, BaseExceptionGroup):
         cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[0]
-    if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
-        return os.strerror(cause.errno)
+    if isinstance(cause, anyio.EndOfStream | anyio.BrokenResourceError):
+        return "the connection was closed"
+    if isinstance(cause, OSError) and not isinstance(cause, socket.gaierror) and cause.errno:
+        return os.strerror(cause.errno)  # the event loop's own words repeat the address
     return str(cause) or type(cause).__name__

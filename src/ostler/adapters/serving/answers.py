@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_types import CallToolResult, ContentBlock, TextContent
@@ -42,7 +42,7 @@ class Answer:
 
     structured: JsonObject
     text: str
-    content: Sequence[ContentBlock] = field(default=())
+    content: Sequence[ContentBlock] = ()
     is_error: bool = False
 
     def result(self) -> CallToolResult:
