@@ -36,7 +36,7 @@ from ostler.faces.cli.session import ExitStatus
 from ostler.faces.daemon import local_socket
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.streams import BACKLOG_LIMIT, SLOW_CLIENT_TIMEOUT, message_streams
-from ostler.model.errors import StateLockedError
+from ostler.model.errors import StateLockedError, StoreError
 from ostler.model.marks import LIFE_VARIABLE
 
 
@@ -67,6 +67,24 @@ def test_lock_is_exclusive_and_names_its_holder(state_dir: Path) -> None:
     assert read_holder(place) is None
     with StateLock(place, version="1.2.3"):
         pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that no file holds are Linux's")
+@pytest.mark.realtime
+def test_a_copy_of_a_state_folder_has_no_server_next_to_that_of_the_original(tmp_path: Path) -> None:
+    place = ServerPlace(Paths.resolve(tmp_path, tmp_path / "state"))
+    copied = ServerPlace(Paths.resolve(tmp_path, tmp_path / "copy"))
+    with StateLock(place, version="1.2.3"):
+        shutil.copytree(place.state_dir, copied.state_dir)
+        with pytest.raises(StoreError, match=f"same id as .* pid {os.getpid()}: one is a copy.*Next: go on with this"):
+            StateLock(copied, version="1.2.3").acquire()
+        shutil.rmtree(copied.state_dir)
+        with StateLock(copied, version="1.2.3"):
+            pass  # it was emptied, as the error says: another folder
+    shutil.rmtree(copied.state_dir)
+    Path(place.state_dir).rename(copied.state_dir)
+    with StateLock(copied, version="1.2.3"):
+        pass  # the original is gone: a folder that was moved or restored
 
 
 @pytest.mark.realtime

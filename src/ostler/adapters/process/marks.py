@@ -4,10 +4,9 @@ The id of a state folder is random and kept in the folder. So processes of anoth
 are never taken for ours, whatever they are called and wherever they listen.
 """
 
-import secrets
+import os
 from pathlib import Path
 
-from ostler.adapters.config.atomic_files import replace_private
 from ostler.model.marks import LIFE_VARIABLE, OWNER_VARIABLE
 
 
@@ -29,8 +28,8 @@ def owner_of(root: Path) -> str:
     """
     owner = known_owner(root)
     if not owner:
-        owner = secrets.token_hex(16)
-        replace_private(root / "owner", owner)
+        owner = os.urandom(16).hex()
+        _replace(root / "owner", owner)
     return owner
 
 
@@ -40,7 +39,7 @@ def marks_of_servers(root: Path) -> dict[str, str]:
     Raises:
         StoreError: its id cannot be written.
     """
-    life = secrets.token_hex(8)
+    life = os.urandom(8).hex()
     _overwrite(root / "life", life)
     return {OWNER_VARIABLE: owner_of(root), LIFE_VARIABLE: life}
 
@@ -60,6 +59,12 @@ def _overwrite(file: Path, text: str) -> None:
                 return
     except OSError:
         pass  # the first run, or a file system that writes nothing in place: the other way says what is wrong
+    _replace(file, text)
+
+
+def _replace(file: Path, text: str) -> None:
+    from ostler.adapters.config.atomic_files import replace_private  # noqa: PLC0415 (the first run alone needs it)
+
     replace_private(file, text)
 
 

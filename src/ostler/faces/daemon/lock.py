@@ -2,7 +2,8 @@
 
 The kernel drops the lock with the process, so a crash leaves nothing to clean up. The file is never removed: a
 removed lock file is one that two processes can hold. When someone removes it with the whole folder, the server that
-held it ends; until then, on Linux, a name that no file holds keeps a second one out.
+held it ends; until then, on Linux, a name that no file holds keeps a second one out. Another such name keeps out a
+server of a copy of the folder: both would take the same processes for theirs.
 """
 
 import errno
@@ -12,13 +13,16 @@ import os
 import socket
 import struct
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from ostler.adapters.process.marks import owner_of
 from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.place import ServerPlace
-from ostler.model.errors import StateLockedError
+from ostler.model.errors import StateLockedError, StoreError
 
 _CONTENT_BYTES: Final = 128
 """Size of the file's content, filled up with spaces, so that it is replaced as a whole."""
@@ -34,7 +38,7 @@ class StateLock:
         self._place = place
         self._version = version
         self._descriptor = -1
-        self._name: socket.socket | None = None
+        self._names: list[socket.socket] = []
 
     def __repr__(self) -> str:
         return f"<StateLock {self._place.lock_file}, {'held' if self._descriptor >= 0 else 'free'}>"
@@ -53,7 +57,7 @@ class StateLock:
 
         Raises:
             StateLockedError: another process holds it.
-            StoreError: the state folder cannot be used.
+            StoreError: the state folder cannot be used, or is a copy of that of a running server.
             OSError: the lock file cannot be written.
         """
         self._place.paths.create_state()
@@ -65,10 +69,11 @@ class StateLock:
             holder = read_holder(self._place)
             raise StateLockedError(str(self._place.state_dir), str(holder) if holder else "") from None
         try:
-            self._name = _take_name(self._place)
-        except OSError:
+            self._take_names()
+        except BaseException:
+            self._drop_names()
             os.close(descriptor)
-            raise StateLockedError(str(self._place.state_dir), "whose files were deleted; it is about to end") from None
+            raise
         facts = {
             "pid": os.getpid(),
             "version": self._version,
@@ -90,11 +95,28 @@ class StateLock:
         """Give the folder up; safe to repeat."""
         if self._descriptor < 0:
             return
-        if self._name is not None:
-            self._name.close()
+        self._drop_names()
         self._write("")
         os.close(self._descriptor)
         self._descriptor = -1
+
+    def _take_names(self) -> None:
+        folder = os.path.realpath(self._place.state_dir)
+        try:
+            self._names += _taken(hashlib.sha256(os.fsencode(folder)).hexdigest()[:32])
+        except _NameTakenError:
+            raise StateLockedError(str(self._place.state_dir), "whose files were deleted; it is about to end") from None
+        identity = ""
+        with suppress(StoreError):  # a full disk: the copy of a folder that never had an id is no danger
+            identity = owner_of(self._place.paths.process_dir)
+        try:
+            self._names += _taken(f"id/{identity}") if identity else ()
+        except _NameTakenError as taken:
+            raise _is_copy(self._place.state_dir, taken.pid) from None
+
+    def _drop_names(self) -> None:
+        while self._names:
+            self._names.pop().close()
 
     def _write(self, text: str) -> None:
         """Say who holds the lock: in place, which needs no room. Without it, the first time, the lock alone counts."""
@@ -106,39 +128,64 @@ class StateLock:
                 raise
 
 
-def _take_name(place: ServerPlace) -> socket.socket | None:
-    """Take a name for the state folder that lives and dies with this process; None where there are no such names.
+class _NameTakenError(Exception):
+    """Another process of this user has the name."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        super().__init__(pid)
+
+
+def _taken(name: str) -> list[socket.socket]:
+    """Take a name that lives and dies with this process; nothing where there are no such names.
 
     Raises:
-        OSError: another process of this user has it.
+        _NameTakenError: another process of this user has it.
     """
     if sys.platform != "linux":
-        return None
-    folder = os.fsencode(os.path.realpath(place.state_dir))
-    name = f"\0ostler/{os.getuid()}/{hashlib.sha256(folder).hexdigest()[:32]}"
+        return []
+    full = f"\0ostler/{os.getuid()}/{name}"
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        holder.bind(name)
+        holder.bind(full)
         holder.listen(1)
     except OSError:
         holder.close()
-        if _user_of(name) in (os.getuid(), None):
-            raise
-        return None  # a stranger sits on it: the lock's file is what counts
-    return holder
+        pid, user = _holder_of(full)
+        if user in (os.getuid(), None):
+            raise _NameTakenError(pid) from None
+        return []  # a stranger sits on it: the lock's file is what counts
+    return [holder]
 
 
-def _user_of(name: str) -> int | None:
-    """Return the user whose process has `name`; None when no one says."""
+def _holder_of(name: str) -> tuple[int, int | None]:
+    """Return the process that has `name`, and its user; 0 and None when no one says."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(1)
         try:
             asking.connect(name)
             facts = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         except OSError:
-            return None
-    user: int = struct.unpack("3i", facts)[1]
-    return user
+            return 0, None
+    pid, user, _ = struct.unpack("3i", facts)
+    return pid, user
+
+
+def _is_copy(folder: str, pid: int) -> StoreError:
+    """Return why the server of a copied state folder may not run next to that of the original, process `pid`."""
+    words: list[str] = []
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    other = words[words.index("--state") + 1] if "--state" in words[:-1] else ""
+    stop = f"ostler --state {other} stop-server" if other else f"the end of process {pid}"
+    return StoreError(
+        f"the state folder {folder!r} has the same id as {repr(other) if other else 'that'} of the server that runs as "
+        f"pid {pid}: one is a copy of the other, and both servers would start and stop the same services",
+        next_actions=(
+            f"go on with this one after {stop}",
+            "or, to make it a folder of its own, which knows no service, remove everything in it",
+        ),
+    )
 
 
 if sys.platform == "win32":
