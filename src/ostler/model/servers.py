@@ -7,6 +7,7 @@ a finding with its line.
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Final, Literal
 
@@ -91,9 +92,7 @@ class ServerOptions(_Model):
 
         A tool is denied as well by what clients call it where their names of tools cannot carry its characters.
         """
-        if _matches(tool, self.deny_tools) or _matches(_ODD.sub("_", tool), self.deny_tools):
-            return False
-        return self.allow_tools is None or _matches(tool, self.allow_tools)
+        return _is_permitted(tool, self.allow_tools, self.deny_tools)
 
 
 OPTION_NAMES: Final = tuple(to_camel(name) for name in ServerOptions.model_fields)
@@ -264,6 +263,13 @@ _TELLING: Final = 4
 
 _LETTER: Final = re.compile(r"-[A-Za-z]")
 _ODD: Final = re.compile(r"[^A-Za-z0-9_-]")
+
+
+@lru_cache(maxsize=1024)
+def _is_permitted(tool: str, allowed: tuple[str, ...] | None, denied: tuple[str, ...]) -> bool:
+    if _matches(tool, denied) or _matches(_ODD.sub("_", tool), denied):
+        return False
+    return allowed is None or _matches(tool, allowed)
 
 
 def _matches(tool: str, globs: Iterable[str]) -> bool:

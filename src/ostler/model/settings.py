@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -156,9 +157,7 @@ class PolicySettings(StrictModel):
 
     def allows(self, tool: str) -> bool:
         """Whether `server/tool` may be called; a denial wins."""
-        return any(fnmatchcase(tool, glob) for glob in self.allow_tools) and not any(
-            fnmatchcase(tool, glob) for glob in self.deny_tools
-        )
+        return _is_allowed(tool, self.allow_tools, self.deny_tools)
 
     def denies_own(self, tool: str) -> bool:
         """Whether clients may not call Ostler's own `tool`: only a pattern that begins with `ostler/` says so."""
@@ -171,6 +170,11 @@ class PolicySettings(StrictModel):
     def confirms_own(self, tool: str) -> bool:
         """Whether a person must confirm a client's call of Ostler's own `tool`, as in `denies_own`."""
         return _names_own(self.confirm_tools, tool)
+
+
+@lru_cache(maxsize=1024)
+def _is_allowed(tool: str, allowed: tuple[str, ...], denied: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(tool, glob) for glob in allowed) and not any(fnmatchcase(tool, glob) for glob in denied)
 
 
 def _names_own(globs: tuple[str, ...], tool: str) -> bool:

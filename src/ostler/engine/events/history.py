@@ -156,7 +156,7 @@ class AllEvents:
         self._recent.append(event)
         if len(self._recent) >= self._unpacked + _SHARED_PACK:
             self._pack()
-        return self._drop_oldest() if len(self) > self._limit else 0
+        return self._drop_oldest() if self._packed + len(self._recent) > self._limit else 0
 
     def after(self, cursor: int) -> Iterator[Event]:
         """Yield the events after `cursor`, oldest first, unpacking no more than what is asked for."""

@@ -1,45 +1,44 @@
 """A service instance at one moment, masked, for lists, status and resources."""
 
+from typing import Any
+
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import IDLE
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.services.views import ServiceView
 from ostler.model.json import JsonObject
-from ostler.model.replacing import replaced
 from ostler.model.servers import MASK
 from ostler.model.states import ServiceState
 from ostler.rules.secrets.record_secrets import secret_output_names
 
 
-def view_of(plain: ServiceView, instance: InstanceState, operation: Operation | None) -> ServiceView:
-    """Return what `plain`, a snapshot of any service, lacks of `instance`, which has `operation` under way."""
+def shown_of(instance: InstanceState, operation: Operation | None) -> dict[str, Any]:
+    """Return the fields of a snapshot that `instance` has and other services have not; `operation` is under way."""
     record, vitals = instance.record, instance.vitals
-    return replaced(
-        plain,
-        id=record.id,
-        class_name=record.class_name,
-        class_digest=record.class_digest,
-        desired=record.desired,
-        reason=reason_of(instance),
-        args=_masked_args(instance),
-        outputs=_masked_outputs(instance),
-        outputs_at=record.outputs_at,
-        dependency_problems=tuple(vitals.dependency_problems[name] for name in sorted(vitals.dependency_problems)),
-        checked_at=vitals.checked_at,
-        passed_at=vitals.passed_at,
-        failure_threshold=instance.service_class.config.health_rules.failure_threshold,
-        next_check_at=vitals.next_check_at if instance.state.is_up else None,
-        next_retry_at=vitals.next_retry_at,
-        evidence=vitals.evidence,
-        health_failures=vitals.failures,
-        health_successes=vitals.successes,
-        health_checks=instance.checks_health,
-        lease_expires_at=record.lease_expires_at,
-        restarts=record.restarts,
-        starts=record.starts,
-        operation=operation.view() if operation is not None else None,
+    return {
+        "id": record.id,
+        "class_name": record.class_name,
+        "class_digest": record.class_digest,
+        "desired": record.desired,
+        "reason": reason_of(instance),
+        "args": _masked_args(instance),
+        "outputs": _masked_outputs(instance),
+        "outputs_at": record.outputs_at,
+        "dependency_problems": tuple(text for _, text in sorted(vitals.dependency_problems.items())),
+        "checked_at": vitals.checked_at,
+        "passed_at": vitals.passed_at,
+        "failure_threshold": instance.service_class.config.health_rules.failure_threshold,
+        "next_check_at": vitals.next_check_at if instance.state.is_up else None,
+        "next_retry_at": vitals.next_retry_at,
+        "evidence": vitals.evidence,
+        "health_failures": vitals.failures,
+        "health_successes": vitals.successes,
+        "health_checks": instance.checks_health,
+        "lease_expires_at": record.lease_expires_at,
+        "restarts": record.restarts,
+        "starts": record.starts,
+        "operation": operation.view() if operation is not None else None,
         **record.traits,
-    )
+    }
 
 
 def reason_of(instance: InstanceState) -> str:

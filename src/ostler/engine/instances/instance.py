@@ -6,12 +6,12 @@ it. The task is there only while something is to be done. What an operation does
 
 import logging
 from dataclasses import replace
-from typing import Protocol, assert_never
+from typing import Any, Protocol, assert_never
 
 import anyio
 
 from ostler.engine.instances.compensation import settle_after_bug
-from ostler.engine.instances.display import reason_of, view_of
+from ostler.engine.instances.display import reason_of, shown_of
 from ostler.engine.instances.health_check import HealthCheck
 from ostler.engine.instances.operations import LEAVING, Operation, left_to_next_server, superseded
 from ostler.engine.instances.probing import FRESH, is_alive, read_logs
@@ -22,7 +22,7 @@ from ostler.engine.instances.state import InstanceState, Surroundings
 from ostler.engine.instances.stopping import delete, stop
 from ostler.engine.instances.verification import verify
 from ostler.engine.services.service import ServiceStatus, error_text
-from ostler.engine.services.views import OperationRequest, ServiceView
+from ostler.engine.services.views import OperationRequest
 from ostler.model.errors import ConflictError, OstlerError, StoreError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonMapping
@@ -117,9 +117,8 @@ class ServiceInstance(InstanceState):
         """Health checks that have to fail in a row until it is unhealthy."""
         return self.service_class.config.health_rules.failure_threshold
 
-    def view(self) -> ServiceView:
-        """Return a snapshot for lists, status and resources."""
-        return view_of(super().view(), self, self.operation)
+    def _shown(self) -> dict[str, Any]:
+        return {**super()._shown(), **shown_of(self, self.operation)}
 
     # -- requests ------------------------------------------------------------------------------------------
 

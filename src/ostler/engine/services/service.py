@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock, StateChangeCallback
@@ -324,28 +324,32 @@ class BaseService:
 
     def view(self) -> ServiceView:
         """Return a snapshot for lists, status and resources."""
+        return ServiceView(**self._shown())
+
+    def _shown(self) -> dict[str, Any]:
+        """Return the fields of a snapshot; subclasses say more."""
         status = self._status.value
-        return ServiceView(
-            id=self._name,
-            name=self._name,
-            service_type=self._service_type,
-            class_name="",
-            persist=False,
-            state=status.state,
-            health=status.health,
-            reachability=status.reachability,
-            desired=DesiredState.RUNNING if status.state is not ServiceState.STOPPED else DesiredState.STOPPED,
-            state_since=status.since,
-            created_at=self._created_at,
-            updated_at=self._updated_at,
-            error=self.error,
-            error_at=status.error_at,
-            reason=status.reason,
-            dependencies=tuple(self.dependencies),
-            checked_at=status.health_at,
-            reachability_at=status.reachability_at,
-            service_data=self.service_data(),
-        )
+        return {
+            "id": self._name,
+            "name": self._name,
+            "service_type": self._service_type,
+            "class_name": "",
+            "persist": False,
+            "state": status.state,
+            "health": status.health,
+            "reachability": status.reachability,
+            "desired": DesiredState.STOPPED if status.state is ServiceState.STOPPED else DesiredState.RUNNING,
+            "state_since": status.since,
+            "created_at": self._created_at,
+            "updated_at": self._updated_at,
+            "error": self.error,
+            "error_at": status.error_at,
+            "reason": status.reason,
+            "dependencies": tuple(self.dependencies),
+            "checked_at": status.health_at,
+            "reachability_at": status.reachability_at,
+            "service_data": self.service_data(),
+        }
 
     def service_data(self) -> JsonObject:
         """Return facts of the service's type; none by default."""
