@@ -5,15 +5,18 @@ import fcntl
 import json
 import os
 import pwd
+import shutil
 import struct
 import subprocess
 import tempfile
 import termios
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ostler.adapters.projects.folders import find_project, label_of, linked_root, require_project
 from ostler.adapters.projects.import_sources import read_source, read_sources
@@ -102,13 +105,18 @@ def test_the_digest_of_files_is_of_names_and_contents_of_this_checkout_alone(sho
     assert digest_of_files(shop, ["no/such/*", "*.none"]) == digest_of_files(shop, [])
 
 
+def watched_folders(descriptor: int) -> int:
+    """Return how many folders the kernel reports changes of to an open file of this process."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/self/fdinfo/{descriptor}").read_text().count("inotify wd")
+    return 0
+
+
 def inotify_files() -> set[int]:
     """Return the open files of this process by which the kernel reports changes, of those that watch something."""
-    found: set[int] = set()
-    for entry in Path("/proc/self/fdinfo").iterdir():
-        with contextlib.suppress(OSError):
-            found |= {int(entry.name)} if "inotify wd" in entry.read_text() else set()
-    return found
+    if not Path("/proc/self/fdinfo").is_dir():
+        return set()
+    return {number for entry in Path("/proc/self/fdinfo").iterdir() if watched_folders(number := int(entry.name))}
 
 
 def unread_bytes(descriptor: int) -> int:
@@ -116,53 +124,78 @@ def unread_bytes(descriptor: int) -> int:
     return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0]
 
 
-@pytest.mark.parametrize("file", ["seed.json", "sql/deep/seed.json"])
-async def test_a_change_is_noticed_from_the_moment_that_a_watch_has_begun(tmp_path: Path, file: str) -> None:
-    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-    for number in range(300):
-        (tmp_path / f"folder{number}").mkdir()
-    begun, noticed = anyio.Event(), anyio.Event()
+@asynccontextmanager
+async def followed(
+    directory: Path, globs: list[str], *, wanted: anyio.Event | None = None
+) -> AsyncGenerator[tuple[anyio.Event, MemoryObjectReceiveStream[str]]]:
+    """Watch files of a service; yield what is set once the watch has begun, and the files that changed."""
+    with anyio.fail_after(60):
+        while inotify_files():  # a cancelled watch ends a moment later
+            await anyio.sleep(0.01)
+    begun = anyio.Event()
+    send, receive = anyio.create_memory_object_stream[str](100)
 
-    async def changed(name: str, found: str) -> None:
-        assert (name, found) == ("app", file)
-        noticed.set()
+    async def changed(_name: str, file: str) -> None:
+        await send.send(file)
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch_files, tmp_path, {"app": [file]}, changed, begun.set)
-        with anyio.fail_after(60):
-            await begun.wait()
-            (tmp_path / file).write_text("changed")
-            await noticed.wait()
-        tasks.cancel_scope.cancel()
+        tasks.start_soon(watch_files, directory, {"app": globs}, changed, begun.set, wanted)
+        with anyio.fail_after(60), send, receive:
+            yield begun, receive
+            tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("globs", "most"), [("seed.json", 1), ("sql/deep/seed.json", 3), ("s*", 303)])
+async def test_a_change_is_noticed_from_the_moment_that_a_watch_has_begun(
+    tmp_path: Path, globs: str, most: int
+) -> None:
+    """Folders that no file of it can be in are not watched: that of the packages may have thousands."""
+    file = globs.replace("s*", "sql/deep/seed.json")
+    (tmp_path / "sql" / "deep").mkdir(parents=True)
+    for number in range(300):
+        (tmp_path / f"folder{number}").mkdir()
+        (tmp_path / "node_modules" / f"package{number}").mkdir(parents=True)
+    (tmp_path / "sql" / "above").symlink_to(tmp_path, target_is_directory=True)
+    async with followed(tmp_path, [globs]) as (begun, found):
+        await begun.wait()
+        assert sum(map(watched_folders, inotify_files())) <= most
+        (tmp_path / file).write_text("changed")
+        assert await found.receive() == file
+
+
+async def test_files_of_folders_that_come_and_go_are_watched(tmp_path: Path) -> None:
+    """As with another branch: the folders on the way to a file may all be new, and have the names of earlier ones."""
+    folder = tmp_path / "db" / "migrations"
+    async with followed(tmp_path, ["db/migrations/*.sql"]) as (begun, found):
+        await begun.wait()
+        for name in ("1.sql", "2.sql"):
+            folder.mkdir(parents=True)
+            (folder / name).write_text("select 1")
+            assert await found.receive() == f"db/migrations/{name}"
+            (folder / "new").mkdir()
+            (folder / "new" / name).write_text("select 2")
+            while (file := await found.receive()) != f"db/migrations/new/{name}":
+                assert file == f"db/migrations/{name}"
+            shutil.rmtree(tmp_path / "db")
+            assert (await found.receive()).startswith("db/migrations/")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="only Linux shows what is watched")
 async def test_what_changes_while_the_folders_are_watched_counts_from_when_it_is_wanted(tmp_path: Path) -> None:
     """An `up` watches the folders while it starts services: what these write on their way restarts nothing."""
-    begun, wanted, noticed = anyio.Event(), anyio.Event(), anyio.Event()
-    seen: list[str] = []
-    before = inotify_files()
-
-    async def changed(name: str, file: str) -> None:
-        seen.append(f"{name} {file}")
-        noticed.set()
-
-    watched = {"early": ["early.*"], "late": ["late.*"]}
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch_files, tmp_path, watched, changed, begun.set, wanted)
-        with anyio.fail_after(60):
-            while not (added := inotify_files() - before):
-                await anyio.sleep(0.01)
-            (tmp_path / "early.txt").write_text("written by a start")
-            while any(unread_bytes(file) for file in added):
-                await anyio.sleep(0.01)
-            assert not begun.is_set()
-            wanted.set()
-            await begun.wait()
-            (tmp_path / "late.txt").write_text("written by a person")
-            await noticed.wait()
-        tasks.cancel_scope.cancel()
-    assert seen == ["late late.txt"]
+    wanted = anyio.Event()
+    async with followed(tmp_path, ["*.txt"], wanted=wanted) as (begun, found):
+        while not (watched := inotify_files()):
+            await anyio.sleep(0.01)
+        (tmp_path / "new").mkdir()
+        (tmp_path / "early.txt").write_text("written by a start")
+        while any(unread_bytes(file) for file in watched):
+            await anyio.sleep(0.01)
+        assert not begun.is_set()
+        wanted.set()
+        await begun.wait()
+        (tmp_path / "new" / "late.txt").write_text("written by a person")
+        assert await found.receive() == "new/late.txt"
 
 
 async def test_a_watch_ends_as_soon_as_it_is_cancelled(tmp_path: Path) -> None:
