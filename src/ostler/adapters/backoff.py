@@ -1,4 +1,4 @@
-"""When one who keeps a connection tries again: after a delay that grows, or when it is nudged."""
+"""When to connect again: after a delay that grows, or when nudged."""
 
 import random
 from typing import Final
@@ -6,10 +6,10 @@ from typing import Final
 import anyio
 
 QUICK_CAP: Final = 4.0
-"""Seconds between attempts at most, where one costs little: a server that is fixed is back within five seconds."""
+"""Seconds between attempts, at most, if they cost little: a server that works again is back within five seconds."""
 
 SLOW_CAP: Final = 30.0
-"""Seconds between attempts at most, where each one starts a program without success or is refused authorisation."""
+"""Seconds between attempts, at most, if each starts a program in vain or is refused authorisation."""
 
 _JITTER: Final = 0.2
 

@@ -1,4 +1,4 @@
-"""The environment of the one who asks for something, without what is Ostler's own; for calls that are under way.
+"""The environment of the caller, without Ostler's own variables; known while a call is under way.
 
 Ostler runs in an environment of its own (a virtual environment, uvx, pipx), which no program that it starts must see.
 Bridges import this: it loads nothing that they do not need.
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final
 
 META_KEY: Final = "ostler/environment"
-"""Where a call of a built-in server has the environment of the one who asks, in its `_meta`."""
+"""The key of the caller's environment in the `_meta` of a call to a built-in server."""
 
 SERVICE_META_KEY: Final = "ostler/service"
-"""Where such a call has the id of the service that it is for."""
+"""The key of the id of the service that such a call is for."""
 
 MAX_BYTES: Final = 256 * 1024
-"""The largest environment that is sent or kept; what is beyond is left out, longest values first."""
+"""Bytes of the largest environment that is sent or kept; beyond that, the longest values are left out."""
 
 _OWN_VARIABLES: Final = frozenset({
     "PYTHONHOME", "__PYVENV_LAUNCHER__", "UV_RUN_RECURSION_DEPTH", "UV_INTERNAL__PARENT_INTERPRETER",
@@ -30,7 +30,7 @@ _ENVIRONMENT_NAMES: Final = ("VIRTUAL_ENV", "CONDA_PREFIX")
 
 
 def without_own(environment: Mapping[str, str], prefix: str | None = None) -> dict[str, str]:
-    """Return `environment` as it was before Ostler's own one was put in front.
+    """Return `environment` without what Ostler's own Python environment put into it.
 
     Args:
         environment: the variables.
@@ -57,7 +57,7 @@ def without_own(environment: Mapping[str, str], prefix: str | None = None) -> di
 
 
 def sendable(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what of `environment` is sent with a greeting: text without NUL, within `MAX_BYTES`."""
+    """Return the part of `environment` that is sent with a greeting: what can be encoded, within `MAX_BYTES`."""
     found: dict[str, str] = {}
     size = 0
     for name, value in sorted(environment.items(), key=lambda item: len(item[1])):
@@ -76,7 +76,7 @@ _asker: ContextVar[Mapping[str, str] | None] = ContextVar("environment of the on
 
 @contextmanager
 def asked_with(environment: Mapping[str, str] | None) -> Generator[None]:
-    """Let what is asked for inside be started with `environment`; None: by no one in particular."""
+    """Start what is requested inside with `environment`; None: no caller's."""
     token = _asker.set(environment or None)
     try:
         yield
@@ -85,5 +85,5 @@ def asked_with(environment: Mapping[str, str] | None) -> Generator[None]:
 
 
 def asker_environment() -> Mapping[str, str] | None:
-    """Return the environment of the one who asks for what runs now, if it is known."""
+    """Return the environment of the caller for whom the current code runs, if it is known."""
     return _asker.get()

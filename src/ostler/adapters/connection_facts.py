@@ -1,4 +1,4 @@
-"""By which facts a connection gets from one state into another, according to the engine's transition table."""
+"""Which facts lead a connection from one state to another, by the engine's transition table."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ ARRIVALS: Final = {
     ServiceState.STOPPING: Transition.STOP_REQUESTED,
     ServiceState.STOPPED: Transition.STOPPED,
 }
-"""The fact by which each state of a connection is usually arrived at."""
+"""The fact that usually leads to each state of a connection."""
 
 
 def way_to(target: ServiceState, current: ServiceState) -> Sequence[Transition]:

@@ -1,4 +1,4 @@
-"""How much room a disk has, and whether files or memory have run out."""
+"""How much room a disk has, and whether open files or memory have run out."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ _SCARCE: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def is_scarcity(error: BaseException | None) -> bool:
-    """Whether `error` says that there is no free file or memory now: what was looked for may be there all the same."""
+    """Whether `error` means that files or memory have run out: what was looked for may exist all the same."""
     return isinstance(error, OSError) and error.errno in _SCARCE
 
 
@@ -19,7 +19,7 @@ def free_bytes(folder: Path) -> int:
     """Return how much this user may still write in `folder`; a file system that does not say has enough.
 
     Raises:
-        OSError: the folder cannot be looked at.
+        OSError: the folder cannot be read.
     """
     if not hasattr(os, "statvfs"):
         return shutil.disk_usage(folder).free

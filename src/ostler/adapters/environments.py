@@ -1,4 +1,4 @@
-"""Whose environment a program gets: that of the one who asks for it, else that of a login shell, never Ostler's own.
+"""Which environment a program gets: that of the caller, else that of a login shell, never Ostler's own.
 
 A bridge and the command line send their environment with their greeting; it is in force for the calls of their
 connection, and kept for what they start.

@@ -62,7 +62,7 @@ class TokenFile:
         return f"TokenFile({str(self.path)!r})"
 
     def tokens(self) -> Sequence[KnownToken]:
-        """Return the tokens there are now. Blocks for a look at the file."""
+        """Return the tokens that exist now. Blocks to check the file."""
         stamp, (seen, tokens) = stamp_of(self.path), self._read
         if stamp != seen:
             try:

@@ -183,7 +183,7 @@ class ClassFiles:
             return removed
 
     def _read_pins(self) -> list[Finding]:
-        """Take note of the files of packs; where that cannot be read, those of before stay, and a finding says why."""
+        """Note the files of packs; if they cannot be read, the earlier ones stay, and a finding says why."""
         if self.packs is None or not self.packs.is_dir():
             self._pinned = {}
             return []
@@ -199,7 +199,7 @@ class ClassFiles:
     def _read(
         self, place: _Place, before: ManifestFile[LoadedClass] | None, known: ToolNames
     ) -> ManifestFile[LoadedClass]:
-        """Return the file as it is now; one of another form may be read differently with other tools."""
+        """Return the file as it is now; how one of another form is read may depend on the tools that are known."""
 
         def names_for(content: bytes) -> ToolNames | None:
             return known if FORMATS.may_be_in(content.decode(errors="replace")) else None

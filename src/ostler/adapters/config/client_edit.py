@@ -173,7 +173,7 @@ def _mark_of(path: Path) -> str:
 
 
 def own_command(environment: Mapping[str, str], folders: Sequence[str] = ()) -> list[str]:
-    """Return the command that starts Ostler's bridge on this machine, in the form that goes on working.
+    """Return the command that starts Ostler's bridge on this machine, in a form that keeps working.
 
     Args:
         environment: where programs are found.

@@ -72,7 +72,7 @@ class EntryValues:
         return with_whole_path(self._home(self._text("headersHelper")), self._around.workspace or self._around.folder)
 
     def _sign_in(self) -> OAuthClient | None:
-        """Return how to sign in; a fault of it is reported, and nothing is known then."""
+        """Return how to sign in; None if the entry does not say, or says it wrongly, which is reported."""
         raw = self._entry.get("oauth")
         if not isinstance(raw, dict) or not raw:
             return None  # whether to sign in (true, false) is the server's affair

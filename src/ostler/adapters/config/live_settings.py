@@ -39,7 +39,7 @@ class LiveSettings:
         return f"LiveSettings({str(self._path)!r})"
 
     def current(self) -> Settings:
-        """Return the settings in force, with what was written up to now. Blocks for a look at the file."""
+        """Return the settings in force, with what was written up to now. Blocks to check the file."""
         if stamp_of(self._path) != self._seen:
             self._look(settled=False)
         return self._settings

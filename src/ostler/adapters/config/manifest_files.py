@@ -16,7 +16,7 @@ _REFUSED: Final = {
     errno.EINVAL: ("unreadable", "put a file in its place, or remove it"),
     errno.EPERM: ("unreadable", "put the file itself there, or make its folder the link"),
 }
-"""What is said of a file that was not read: rule and fix, by the error's number."""
+"""Rule and fix of the finding about a file that was not read, by the error's number."""
 
 Loaded = TypeVar("Loaded")
 

@@ -89,7 +89,7 @@ async def _wait_for_notification(notify: RustNotify) -> None:
     stop = anyio.Event()
     failure: OSError | RuntimeError | None = None
     async with anyio.create_task_group() as tasks:
-        # The thread looks at `stop` at every step, so that a cancellation is prompt.
+        # The thread checks `stop` at every step, so that a cancellation is prompt.
         tasks.start_soon(_set_when_cancelled, stop)
         try:
             await anyio.to_thread.run_sync(notify.watch, _DEBOUNCE_MS, _STEP_MS, int(_LOOK_INTERVAL * 1000), stop)

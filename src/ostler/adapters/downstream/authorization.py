@@ -1,4 +1,4 @@
-"""What a protected server says when it turns a request away, and what a person can do about it.
+"""What a protected server says when it rejects a request, and what a person can do about it.
 
 A resource server of OAuth 2 answers 401 or 403 with `WWW-Authenticate: Bearer …` (RFC 6750), whose
 `resource_metadata` (RFC 9728) leads to the issuers of tokens that it accepts.

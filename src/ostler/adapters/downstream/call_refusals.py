@@ -46,7 +46,7 @@ def unavailable(
 
 
 def auth_demanded(snapshot: ConnectionSnapshot, tool: str | None = None) -> ServerUnavailableError:
-    """Return the error of a server that turns Ostler away until its entry carries credentials that it accepts."""
+    """Return the error of a server that rejects Ostler until its entry has credentials that it accepts."""
     text = f"server {snapshot.name!r} is not connected: {snapshot.reason}"
     return ServerUnavailableError(text, tool=tool, next_actions=advice(snapshot.name))
 
@@ -54,7 +54,7 @@ def auth_demanded(snapshot: ConnectionSnapshot, tool: str | None = None) -> Serv
 def unknown_server(
     tool: str, servers: Sequence[str], tools: Sequence[ToolInfo], refused: RefusedEntries
 ) -> ToolNotFoundError:
-    """Return the error of a tool name whose server is not there, or that names no server at all."""
+    """Return the error for a tool name whose server does not exist, or that names none."""
     server, _, name = tool.partition("/")
     reason = refused.reason(server)
     if name and refused.name_of(server) is not None:

@@ -36,7 +36,7 @@ class Dial:
         attempt: its clock and what becomes known.
         legacy: begin with the older handshake, unless the entry says which protocol to speak.
         stay: what is done with the connection; returns when it is over.
-        challenge: what the server demanded when it turned a request away.
+        challenge: what the server demanded when it rejected a request.
     """
 
     entry: ServerEntry

@@ -33,7 +33,7 @@ _DIGITS: Final = 20
 _METHOD: Final = "tools/call"
 
 _CANCEL_GRACE: Final = 1.0
-"""Seconds for telling a server that a call was cancelled."""
+"""Seconds to notify a server that a call was cancelled."""
 
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -134,7 +134,7 @@ class DirectCalls:
         return True
 
     def _of(self, key: JsonValue) -> _Call | None:
-        """Return the call under way with an id, which some servers give back as a text."""
+        """Return the call under way with this id, which some servers send back as text."""
         if isinstance(key, str) and key.isdecimal() and len(key) < _DIGITS:
             key = int(key)
         return self._calls.get(key) if type(key) is int else None

@@ -13,7 +13,7 @@ class HttpWatch:
     Attributes:
         on_trouble: called when a request could not be sent or answered: the server should be probed now.
         rejected: the last HTTP error status of a POST, such as 405 from a server that only speaks SSE.
-        challenge: what the server demanded when it last turned a request away with 401 or 403.
+        challenge: what the server demanded when it last rejected a request with 401 or 403.
     """
 
     on_trouble: Callable[[], None] = lambda: None

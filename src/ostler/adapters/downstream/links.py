@@ -80,11 +80,11 @@ class Link:
     repair: ToolListRepair = field(default_factory=ToolListRepair)
     scopes: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
     active: int = 0
-    """Calls answered since the last look of the liveness probe."""
+    """Calls answered since the liveness probe last checked."""
     direct: DirectCalls | None = None
     """The way past the SDK's session for tool calls; over stdio, in the protocol with a handshake."""
     is_doubted: bool = False
-    """A tool failed without a reason: a sign of life alone does not prove that the server is of use."""
+    """A tool failed without a reason: a sign of life alone does not prove that the server works."""
 
     @property
     def session(self) -> ClientSession:
@@ -129,7 +129,7 @@ class Link:
 
     @property
     def hides_its_tools(self) -> bool:
-        """Whether to ask again in the older protocol should the list be empty: it says that it has tools.
+        """Whether to ask again in the older protocol if the list is empty: the server says that it has tools.
 
         A proxy that speaks the newer protocol in front of a server that does not lists none.
         """
@@ -154,12 +154,12 @@ class Link:
             await anyio.sleep(_RELISTEN_PAUSE)
 
     def doubt(self) -> None:
-        """Have the tools list read to see whether the server is of use."""
+        """Have the tools list read to see whether the server works."""
         self.is_doubted = True
         self.suspect.give()
 
     async def probe(self) -> ConnectFailedError | None:
-        """Ask the server for a sign of life; return why the connection is of no use any more, or None.
+        """Ask the server for a sign of life; return why the connection no longer works, or None.
 
         A server that is silent while calls are under way may be at work on them (one that does one thing at a time):
         the calls' own deadlines decide then. A call that was answered meanwhile is a sign of life, too.

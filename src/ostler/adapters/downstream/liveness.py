@@ -12,7 +12,7 @@ LIVENESS_INTERVAL: Final = 15.0
 """Seconds without an answered call after which an HTTP server is asked for a sign of life."""
 
 PORT_PROBE_INTERVAL: Final = 1.5
-"""Seconds between looks at whether the port of an unreachable HTTP server accepts connections again."""
+"""Seconds between checks whether the port of an unreachable HTTP server accepts connections again."""
 
 _PORT_PROBE_TIMEOUT: Final = 1.0
 

@@ -1,4 +1,4 @@
-"""Starts of stdio servers: a few at once, and as long as they are at work.
+"""Starting stdio servers: a few at once, each for as long as it is at work.
 
 The first `npx -y` or `uvx` of a server downloads it, which may take minutes; cut off, it leaves npm's cache broken for
 good. So an attempt is not judged by the clock alone but by signs of work: the processor time of its processes, new
@@ -22,19 +22,19 @@ from ostler.adapters.downstream.stdio import ChildFacts
 from ostler.model.servers import CONNECT_SECONDS, ServerEntry
 
 STARTS_AT_ONCE: Final = 4
-"""Stdio servers that are started at the same moment; dozens of them at once leave none enough of the machine."""
+"""Stdio servers that are started at the same time; with dozens at once, none gets enough of the machine."""
 
 TURN_SECONDS: Final = 10.0
-"""Seconds after which a start that is not over lets the next one begin."""
+"""Seconds after which a start that is still under way lets the next one begin."""
 
 INSTALL_QUIET_SECONDS: Final = 120.0
-"""The same for a program that may be downloading: the network can be silent for long."""
+"""Seconds without a sign of work that a program is given which may be downloading: networks can be silent."""
 
 LONGEST_START: Final = 600.0
-"""Seconds after which an attempt is given up even so."""
+"""Seconds after which an attempt is given up even if it is at work."""
 
 LOOK_EVERY: Final = 2.0
-"""Seconds between two looks at a child that is being started."""
+"""Seconds between two checks of a child that is being started."""
 
 _WORKING: Final = 0.02
 """Processor time, as a part of the time that passed, below which a process only waits."""
@@ -91,7 +91,7 @@ class StartLimits:
         return cls(fixed, INSTALL_QUIET_SECONDS if installs(entry) else CONNECT_SECONDS, LONGEST_START)
 
     def first_deadline(self, began: float) -> float:
-        """Return when the attempt is over if nothing is heard of it."""
+        """Return when the attempt is over if it shows no sign of work."""
         return began + (self.fixed if self.fixed is not None else min(self.quiet, self.longest))
 
     def explain(self, entry: ServerEntry, elapsed: float) -> str:
@@ -148,7 +148,7 @@ class Attempt:
         return anyio.current_time() - self.began
 
     async def watch(self, show: Callable[[str], None]) -> None:
-        """Put its end off for as long as the child is at work, and show how it gets on with `show`."""
+        """Extend its deadline for as long as the child is at work, and report its progress to `show`."""
         before = await _work(self.facts)
         while not self.connected:
             await anyio.sleep(LOOK_EVERY)

@@ -58,7 +58,7 @@ _EXIT_CODE_GRACE: Final = 0.3
 """Seconds to learn the exit code after stdout ended, so that the reason can name it."""
 
 _EXIT_POLL: Final = 0.1
-"""How often to look for the exit where the system has no pidfd."""
+"""Seconds between checks for the exit where the system has no pidfd."""
 
 _OUTBOX: Final = 256
 """Messages that may wait for a server that does not read its stdin, so that cancelling a call never blocks."""
@@ -145,7 +145,7 @@ async def _found(entry: ServerEntry, env: dict[str, str], environments: Environm
 
 
 def _what_is_there(path: Path) -> str:
-    """Return in words what is at the path of a command that cannot be run; nothing where nothing is there."""
+    """Return in words what a command's path is that cannot be run; empty if it does not exist."""
     if path.is_dir():
         return "a folder; name the program in it"
     return "a file that is not executable; make it executable, or name its interpreter" if path.is_file() else ""
@@ -164,7 +164,7 @@ async def _spawn(entry: ServerEntry, program: str, env: Mapping[str, str]) -> Pr
 
 
 def said_last(log: StderrLog) -> str:
-    """Return what the child said last on stderr, and where the rest is."""
+    """Return the child's last words on stderr, and where the rest is."""
     words = log.last_words()
     return f"its last stderr: {words} (all of it: {log.path})" if words else "it wrote nothing to stderr"
 

@@ -70,7 +70,7 @@ class ConfiguredServices(anyio.AsyncContextManagerMixin):
         return await anyio.to_thread.run_sync(self._files.reload)
 
     async def apply(self, snapshot: StaticSnapshot) -> None:
-        """Run what `snapshot` defines and nothing else; does not wait unless something is to be taken away."""
+        """Run what `snapshot` defines and nothing else; waits only if something is to be removed."""
         self._taken = []
         self._snapshot = snapshot
         await self._pool.apply([loaded.service for loaded in snapshot.entries.values()])

@@ -128,7 +128,7 @@ class _Connection:
                 self._traffic.sent += len(data)
         except anyio.EndOfStream:
             heard = -1
-            while heard != self._received:  # the client has said everything; the pod may have not
+            while heard != self._received:  # the client has sent everything; the pod may not have
                 heard = self._received
                 await anyio.sleep(_LINGER)
 

@@ -22,7 +22,7 @@ ROUTE_WAIT: Final = 15.0
 """Seconds that a new connection waits for a pod while there is none; then it is closed."""
 
 CHECK_GAP: Final = 0.25
-"""Seconds between two looks at least, however many connections fail meanwhile."""
+"""Seconds, at least, between two checks, however many connections fail meanwhile."""
 
 PROBE_PATIENCE: Final = 0.5
 """Seconds that an opened tunnel is watched for a refusal: the pod's node reports one right after it tried."""
@@ -134,7 +134,7 @@ class PortForwardService(SupervisedService):
         return self._route
 
     def _connection_failed(self, error: Exception) -> None:
-        """A client met what the next check would: look at once."""
+        """A client met what the next check would find: check now."""
         del error
         self._check_now.set()
 

@@ -115,7 +115,7 @@ class SupervisedService(BaseService):
         self._nudge.give()
 
     async def check_health(self) -> HealthStatus:
-        """Look now, and return the verdict; what cannot be looked at keeps the health that it had."""
+        """Check now, and return the verdict; what cannot be checked keeps the health that it had."""
         before = self.status.health_at
         if self._wanted and self._checks:
             self._look_now()
@@ -125,11 +125,11 @@ class SupervisedService(BaseService):
 
     @property
     def _checks(self) -> bool:
-        """Whether looks at the service change its health."""
+        """Whether checks of the service change its health."""
         return True
 
     def _look_now(self) -> None:
-        """Have the owner look now instead of later."""
+        """Have the owner check now instead of later."""
         self._hurry()
 
     # -- the owner ---------------------------------------------------------------------------------------------

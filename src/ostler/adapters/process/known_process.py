@@ -47,7 +47,7 @@ BACKGROUND_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one look at a process found.
+    """What one check of a process found.
 
     Attributes:
         liveness: whether it is there.
@@ -135,13 +135,13 @@ class Entry:
 
     @property
     def state(self) -> ProcessState:
-        """What the last look found."""
+        """What the last check found."""
         if self.record.exited_at is not None:
             return "exited"
         return "running" if self.child is not None or self.process is not None else "unknown"
 
     def observe(self) -> Observation:
-        """Look whether it is alive, without changing what is known; at most some 0.2 ms."""
+        """Check whether it is alive, without changing what is known; takes 0.2 ms at most."""
         code = None if self.child is None else self.child.poll()
         if self.child is not None and self.record.keeper is None:
             return Observation(Liveness.ALIVE if code is None else Liveness.GONE, code)
@@ -196,7 +196,7 @@ class Entry:
         return self.record.port is not None or self.listener is not None
 
     def _may_have_left_another(self, ended: datetime) -> bool:
-        """Whether what the program left may be the program itself: work that ends leaves helpers alone.
+        """Whether what the program left may be the program itself: a job that ends leaves only helpers.
 
         The server may be another one than that which started it, and a loaded machine slow: its age counts, too.
         """
@@ -207,13 +207,13 @@ class Entry:
         return self.record.stays and (ended - self.record.started_at).total_seconds() < BACKGROUND_SECONDS
 
     def _may_be_early(self, seconds: float) -> bool:
-        """Whether its keeper is there and may have more to show, for `seconds` from the first such look."""
+        """Whether its keeper still runs and may have more to report, for `seconds` from the first such check."""
         now = time.monotonic()
         self.missed = now if self.missed is None else self.missed
         return now - self.missed < seconds and keeper_of(self.record) is not None
 
     def apply(self, seen: Observation) -> None:
-        """Take in what a look found."""
+        """Apply what a check found."""
         if self.record.exited_at is not None:
             return
         if seen.liveness is not Liveness.GONE:
@@ -226,7 +226,7 @@ class Entry:
             try:
                 birth = Birth.of(seen.successor)
             except psutil.Error:
-                return  # it has ended as well: the next look finds another one, or none
+                return  # it has ended as well: the next check finds another one, or none
             self.process = seen.successor
             self.update(pid=seen.successor.pid, **asdict(birth), forked=True)
             self._report()
@@ -244,7 +244,7 @@ class Entry:
             self.changed(self)
 
     def refresh(self) -> ProcessState:
-        """Look, take it in, and return the state."""
+        """Check the process, apply what was found, and return its state."""
         if self.record.exited_at is None:
             self.apply(self.observe())
         return self.state

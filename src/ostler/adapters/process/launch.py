@@ -215,7 +215,7 @@ class Launch:
 
 
 def _reply_to(keeper: Child, order: bytes) -> str:
-    """Give the keeper its order and return what it answers, nothing when it does not."""
+    """Give the keeper its order and return its answer; empty if there is none."""
     assert keeper.stdin is not None
     assert keeper.stdout is not None
     with keeper.stdin as given, keeper.stdout as said:
@@ -381,7 +381,7 @@ def _program(
 
 
 def _with_programs(line: str, env: dict[str, str], fallback: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the environment in which a shell finds the programs of `line`, as far as they are anywhere."""
+    """Return the environment in which a shell finds the programs of `line` that exist anywhere."""
     for word in _programs_in(line):
         found, env = find_program(word, env, fallback)
         if found is None and fallback is None:

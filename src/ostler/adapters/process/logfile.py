@@ -26,7 +26,7 @@ MAX_ANSWER_BYTES = 28 * 1024
 
 MAX_LINE_CHARS = 4096
 MAX_TAIL_BYTES = 4 * 1024 * 1024
-"""How far back from its end a log is looked at."""
+"""How far back from its end a log is read."""
 
 SCAN_BYTES = 1024 * 1024
 """How much of a log one probe reads."""

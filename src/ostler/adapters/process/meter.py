@@ -93,7 +93,7 @@ class Meter:
                 self.take(await anyio.to_thread.run_sync(read_table))
 
     def take(self, table: Mapping[int, Row]) -> Mapping[Entry | int, Sequence[int]]:
-        """Take in what a look at all processes of the machine has found; what was measured just now stays.
+        """Measure by a table of all processes of the machine; what was measured just now stays.
 
         Returns:
             the pids of each process that is measured, with those of all that it started.

@@ -17,7 +17,7 @@ ELSEWHERE_SECONDS = 2.0
 """How long a process may listen elsewhere only, before its other ports are asked instead of the one it was given."""
 
 STARTING_SECONDS = 0.5
-"""Between looks at all that a process listens on while it starts, and nothing answers at its port."""
+"""Between readings of all that a starting process listens on, while nothing answers at its port."""
 
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, never bound)
 
@@ -76,13 +76,13 @@ def in_words(holders: Iterable[Holder]) -> str:
 
 @dataclass(slots=True)
 class Sockets:
-    """The sockets of one process, looked at when someone asks.
+    """The sockets of one process, read on request.
 
     Attributes:
         entry: the process.
         others: all processes that were started here, to name the holder of a port.
         elsewhere_since: since when (anyio's clock) it has listened, and not where it should.
-        due_at: when (anyio's clock) all that it listens on is to be looked at again while it starts.
+        due_at: when (anyio's clock) all that it listens on is to be read again while it starts.
     """
 
     entry: Entry
@@ -91,7 +91,7 @@ class Sockets:
     due_at: float | None = None
 
     async def own(self) -> list[Listener] | None:
-        """Return where the process and all below it listen, oldest process first; None: it may not be looked at."""
+        """Return where the process and all below it listen, oldest process first; None: it may not be inspected."""
         return await anyio.to_thread.run_sync(_listeners_of, self.entry)
 
     async def holds(self, port: int) -> bool:
@@ -109,7 +109,7 @@ class Sockets:
         return await anyio.to_thread.run_sync(self._is_of_its_container, port)
 
     async def work(self) -> int | None:
-        """Return the clock ticks that the process and all below it have used; None: they work now, or none can tell."""
+        """Return the clock ticks used by the process and all below it; None: they are working, or it is unknown."""
         return await anyio.to_thread.run_sync(lambda: work_of(each.pid for each in _family(self.entry)))
 
     async def left(self) -> str:
@@ -171,7 +171,7 @@ class Sockets:
         return [holder for holder in holders if holder.pid not in pids]
 
     def is_due(self) -> bool:
-        """Return whether it is time to look at all that a starting process listens on, which costs much."""
+        """Return whether it is time to read all that a starting process listens on, which is expensive."""
         now = anyio.current_time()
         is_due = self.due_at is not None and now >= self.due_at
         if self.due_at is None or is_due:

@@ -24,7 +24,7 @@ from ostler.rules.text.patterns import LineFilter, PatternError, compile_pattern
 from ostler.rules.text.work_budget import bounded_work
 
 PROBE_SECONDS = 5.0
-"""How long one look may take when nothing else is said."""
+"""How long one look may take by default."""
 
 MAX_HEAD_BYTES = 16 * 1024
 SHOWN_ANSWER = 80
@@ -41,7 +41,7 @@ SCAN_SECONDS = 2.0
 """Processor time that the searches in one of these pieces may take."""
 
 OVERLAP_BYTES = 8 * 1024
-"""Read again at each look, for a line that was only half there the last time."""
+"""Read again at each look, for a line of which only a part was written the last time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Verdict:
         ready: it passed.
         detail: what was found, in words.
         at: the host and port that answered, when they are not those that were asked for.
-        is_brief: it was not looked at where else the process listens, which costs much.
+        is_brief: where else the process listens was not read, which is expensive.
     """
 
     ready: bool
@@ -136,7 +136,7 @@ async def look(
     watch: LogWatch | None,
     timeout: float = PROBE_SECONDS,
 ) -> Verdict:
-    """Look once whether all parts of `probe` pass.
+    """Check once whether all parts of `probe` pass.
 
     A port of this machine passes only when the process itself, or one below it, listens there.
 
@@ -213,7 +213,7 @@ async def _look_at(  # noqa: C901, PLR0911 (each thing that may be found)
     found = await anyio.to_thread.run_sync(listening_at, port)
     is_shown = None if found is None else is_listening(found, address)
     is_refused = sockets.entry.starting and (_refuses(address, port) if found is None else is_shown is False)
-    if is_refused and not sockets.is_due():  # the usual look at what starts costs nothing
+    if is_refused and not sockets.is_due():  # the usual check of what starts costs nothing
         return Verdict(ready=False, detail=f"{address_of(host, port)} refuses connections", is_brief=True)
     passed, detail = (True, _accepts(port)) if is_port_all and is_shown else await ask(host, port)
     is_its_own = passed and await sockets.holds(port)

@@ -164,10 +164,10 @@ def _listed_connections(pids: Iterable[int]) -> list[tuple[Place, Place]] | None
 
 
 def bound_by(process: psutil.Process, sockets: BoundSockets) -> list[Bound]:
-    """Return those of `sockets` that `process` has open; if they are not known, it is looked for them. Blocks.
+    """Return those of `sockets` that `process` has open; if those are unknown, its own are read. Blocks.
 
     Raises:
-        psutil.Error: it has ended, or may not be looked at.
+        psutil.Error: it has ended, or may not be inspected.
     """
     inodes = None if sockets is None else _sockets_of(process.pid)
     if sockets is not None and inodes is not None:

@@ -24,7 +24,7 @@ from ostler.rules.text.named_ports import named_ports
 READY_SECONDS = 30.0
 INTERVAL_SECONDS = 0.05
 START_SECONDS = 0.5
-"""How long a process is watched that nothing else says is ready."""
+"""How long a process is watched if nothing else shows that it is ready."""
 
 LOOK_SECONDS = 0.02
 
@@ -45,14 +45,14 @@ LINE_SECONDS = 10.0
 """How long a process may take to listen where its log line says that it does, as long as nothing listens there."""
 
 CRASH_SIGNALS = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"})
-"""Signals by which a program ends because of what it did itself."""
+"""Signals that end a program because of its own fault."""
 
 REASON_CHARS = 300
 """The longest text of a log in what a failure says first; its end is kept."""
 
 _TAKEN = re.compile(r"eaddrinuse|in use|already allocated", re.IGNORECASE)
 _ANSWERED = re.compile(r"answered 4\d\d, wanted")
-"""A server that runs, and has nothing at the path that is asked: an API often has none at /."""
+"""A server that runs but has nothing at the path: an API often has nothing at /."""
 
 _PORT = re.compile(r"(?:[:,] ?|port:? )(\d{2,5})\b", re.IGNORECASE)
 _TIME = re.compile(r"\d\d:\d\d:\d\d(?:[.,]\d+)?")
@@ -136,7 +136,7 @@ async def await_ready(
     began = anyio.current_time()
     reported = began - PROGRESS_SECONDS
     said_at: float | None = None
-    with anyio.CancelScope() as scope:  # a look of its own is had in any case, however slow the machine is
+    with anyio.CancelScope() as scope:  # it is checked once in any case, however slow the machine is
         while True:
             if not is_current() or entry.refresh() == "exited":
                 break

@@ -1,4 +1,4 @@
-"""Starts, ends and looks after the processes of one folder; takes over those of an earlier Ostler."""
+"""Starts, stops and watches the processes of one folder; takes over those of an earlier Ostler."""
 
 import secrets
 import time
@@ -158,18 +158,18 @@ class Supervisor:
         return StartResult(**dict(facts), already_running=already)
 
     async def _settle(self, entry: Entry) -> None:
-        """Look at what a start is about to answer; a server killed then must not leave the pid of what has ended."""
+        """Check what a start is about to answer; a server killed then must not leave an ended process's pid."""
         self._upkeep.watch(entry)
         entry.refresh()
         if entry.dirty and entry.record.forked:
             await self._roster.save_one(entry)
 
     async def state_of(self, entry: Entry) -> ProcessState:
-        """Look at the process, and return its state."""
+        """Check the process, and return its state."""
         return await self._upkeep.state_of(entry)
 
     def sockets(self, entry: Entry) -> Sockets:
-        """Return what asks for the sockets of `entry`."""
+        """Return the sockets of `entry`, to be read on request."""
         return Sockets(entry, lambda: list(self.entries.values()))
 
     async def stop(self, request: StopRequest) -> StopResult:

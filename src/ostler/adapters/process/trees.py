@@ -48,7 +48,7 @@ class Birth:
         """Read it.
 
         Raises:
-            psutil.Error: the process is gone, or may not be looked at.
+            psutil.Error: the process is gone, or may not be inspected.
         """
         if not sys.platform.startswith("linux"):
             return cls(process.create_time(), None)
@@ -72,11 +72,11 @@ class Liveness(Enum):
     ALIVE = "alive"
     GONE = "gone"
     UNKNOWN = "unknown"
-    """The system does not let us look."""
+    """The system does not let us inspect it."""
 
 
 def token_of(process: psutil.Process) -> str | None:
-    """Return the run's token that `process` carries, None when it carries none or cannot be looked into."""
+    """Return the run's token that `process` carries, None when it carries none or cannot be inspected."""
     try:
         return process.environ().get(TOKEN_VARIABLE)
     except (psutil.Error, OSError, ValueError):
@@ -84,7 +84,7 @@ def token_of(process: psutil.Process) -> str | None:
 
 
 def status_of(process: psutil.Process) -> str | None:
-    """Return the status of `process` as psutil names it, empty where it may not be looked at; None: it has ended.
+    """Return the status of `process` as psutil names it, empty if it may not be inspected; None: it has ended.
 
     A zombie, which only waits to be reaped, has ended, unless it is the first thread of a program that goes on without.
     """
@@ -118,7 +118,7 @@ def _has_threads(pid: int) -> bool:
 
 
 def liveness(record: ProcessRecord) -> tuple[Liveness, psutil.Process | None]:
-    """Return whether the main process of `record` is alive, and the process itself when it can be looked at."""
+    """Return whether the main process of `record` is alive, and the process itself if it can be inspected."""
     if record.pid is None or record.created is None:
         return Liveness.UNKNOWN, None
     try:
@@ -197,7 +197,7 @@ def holds_open(process: psutil.Process, path: Path) -> bool:
 
 
 def all_bearers() -> dict[str, list[psutil.Process]]:
-    """Return the processes that carry a token, oldest first, by token; looks at all processes of the machine."""
+    """Return the processes that carry a token, oldest first, by token; reads all processes of the machine."""
     found: dict[str, list[tuple[float, psutil.Process]]] = {}
     for pid in psutil.pids():
         try:
@@ -239,7 +239,7 @@ class ProcessTree:
 
     @classmethod
     def of(cls, record: ProcessRecord) -> "ProcessTree":
-        """Collect the tree of `record`; looks at all processes of the machine."""
+        """Collect the tree of `record`; reads all processes of the machine."""
         group = record.pid if os.name == "posix" else None
         tree = cls(token=record.token, members={}, group=group, keeper=keeper_of(record))
         state, main = liveness(record)
@@ -299,7 +299,7 @@ class ProcessTree:
 
     @staticmethod
     def _continue(processes: Iterable[psutil.Process], number: int) -> None:
-        """Let those go on that a signal has stopped: they take no other until then, except SIGKILL."""
+        """Continue those that a signal has stopped: until then they take no other signal than SIGKILL."""
         if sys.platform == "win32" or number in (signal.SIGKILL, signal.SIGSTOP):
             return
         for process in processes:

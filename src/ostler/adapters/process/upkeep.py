@@ -34,13 +34,13 @@ LOUD_SECONDS = 0.1
 """How often the log of a program is measured that writes a lot."""
 
 LOUD_LOOKS = 50
-"""For how many such looks it counts as loud after it last was."""
+"""For how many such looks a program counts as loud after it last was."""
 
 LOUD_SHARE = 1.25
 """A log that has outgrown its limit by this factor between two looks is that of a loud program."""
 
 FAMILY_LOOKS = 5
-"""How many looks there are from one at all descendants to the next."""
+"""Looks from one that reads all descendants to the next."""
 
 LOOKS_PER_ADOPTED = 5
 """An adopted process is checked this many times less often: it costs more, and every request checks again."""
@@ -65,7 +65,7 @@ class Upkeep:
         self._servers: dict[int, Entry] = {}
         """Processes below others that listen for them, such as the server that a reloader runs."""
         self._loud: dict[Entry, int] = {}
-        """Whose logs are looked at often, each with the looks that are left."""
+        """Whose logs are measured often, each with the looks that are left."""
 
     def __repr__(self) -> str:
         return f"<Upkeep of {self._roster!r}>"
@@ -110,7 +110,7 @@ class Upkeep:
         self._watch_servers(group)
 
     def watch(self, entry: Entry) -> None:
-        """Hear at once of the end of `entry`; where that cannot be, the next look notices it."""
+        """Be notified of the end of `entry` at once; where that is impossible, the next look notices it."""
         pid = entry.record.pid
         if self._exits is not None and pid is not None and entry.state == "running":
             self._exits.watch(pid)
@@ -126,7 +126,7 @@ class Upkeep:
                     group.start_soon(self._hear_server_end, self._servers[pid], pid)
 
     def _watch_servers(self, group: TaskGroup) -> None:
-        """Hear of the end of what listens for a process and is another one: its parent may go on without it."""
+        """Be notified of the end of another process that listens for one: its parent may continue without it."""
         if self._exits is None:
             return
         for pid, entry in list(self._servers.items()):
@@ -149,7 +149,7 @@ class Upkeep:
             self._roster.report_change(entry)
 
     async def hear_end(self, entry: Entry) -> None:
-        """Take in the end of a process that has ended, as soon as its keeper has written down how."""
+        """Note the end of a process, as soon as its keeper has written down how it ended."""
         with anyio.move_on_after(2 * ENDING_SECONDS):
             pid = entry.record.pid
             while entry.refresh() != "exited" and entry.record.pid == pid and self._roster.is_current(entry):  # noqa: ASYNC110

@@ -77,7 +77,7 @@ class CommitQueue:
     """Commits and events on their way into a database. All methods belong to one event loop."""
 
     def __init__(self, what: str, write: WriteBatch, last_cursor: int) -> None:
-        """Begin empty; `run` writes.
+        """Make an empty queue; `run` writes.
 
         Args:
             what: names the database in errors and the log.

@@ -1,4 +1,4 @@
-"""The PostgreSQL store: one server at a time, group commit, and what goes on when the database was away."""
+"""The PostgreSQL store: one server at a time, group commit, and reconnecting when the database was away."""
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -208,7 +208,7 @@ class PostgresqlStore:
         return bytes.fromhex(rows[0][0])
 
     def continue_from(self, cursor: int) -> None:
-        """Let events go on after `cursor`."""
+        """Let events continue after `cursor`."""
         self._queue.last_cursor = max(self._queue.last_cursor, cursor)
 
     def export(self) -> AsyncIterator[JsonObject]:

@@ -150,7 +150,7 @@ async def migrate_database(url: str) -> tuple[int, int]:
 
 
 async def take_over(url: str, node: str) -> None:
-    """Let `node` go on with the database at `url`, whichever node had it last.
+    """Let `node` take over the database at `url`, whichever node had it last.
 
     Raises:
         NotFoundError: Ostler has no tables there.

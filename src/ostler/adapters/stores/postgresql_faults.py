@@ -132,7 +132,7 @@ def taken_over(address: Address) -> StoreHeldError:
 
 
 def is_loss(exc: BaseException, connection: psycopg.AsyncConnection[object]) -> bool:
-    """Whether the connection is of no use any more, so that it is not known whether its last commit came through."""
+    """Whether the connection is lost, so that it is unknown whether its last commit came through."""
     return isinstance(exc, TimeoutError) or connection.closed or connection.broken
 
 

@@ -191,7 +191,7 @@ class Hold:
             )
 
     async def hand_over(self, connection: Connection) -> None:
-        """Let this node go on with a database that no server holds, whichever node had it last.
+        """Let this node take over a database that no server holds, whichever node had it last.
 
         Raises:
             StoreHeldError: a server holds it.

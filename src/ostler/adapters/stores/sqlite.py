@@ -209,7 +209,7 @@ class SqliteStore:
         return await self._read(lambda: self._find_request(service_name, key))
 
     def continue_from(self, cursor: int) -> None:
-        """Let events go on after `cursor`."""
+        """Let events continue after `cursor`."""
         self._queue.last_cursor = max(self._queue.last_cursor, cursor)
 
     async def quick_check(self) -> Sequence[str]:

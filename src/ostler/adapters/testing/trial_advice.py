@@ -28,7 +28,7 @@ _VARIES = re.compile(r"[\d:.]*\d[\d:.]*")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One look at a service.
+    """One check of a service.
 
     Attributes:
         passed: it was found running.
@@ -109,7 +109,7 @@ class Adviser:
     # -- looking -------------------------------------------------------------------------------------------
 
     def sees_nothing(self) -> None:
-        """No tool looks at the service."""
+        """No tool checks the service."""
         problem = "no tool of the class sees whether it runs, so a crash is never noticed"
         for step in ("status", "find"):
             if (drafted := self._drafted(step)) is not None:
