@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 
 from ostler.adapters.stores.sqlite import SqliteStore
+from ostler.adapters.stores.sqlite_copies import check_database
 from ostler.engine.protocols import PutService
 from ostler.model.errors import StoreError
 from ostler.model.events import Event, EventKind
@@ -60,7 +61,7 @@ async def main(path: Path) -> None:
     async with SqliteStore.open(path) as store:
         state = await store.load()
         stored = sorted(record.id for record in state.services)
-        problems = list(await store.quick_check())
+        problems = list(check_database(path))
     print(json.dumps({"acknowledged": acknowledged, "refused": refused, "messages": messages, "readable": readable,
                       "stored": stored, "events": len(state.events), "problems": problems}))  # fmt: skip
 

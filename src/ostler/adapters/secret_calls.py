@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Final, cast
 
@@ -14,7 +14,7 @@ from ostler.adapters.downstream.secret_references import MissingSecretError, loo
 from ostler.adapters.environments import Environments
 from ostler.engine.protocols import Progress, ToolCaller
 from ostler.model.errors import OstlerError, SecretMissingError
-from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import OWN_SERVER
 from ostler.rules.secrets.masking import mask
@@ -125,21 +125,20 @@ class SecretCalls:
         return value
 
     def _sealed(self, response: ToolResponse) -> ToolResponse:
-        return replace(
-            response,
-            value=self._seal(response.value),
-            text=str(self._seal(response.text)),
-            content=tuple(cast("JsonObject", self._seal(block)) for block in response.content),
-            structured=self._seal(response.structured),
-        )
+        return _changed(response, self._seal)
 
 
 def masked_response(response: ToolResponse, secrets: Collection[str]) -> ToolResponse:
     """Return an answer of a tool with `secrets` masked in all its parts."""
+    return _changed(response, lambda part: mask(part, secrets))
+
+
+def _changed(response: ToolResponse, change: Callable[[JsonValue], JsonValue]) -> ToolResponse:
+    """Return an answer with `change` applied to all its parts."""
     return replace(
         response,
-        value=mask(response.value, secrets),
-        text=str(mask(response.text, secrets)),
-        content=tuple(cast("JsonObject", mask(block, secrets)) for block in response.content),
-        structured=mask(response.structured, secrets),
+        value=change(response.value),
+        text=str(change(response.text)),
+        content=tuple(cast("JsonObject", change(block)) for block in response.content),
+        structured=change(response.structured),
     )

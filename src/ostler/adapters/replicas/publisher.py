@@ -85,6 +85,9 @@ class Publisher:
         access: returns the digest of what decides who may read what.
         is_holder: whether it is certain that no other server works yet.
         log: keeps the newest changes.
+
+    Attributes:
+        run_id: what the numbers of batches belong to; empty while there are none.
     """
 
     def __init__(
@@ -105,7 +108,7 @@ class Publisher:
         self._access = access
         self._is_holder = is_holder
         self._log = log or ChangeLog()
-        self._run_id = ""
+        self.run_id = ""
         self._followers: dict[str, _Follower] = {}
         self._settled: float = 0
         self._awaited: list[tuple[float, float]] = []
@@ -142,7 +145,7 @@ class Publisher:
         self._begin()
         known = self._followers[follower] = _Follower()
         try:
-            if run != self._run_id or not self._log.keeps(number):
+            if run != self.run_id or not self._log.keeps(number):
                 number = self._flush()
                 with self._sound():
                     async with aclosing(self._snapshot(number)) as parts:
@@ -171,15 +174,10 @@ class Publisher:
         """Whether anyone follows, or may still answer reads."""
         return bool(self._followers)
 
-    @property
-    def run_id(self) -> str:
-        """What the numbers of batches belong to; empty while there are none."""
-        return self._run_id
-
     def acknowledge(self, follower: str, run: str, number: int) -> bool:
         """Note that a follower has taken in everything up to `number` of `run`; return whether it has a lease now."""
         known = self._followers.get(follower)
-        if known is None or run != self._run_id or not (known.is_connected or number == RETURNED):
+        if known is None or run != self.run_id or not (known.is_connected or number == RETURNED):
             return False
         known.acknowledged = max(known.acknowledged, number)
         may_have = number != RETURNED and self._last is None and known.is_connected
@@ -275,7 +273,7 @@ class Publisher:
         """Follow the engine, unless it is followed already."""
         if self._unsubscribe:
             return
-        self._run_id = uuid4().hex
+        self.run_id = uuid4().hex
         self._log.clear()
         registry = self._manager.registry
         self._unsubscribe = [
@@ -296,7 +294,7 @@ class Publisher:
         for service in self._manager.registry.get_all():
             if isinstance(service, BaseService):
                 service.on_touch = None
-        self._run_id = ""
+        self.run_id = ""
         self._log.clear()
         for kept in (self._touched, self._events, self._shown_classes, self._configured, self._busy):
             kept.clear()
@@ -407,7 +405,7 @@ class Publisher:
         manager = self._manager
         contents = manager.events.contents
         names = [service.name for service in manager.registry.get_all()]
-        head = [line(Kind.SNAPSHOT, {"run": self._run_id, "number": number}), log_line(contents)]
+        head = [line(Kind.SNAPSHOT, {"run": self.run_id, "number": number}), log_line(contents)]
 
         def lines() -> Iterator[bytes]:
             yield from head

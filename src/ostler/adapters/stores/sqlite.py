@@ -25,7 +25,7 @@ from ostler.adapters.stores.commit_queue import CommitQueue, Refusal, Written
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.rows import CommitWrite, EventWrite, column
-from ostler.adapters.stores.sqlite_copies import check_database, copy_database, export_database
+from ostler.adapters.stores.sqlite_copies import copy_database, export_database
 from ostler.adapters.stores.sqlite_faults import lacks_room, translate
 from ostler.adapters.stores.sqlite_guard import Reserve, SameFiles
 from ostler.adapters.stores.sqlite_schema import connect_reader, open_database
@@ -211,14 +211,6 @@ class SqliteStore:
     def continue_from(self, cursor: int) -> None:
         """Let events continue after `cursor`."""
         self._queue.last_cursor = max(self._queue.last_cursor, cursor)
-
-    async def quick_check(self) -> Sequence[str]:
-        """Return what SQLite's integrity check finds wrong, nothing when the file is sound.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
-        return await anyio.to_thread.run_sync(check_database, self._path)
 
     async def backup(self, to: Path) -> None:
         """Write a consistent copy of the database to the new file `to` (mode 0600); commits go on meanwhile.
