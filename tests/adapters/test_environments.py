@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ostler.adapters.caller_environment import asked_with, asker_environment, sendable, without_own
+from ostler.adapters.caller_environment import called_with, environment_of_caller, sendable, without_own
 from ostler.adapters.environments import (
     AllowedVariables,
     Environments,
@@ -55,12 +55,12 @@ def test_an_environment_that_is_too_large_is_cut_at_its_longest_values() -> None
 
 
 def test_calls_know_who_asks() -> None:
-    assert asker_environment() is None
-    with asked_with({"A": "1"}):
-        assert asker_environment() == {"A": "1"}
-        with asked_with(None):
-            assert asker_environment() is None
-    assert asker_environment() is None
+    assert environment_of_caller() is None
+    with called_with({"A": "1"}):
+        assert environment_of_caller() == {"A": "1"}
+        with called_with(None):
+            assert environment_of_caller() is None
+    assert environment_of_caller() is None
 
 
 def test_a_login_shell_is_asked_without_the_variables_of_whoever_started_the_server(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_program_of_the_login_shell_is_found_behind_the_path_of_the_one_who_as
 async def test_a_server_is_started_as_the_last_one_asked() -> None:
     environments = Environments({"A": "base"})
     assert await environments.of("s") == {"A": "base"}
-    with asked_with({"A": "asked"}):
+    with called_with({"A": "asked"}):
         environments.remember("s")
     environments.remember("s")  # no one in particular asks: what is kept stays
     assert await environments.of("s") == {"A": "asked"}
@@ -113,7 +113,7 @@ def test_variables_of_the_file_are_taken_from_those_who_ask() -> None:
 def test_templates_see_what_the_one_who_asks_has() -> None:
     seen = AllowedVariables(LiveEnvironment({"A": "base", "SECRET": "s"}), ["A", "B"])
     assert dict(seen) == {"A": "base"}
-    with asked_with({"A": "asked", "B": "b", "SECRET": "t"}):
+    with called_with({"A": "asked", "B": "b", "SECRET": "t"}):
         assert dict(seen) == {"A": "asked", "B": "b"}
     assert dict(seen) == {"A": "asked", "B": "b"}  # for the checks that follow
     assert "SECRET" not in seen

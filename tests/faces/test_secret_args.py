@@ -10,7 +10,7 @@ from mcp.client import Client
 from tests.support.ledger_app import call, refusal
 from tests.support.world import Answer, World, running
 
-from ostler.adapters.caller_environment import asked_with
+from ostler.adapters.caller_environment import called_with
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.environments import Environments
 from ostler.adapters.secret_calls import SecretCalls
@@ -153,7 +153,7 @@ async def test_answers_and_errors_have_marks_where_the_secret_was() -> None:
     assert "p@ss" not in str(failed.value)
     await calls.call_tool("ostler/service_create", {"args": {"a": a}})
     assert tools.seen == {"args": {"a": a}}, "what it makes looks the secret up itself"
-    with asked_with({"A": "mine"}):
+    with called_with({"A": "mine"}):
         await calls.call_tool("w/x", {"a": a})
     assert tools.seen == {"a": "mine"}, "the variable is that of the one who asks"
     del environment["A"]

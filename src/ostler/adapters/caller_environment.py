@@ -71,19 +71,19 @@ def sendable(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-_asker: ContextVar[Mapping[str, str] | None] = ContextVar("environment of the one who asks", default=None)
+_of_caller: ContextVar[Mapping[str, str] | None] = ContextVar("environment of the caller", default=None)
 
 
 @contextmanager
-def asked_with(environment: Mapping[str, str] | None) -> Generator[None]:
+def called_with(environment: Mapping[str, str] | None) -> Generator[None]:
     """Start what is requested inside with `environment`; None: no caller's."""
-    token = _asker.set(environment or None)
+    token = _of_caller.set(environment or None)
     try:
         yield
     finally:
-        _asker.reset(token)
+        _of_caller.reset(token)
 
 
-def asker_environment() -> Mapping[str, str] | None:
+def environment_of_caller() -> Mapping[str, str] | None:
     """Return the environment of the caller for whom the current code runs, if it is known."""
-    return _asker.get()
+    return _of_caller.get()

@@ -20,7 +20,7 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from ostler.adapters.caller_environment import asker_environment, without_own
+from ostler.adapters.caller_environment import environment_of_caller, without_own
 
 _SESSION: Final = (
     "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TMPDIR", "TZ", "DISPLAY", "WAYLAND_DISPLAY",
@@ -142,7 +142,7 @@ class Environments:
     Attributes:
         lacking: the programs that were not found, by server.
         marks: variables of every server that Ostler starts.
-        refresh: called before a server is started that someone asks for, to take their variables for its entry.
+        refresh: called before a server is started for a caller, to use the caller's variables in its entry.
     """
 
     def __init__(self, base: Mapping[str, str] | LoginShell) -> None:
@@ -153,12 +153,12 @@ class Environments:
         self.refresh: Callable[[], Awaitable[None]] | None = None
 
     async def base(self) -> Mapping[str, str]:
-        """Return what is used where no one asks."""
+        """Return what is used without a caller."""
         return await self._base.read() if isinstance(self._base, LoginShell) else self._base
 
     def remember(self, server: str, environment: Mapping[str, str] | None = None) -> None:
-        """Start `server` with `environment` from now on, or with that of the one who asks now, if one does."""
-        asked = asker_environment() if environment is None else environment
+        """Start `server` with `environment` from now on, or with that of the current caller, if there is one."""
+        asked = environment_of_caller() if environment is None else environment
         if asked is not None:
             self._asked[server] = asked
 
@@ -277,7 +277,7 @@ class LiveEnvironment(Mapping[str, str]):
 
 
 class AllowedVariables(Mapping[str, str]):
-    """The variables that templates may see as `env.NAME`: those of the one who asks, else as they were last seen.
+    """The variables that templates may see as `env.NAME`: the caller's, else as they were last seen.
 
     Args:
         variables: the variables that are known.
@@ -289,13 +289,13 @@ class AllowedVariables(Mapping[str, str]):
         self._names = tuple(dict.fromkeys(names))
 
     def __bool__(self) -> bool:
-        return True  # what is not set now may be set by the next one who asks
+        return True  # what is not set now may be set for the next caller
 
     def __getitem__(self, name: str) -> str:
         if name not in self._names:
             raise KeyError(name)
-        if (asker := asker_environment()) is not None and name in asker:
-            self._variables.take(name, asker[name])
+        if (own := environment_of_caller()) is not None and name in own:
+            self._variables.take(name, own[name])
         return self._variables[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Final, cast
 import anyio
 from anyio.abc import TaskGroup
 
-from ostler.adapters.caller_environment import asker_environment, without_own
+from ostler.adapters.caller_environment import environment_of_caller, without_own
 from ostler.adapters.downstream.secret_references import MissingSecretError, look_up
 from ostler.adapters.environments import Environments
 from ostler.engine.protocols import Progress, ToolCaller
@@ -40,7 +40,7 @@ class SecretCalls:
     Args:
         tools: makes the calls.
         marks: knows what was marked.
-        environments: say which variables there are when no one asks.
+        environments: say which variables there are without a caller.
     """
 
     def __init__(self, tools: ToolCaller, marks: SecretMarks, environments: Environments) -> None:
@@ -112,11 +112,11 @@ class SecretCalls:
         known, at = self._found.get(mark, ("", -FRESH))
         if time.monotonic() - at < FRESH and not reference.startswith(_CHEAP):
             return known
-        environment = asker_environment() or await self._environments.of(server)
+        environment = environment_of_caller() or await self._environments.of(server)
         try:
             value = await look_up(reference, without_own(environment))
         except MissingSecretError as error:
-            if known and reference.startswith(_VARIABLE):  # who asked before had it, and no one asks for a restart
+            if known and reference.startswith(_VARIABLE):  # an earlier caller had it, and a restart has none
                 return known
             raise SecretMissingError(f"the secret {reference} is missing: {error}") from None
         self._found[mark] = value, time.monotonic()

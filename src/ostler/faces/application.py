@@ -29,7 +29,7 @@ from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.clock import SystemClock
 from ostler.engine.events.notices import NoticeBoard
 from ostler.engine.manager import ServiceManager
-from ostler.faces.client_environment import take_asker_variables
+from ostler.faces.client_environment import take_variables_of_caller
 from ostler.faces.configuration import (
     class_entry,
     effective_config,
@@ -87,7 +87,7 @@ class Application:
         self.usages = usages
         self.telemetry = telemetry
         self.watched_store = watched
-        downstream.environments.refresh = partial(take_asker_variables, self)
+        downstream.environments.refresh = partial(take_variables_of_caller, self)
         saved = partial(known_tools, paths)
         self.notices = NoticeBoard(manager.events)
         self.review = ClassReview(manager.classes, pool, manager.events, names=self.tool_names, read_saved=saved)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import anyio.to_thread
 
-from ostler.adapters.caller_environment import asker_environment
+from ostler.adapters.caller_environment import environment_of_caller
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.environments import LiveEnvironment, find_program
 
@@ -46,7 +46,7 @@ async def client_joined(host: Host, environment: Mapping[str, str] | None) -> No
         host.downstream.probe_now(server)
 
 
-async def take_asker_variables(host: Host) -> None:
-    """Read mcp.json and the files that it names again, with the variables of the one who asks now."""
-    host.variables.take_changed(asker_environment() or {})
+async def take_variables_of_caller(host: Host) -> None:
+    """Read mcp.json and the files that it names again, with the variables of the current caller."""
+    host.variables.take_changed(environment_of_caller() or {})
     await host.reload_servers()

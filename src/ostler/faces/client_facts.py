@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ostler.adapters.caller_environment import asked_with, sendable, without_own
+from ostler.adapters.caller_environment import called_with, sendable, without_own
 
 PROJECT_VARIABLE = "CLAUDE_PROJECT_DIR"
 """Where a client says which folder its user works in; else it is the folder that the process was started in."""
@@ -64,7 +64,7 @@ def client_of(hello: Mapping[str, Any]) -> Generator[ClientFacts]:
     )
     token = _facts.set(facts)
     try:
-        with asked_with(facts.environment):
+        with called_with(facts.environment):
             yield facts
     finally:
         _facts.reset(token)

@@ -13,7 +13,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 from pydantic import RootModel, ValidationError
 
-from ostler.adapters.caller_environment import META_KEY, SERVICE_META_KEY, asker_environment
+from ostler.adapters.caller_environment import META_KEY, SERVICE_META_KEY, environment_of_caller
 from ostler.adapters.downstream.authorization import advice
 from ostler.adapters.downstream.failure_texts import first_problem
 from ostler.adapters.downstream.fault_codes import LOST_MARK, TOO_LARGE_MARK, Fault, fault_of
@@ -173,8 +173,8 @@ def _meta(link: Link) -> types.RequestParamsMeta | None:
     """Return what a server inside this process gets besides the arguments: whose environment, and for which service."""
     if link.transport != "builtin":
         return None
-    asker, service = asker_environment(), called_for()
-    meta: JsonObject = {} if asker is None else {META_KEY: dict(asker)}
+    environment, service = environment_of_caller(), called_for()
+    meta: JsonObject = {} if environment is None else {META_KEY: dict(environment)}
     if service:
         meta[SERVICE_META_KEY] = service
     return cast("types.RequestParamsMeta", meta) if meta else None

@@ -89,7 +89,7 @@ class ProcessRecord(BaseModel):
         stays: it was to become ready or to stay for some seconds, so an early end with 0 can be its way to the
             background.
         memory_limit: bytes that it and what it started may have in memory; killed_for: why Ostler has killed it.
-        environment: what it was started in, without what the request set; for a start again that no one asks for.
+        environment: what it was started in, without what the request set; for another start without a caller.
         service: the id of the service that it was started for; empty where someone called the tool on their own.
     """
 

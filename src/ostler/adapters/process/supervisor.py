@@ -46,7 +46,7 @@ class Supervisor:
         root: the folder.
         on_change: called with the key, in the event loop, when it is noticed that a process has ended, was
             frozen, goes on, or has another in its place.
-        environments: what a process is started in that no one asks for.
+        environments: what a process is started in without a caller.
 
     Attributes:
         meter: measures what the processes use.
@@ -107,7 +107,7 @@ class Supervisor:
         Args:
             request: what to start.
             progress: called with what is being waited for.
-            environment: that of the one who asks; None: as the key was started before, else that of a login shell.
+            environment: the caller's; None: as the key was started before, else that of a login shell.
             service: the id of the service that it is started for.
 
         Raises:

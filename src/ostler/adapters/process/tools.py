@@ -45,7 +45,7 @@ class Asked:
 
     Attributes:
         progress: called with what is being waited for.
-        environment: that of the one who asks, when Ostler knows it.
+        environment: the caller's, if Ostler knows it.
         service: the id of the service that the call is for; empty for a call that someone makes on their own.
     """
 
