@@ -8,6 +8,7 @@ import pwd
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 import termios
 from collections.abc import AsyncGenerator, Mapping
@@ -59,6 +60,7 @@ def test_a_worktree_is_a_project_of_its_own_next_to_the_main_checkout(shop: Path
     worktree = shop.parent / "Fix_UI"
     assert ids(shop) == ("shop", "shop")
     assert ids(worktree) == ("fix-ui.shop", "shop")
+    (worktree / "admin" / "src").mkdir()
     assert ids(worktree / "admin" / "src") == ("fix-ui.admin", "admin")
     found = find_project(worktree / "admin" / "src")
     assert found is not None
@@ -73,6 +75,31 @@ def test_projects_of_one_name_in_two_places_keep_apart_and_each_keeps_its_own(sh
     assert ids(shop, known={"shop": "/home/ada/other/shop", first: str(shop)})[0] == first
     assert ids(shop, known={first: str(shop)})[0] == first, "it keeps its id when the other is gone"
     assert ids(shop, known={"shop": str(shop)})[0] == "shop"
+
+
+def test_a_project_that_has_services_keeps_its_id_and_another_repository_in_its_place_does_not_get_it(
+    shop: Path,
+) -> None:
+    worktree = shop.parent / "Fix_UI"
+    known = {"shop": str(shop), "fix-ui.shop": str(worktree)}
+    assert ids(shop, "store", known) == ("shop", "shop")
+    assert ids(worktree, "store", known) == ("fix-ui.shop", "shop")
+    shop.rename(shop.with_name("moved"))
+    assert ids(worktree, "store", known) == ("fix-ui.shop", "shop")
+    assert ids(worktree, "store", {"fix-ui.shop": str(worktree)}) == ("fix-ui.shop", "fix-ui.shop")
+    (worktree / ".git").unlink()
+    git(worktree, "init", "-q")
+    assert ids(worktree, "", known) == ("fix-ui", "fix-ui")
+
+
+def test_a_command_whose_folder_was_removed_still_says_which_it_was(tmp_path: Path) -> None:
+    told = "import os; from ostler.faces.client_facts import own_facts; os.rmdir(os.getcwd()); print(own_facts())"
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "CLAUDE_PROJECT_DIR"}
+    words = [sys.executable, "-c", told]
+    done = subprocess.run(words, cwd=folder, env=environment, check=True, capture_output=True, text=True)
+    assert f"'directory': '{folder}'" in done.stdout
 
 
 def test_the_digest_of_files_is_of_names_and_contents_of_this_checkout_alone(shop: Path) -> None:

@@ -24,7 +24,7 @@ from ostler.engine.services.views import ProjectRef
 from ostler.faces.hosted_projects import PRUNE_SECONDS, HostedProjects, is_removed
 from ostler.faces.project_runs import OWED_SECONDS, ProjectRuns
 from ostler.faces.project_watches import Changed, ProjectWatches
-from ostler.model.errors import ManifestError, OstlerError, SupersededError
+from ostler.model.errors import ManifestError, NotFoundError, OstlerError, SupersededError
 from ostler.model.events import EventKind
 from ostler.model.states import ServiceState
 from ostler.rules.loading.projects import load_project
@@ -252,8 +252,38 @@ async def test_a_worktree_inside_of_the_main_checkout_is_not_taken_for_it(shop: 
         assert "api.shop uses it" in str(kept.failures["db"])
         assert "project_down api db takes them down together" in str(kept.failures["db"])
         await up(projects, inside)
+        (inside / "ostler.yaml").unlink()
+        with pytest.raises(NotFoundError, match=r"its ostler\.yaml is gone, and the services of project fix\.shop"):
+            await up(projects, inside)
         shutil.rmtree(inside)
         assert seen.project_of(str(inside)) == "fix.shop", "it is known when it is gone"
+        with pytest.raises(NotFoundError, match=r"the folder is gone.*Next: project_down stops and removes them"):
+            await up(projects, inside / ".." / inside.name)
+        assert (await projects.status(str(inside))).ref.id == "fix.shop"
+        assert (await projects.down(str(inside), (), timeout=None))[0].id == "fix.shop", "not the project around it"
+        assert [service.name for service in seen.members("shop")] == ["api.shop", "db.shop"]
+        assert not projects.is_project(str(inside))
+        with pytest.raises(NotFoundError, match="there is no such folder"):
+            await projects.down(str(inside), (), timeout=None)
+        with pytest.raises(NotFoundError, match="there is no such folder"):
+            await up(projects, shop.parent / "nowhere")
+
+
+async def test_a_project_that_has_services_keeps_its_id(shop: Path, worktree: Path) -> None:
+    async with life(World(), MemoryStore(), shop) as (manager, projects):
+        await up(projects, shop)
+        await up(projects, worktree)
+        names = {view.name for view in manager.views()}
+        for folder in (shop, worktree):
+            (folder / "ostler.yaml").write_text(f"name: store\n{FILE}")
+            assert (await up(projects, folder)).changes.keys() == {"db", "api"}
+        shop.rename(shop.with_name("moved"))  # the worktree's pointer to its repository leads nowhere
+        assert {change.kind for change in (await up(projects, worktree)).changes.values()} == {ChangeKind.KEEP}
+        assert {view.name for view in manager.views()} == names
+        await projects.down(str(worktree), (), timeout=None)
+        await projects.down(str(shop), (), timeout=None)
+        await up(projects, shop.with_name("moved"))
+        assert {view.name for view in manager.views()} == {"db.store", "api.store"}
 
 
 async def test_the_main_checkout_decides_what_is_shared(shop: Path, worktree: Path) -> None:
@@ -643,6 +673,9 @@ def test_a_disk_that_is_not_mounted_removes_nothing(tmp_path: Path) -> None:
     (disk / "other").touch()
     assert removed(disk / "shop")
     assert not removed(disk)
+    (disk / "repository" / ".git").mkdir(parents=True)
+    (disk / "repository" / ".claude" / "worktrees").mkdir(parents=True)
+    assert removed(disk / "repository" / ".claude" / "worktrees" / "fix"), "the checkout around it is there"
     (disk / "fix").mkdir()
     assert not removed(disk / "fix", "fix.shop"), "it is empty"
     (disk / "fix" / "cache").mkdir()

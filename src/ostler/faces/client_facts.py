@@ -87,10 +87,19 @@ def own_facts(toolset: str = "", *, channel: bool = False) -> dict[str, object]:
         facts["toolset"] = toolset
     if channel:
         facts["channel"] = True
-    with suppress(OSError):  # the folder was removed under it
-        named = os.environ.get(PROJECT_VARIABLE)
-        facts |= {"directory": str(Path(named or "").resolve()), "named": bool(named)}
-    return facts
+    named = os.environ.get(PROJECT_VARIABLE)
+    try:
+        directory = str(Path(named or "").resolve())
+    except OSError:  # the folder was removed under it; which one it was says what is left of it
+        directory = _removed_folder()
+    return facts | ({"directory": directory, "named": bool(named)} if directory else {})
+
+
+def _removed_folder() -> str:
+    """Return the folder that this process works in, which does not exist any more; empty if that is unknown."""
+    with suppress(OSError):
+        return os.readlink("/proc/self/cwd").removesuffix(" (deleted)")  # noqa: PTH115 (the suffix is no path's)
+    return os.environ.get("PWD", "")
 
 
 def _environment_in(hello: Mapping[str, Any]) -> Mapping[str, str] | None:

@@ -12,7 +12,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from ostler.adapters.process.strays import Stray, end_strays, find_strays
-from ostler.adapters.projects.folders import find_project, linked_root, require_project
+from ostler.adapters.projects.folders import find_checkout, find_project, linked_root, require_project
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.projects.project_files import read_scope, read_variables
 from ostler.adapters.secret_calls import SecretCalls
@@ -28,7 +28,7 @@ from ostler.engine.services.views import PROJECT_LABEL, RENEWAL_LABEL, ProjectRe
 from ostler.faces.project_runs import ProjectRuns
 from ostler.faces.project_watches import ProjectWatches
 from ostler.faces.projects import CALL_SECONDS, ClientFolders, Projects, ProjectStatus
-from ostler.model.errors import ArgumentError, ManifestError, OstlerError
+from ostler.model.errors import ArgumentError, ManifestError, NotFoundError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.projects import PROJECT_FILE
 
@@ -139,18 +139,39 @@ class HostedProjects(Projects):
 
     async def scope_of(self, directory: str) -> ProjectScope:
         """See `Projects.scope_of`."""
-        folder = require_project(_path(directory))
+        path = _path(directory)
+        if project := self._left_at(path):
+            gone = f"its {PROJECT_FILE}" if path.is_dir() else "the folder"
+            raise NotFoundError(
+                "project",
+                str(path),
+                why=f"{gone} is gone, and the services of project {project} that it had are left over",
+                next_actions=("project_down stops and removes them",),
+            )
+        folder = require_project(path)
         marked = as_written if self._secrets is None else self._secrets.marks.marked
         scope = await read_scope(folder, self.directory.folders(), self._environment(), marked)
         return await self._watches.with_inputs(scope)
 
+    def _left_at(self, path: Path) -> str:
+        """Return the project that `path` lies in and whose file, or folder, is gone; empty if there is none.
+
+        The file that is found may be that of a project around it, as for a worktree inside of its main checkout.
+        """
+        project = self.directory.project_of(str(path))
+        if not project:
+            return ""
+        found, place = find_project(path), Path(self.directory.folders()[project])
+        is_left = found is None or (found.directory != place and place.is_relative_to(found.directory))
+        return project if is_left else ""
+
     async def status(self, directory: str) -> ProjectStatus:
         """See `Projects.status`."""
         path = _path(directory)
-        folder = find_project(path)
-        if folder is None and (project := self.directory.project_of(str(path))):
+        if project := self._left_at(path):
             ref = ProjectRef(project, self.directory.folders()[project])
             return ProjectStatus(ref, self.directory.members(project))
+        folder = find_project(path)
         try:
             scope = await self.scope_of(directory)
         except ManifestError as error:
@@ -171,7 +192,10 @@ class HostedProjects(Projects):
 
     def is_project(self, directory: str) -> bool:
         """See `Projects.is_project`."""
-        return bool(directory) and bool(find_project(Path(directory)) or self.directory.project_of(directory))
+        if not directory:
+            return False
+        found = find_project(Path(directory)) if Path(directory).exists() else None
+        return found is not None or bool(self._left_at(Path(directory)))
 
     async def plan(self, directory: str, names: Sequence[str]) -> tuple[ProjectScope, list[Change]]:
         """See `Projects.plan`."""
@@ -187,9 +211,11 @@ class HostedProjects(Projects):
     async def owner_of_new(self, folder: str) -> ProjectRef | None:
         """See `Projects.owner_of_new`."""
         found = find_project(Path(folder)) if folder else None
+        known = self.directory.folders()
+        if folder and (project := self._left_at(Path(folder))):
+            return ProjectRef(project, known[project])
         if found is None:
             return None
-        known = self.directory.folders()
         for project, place in known.items():
             if place == str(found.directory):
                 return ProjectRef(project, place)
@@ -217,15 +243,13 @@ class HostedProjects(Projects):
         """See `Projects.down`."""
         path = _path(directory)
         folders = self.directory.folders()
-        project = self.directory.project_of(str(path))
-        folder = find_project(path)
-        if folder is not None:
+        project = self._left_at(path)
+        if not project:
+            folder = require_project(path)
             inside = [name for name, place in folders.items() if place == str(folder.directory)]
             if not inside:
                 return ProjectRef("", str(folder.directory)), ProjectReport()
             project = inside[0]
-        if not project:
-            require_project(path)
         if not names:
             await self._runs.cancel(project, folders[project])
         report = await self._runner.down(project, names, timeout=timeout)
@@ -293,14 +317,14 @@ async def _ignored(_done: float, _total: float | None, _message: str | None) -> 
 def is_removed(left: ProjectRef) -> bool:
     """Whether the folder of a project that is left over was removed or moved, and is not just out of reach.
 
-    As on a disk that is not mounted: the folder that it was in must be there, and hold something, as there is an empty
-    folder else where a disk is mounted. What a running server writes while git removes its worktree stays: a folder
-    that is in no worktree any more, and holds something, is a removed one, too.
+    As on a disk that is not mounted: the folder that it was in must be there, and hold something or be in a checkout,
+    as there is an empty folder else where a disk is mounted. What a running server writes while git removes its
+    worktree stays: a folder that is in no worktree any more, and holds something, is a removed one, too.
     """
     folder = Path(left.directory)
     try:
         if not folder.exists():
-            return any(folder.parent.iterdir())
+            return any(folder.parent.iterdir()) or find_checkout(folder.parent) is not None
         return left.is_worktree and linked_root(folder) is None and any(folder.iterdir())
     except OSError:
         return False
@@ -320,4 +344,4 @@ def _path(directory: str) -> Path:
     path = Path(directory).expanduser()
     if not path.is_absolute():
         raise ArgumentError([f"directory {directory!r} must be an absolute path"])
-    return path
+    return path.resolve()

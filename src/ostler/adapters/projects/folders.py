@@ -36,10 +36,12 @@ class Checkout:
         root: its folder.
         main: the folder of the repository's main working tree; the same for the main one itself, and for a worktree
             of a bare repository.
+        is_cut_off: it is a worktree whose repository is not where it says, as after that was moved.
     """
 
     root: Path
     main: Path
+    is_cut_off: bool = False
 
     @property
     def is_linked(self) -> bool:
@@ -55,11 +57,13 @@ class ProjectFolder:
         directory: the folder, absolute, links resolved.
         main: the same folder in the main checkout.
         worktree: the name of the worktree; empty in the main checkout and outside of git.
+        is_cut_off: it is in a worktree whose repository is not where it says.
     """
 
     directory: Path
     main: Path
     worktree: str = ""
+    is_cut_off: bool = False
 
     @property
     def file(self) -> Path:
@@ -67,26 +71,39 @@ class ProjectFolder:
         return self.directory / PROJECT_FILE
 
     def refs(self, name: str, known: Mapping[str, str]) -> tuple[ProjectRef, ProjectRef]:
-        """Return the project and that of its main checkout.
+        """Return the project and that of its main checkout. One that has services keeps its id.
 
         Args:
             name: the name in the file; empty takes the folder's.
             known: the projects that have services: id → folder. One of the same name elsewhere gets no namesake.
         """
-        base = _free_id(name or label_of(self.main.name), str(self.main), known)
+        mine = [project for project, place in known.items() if place == str(self.directory)]
+        if self.is_cut_off and (cut := next((project for project in mine if "." in project), "")):
+            base = cut.partition(".")[2]
+            ref = ProjectRef(cut, str(self.directory))
+            return ref, ProjectRef(base, known[base]) if base in known else ref
+        mains = [project for project, place in known.items() if place == str(self.main) and "." not in project]
+        base = next(iter(mains), "") or _free_id(name or label_of(self.main.name), str(self.main), known)
         main = ProjectRef(base, str(self.main))
         if not self.worktree:
             return main, main
-        own = _free_id(f"{label_of(self.worktree)}.{base}", str(self.directory), known)
+        own = next((project for project in mine if project.endswith(f".{base}")), "")
+        own = own or _free_id(f"{label_of(self.worktree)}.{base}", str(self.directory), known)
         return ProjectRef(own, str(self.directory)), main
 
 
 def find_project(start: Path) -> ProjectFolder | None:
-    """Return the project that `start` lies in, or None when it sees no `ostler.yaml` in a folder above."""
+    """Return the project that `start` lies in, or None when it sees no `ostler.yaml` in a folder above.
+
+    What lies around a worktree, such as its main checkout, is not the worktree's project.
+    """
     start = start.expanduser().resolve()
     for folder in (start, *start.parents):
         if os.path.isfile(folder / PROJECT_FILE):  # noqa: PTH113 (Path.is_file raises where it may not look)
             return project_at(folder)
+        mark = folder / ".git"
+        if os.path.isfile(mark) and _checkout_at(folder, mark).is_linked:  # noqa: PTH113
+            return None
     return None
 
 
@@ -96,6 +113,8 @@ def require_project(start: Path) -> ProjectFolder:
     Raises:
         NotFoundError: there is none.
     """
+    if not os.path.exists(start):  # noqa: PTH110 (as in find_project); the project around it may not be meant
+        raise NotFoundError("project", str(start), why="there is no such folder", next_actions=("name another one",))
     if found := find_project(start):
         return found
     raise NotFoundError(
@@ -111,7 +130,7 @@ def project_at(folder: Path) -> ProjectFolder:
     folder = folder.expanduser().resolve()
     checkout = find_checkout(folder)
     if checkout is None or not checkout.is_linked:
-        return ProjectFolder(folder, folder)
+        return ProjectFolder(folder, folder, is_cut_off=checkout is not None and checkout.is_cut_off)
     return ProjectFolder(folder, checkout.main / folder.relative_to(checkout.root), checkout.root.name)
 
 
@@ -122,7 +141,7 @@ def find_checkout(start: Path) -> Checkout | None:
         if os.path.isdir(mark):  # noqa: PTH112 (as in find_project)
             return Checkout(folder, folder)
         if os.path.isfile(mark):  # noqa: PTH113
-            return Checkout(folder, _main_of(folder, mark))
+            return _checkout_at(folder, mark)
     return None
 
 
@@ -168,17 +187,17 @@ def linked_root(start: Path) -> Path | None:
     return found.root if found is not None and found.is_linked else None
 
 
-def _main_of(root: Path, mark: Path) -> Path:
-    """Return the main working tree of the worktree `root`; a submodule or a broken pointer is its own."""
+def _checkout_at(root: Path, mark: Path) -> Checkout:
+    """Return the working tree `root`, whose `.git` is a file; that of a submodule is its own main one."""
     text = _read(mark)
     if not text.startswith(_GITDIR):
-        return root
+        return Checkout(root, root)
     git_dir = (root / text.removeprefix(_GITDIR).strip()).resolve()
     common = _read(git_dir / "commondir").strip()
     if not common:  # a submodule has a folder of its own below .git/modules, without commondir
-        return root
+        return Checkout(root, root, is_cut_off=not os.path.exists(git_dir))  # noqa: PTH110 (as in find_project)
     common_dir = (git_dir / common).resolve()
-    return common_dir.parent if common_dir.name == ".git" else root
+    return Checkout(root, common_dir.parent if common_dir.name == ".git" else root)
 
 
 def _read(file: Path) -> str:

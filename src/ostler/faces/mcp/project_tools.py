@@ -232,7 +232,8 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
         lines.append("its ostler.yaml has findings, and nothing is changed until they are corrected:")
         lines += structured["findings"]
     elif not status.file:
-        lines.append("its ostler.yaml is gone: these services are left over. Next: project_down")
+        what = "ostler.yaml" if await anyio.Path(status.ref.directory).is_dir() else "folder"
+        lines.append(f"its {what} is gone: these services are left over. Next: project_down")
     elif pending:
         lines.append("an up would change:")
         lines += [_change_line(change) for change in pending]
