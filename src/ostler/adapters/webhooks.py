@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx2
 
+from ostler.adapters.backoff import Nudge
 from ostler.engine.events.notices import Notice, NoticeBoard
 from ostler.engine.protocols import Clock
 from ostler.model.json import JsonObject
@@ -143,7 +144,7 @@ class _Hook:
         self._pauses = pauses
         self._timeout = timeout
         self._waiting: deque[_Delivery] = deque()
-        self._wake, self._woken = anyio.create_memory_object_stream[None](1)
+        self._nudge = Nudge()
         self._dropped = 0
 
     def put(self, delivery: _Delivery) -> None:
@@ -151,20 +152,18 @@ class _Hook:
             self._waiting.popleft()
             self._dropped += 1
         self._waiting.append(delivery)
-        with suppress(anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
-            self._wake.send_nowait(None)
+        self._nudge.give()
 
     async def run(self) -> None:
         address = self.settings.url.get_secret_value()
         is_local = urlsplit(address).hostname in _LOOPBACK
-        with self._wake, self._woken:
-            async with httpx2.AsyncClient(
-                follow_redirects=False, timeout=None, trust_env=not is_local, headers={"user-agent": "ostler"}
-            ) as client:
-                while True:
-                    while not self._waiting:
-                        await self._woken.receive()
-                    await self._deliver(client, address, self._waiting.popleft())
+        async with httpx2.AsyncClient(
+            follow_redirects=False, timeout=None, trust_env=not is_local, headers={"user-agent": "ostler"}
+        ) as client:
+            while True:
+                while not self._waiting:
+                    await self._nudge.wait()
+                await self._deliver(client, address, self._waiting.popleft())
 
     async def _deliver(self, client: httpx2.AsyncClient, address: str, delivery: _Delivery) -> None:
         why = ""
