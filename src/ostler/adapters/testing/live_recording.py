@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ostler.adapters.testing.results import Outcome
 from ostler.adapters.testing.runner import TestRun
-from ostler.adapters.testing.scripted_caller import STAND_IN
+from ostler.adapters.testing.scripted_caller import stand_in_answer
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Progress, ToolCaller
@@ -21,7 +21,6 @@ from ostler.model.errors import (
 )
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
-from ostler.rules.answers.responses import normalise
 from ostler.rules.loading.class_tests import load_class_tests
 from ostler.rules.secrets.masking import mask
 from ostler.rules.text.manifest_text import flow
@@ -84,8 +83,8 @@ class RecordingCaller:
         Raises:
             DownstreamError: there was none; that is kept, too.
         """
-        if tool.startswith(f"{STAND_IN}/"):
-            return normalise([], self.stand_ins.get(str(args.get("name")), {}))
+        if (stand_in := stand_in_answer(self.stand_ins, tool, args)) is not None:
+            return stand_in
         self.calls_made += 1
         self.under_way += 1
         call: JsonObject = {"tool": tool, "args": dict(args)}

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from ostler.adapters.process.trees import is_gone
 from ostler.model.json import JsonValue
 
 _PID_KEY = re.compile(r"(?:^|_|(?<=[a-z]))(?:pid|PID|Pid|process_?[iI][dD])$")
@@ -75,22 +76,22 @@ class Outside:
 
     def left(self) -> list[int]:
         """Return the processes of the trial that still run."""
-        return [pid for pid, process in self._processes.items() if _runs(process)]
+        return [pid for pid, process in self._processes.items() if not is_gone(process)]
 
     def _own(self, pid: int) -> psutil.Process | None:
         known = self._processes.get(pid)
         if known is not None:
-            return known if _runs(known) else None
+            return None if is_gone(known) else known
         try:
             process = psutil.Process(pid)
             if process.create_time() < self._began:
                 return None
         except psutil.Error:
             return None
-        if _runs(process):
-            self._processes[pid] = process
-            return process
-        return None
+        if is_gone(process):
+            return None
+        self._processes[pid] = process
+        return process
 
 
 def accepts(port: int) -> bool:
@@ -108,13 +109,6 @@ def accepts(port: int) -> bool:
             continue
         return True
     return False
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def _listening() -> dict[int, int]:

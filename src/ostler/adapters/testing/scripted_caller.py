@@ -128,8 +128,8 @@ class ScriptedCaller:
         """
         del progress
         self.calls_made += 1
-        if tool.startswith(f"{STAND_IN}/"):
-            return normalise([], self.stand_ins.get(str(args.get("name")), {}))
+        if (response := stand_in_answer(self.stand_ins, tool, args)) is not None:
+            return response
         limit = _TIMEOUT if timeout is None else timeout
         if self._has_stopped and tool in self._looks and not self._is_next(tool):
             self.transcript.append(f"  {tool}: looks whether it is gone")
@@ -208,6 +208,11 @@ class ScriptedCaller:
         index = self._given.get(tool, 0)
         self._given[tool] = index + 1
         return answers[min(index, len(answers) - 1)]
+
+
+def stand_in_answer(stand_ins: Mapping[str, JsonObject], tool: str, args: JsonMapping) -> ToolResponse | None:
+    """Return the answer to a call for a service that is only supposed; None for any other call."""
+    return normalise([], stand_ins.get(str(args.get("name")), {})) if tool.startswith(f"{STAND_IN}/") else None
 
 
 async def _given(answer: ScriptedAnswer, tool: str, limit: float) -> ToolResponse:
