@@ -81,7 +81,7 @@ class ChildRecords:
 
     async def reap(self) -> list[str]:
         """End the children of owners that are gone; return the names of the servers that had left any."""
-        if not self._has_records():
+        if not self._folder.is_dir():
             return []
         left = await anyio.to_thread.run_sync(self._orphans)
         names: list[str] = []
@@ -97,9 +97,6 @@ class ChildRecords:
             for child, server in left:
                 tasks.start_soon(end, child, server)
         return names
-
-    def _has_records(self) -> bool:
-        return self._folder.is_dir()
 
     def _orphans(self) -> list[tuple[ProcessId, str]]:
         found: list[tuple[ProcessId, str]] = []

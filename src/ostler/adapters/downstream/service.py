@@ -6,7 +6,6 @@ from ostler.adapters.connection_facts import ARRIVALS, way_to
 from ostler.adapters.downstream.call_refusals import auth_demanded
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.snapshots import DISABLED, WAY_TO_ENABLE, ConnectionSnapshot
-from ostler.engine.protocols import Clock
 from ostler.engine.services.service import BaseService
 from ostler.model.errors import NotFoundError, ServerUnavailableError
 from ostler.model.json import JsonObject
@@ -21,8 +20,8 @@ _TROUBLED: Final = (ServiceState.DISCONNECTED, ServiceState.UNREACHABLE, Service
 class McpServerService(BaseService):
     """One server of the pool. Its state follows the connection, which also reconnects automatically."""
 
-    def __init__(self, pool: DownstreamPool, name: str, *, clock: Clock | None = None) -> None:
-        super().__init__(name, SERVICE_TYPE, clock=clock)
+    def __init__(self, pool: DownstreamPool, name: str) -> None:
+        super().__init__(name, SERVICE_TYPE)
         self._pool = pool
         self._unsubscribe = pool.on_snapshot(self._follow)
         self._follow(pool.snapshot(name))
