@@ -12,7 +12,7 @@ def write_new(path: Path, text: str) -> None:
     """Write `path`, complete or not at all.
 
     Raises:
-        FileExistsError: it is there already.
+        FileExistsError: it already exists.
         StoreError: it cannot be written.
     """
     temporary = _write_temporary(path, _lines(text))

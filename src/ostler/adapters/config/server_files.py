@@ -47,7 +47,7 @@ class ServerFiles:
         return f"ServerFiles({self._people.parent})"
 
     def load(self) -> McpJson:
-        """Read both files; what is wrong is in the findings, also that their folder is gone since the last time."""
+        """Read both files; what is wrong is in the findings, also if their folder has gone since the last time."""
         folder = self._people.parent
         if self._had_folder and not folder.is_dir():
             fix = "put it back; or empty mcp.json, or 'ostler stop-server'"
@@ -162,7 +162,7 @@ def _without(values: Mapping[str, ValueT], names: AbstractSet[str]) -> dict[str,
 
 
 def _changed(before: JsonObject, changes: JsonObject) -> JsonObject:
-    """Return an entry with `changes`; a program takes the place of an address with its headers, and the other way."""
+    """Return an entry with `changes`; a program replaces an address with its headers, and vice versa."""
     other = ("url", "headers", "type") if "command" in changes else ("command", "args", "env", "cwd", "type")
     dropped = other if changes.keys() & {"command", "url"} else ()
     kept = {key: value for key, value in before.items() if key not in dropped}
@@ -171,7 +171,7 @@ def _changed(before: JsonObject, changes: JsonObject) -> JsonObject:
 
 
 def with_entries(text: str, entries: Mapping[str, JsonValue], questions: Iterable[JsonObject] = ()) -> str:
-    """Return the text of an `mcp.json` with `entries` added; what is there stays as it is written.
+    """Return the text of an `mcp.json` with `entries` added; the rest stays as it is written.
 
     Args:
         text: the text.

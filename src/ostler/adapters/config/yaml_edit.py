@@ -1,7 +1,7 @@
 """Changes to one entry of a YAML text in block style; every other character of the text stays as it is.
 
 The text is edited, and not written again from its values: that would change its quotes, line breaks and
-indentation everywhere. What comes out is read again, and the change is refused if it says anything else than it must.
+indentation everywhere. The result is read again, and the change is refused if it says anything else than it must.
 """
 
 import re

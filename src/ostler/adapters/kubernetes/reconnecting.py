@@ -1,4 +1,4 @@
-"""A static service with one owner task: it attempts, stays up until something is lost, backs off, and repeats."""
+"""A static service with one owner task: it connects, stays up until something is lost, backs off, and repeats."""
 
 import logging
 from abc import abstractmethod
@@ -73,7 +73,7 @@ class SupervisedService(BaseService):
         await self._await_start()
 
     async def stop(self) -> None:
-        """Stop, and return when everything is let go of."""
+        """Stop, and return when everything is released."""
         if self._wanted or self.state is not ServiceState.STOPPED:
             self._wanted = False
             self._interrupt(ServiceState.STOPPING, "stopped by request")
@@ -190,7 +190,7 @@ class SupervisedService(BaseService):
             await self._nudge.wait()
 
     def _lost(self, trouble: KubeTroubleError, error: OperationError) -> None:
-        """Say what a failed attempt means for the health: by default, that it is unhealthy."""
+        """Apply what a failed attempt means for the health: by default, that the service is unhealthy."""
         del trouble
         if self.health is not HealthStatus.UNHEALTHY:
             self.set_health(HealthStatus.UNHEALTHY, error=error)

@@ -66,11 +66,11 @@ class ChangeLog:
             await self._more.wait()
 
     def wake(self) -> None:
-        """Let everyone who waits look again."""
+        """Wake everyone who waits."""
         self._more.set()
         self._more = anyio.Event()
 
     def clear(self) -> None:
-        """Keep no batch; the numbers go on."""
+        """Drop all batches; the numbers continue."""
         self._batches.clear()
         self._size = 0

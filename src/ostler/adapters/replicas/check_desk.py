@@ -1,9 +1,9 @@
-"""Health checks that the holder of a database lets its followers make: it asks for each, and decides on each.
+"""Health checks that the holder of a database has its followers make: it asks for each, and decides on each.
 
 Which server asks whether a service is well follows from their ids (rendezvous hashing): while the servers stay the same
 it stays the same, and when one comes or goes, only its share moves. The holder is one of them. Nothing depends on a
-follower: what it does not answer in time, the holder asks itself, and that a service is not well is believed of no one
-else.
+follower: the holder makes the checks that are not answered in time itself, and believes no one else that a service is
+unhealthy.
 """
 
 import math
@@ -32,10 +32,10 @@ STALE: Final = 2.0
 
 FIRST_DOUBT: Final = 10.0
 LAST_DOUBT: Final = 600.0
-"""Seconds for which a follower is not asked about a server after it was of no use for it; doubled each time."""
+"""Seconds for which a follower is not asked about a server after it gave no useful answer; doubled each time."""
 
 LOOK: Final = 0.25
-"""Seconds from one look at the leases to the next."""
+"""Seconds between two checks of the leases."""
 
 MAX_UNDER_WAY: Final = 512
 """Calls that one follower is asked for at once."""
@@ -84,7 +84,7 @@ class _Checker:
         self.asked.clear()
 
     def doubt(self, server: str, began: float, *, longer: bool = True) -> None:
-        """Ask about `server` later, as a call that `began` then was of no use; one of the same time adds nothing."""
+        """Ask about `server` later, because a call that `began` then failed; another of the same time adds nothing."""
         now, known = anyio.current_time(), self.doubts.get(server)
         if known is not None and (now < known.until or began <= known.until - known.seconds):
             return
@@ -154,7 +154,7 @@ class CheckDesk:
         return None
 
     def doubt(self, answer: RemoteAnswer, call: PlannedCall) -> None:
-        """Ask the follower that gave `answer` about others of its server later: it sees something else."""
+        """Ask the follower that gave `answer` about its server later: it sees something else."""
         self._count("refuted")
         if (checker := self._checkers.get(answer.by)) is not None:
             checker.doubt(call.tool.partition("/")[0], anyio.current_time())

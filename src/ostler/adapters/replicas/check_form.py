@@ -1,4 +1,4 @@
-"""Health checks on their way: what a follower is to call, what a tool answered it, and whose servers are the same."""
+"""Health checks in transit: what a follower is to call, what a tool answered, and which entries mean one server."""
 
 import hashlib
 import hmac

@@ -1,6 +1,6 @@
 """What the holder of a database publishes, as a registry, an event log and classes that can be read like the holder's.
 
-Their objects stay the same while the holder does and when another one takes over, so who follows them goes on.
+Their objects stay the same, also when another server takes over, so that subscribers stay subscribed.
 """
 
 import time
@@ -34,7 +34,7 @@ _READ_ONLY: Final = "this server stands by, and only reads; the one that holds t
 
 
 class MirroredService(ReadOnlyService):
-    """A service as the holder said last that it is."""
+    """A service as the holder last described it."""
 
     def __init__(self, view: ServiceView) -> None:
         super().__init__(view)
@@ -44,7 +44,7 @@ class MirroredService(ReadOnlyService):
         return f"<MirroredService {self.name!r} {self.state.value}/{self.health.value}>"
 
     def take(self, view: ServiceView) -> None:
-        """Be as `view` says."""
+        """Show `view` from now on."""
         self._facts = self._view = view
 
     def refusal(self) -> ConflictError:
@@ -81,12 +81,12 @@ class MirroredClasses(ClassCatalogue):
         return self.availability(service_class.name)
 
     def take(self, shown: dict[str, ShownClass], findings: tuple[Finding, ...]) -> None:
-        """Be these classes; `findings` are also those of the classes among each other."""
+        """Have these classes from now on; `findings` include those of the classes among each other."""
         self._shown = shown
         self.replace((each.entry for each in shown.values()), findings)
 
     def change(self, changed: Mapping[str, ShownClass | None], findings: tuple[Finding, ...] | None) -> None:
-        """Take in what has changed: None is a class that is gone, or findings that are as they were."""
+        """Apply changes: None stands for a class that is gone, and for findings that are unchanged."""
         left = {**self._shown, **changed}
         self.take(
             {name: shown for name, shown in left.items() if shown is not None},
@@ -95,7 +95,7 @@ class MirroredClasses(ClassCatalogue):
 
 
 class HolderClock:
-    """The holder's time, which the ages in answers count by: clocks of machines differ."""
+    """The holder's time, by which ages in answers are counted: clocks of machines differ."""
 
     def __init__(self) -> None:
         self._ahead = timedelta()
@@ -148,7 +148,7 @@ class _ClassChanges:
 
 
 class Mirror:
-    """Takes in what a publisher sends.
+    """Applies what a publisher sends.
 
     Attributes:
         registry: the services.
@@ -157,7 +157,7 @@ class Mirror:
         clock: the holder's time.
         measured: services whose CPU and memory the holder measures.
         run: which run of which holder it follows; empty: none yet.
-        number: of the newest batch that was taken in.
+        number: of the newest batch that was applied.
         wanted: of the newest one that an answer of the holder waits for.
         access: digest of what decides at the holder who may read what.
         is_last: the holder ends, and is not followed any more.
@@ -187,11 +187,11 @@ class Mirror:
         return bool(self.run) and self._snapshot is None and self.number >= self._whole_from
 
     def connected(self) -> None:
-        """What comes is the beginning of an answer."""
+        """Note that what comes next is the beginning of an answer."""
         self._rest, self._batch, self._snapshot, self.is_last = b"", [], None, False
 
     def read(self, data: bytes) -> None:
-        """Take in what was received; what is not complete yet waits.
+        """Apply what was received; an incomplete line waits for the rest.
 
         Raises:
             ValueError, KeyError, OstlerError: it is not what a publisher of this version sends.
@@ -246,7 +246,7 @@ class Mirror:
                 raise ValueError(f"a snapshot has no line {kind.value!r}")
 
     def _adopt(self, whole_from: int) -> None:
-        """Be what the snapshot has shown."""
+        """Replace everything by the snapshot."""
         snapshot, self._snapshot = self._snapshot, None
         if snapshot is None:
             raise ValueError("a snapshot ends that did not begin")
@@ -274,7 +274,7 @@ class Mirror:
     # -- changes ---------------------------------------------------------------------------------------------
 
     def _apply(self, batch: Sequence[str]) -> None:
-        """Take in a batch as a whole: the events after what they are about."""
+        """Apply a whole batch: its events last, after what they are about."""
         events: list[Event] = []
         of_classes = _ClassChanges()
         for text in batch:

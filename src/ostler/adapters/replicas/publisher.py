@@ -1,6 +1,6 @@
-"""Publishes what reading tools show: every change once for all who follow, and a snapshot for whoever begins.
+"""Publishes what reading tools show: every change once for all followers, and a snapshot for each new one.
 
-A follower answers reads of its own only while it has a *lease*: for some seconds after it has acknowledged what it has.
+A follower answers reads itself only while it has a *lease*: for some seconds after its last accepted acknowledgement.
 Before an answer to a change leaves (`settle`), the publisher waits until each follower with a lease has acknowledged
 that change, or its lease is over. So whoever is asked next, at whichever server, sees what was answered.
 """
@@ -38,10 +38,10 @@ LEASE: Final = 2.0
 """Seconds for which a follower answers reads after it sent an acknowledgement that was accepted."""
 
 RETURNED: Final = 2**53
-"""What a follower acknowledges that gives its lease back, as it answers nothing any more."""
+"""The number that a follower acknowledges to return its lease, because it answers nothing any more."""
 
 LEASE_SEEN: Final = 2.3
-"""Seconds for which the publisher counts on that; more, as clocks do not run alike."""
+"""Seconds for which the publisher counts on that; more, because clocks run at different speeds."""
 
 OVERDUE: Final = 1.0
 """Seconds after which a follower has no new lease until it has acknowledged what an answer waits for."""
@@ -75,7 +75,7 @@ class _Follower:
 
 
 class Publisher:
-    """Follows an engine for those who follow it. Without followers it costs nothing.
+    """Publishes the changes of an engine to its followers. Without followers it costs nothing.
 
     Args:
         manager: the engine.
@@ -135,12 +135,12 @@ class Publisher:
     # -- followers -------------------------------------------------------------------------------------------
 
     async def feed(self, follower: str, run: str, number: int) -> AsyncGenerator[bytes]:
-        """Yield what a follower has to know, without an end; it ends when the follower is too far behind.
+        """Yield what a follower has to know, until it is too far behind.
 
         Args:
             follower: its id.
             run: what it followed before: `run_id` of then; the empty text for nothing.
-            number: of the last batch that it took in.
+            number: of the last batch that it has.
         """
         self._begin()
         known = self._followers[follower] = _Follower()
@@ -175,7 +175,7 @@ class Publisher:
         return bool(self._followers)
 
     def acknowledge(self, follower: str, run: str, number: int) -> bool:
-        """Note that a follower has taken in everything up to `number` of `run`; return whether it has a lease now."""
+        """Note that a follower has everything up to `number` of `run`; return whether it has a lease now."""
         known = self._followers.get(follower)
         if known is None or run != self.run_id or not (known.is_connected or number == RETURNED):
             return False
@@ -201,7 +201,7 @@ class Publisher:
         return known is not None and known.is_connected and known.trusted_until > anyio.current_time()
 
     async def settle(self) -> None:
-        """Return when everyone who answers reads knows what is so now; within `OVERDUE + LEASE_SEEN` seconds.
+        """Return when every server that answers reads knows all changes so far; within `OVERDUE + LEASE_SEEN` seconds.
 
         A follower that is behind keeps its lease for a while, as changes may come faster than acknowledgements.
         """
@@ -218,14 +218,14 @@ class Publisher:
         self._settled = max(self._settled, number)
 
     async def end(self) -> None:
-        """Give no lease any more, and return when those that there are have been given back or are over."""
+        """Grant no more leases, and return when the existing ones have been returned or are over."""
         if self._last is None and self._followers:
             self._log.append(line(Kind.LAST), urgent=True)
             self._last = self._log.last
             await self._wait_for(self._last)
 
     async def _wait_for(self, number: float) -> None:
-        """Return when everyone who answers reads has acknowledged the batch `number`."""
+        """Return when every server that answers reads has acknowledged the batch `number`."""
         while until := [
             known.trusted_until
             for known in self._followers.values()
@@ -390,7 +390,7 @@ class Publisher:
 
     @contextmanager
     def _sound(self) -> Generator[None]:
-        """Let what goes wrong in the block cost the followers their leases, as they would not know of a change."""
+        """Take the followers' leases away if the block fails, because they would miss a change."""
         try:
             yield
         except Exception:  # boundary: operations go on, and reads are answered here

@@ -104,7 +104,7 @@ class Vault:
         replace_private(path, json.dumps(facts))
 
     def delete(self, name: str) -> bool:
-        """Forget what is kept under `name`; return whether there was anything."""
+        """Delete what is kept under `name`; return whether there was anything."""
         path = self._path(name)
         account = _facts(path).get("keyring")
         if isinstance(account, str) and (keyring := self._backend()) is not None:

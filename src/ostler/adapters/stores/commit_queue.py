@@ -1,4 +1,4 @@
-"""Group commit: commits and events that wait for one writer, which takes what is there as one batch."""
+"""Group commit: commits and events that wait for one writer, which writes all of them as one batch."""
 
 import logging
 from collections import deque

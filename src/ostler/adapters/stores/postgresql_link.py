@@ -37,10 +37,10 @@ SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('sync
 
 
 async def connect(address: Address, application: str, seconds: float = CONNECT_SECONDS) -> Connection:
-    """Connect.
+    """Return a connection to the database.
 
     Raises:
-        StoreError: it cannot be.
+        StoreError: it cannot be reached.
     """
     connection: Connection | None = None
     try:
@@ -74,7 +74,7 @@ async def close(connection: Connection) -> None:
 def local_address(connection: Connection) -> str:
     """Return the address from which this machine reaches the database, as a host in a URL.
 
-    Next to the database, where that is a loopback address or none, it is the machine's name.
+    On the database's own machine, where that is a loopback address or none, it is the machine's name.
     """
     with socket.socket(fileno=os.dup(connection.fileno())) as line:
         where: Any = line.getsockname()
@@ -122,8 +122,8 @@ async def open_ends(address: Address, hold: Hold) -> Ends:
 async def _backends(writer: Connection, reader: Connection, address: Address) -> tuple[int, int]:
     """Return the connections' processes in PostgreSQL.
 
-    These are not those that a connection was told, which are a pooler's own where there is one. A pooler that gives
-    each transaction whatever process is free gives another one while that of before is busy, so it is found out here.
+    They are not read from the connections, which would name a pooler's own. A pooler that gives each transaction any
+    free process gives another one while the first is busy, which is detected here.
 
     Raises:
         StoreError: the process changes.
@@ -245,7 +245,7 @@ class Link:
                 raise translate(exc, self.address, "read") from exc
 
     def lost(self, exc: BaseException) -> None:
-        """Note that a connection failed: until both are there again, everything fails with what is said here."""
+        """Note that a connection failed: until both are back, everything fails with this reason."""
         if self._trouble is None:
             self._set_trouble(_refusing(translate(exc, self.address, "reached")))
 

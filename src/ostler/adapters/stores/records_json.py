@@ -102,10 +102,10 @@ class RecordForm(Generic[_T]):
 
 
 class _ServiceForm(RecordForm[ServiceRecord]):
-    """The stored form of services. What a class's manifest is as text is kept, as all its services share it.
+    """The stored form of services. The text of a class's manifest is cached, because all its services share it.
 
-    Each operation writes its service twice or more, and of the largest shipped class's, 95 % is the manifest: 68 µs,
-    and 20 µs so.
+    Each operation writes its service at least twice, and the manifest is 95 % of the largest shipped class's: 20 µs
+    instead of 68.
     """
 
     def write(self, record: ServiceRecord) -> str:
@@ -118,7 +118,7 @@ class _ServiceForm(RecordForm[ServiceRecord]):
         return f'{text[:-1]},"classManifest":{manifest}}}'
 
     def read_as(self, name: str, text: str) -> ServiceRecord:
-        """Return the record in `text`, called as its row is: that no two rows share, and a record may be edited.
+        """Return the record in `text` under the name of its row: no two rows share one, and a record may be edited.
 
         Raises:
             StoreCorruptError: see `RecordForm.read`.
@@ -131,7 +131,7 @@ _BUT_MANIFEST: Final = {"class_manifest"}
 
 
 class _Shared:
-    """A value that is looked up by which it is, not by what it holds; it is kept, so that no other takes its place."""
+    """A value that is looked up by its identity, not by its content; it is kept, so that no other gets its id."""
 
     __slots__ = ("value",)
 

@@ -1,4 +1,4 @@
-"""What protects the database from outside: room kept for stops on a full disk, and files that are still the same ones.
+"""Protection of the database from outside: room for stops on a full disk, and a check that its files are the same.
 
 Everything here runs in the store's one worker thread.
 """
@@ -57,7 +57,7 @@ class Reserve:
         return True
 
     def lend(self) -> None:
-        """Before a database is opened that has no log, as it was closed in order: let the file become its log.
+        """Before opening a database that has no log, because it was closed in order: make the file its log.
 
         SQLite begins a log whose first bytes are not its own from the start.
         """
@@ -73,7 +73,7 @@ class Reserve:
             self._path.rename(self._log)
 
     def keep(self) -> None:
-        """Before a database is closed, which removes its log: keep the room of that on a full disk, for `lend`."""
+        """Before closing a database, which removes its log: on a full disk, keep the log's room for `lend`."""
         with suppress(OSError):
             if self.is_scarce() and not self._path.exists():
                 os.link(self._log, self._path)

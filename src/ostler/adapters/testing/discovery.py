@@ -1,4 +1,4 @@
-"""Which files of class tests a user means, and the classes that they need."""
+"""Finding the class tests that a user names, and the classes that they need."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

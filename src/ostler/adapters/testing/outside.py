@@ -1,4 +1,4 @@
-"""What the operating system shows of a service that is tried: its processes and its ports."""
+"""What the operating system shows of a service under trial: its processes and its ports."""
 
 import re
 import socket

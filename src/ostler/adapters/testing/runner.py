@@ -54,7 +54,7 @@ def run_class_tests(tests: LoadedTests, classes: Iterable[ClassEntry], only: str
 
 
 class _Middle(Random):
-    """Always in the middle, so that jitter does not move the times that a test speaks of."""
+    """Always in the middle, so that jitter does not move the times that a test names."""
 
     def random(self) -> float:
         return _HALF
@@ -256,7 +256,7 @@ def _word(value: JsonValue) -> str:
 
 
 async def settle(manager: ServiceManager, caller: StepCaller) -> None:
-    """Let everything end that is under way: calls, operations in the background, the health check after a start."""
+    """Wait until nothing is under way: calls, operations in the background, the health check after a start."""
     quiet = 0
     while quiet < 2:
         made = caller.calls_made

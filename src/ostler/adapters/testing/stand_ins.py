@@ -1,4 +1,4 @@
-"""Services that a class's test supposes to be there: instances of the real engine, driven by tools that just agree."""
+"""Services that a class's test supposes to exist: instances of the real engine, driven by tools that just agree."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""A service that is tried: what its tools and the system show of it, apart from what the engine believes."""
+"""A service under trial: what its tools and the system show of it, apart from what the engine believes."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ PORT_PATIENCE = 10.0
 """Seconds that a port may still open in, after the service was called ready."""
 
 PAUSE = 0.3
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 _GONE_PATIENCE = 5.0
 _PROBES = ("ready", "status", "healthCheck", "find")
@@ -107,7 +107,7 @@ class TriedService:
             await anyio.sleep(PAUSE)
 
     async def opened(self, port: int) -> float | None:
-        """Return for how many seconds a port was seen not to accept; None when it does not.
+        """Return for how many seconds a port refused connections; None if it still does.
 
         The look that finds it open does not count: on a busy machine it takes long.
         """
