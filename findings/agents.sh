@@ -9,7 +9,8 @@
 # It leaves in $WORK/NAME-TOOL: probe.log (what the server saw: its environment, messages, signals), model.log (what the
 # agent sent to its model), out.txt and err.txt. `agents.py` reads them. Environment variables of the agent's own process
 # are USER_SETTING=plain and SERVICE_TOKEN=secret-1. The server takes PROBE_DELAY seconds to refuse `server/discover`, and
-# PROBE_INITIALIZE seconds for `initialize`. CODEX_SERVER is more of the server's entry in Codex's configuration.
+# PROBE_INITIALIZE seconds for `initialize`. PROBE_ENV is a JSON object of variables in the server's entry, CODEX_SERVER more
+# of that entry in Codex's configuration.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need git
@@ -37,7 +38,7 @@ ask_agent() {
     model=$!
     wait_for 10 listens "$port" || unable "the model endpoint"
     local probe="$WORK/lib/probe.py" log="$folder/probe.log" url="http://127.0.0.1:$port"
-    local entry="\"command\":\"python3\",\"args\":[\"$probe\",\"$log\"]"
+    local entry="\"command\":\"python3\",\"args\":[\"$probe\",\"$log\"]${PROBE_ENV:+,\"env\":$PROBE_ENV}"
     case $name in
         claude) echo "{\"mcpServers\":{\"probe\":{$entry}}}" >"$work/.mcp.json" ;;
         codex)
@@ -53,7 +54,7 @@ ask_agent() {
             echo "{\"mcpServers\":{\"probe\":{$entry,\"trust\":true}},\"security\":{\"auth\":{\"selectedType\":\"$kind\"}}}" \
                 >"$home/.$name/settings.json" ;;
         opencode)
-            echo "{\"provider\":{\"here\":{\"npm\":\"@ai-sdk/openai-compatible\",\"options\":{\"baseURL\":\"$url/v1\",\"apiKey\":\"k\"},\"models\":{\"m\":{\"tool_call\":true}}}},\"model\":\"here/m\",\"mcp\":{\"probe\":{\"type\":\"local\",\"command\":[\"python3\",\"$probe\",\"$log\"]}}}" \
+            echo "{\"provider\":{\"here\":{\"npm\":\"@ai-sdk/openai-compatible\",\"options\":{\"baseURL\":\"$url/v1\",\"apiKey\":\"k\"},\"models\":{\"m\":{\"tool_call\":true}}}},\"model\":\"here/m\",\"mcp\":{\"probe\":{\"type\":\"local\",\"command\":[\"python3\",\"$probe\",\"$log\"]${PROBE_ENV:+,\"environment\":$PROBE_ENV}}}}" \
                 >"$work/opencode.json" ;;
         copilot)
             mkdir -p "$home/.copilot"

@@ -640,6 +640,12 @@ def test_a_variable_of_the_shell_is_passed_on_with_a_word() -> None:
     assert (finding.rule, finding.fix) == ("shell-variable", "write ${TOKEN} if the variable is meant")
 
 
+def test_copilot_has_variables_of_the_shell() -> None:
+    loaded = as_written_by("copilot", {"command": "x", "args": ["$HOME/a"], "env": {"A": "$TOKEN", "B": "pa$sword"}})
+    assert loaded.entries["a"].args == ("/home/ada/a",)
+    assert loaded.entries["a"].env == {"A": "s3cret-token", "B": "pa$sword"}
+
+
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "server.py").touch()
     (tmp_path / "run").touch()
@@ -906,6 +912,34 @@ def test_a_variable_that_the_program_itself_gets_stays_in_its_arguments() -> Non
     assert loaded.findings == ()
     assert loaded.entries["a"].args[-1] == "A:${AUTH}"
     assert loaded.entries["a"].env == {"AUTH": "Bearer s3cret-token"}
+
+
+SCRIPT = 'for each in a b; do run ${each} ${1:-y} ${PWD##*/} "${KEY}" ${TOKEN}; done'
+
+
+@pytest.mark.parametrize(
+    ("command", "before"),
+    [
+        ("bash", ["-c"]),
+        ("/bin/sh", ["-e", "-lc"]),
+        ("env", ["A=1", "zsh", "-c"]),
+        ("docker", ["run", "-i", "image", "bash", "-euc"]),
+    ],
+)
+def test_a_script_of_a_shell_keeps_the_shell_s_own_variables(command: str, before: list[str]) -> None:
+    loaded = entry({"command": command, "args": [*before, SCRIPT, "${HOME}"]})
+    assert loaded.findings == ()
+    assert loaded.entries["a"].args == (*before, SCRIPT.replace("${TOKEN}", "s3cret-token"), "/home/ada")
+
+
+@pytest.mark.parametrize("args", [["-c", SCRIPT], ["bash", "x", "-c", SCRIPT], ["bash", "-c", "run", SCRIPT]])
+def test_what_no_shell_reads_is_no_script(args: list[str]) -> None:
+    assert {finding.rule for finding in entry({"command": "npx", "args": args}).refused["a"]} == {"missing-variable"}
+
+
+def test_a_variable_in_a_script_that_only_the_client_has_is_still_missing() -> None:
+    (finding,) = entry({"command": "sh", "args": ["-c", "cd ${workspaceFolder} && run ${x}"]}).refused["a"]
+    assert "${workspaceFolder}" in finding.message
 
 
 @pytest.mark.parametrize(

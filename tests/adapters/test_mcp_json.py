@@ -62,12 +62,20 @@ def test_vscode_calls_them_servers() -> None:
         ("$${TOKEN}", "${TOKEN}"),
         ("$TOKEN", "$TOKEN"),
         ("${env:TOKEN}-${/}", "s3cret-token-/"),
+        ("${TOKEN:-${NONE}}", "s3cret-token"),
+        ("${NONE:-${TOKEN}}/x", "s3cret-token/x"),
+        ("${NONE:-a${NONE:-b}-${EMPTY}}", "ab-"),
     ],
 )
 def test_variables_expand(written: str, value: str) -> None:
     loaded = entry(f'{{"command": "run", "args": ["{written}"], "env": {{"X": "{written}"}}}}')
     assert loaded.entries["a"].args == (value,)
     assert loaded.entries["a"].env == {"X": value}
+
+
+def test_a_default_with_a_missing_variable_names_both() -> None:
+    (finding,) = entry('{"command": "run", "args": ["${NONE:-${NOPE}}"]}').refused["a"]
+    assert finding.message == "the environment variables 'NONE' and 'NOPE' are not set"
 
 
 def test_a_missing_variable_is_named_with_its_place_and_takes_only_its_entry_down() -> None:

@@ -22,6 +22,8 @@ from ostler.model.web_addresses import is_web_address
 _ENV_LINE: Final = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)\s*=\s*(?P<value>.*?)\s*$")
 
 
+_SHELL: Final = re.compile(r"(?:.*/)?(?:ba|da|z|k|a)?sh")
+
 _MAY_REFER: Final = ("env", "headers", "args", "url")
 """The keys in which a reference to a secret is looked up."""
 
@@ -38,6 +40,9 @@ class EntryValues:
         self._references: set[str] = set()
         self._quiet = entry.get("disabled") is True
         self._own_variables = frozenset(as_object(entry.get("env")))
+        self._script: int | None = None
+        """Which of the arguments is a script of a shell."""
+
         self._lacking: set[str | int] = set()
         """Keys whose variables are missing: what else seems wrong with them is only that."""
 
@@ -150,6 +155,7 @@ class EntryValues:
             self._report((key,), f"{key!r} must be a list of texts", "bad-value", fix=fix)
             return ()
         items = cast("list[JsonValue]", value)
+        self._script = _script_of([self._entry.get("command"), *items]) if key == "args" else None
         return tuple(self._scalar(item, (key, index)) or "" for index, item in enumerate(items))
 
     def _mapping(self, key: str) -> dict[str, str]:
@@ -185,7 +191,10 @@ class EntryValues:
         """Return `text` with its variables replaced; None where an optional one is missing, so that it is left out."""
         missing: list[Resolved] = []
         own = self._own_variables if at[0] == "args" else ()
-        expanded, found = expand(text, self._around, self._clients, lambda one, _: missing.append(one), own)
+        is_script = at == ("args", self._script)
+        expanded, found = expand(
+            text, self._around, self._clients, lambda one, _: missing.append(one), own, is_script=is_script
+        )
         optional = at[0] in ("env", "headers", "oauth")
         if missing:
             self._lacking.add(at[0])
@@ -204,6 +213,19 @@ class EntryValues:
             fix = f"write ${{{lone['shell'] or lone['copilot']}}} if the variable is meant"
             self._report(at, f"{text!r} is passed on unchanged", "shell-variable", fix=fix, severity="warning")
         return None if missing and optional and all(one.optional for one in missing) else expanded
+
+
+def _script_of(words: list[JsonValue]) -> int | None:
+    """Return which argument is a script: the one behind `-c` of a shell, whoever starts that."""
+    shell = False
+    for index, word in enumerate(words[:-1]):
+        if isinstance(word, str) and _SHELL.fullmatch(word):
+            shell = True
+        elif shell and isinstance(word, str) and re.fullmatch(r"-[a-z]*c", word):
+            return index
+        elif shell and not str(word).startswith("-"):
+            shell = False
+    return None
 
 
 def _words(value: JsonValue) -> list[JsonValue]:

@@ -151,6 +151,11 @@ class Variable:
     optional_in: frozenset[str] = frozenset()
 
 
+_VAR: Final = r"[A-Za-z_][A-Za-z0-9_]*"
+_INNER: Final = re.compile(rf"\$\{{(?P<name>{_VAR})(?::?-(?P<default>[^{{}}]*))?\}}")
+"""A variable in the default of another."""
+
+
 def _escaped(match: re.Match[str], around: Surroundings) -> Resolved:
     del match, around
     return Resolved("${")
@@ -162,10 +167,27 @@ def _environment(match: re.Match[str], around: Surroundings, *, optional: bool) 
     if value or (value is not None and default is None):
         return Resolved(value or "", name)
     if default is not None:
-        return Resolved(default, name)
+        return _default(default, name, around)
     again = f"${{{name}:-default}}"
     problem = f"the environment variable {name!r} is not set"
     return Resolved("", name, problem, f"set {name}, or write {again}", optional)
+
+
+def _default(text: str, name: str, around: Surroundings) -> Resolved:
+    """Return the default of the variable `name`, in which others may stand: `${A:-${B}}`."""
+    lacking: list[str] = []
+
+    def inner(match: re.Match[str]) -> str:
+        value = around.environment.get(match["name"]) or match["default"]
+        if value is None and match["name"] not in around.environment:
+            lacking.append(match["name"])
+        return value or ""
+
+    filled = _INNER.sub(inner, text)
+    if not lacking:
+        return Resolved(filled, name)
+    problem = f"the environment variables {name!r} and {lacking[0]!r} are not set"
+    return Resolved("", lacking[0], problem, f"set {name} or {lacking[0]}")
 
 
 def _required(match: re.Match[str], around: Surroundings) -> Resolved:
@@ -263,7 +285,6 @@ def _row(  # noqa: PLR0917 (a row of the table)
     return Variable(form, re.compile(pattern), ids, meaning, does, resolve, frozenset(optional_in.split()))
 
 
-_VAR: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 _PROMPT: Final = "use ${VAR} and set the variable in the environment"
 
 VARIABLES: Final[tuple[Variable, ...]] = (
@@ -310,13 +331,15 @@ VARIABLES: Final[tuple[Variable, ...]] = (
          _not_here("a form of Continue", _PROMPT)),
     _row("{{VAR}}", r"\{\{\s*[A-Za-z_][A-Za-z0-9_.]*\s*\}\}", "librechat", "what a user of the client gave",
          "refuses the entry", _not_here("a value that each user of LibreChat gives", _PROMPT)),
-    _row("${VAR:-default}", rf"\$\{{(?P<name>{_VAR}):?-(?P<default>[^}}]*)\}}", "*",
-         "a variable, or the default when it is not set or empty", "the same", _required),
+    _row("${VAR:-default}", rf"\$\{{(?P<name>{_VAR}):?-(?P<default>(?:\$\{{[^{{}}]*\}}|[^}}])*)\}}",
+         "*", "a variable, or the default when it is not set or empty", "the same", _required),
     _row("${VAR}", r"\$\{(?P<name>[^}:]*)\}", "*", "a variable",
-         "the variable; the entry is refused when it is not set, unless it is of Gemini CLI", _required, "gemini"),
-    _row("${other:…}", r"\$\{[^}]*\}", "*", "what only the client knows", "refuses the entry",
+         "the variable; where it is not set, a shell's script keeps the text, and any other entry is refused, unless "
+         "it is of Gemini CLI", _required, "gemini"),
+    _row("${other:…}", r"\$\{[^}]*\}", "*", "what only the client knows",
+         "refuses the entry, except in a shell's script",
          _not_here("a form of some client", "write ${VAR}, ${VAR:-default} or the value in its place")),
-    _row("$VAR", rf"\$(?P<name>{_VAR})", "gemini crush", "a variable",
+    _row("$VAR", rf"\$(?P<name>{_VAR})", "gemini crush copilot", "a variable",
          "the variable in an entry that shows whose it is; elsewhere the text unchanged, with a finding", _shell),
     _row("$(command)", r"\$\([^)]*\)", "crush", "what a command prints", "refuses the entry of a file of Crush",
          _not_here("what a command prints, in a file of Crush", "write ${secret:command:LINE}, or ${VAR}")),
@@ -327,12 +350,18 @@ _ONLY_WHERE: Final = frozenset({"${HOME}", "$VAR", "$(command)", "{{VAR}}", "{fi
 """Forms that are ordinary text in every client but those that have them."""
 
 
+_SHELL_FORMS: Final = frozenset({"${VAR}", "${VAR:-default}", "${other:…}"})
+"""Forms that a shell has, too, for its own variables."""
+
+
 def expand(
     text: str,
     around: Surroundings,
     clients: frozenset[str],
     report: Callable[[Resolved, str], None],
     own: Collection[str] = (),
+    *,
+    is_script: bool = False,
 ) -> tuple[str, tuple[Resolved, ...]]:
     """Return `text` with every variable replaced, and what each one came to.
 
@@ -342,12 +371,13 @@ def expand(
         clients: whose text it may be.
         report: takes each occurrence that came to nothing, with its text.
         own: variables that the program itself gets and may look up; one that is not set elsewhere stays as written.
+        is_script: the text is a script of a shell, which has variables and forms of its own.
     """
     found: list[Resolved] = []
 
     def replaced(match: re.Match[str], row: Variable) -> str:
         resolved = row.resolve(match, around)
-        if resolved.problem and resolved.name in own:
+        if resolved.problem and (resolved.name in own or (is_script and row.form in _SHELL_FORMS)):
             return match[0]
         if clients <= row.optional_in:
             resolved = replace(resolved, optional=True)
