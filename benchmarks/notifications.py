@@ -104,7 +104,9 @@ async def measure(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with open_application(Paths(Path(folder) / "config", Path(folder) / "state")) as app:
             server = build_server(app)
-            async with serving_http(server, HttpSettings("127.0.0.1", 0), version="0") as url:
+            async with serving_http(
+                lambda _toolset, _principal: server, HttpSettings("127.0.0.1", 0), version="0"
+            ) as url:
                 for modern, era in ((False, "2025-11-25"), (True, "2026-07-28")):
                     for target, transport in ((url, "HTTP"), (None, "streams")):
                         found = await timed(app, target or over_streams(server), modern=modern, rounds=rounds)

@@ -489,7 +489,9 @@ async def test_a_call_that_is_cancelled_while_the_person_thinks_does_nothing() -
 async def over_http(folder: Path) -> AsyncGenerator[str]:
     async with open_application(Paths(folder / "config", folder / "state"), stop_on_exit=True) as app:
         await until(lambda: app.pool.server_status("process").connected)
-        async with serving_http(build_server(app), HttpSettings("127.0.0.1", 0), version="0") as url:
+        async with serving_http(
+            lambda _toolset, _principal: build_server(app), HttpSettings("127.0.0.1", 0), version="0"
+        ) as url:
             yield url
 
 

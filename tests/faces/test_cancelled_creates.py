@@ -141,7 +141,9 @@ async def test_cancelling_over_http() -> None:
     world = World()
     async with ledger(world) as app:
         app.cancelled_create = "compensate"
-        async with serving_http(server_over(app), HttpSettings("127.0.0.1", 0), version="0") as url:
+        async with serving_http(
+            lambda _toolset, _principal: server_over(app), HttpSettings("127.0.0.1", 0), version="0"
+        ) as url:
             for mode in MODES:
                 held = Held(anyio.Event())
                 world.faults["w/start"].append(held)

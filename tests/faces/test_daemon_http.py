@@ -119,7 +119,9 @@ def sends_at_once(port: int) -> set[bool]:
 @pytest.mark.anyio
 @pytest.mark.realtime
 async def test_http_answers_leave_at_once() -> None:
-    async with serving_http(Server[Any]("delays"), HttpSettings("127.0.0.1", 0), version="1") as url:
+    async with serving_http(
+        lambda _toolset, _principal: Server[Any]("delays"), HttpSettings("127.0.0.1", 0), version="1"
+    ) as url:
         port = urlsplit(url).port
         assert port
         async with await anyio.connect_tcp("127.0.0.1", port) as client:
@@ -149,7 +151,9 @@ async def test_a_request_is_bounded_before_it_is_one(
     chunked = head + b"transfer-encoding: chunked\r\n\r\n"
     whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
     many = b"a" * http_connections.MAX_HEAD
-    async with serving_http(Server[Any]("bounds"), HttpSettings("127.0.0.1", 0), version="1") as url:
+    async with serving_http(
+        lambda _toolset, _principal: Server[Any]("bounds"), HttpSettings("127.0.0.1", 0), version="1"
+    ) as url:
         port = urlsplit(url).port
         assert port
         for begun in (head + b"x: ", b"GET /", chunked + b"1;", chunked + b"0\r\nx: "):

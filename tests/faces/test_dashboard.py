@@ -27,7 +27,12 @@ TOKEN = "a-secret-of-some-length"
 async def served(codes: OneTimeCodes | None = None, **settings: Any) -> AsyncGenerator[tuple[str, LedgerApplication]]:
     async with (
         ledger(World()) as app,
-        serving_http(server_over(app), HttpSettings("127.0.0.1", 0, **settings), version="1", codes=codes) as url,
+        serving_http(
+            lambda _toolset, _principal: server_over(app),
+            HttpSettings("127.0.0.1", 0, **settings),
+            version="1",
+            codes=codes,
+        ) as url,
     ):
         yield url.removesuffix("/mcp"), app
 

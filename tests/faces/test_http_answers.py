@@ -33,7 +33,10 @@ async def served() -> AsyncGenerator[tuple[OstlerServer, str, httpx2.AsyncClient
     async with ledger(World()) as app:
         server = server_over(app)
         settings = HttpSettings("127.0.0.1", 0)
-        async with serving_http(server, settings, version="1") as url, httpx2.AsyncClient(timeout=60) as http:
+        async with (
+            serving_http(lambda _toolset, _principal: server, settings, version="1") as url,
+            httpx2.AsyncClient(timeout=60) as http,
+        ):
             yield server, url, http
 
 

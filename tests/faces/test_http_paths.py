@@ -7,7 +7,6 @@ import subprocess
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,9 +36,9 @@ HEADERS = {"accept": "application/json, text/event-stream", "content-type": "app
 @asynccontextmanager
 async def served(**settings: Any) -> AsyncGenerator[str]:
     async with ledger(World()) as app:
-        toolsets = {"core": partial(server_over, app, "core")}
+        servers = {name: server_over(app, name or "full") for name in ("", "core")}
         address = HttpSettings("127.0.0.1", 0, **settings)
-        async with serving_http(server_over(app), address, version="1", toolsets=toolsets) as url:
+        async with serving_http(lambda name, _: servers[name], address, version="1", toolsets=("core",)) as url:
             yield url
 
 

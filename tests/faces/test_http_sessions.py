@@ -49,7 +49,9 @@ class Who:
 @asynccontextmanager
 async def serving(key: bytes, port: int = 0) -> AsyncGenerator[str]:
     server = Server[Any]("who", on_list_tools=no_tools, on_call_tool=Who().call)
-    async with serving_http(server, HttpSettings("127.0.0.1", port, session_key=key), version="1") as url:
+    async with serving_http(
+        lambda _toolset, _principal: server, HttpSettings("127.0.0.1", port, session_key=key), version="1"
+    ) as url:
         yield url
 
 
@@ -109,7 +111,9 @@ async def test_a_second_request_with_the_id_of_one_under_way_is_refused_and_the_
 
     server = Server[Any]("waits", on_list_tools=no_tools, on_call_tool=call)
     async with (
-        serving_http(server, HttpSettings("127.0.0.1", 0, session_key=KEY), version="1") as url,
+        serving_http(
+            lambda _toolset, _principal: server, HttpSettings("127.0.0.1", 0, session_key=KEY), version="1"
+        ) as url,
         httpx2.AsyncClient(timeout=60) as http,
         anyio.create_task_group() as tasks,
     ):

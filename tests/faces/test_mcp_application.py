@@ -241,7 +241,7 @@ async def test_both_eras_are_told_of_changes_over_http(state_dir: Path, tmp_path
 
     async with (
         application(state_dir, tmp_path) as app,
-        serving_http(build_server(app), HttpSettings("127.0.0.1", 0), version="0") as url,
+        serving_http(lambda _toolset, _principal: build_server(app), HttpSettings("127.0.0.1", 0), version="0") as url,
         Client(url, mode="legacy", message_handler=note) as legacy,
         Client(url) as modern,
         modern.listen(resources_list_changed=True, resource_subscriptions=["service://one"]) as subscription,

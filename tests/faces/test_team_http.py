@@ -61,11 +61,10 @@ async def served(tmp_path: Path, **settings: Any) -> AsyncGenerator[tuple[str, T
             return server_over(made.application_of(principal), names)
 
         async with serving_http(
-            server_over(app),
+            serve,
             HttpSettings("127.0.0.1", 0, tokens=tokens, **settings),
             version="1",
-            toolsets={"core": lambda: server_over(app, "core")},
-            by_principal=serve,
+            toolsets=("core",),
             policy=made.principals.policy,
         ) as url:
             yield url, made, tokens
@@ -571,9 +570,7 @@ async def served_at(tmp_path: Path, port: int, oauth: OAuthSettings) -> AsyncGen
             return server_over(made.application_of(principal))
 
         settings = HttpSettings("127.0.0.1", port, oauth=oauth)
-        async with serving_http(
-            server_over(app), settings, version="1", by_principal=serve, policy=made.principals.policy
-        ):
+        async with serving_http(serve, settings, version="1", policy=made.principals.policy):
             yield made
 
 

@@ -111,8 +111,10 @@ async def served() -> AsyncGenerator[tuple[str, LedgerApplication, OneTimeCodes]
     codes = OneTimeCodes(TOKEN)
     async with ledger(World(), quiet()) as app:
         server = build_server(app, clock=SystemClock())
-        settings, toolsets = HttpSettings("127.0.0.1", 0, TOKEN), {"full": lambda: server}
-        async with serving_http(server, settings, version="1", toolsets=toolsets, codes=codes) as url:
+        settings = HttpSettings("127.0.0.1", 0, TOKEN)
+        async with serving_http(
+            lambda _toolset, _principal: server, settings, version="1", toolsets=("full",), codes=codes
+        ) as url:
             yield url.removesuffix("/mcp"), app, codes
 
 

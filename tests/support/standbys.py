@@ -108,9 +108,8 @@ async def holding(
         forwarding_http(forwarder, http) as url,
         feed.open(),
         gated_web(
-            build_server(app, clock=clock), replace(http, session_key=KEY), version="1",
-            toolsets=dict.fromkeys(("core", "full"), lambda: build_server(app, clock=clock)),
-            by_principal=make, policy=lambda name: policy_of(load_settings(paths.settings_file).principals, name),
+            make, replace(http, session_key=KEY), version="1", toolsets=("core", "full"),
+            policy=lambda name: policy_of(load_settings(paths.settings_file).principals, name),
         ) as web,
         forwarder.serving_here(noted, feed),
     ):  # fmt: skip

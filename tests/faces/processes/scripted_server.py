@@ -111,7 +111,9 @@ def scripted_source(options: argparse.Namespace) -> Any:
             on_list_resources=list_resources,
             on_subscribe_resource=subscribe,
         )
-        yield Hosted(server, has_work=lambda: options.busy, idle_exit=600.0, shutdown_timeout=20.0)
+        yield Hosted(
+            lambda _toolset, _principal: server, has_work=lambda: options.busy, idle_exit=600.0, shutdown_timeout=20.0
+        )
 
     return source
 

@@ -49,10 +49,10 @@ class DashboardLink:
     async def _serve(self, *, task_status: TaskStatus[str]) -> None:
         settings = HttpSettings("127.0.0.1", 0, self._token)
         async with serving_http(
-            self._hosted.server,
+            lambda toolset, _: self._hosted.local_server(toolset),
             settings,
             version=self._version,
-            toolsets=self._hosted.toolsets(),
+            toolsets=self._hosted.toolsets,
             codes=self._codes,
             started=self._started,
         ) as url:

@@ -73,26 +73,22 @@ def application_source(
                 names: dict[str, Toolset] = {name: name for name in TOOLSETS}
                 return names.get(wanted, toolset)
 
-            def by_toolset(wanted: str) -> Server[Any]:
-                return serving(known(wanted))
-
-            def by_principal(wanted: str, principal: Principal) -> Server[Any]:
+            def server_for(wanted: str, principal: Principal) -> Server[Any]:
                 if principal == LOCAL_PRINCIPAL:
-                    return by_toolset(wanted)
+                    return serving(known(wanted))
                 guarded = principals().application(principal)
                 return build_server(guarded, known(wanted), middleware=app.telemetry.middleware)
 
+            serving(toolset)  # ready before the first client asks
             yield Hosted(
-                serving(toolset),
+                server_for,
                 app.has_work,
                 idle_exit=app.settings.idle_exit,
                 shutdown_timeout=app.settings.shutdown_timeout,
                 joined=partial(client_joined, app),
                 present=app.projects.clients.connected,
-                by_toolset=by_toolset,
-                toolset_names=TOOLSETS,
+                toolsets=TOOLSETS,
                 pages=WatchPages(app.manager, app.telemetry, VERSION, app.watched_store).by_path(),
-                by_principal=by_principal,
                 policy=lambda name: policy_of(app.settings.principals, name),
                 announce=None if app.watched_store is None else app.watched_store.announce,
                 feed=None if app.watched_store is None else partial(_feed, app, toolset),

@@ -11,15 +11,13 @@ import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from ssl import SSLContext, TLSVersion
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
 import uvicorn
-from mcp.server.lowlevel import Server
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -27,11 +25,11 @@ from ostler.faces.daemon.forwarded_requests import ForwardedClients
 from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers
 from ostler.faces.daemon.http_hosts import Front, Hosts
 from ostler.faces.daemon.http_pages import Page
-from ostler.faces.daemon.http_paths import ServerMaker, web_application
+from ostler.faces.daemon.http_paths import MakeServer, web_application
 from ostler.faces.dashboard.codes import OneTimeCodes
 from ostler.faces.dashboard.routes import PUBLIC_PATHS
 from ostler.faces.hanging_up import HangingUp
-from ostler.model.access import OAuthSettings, Principal, PrincipalSettings
+from ostler.model.access import OAuthSettings, PrincipalSettings
 from ostler.model.web_addresses import parse_host, require_host
 
 if TYPE_CHECKING:
@@ -190,30 +188,28 @@ def parse_address(text: str) -> tuple[str, int]:
 
 @asynccontextmanager
 async def serving_http(
-    server: Server[Any],
+    make: MakeServer,
     settings: HttpSettings,
     *,
     version: str,
-    toolsets: Mapping[str, Callable[[], Server[Any]]] | None = None,
+    toolsets: Sequence[str] = (),
     codes: OneTimeCodes | None = None,
     started: Callable[[uvicorn.Server], None] | None = None,
     pages: Mapping[str, Page] = MappingProxyType({}),
-    by_principal: Callable[[str, Principal], Server[Any]] | None = None,
     policy: PolicyOf | None = None,
     forwarder: "Forwarder | None" = None,
     feed: "Feed | None" = None,
 ) -> AsyncGenerator[str]:
-    """Serve `server` at `/mcp`, the dashboard at `/`, and `/healthz`; yield the URL of `/mcp`.
+    """Serve MCP at `/mcp`, the dashboard at `/`, and `/healthz`; yield the URL of `/mcp`.
 
     Args:
-        server: what `/mcp` answers with.
+        make: makes the MCP server of each principal, called with its first request at `/mcp` and at `/mcp/TOOLSET`.
         settings: where, and to which clients.
         version: for `/healthz`.
-        toolsets: what makes the server of `/mcp/NAME`, by name.
+        toolsets: those with a path of their own, such as `/mcp/core`.
         codes: one-time codes that the dashboard's link may have instead of the token.
         started: called with the web server when it listens.
         pages: further pages by their paths.
-        by_principal: what makes the server of one principal with a toolset; None serves all alike.
         policy: returns the policy of a principal by name; None: no one but holders of `settings.token` comes in.
         forwarder: listens already, and lets this answer from here on.
         feed: with `forwarder`: what the servers that stand by follow.
@@ -223,9 +219,8 @@ async def serving_http(
     """
     settings.check()
     async with gated_web(
-        server, settings, version=version, toolsets=toolsets or {}, codes=codes, pages=pages,
-        by_principal=by_principal, policy=policy,
-    ) as web:  # fmt: skip
+        make, settings, version=version, toolsets=toolsets, codes=codes, pages=pages, policy=policy
+    ) as web:
         app = ForwardedClients(web, settings.session_key)
         if forwarder is None:
             async with _listening(app, settings) as listener:
@@ -239,20 +234,19 @@ async def serving_http(
 
 @asynccontextmanager
 async def gated_web(
-    server: Server[Any],
+    make: MakeServer,
     settings: HttpSettings,
     *,
     version: str,
-    toolsets: Mapping[str, Callable[[], Server[Any]]],
+    toolsets: Sequence[str],
     codes: OneTimeCodes | None = None,
     pages: Mapping[str, Page] = MappingProxyType({}),
-    by_principal: Callable[[str, Principal], Server[Any]] | None = None,
     policy: PolicyOf | None = None,
 ) -> AsyncGenerator[ASGIApp]:
     """Yield what answers those who may come in; the arguments are those of `serving_http`."""
-    servers = _makers(server, toolsets, by_principal)
-    documents = settings.documents
-    async with web_application(servers, settings.session_key, version, codes=codes, pages=pages, more=documents) as web:
+    async with web_application(
+        make, settings.session_key, version, toolsets=toolsets, codes=codes, pages=pages, more=settings.documents
+    ) as web:
         yield _gated(web, settings, policy or _no_policy)
 
 
@@ -364,17 +358,6 @@ async def _bind(settings: HttpSettings) -> socket.socket:
             "choose another --http address"
         ) from error
     return bound
-
-
-def _makers(
-    server: Server[Any],
-    toolsets: Mapping[str, Callable[[], Server[Any]]],
-    by_principal: Callable[[str, Principal], Server[Any]] | None,
-) -> dict[str, ServerMaker]:
-    if by_principal is not None:
-        return {"": partial(by_principal, ""), **{f"/{name}": partial(by_principal, name) for name in toolsets}}
-    alike: dict[str, ServerMaker] = {f"/{name}": lambda _, make=make: make() for name, make in toolsets.items()}
-    return {"": lambda _: server, **alike}
 
 
 def _no_policy(name: str) -> PrincipalSettings | None:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -46,14 +47,14 @@ MAX_PRINCIPALS: Final = 1_000
 """Principals whose sessions are kept on one path; those of the one who came least lately are closed, and opened again
 with their next request."""
 
-ServerMaker: TypeAlias = Callable[[Principal], Server[Any]]
-"""Makes what serves one principal at a path."""
+MakeServer: TypeAlias = Callable[[str, Principal], Server[Any]]
+"""`make(toolset, principal)`: the MCP server for one principal; without a name, with the server's own toolset."""
 
 
 class Endpoint:
     """One path of the protocol: each principal has a server and sessions of its own, from its first request on."""
 
-    def __init__(self, make: ServerMaker, path: str, key: bytes) -> None:
+    def __init__(self, make: Callable[[Principal], Server[Any]], path: str, key: bytes) -> None:
         self._make = make
         self._path = path
         self._key = key
@@ -123,10 +124,11 @@ class _Served:
 
 @asynccontextmanager
 async def web_application(
-    servers: Mapping[str, ServerMaker],
+    make: MakeServer,
     key: bytes,
     version: str,
     *,
+    toolsets: Sequence[str] = (),
     codes: OneTimeCodes | None = None,
     pages: Mapping[str, Page] = MappingProxyType({}),
     more: Sequence[BaseRoute] = (),
@@ -134,14 +136,16 @@ async def web_application(
     """Yield what answers at every path, as long as the block lasts.
 
     Args:
-        servers: what makes the server of each path below `/mcp`, such as `/core`; `""` is `/mcp` itself.
+        make: makes the server of `/mcp`, and of each path below it.
         key: signs session ids, so that they outlive this process.
         version: for `/healthz`.
+        toolsets: those with a path of their own, such as `/mcp/core`.
         codes: what the dashboard gets its token for.
         pages: further pages by their paths.
         more: what is served besides.
     """
-    endpoints = {f"{ROOT}{path}": Endpoint(make, f"{ROOT}{path}", key) for path, make in servers.items()}
+    paths = {ROOT: "", **{f"{ROOT}/{toolset}": toolset for toolset in toolsets}}
+    endpoints = {path: Endpoint(partial(make, toolset), path, key) for path, toolset in paths.items()}
 
     async def healthz(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "version": version})

@@ -158,12 +158,11 @@ class ServerProcess:
             feed = await stack.enter_async_context(hosted.feed(http))
         url = await stack.enter_async_context(
             serving_http(
-                hosted.server,
+                hosted.server_for,
                 http,
                 version=settings.version,
-                toolsets=hosted.toolsets(),
+                toolsets=hosted.toolsets,
                 pages=hosted.pages,
-                by_principal=hosted.server_of,
                 policy=hosted.policy,
                 forwarder=settings.forwarder,
                 feed=feed,
@@ -193,8 +192,9 @@ class ServerProcess:
         from ostler.faces.daemon.standard_streams import standard_streams
         from ostler.faces.daemon.streams import SlowClientError, message_streams
 
-        options = hosted.initialization_options or hosted.server.create_initialization_options()
-        serve = partial(hosted.server.run, initialization_options=options)
+        server = hosted.local_server()
+        options = hosted.initialization_options or server.create_initialization_options()
+        serve = partial(server.run, initialization_options=options)
         try:
             with standard_streams() as (receiver, sender):
                 async with message_streams(receiver, sender, serve_second=serve) as (incoming, outgoing):

@@ -148,7 +148,7 @@ class Reception:
 
     async def _serve(self, stream: SocketStream, head: bytes, hello: dict[str, Any], evidence: dict[str, str]) -> None:
         welcome = encode_line("welcome", protocol=PROTOCOL, version=self._version, pid=os.getpid(), **evidence)
-        server = self._hosted.server_for(str(hello.get("toolset", "")))
+        server = self._hosted.local_server(str(hello.get("toolset", "")))
         options = self._hosted.initialization_options or server.create_initialization_options()
         if hello.get("channel") is True:
             options = with_channel(options)

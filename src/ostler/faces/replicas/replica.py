@@ -39,7 +39,7 @@ from ostler.faces.replicas.following import Following
 from ostler.faces.replicas.handover import Handover, handover
 from ostler.faces.replicas.held_answers import HeldAnswer
 from ostler.faces.replicas.mirrored_application import MirroredApplication
-from ostler.model.access import LOCAL_PRINCIPAL, Principal, policy_of
+from ostler.model.access import Principal, policy_of
 from ostler.model.json import as_object
 from ostler.model.records import OperationRecord
 from ostler.model.settings import PolicySettings, Settings
@@ -145,17 +145,13 @@ class Replica:
             toolset = _TOOLSETS.get(wanted, self._toolset)
             return build_server(principals.application(principal), toolset, clock=mirror.clock)
 
-        def unchosen() -> Server[Any]:
-            return make("", LOCAL_PRINCIPAL)
-
         async def serve_reads() -> None:
             await self._knows_key.wait()
             async with gated_web(
-                unchosen(),
+                make,
                 replace(self._http, session_key=self._key),  # a session goes on at each server
                 version=self._version,
-                toolsets=dict.fromkeys(_TOOLSETS, unchosen),
-                by_principal=make,
+                toolsets=tuple(_TOOLSETS),
                 policy=lambda name: policy_of(self._live.current().principals, name),
                 pages={"/metrics": self._metrics},
             ) as app:
