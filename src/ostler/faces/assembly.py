@@ -40,6 +40,7 @@ from ostler.faces.permitted_tools import PermittedTools
 from ostler.faces.pushing import push_to_webhooks
 from ostler.faces.service_usage import ServiceUsages
 from ostler.faces.store_watch import watch_store
+from ostler.model.errors import Finding
 from ostler.model.marks import OWNER_VARIABLE
 from ostler.model.tool_names import PROCESS_SERVER
 from ostler.rules.secrets.secret_marks import SecretMarks
@@ -129,29 +130,36 @@ async def open_application(
             secrets=secret_calls,
         )
         own_tools.serve(app)
-        await stack.enter_async_context(downstream)
-        await stack.enter_async_context(app.statics)
+        async with _running(app, loaded.findings):
+            yield app
+
+
+@asynccontextmanager
+async def _running(app: Application, server_findings: tuple[Finding, ...]) -> AsyncGenerator[None]:
+    """Run the parts of `app`, each after those that it needs, until the block ends."""
+    manager = app.manager
+    async with app.downstream, app.statics:
         await app.load_classes()
         statics = await app.statics.load()
-        await stack.enter_async_context(manager)
-        telemetry.follow(manager, downstream)
-        app.register_servers()
-        await app.statics.apply(statics)
-        app.note_server_findings(loaded.findings)
-        async with anyio.create_task_group() as group:
-            await group.start(watch_config, paths, app.configuration_changed)
-            await group.start(app.follow_tools)
-            group.start_soon(manager.stop_idle, app.usages)
-            app.projects.run_in(group)
-            group.start_soon(push_to_webhooks, manager, app.notices, settings.webhooks, variables)
-            await app.reload_classes()
-            await app.statics.reload()
-            await group.start(app.review.run)
-            group.start_soon(watch_store, watched, events)
-            try:
-                yield app
-            finally:
-                group.cancel_scope.cancel()
+        async with manager:
+            app.telemetry.follow(manager, app.downstream)
+            app.register_servers()
+            await app.statics.apply(statics)
+            app.note_server_findings(server_findings)
+            async with anyio.create_task_group() as group:
+                await group.start(watch_config, app.paths, app.configuration_changed)
+                await group.start(app.follow_tools)
+                group.start_soon(manager.stop_idle, app.usages)
+                app.projects.run_in(group)
+                group.start_soon(push_to_webhooks, manager, app.notices, app.settings.webhooks, app.variables)
+                await app.reload_classes()
+                await app.statics.reload()
+                await group.start(app.review.run)
+                group.start_soon(watch_store, app.watched_store, manager.events)
+                try:
+                    yield
+                finally:
+                    group.cancel_scope.cancel()
 
 
 def _measured(standby: Standby | None, telemetry: Telemetry) -> Standby | None:

@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from pydantic import ValidationError
@@ -55,47 +55,57 @@ def load_manifests(
     documents, findings = read_documents(text, file)
     if not documents and not findings:
         findings.append(Finding("there is no manifest in it", file, 1, 1, "missing-key", fix=f"begin with {_HEAD}"))
-    loaded: list[LoadedClass] = []
-    lines: dict[str, int] = {}
+    loaded: dict[str, LoadedClass] = {}
     for document in documents:
-        if found := [finding_of(each, document) for each in _identity_violations(document, formats)]:
-            findings += found
+        one, errors = _load(document, file, known or ToolNames(), formats, checked=checked)
+        findings += errors
+        if one is None:
             continue
-        origins: Mapping[Path, Path] | None = None
-        notes: list[Finding] = []
-        form = formats.of_manifest(cast("JsonMapping", document.value))
-        if form is not None:
-            translation = form.translate(document, known or ToolNames())
-            document, origins = translation.document, translation.origins  # noqa: PLW2901 (the same one, translated)
-            notes = list(translation.findings)
-            findings += [finding for finding in notes if finding.severity == "error"]
-        try:
-            service_class = read_model(document, ServiceClass, manifest_shape, context="" if form else OWN_NAMES)
-        except ManifestError as error:
-            findings += error.findings
-            continue
-        of_class = Findings(document)
-        if not checked:
-            of_class.add(_violations(service_class))
-        findings += of_class.errors
-        warnings = (*(note for note in notes if note.severity != "error"), *of_class.warnings)
-        line = document.locate(())[0]
-        name = service_class.name
-        if name in lines:
-            message = f"ServiceClass {name!r} appears a second time (first in line {lines[name]})"
+        name = one.service_class.name
+        if name in loaded:
+            message = f"ServiceClass {name!r} appears a second time (first in line {loaded[name].line})"
             again = Violation(("metadata", "name"), "duplicate-name", message, "rename one of them")
-            findings.append(finding_of(again, document))
-        lines.setdefault(name, line)
-        digest = class_digest(service_class)
-        version = form.version if form else ""
-        loaded.append(
-            LoadedClass(service_class, document.text, file, line, digest, document, warnings, origins, version)
-        )
-    together = {each.service_class.name: (each.service_class, each.document) for each in loaded}
+            findings.append(finding_of(again, one.document))
+        loaded.setdefault(name, one)
+    together = {name: (one.service_class, one.document) for name, one in loaded.items()}
     findings += [finding for finding in cycle_findings(together) if finding.severity == "error"]
     if findings:
         raise ManifestError(by_place(findings), what=file)
-    return loaded
+    return list(loaded.values())
+
+
+def _load(
+    document: Document, file: str, known: ToolNames, formats: Formats, *, checked: bool
+) -> tuple[LoadedClass | None, list[Finding]]:
+    """Return the class of one document, if it can be read, and the errors in it."""
+    if found := [finding_of(each, document) for each in _identity_violations(document, formats)]:
+        return None, found
+    origins: Mapping[Path, Path] | None = None
+    translated: Sequence[Finding] = ()
+    form = formats.of_manifest(cast("JsonMapping", document.value))
+    if form is not None:
+        translation = form.translate(document, known)
+        document, origins, translated = translation.document, translation.origins, translation.findings
+    errors = [finding for finding in translated if finding.severity == "error"]
+    try:
+        service_class = read_model(document, ServiceClass, manifest_shape, context="" if form else OWN_NAMES)
+    except ManifestError as error:
+        return None, [*errors, *error.findings]
+    findings = Findings(document)
+    if not checked:
+        findings.add(_violations(service_class))
+    one = LoadedClass(
+        service_class,
+        document.text,
+        file,
+        document.locate(())[0],
+        class_digest(service_class),
+        document,
+        (*(finding for finding in translated if finding.severity != "error"), *findings.warnings),
+        origins,
+        form.version if form is not None else "",
+    )
+    return one, [*errors, *findings.errors]
 
 
 def _violations(service_class: ServiceClass) -> Iterator[Violation]:
