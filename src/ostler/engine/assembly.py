@@ -138,14 +138,14 @@ class Assembly:
             self._unsubscribe.append(self.tools.on_change(self._server_changed))
 
     def end(self) -> None:
-        """Cancel every task, and hear of nothing any more."""
+        """Cancel every task and end every subscription."""
         for unsubscribe in (*self._unsubscribe, *self._followed.values()):
             unsubscribe()
         assert self.task_group is not None
         self.task_group.cancel_scope.cancel()
 
     async def _resume(self, waiting: Sequence[str]) -> None:
-        """Let services go on waiting for what they need that did so when the server ended."""
+        """Let services that waited for a dependency when the server ended wait for it again."""
         await self.recovery.finished.wait()
         for name in waiting:
             service = self.registry.find(name)
@@ -162,7 +162,7 @@ class Assembly:
         for orphan in self.graph.orphans():
             if orphan.state is ServiceState.STOPPED and orphan.record.delete_plan:
                 continue  # it waits for its user with what it keeps
-            # Whether its user was deleted for good is not known: a delete tool could destroy what `up` still needs.
+            # Its user may come back with the next `up`, which then needs what a delete tool would destroy.
             orphan.submit(OperationRequest(OperationKind.DELETE, keep=True), reason="nothing uses it any more")
 
     def _registry_changed(self, service: Service, is_registered: bool) -> None:
@@ -205,10 +205,10 @@ class Assembly:
         return self.needs.facts_of(service)
 
     def instance_removed(self, instance: ServiceInstance, deletion: Operation) -> None:
-        """Take a deleted service out, with what was made for it alone: that keeps what it has where this one did.
+        """Remove a deleted service, and delete what was made for it alone, which keeps its data if this one did.
 
-        Where it was abandoned, what was made for it runs on, as a service like any other. Its heir takes its place, and
-        gets what was made for it: that is replaced as the heir starts, if the heir wants it to be otherwise.
+        If the service was abandoned, what was made for it runs on as a service of its own. If it has an heir, the heir
+        is registered, and uses what was made for it; a start of the heir replaces what does not fit it.
         """
         asked = deletion.asked
         if self.registry.find(instance.name) is instance:
@@ -236,13 +236,13 @@ class Assembly:
             logger.warning("%s", error)
 
     def watch_health(self, instance: ServiceInstance) -> None:
-        """Check what can be checked; of the rest, what is known about the driving server is all there is."""
+        """Check the health of `instance`; without a tool for that, take the state of its driving server for it."""
         self.health.watch(instance)
         if not instance.service_class.looks_after_start and instance.can_be_healthy:
             instance.judge_by_driver()
 
     def instance_changed(self, instance: ServiceInstance) -> None:
-        """React to a change of an instance: restart policy, dependents that wait for it, who shows it to people."""
+        """React to a change of an instance: restart policy, waiting dependents, status reporter."""
         self._reporting.report(instance)
         if self.is_leaving:
             return

@@ -37,7 +37,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def elapsed(self) -> float:
-        """Return the seconds since the machine came up; where the system cannot count its sleep, without that."""
+        """Return the seconds since the machine started, including sleep if the system counts it."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 

@@ -26,7 +26,7 @@ from ostler.model.states import ServiceState
 
 
 class Manager(ABC):
-    """The engine's face: `ServiceManager` for everybody, others for one principal or over a copy of it."""
+    """The engine's interface: `ServiceManager` implements it, and others for one principal or over a copy."""
 
     # -- reading -------------------------------------------------------------------------------------------
 

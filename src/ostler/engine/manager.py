@@ -49,14 +49,15 @@ logger = logging.getLogger(__name__)
 
 
 class ServiceManager(Manager):
-    """The engine's face: one per process. Use it as an async context manager; it owns every task inside.
+    """The engine: one per process. Use it as an async context manager; it owns every task inside.
 
     Args:
         caller: calls downstream tools (the downstream pool, or your own ToolCaller).
         store: durable memory.
         tools: knows which tools exist; leave it out if your caller cannot list them.
         clock: wall time.
-        environment, mark: what templates may see as `env.*` and `service.mark`, by which `leftovers` finds things.
+        environment: what templates see as `env.*`.
+        mark: what templates see as `service.mark`, by which `leftovers` finds resources.
         stop_on_exit: stop every service when leaving, in reverse dependency order.
         events: the event log; by default one over `store` with the usual bounds.
         shutdown_timeout: seconds that leaving may take.
@@ -165,7 +166,7 @@ class ServiceManager(Manager):
         return self._parts.departed.find(name)
 
     def leftovers(self) -> "Leftovers":
-        """Return the keeper of what was made for services that are not known any more."""
+        """Return what finds and removes resources of services that no longer exist."""
         return self._parts.leftovers()
 
     def reveal(self, name: str) -> tuple[JsonObject, JsonObject]:

@@ -130,7 +130,7 @@ class Activity:
 
 
 class ActivityMeter(Protocol):
-    """Says what services do; implemented by what runs their processes."""
+    """Measures the activity of services; implemented by what runs their processes."""
 
     async def activity(self, names: Sequence[str]) -> Mapping[str, Activity]:
         """Return what the services `names` do, by name, as far as that can be seen."""
@@ -257,11 +257,11 @@ class Observer(Protocol):
     """Follows operations and health checks from outside, for traces, metrics and logs: quick, and raises nothing."""
 
     def asked(self) -> object:
-        """Return where an operation is asked for right now; its `operation` gets this back, maybe in another task."""
+        """Return the origin of a request that is made now; `operation` gets it back, maybe in another task."""
         ...
 
     def joined(self, origin: object) -> None:
-        """Note that a request joins the operation that was asked for at `origin`, instead of one of its own."""
+        """Note that a request joins the operation that was requested at `origin`."""
         ...
 
     def operation(self, origin: object, record: Callable[[], OperationRecord]) -> AbstractContextManager[None]:

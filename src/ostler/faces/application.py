@@ -143,7 +143,7 @@ class Application:
         self._report(finding for finding in self.classes.findings if finding not in before)
 
     def tool_names(self) -> ToolNames:
-        """Return the downstream servers and tools there are, by which manifests of muster are read."""
+        """Return the configured downstream servers and their tools, which manifests of muster are read with."""
         names = self.downstream.names()
         prefixes = {prefix: name for name in names if (prefix := self.downstream.entry(name).options.tool_prefix)}
         return ToolNames.of(names, (tool.qualified for tool in self.downstream.list_tools()), prefixes)
@@ -153,7 +153,7 @@ class Application:
         send, receive = anyio.create_memory_object_stream[str](1)
 
         def changed(server: str) -> None:
-            with suppress(anyio.WouldBlock):  # one that waits to be looked at stands for all
+            with suppress(anyio.WouldBlock):  # one change in the queue stands for all
                 send.send_nowait(server)
 
         unsubscribe = self.downstream.on_change(changed)
@@ -214,7 +214,7 @@ class Application:
         Args:
             removed: servers that are gone for certain, however broken a file is.
         """
-        async with self._reloading_servers:  # two at once would each see half of what the other did
+        async with self._reloading_servers:  # two at once would see each other's half-made changes
             await self._reload_servers(removed)
 
     def _why_missing(self, name: str) -> str:

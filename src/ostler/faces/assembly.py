@@ -1,4 +1,4 @@
-"""The composition root: makes store, pool, engine and configuration over two folders, and the application of them."""
+"""The composition root: makes store, pool, engine and configuration, and the application that joins them."""
 
 import hmac
 import os
@@ -55,7 +55,7 @@ async def open_application(
     programs: LoginShell | None = None,
     standby: Standby | None = None,
 ) -> AsyncGenerator[Application]:
-    """Open Ostler over the folders in `paths`; leaving shuts it down within the configured time.
+    """Run Ostler with the folders in `paths`; leaving shuts it down within the configured time.
 
     Args:
         paths: the configuration and the state folder.
@@ -163,14 +163,14 @@ async def _running(app: Application, server_findings: tuple[Finding, ...]) -> As
 
 
 def _measured(standby: Standby | None, telemetry: Telemetry) -> Standby | None:
-    """Return `standby`, which then knows how to show what is measured while it waits."""
+    """Return `standby`, which then serves metrics while it waits."""
     if standby is not None:
         standby.measured_by(telemetry.scrape)
     return standby
 
 
 async def _marks(paths: Paths, watched: WatchedStore | None) -> SecretMarks:
-    """Return the marks of what is stored: servers that share a store know each other's."""
+    """Return the marks that stand for stored secrets: servers that share a store know each other's."""
     if watched is None:
         return SecretMarks(await anyio.to_thread.run_sync(state_key, paths.references_key))
     return SecretMarks(hmac.digest(await watched.shared_key(), b"references to secrets", "sha256"))

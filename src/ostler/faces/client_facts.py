@@ -23,7 +23,7 @@ class ClientFacts(NamedTuple):
     Attributes:
         directory: the folder that its user works in, absolute; empty when it is not known.
         is_named: its environment names that folder; else its process was started there, for whatever reason.
-        environment: its environment, without what is Ostler's own; None when it is not known.
+        environment: its environment, without Ostler's own variables; None if it is not known.
         toolset: which of Ostler's tools it wants to see; empty takes the server's own choice.
         channel: it wants notices pushed to it.
         connection: stands for its connection, equal to itself alone; None over HTTP.
@@ -81,7 +81,7 @@ def working_in(directory: str) -> Generator[None]:
 
 
 def own_facts(toolset: str = "", *, channel: bool = False) -> dict[str, object]:
-    """Return what this process says of itself in its hello; `toolset` and `channel` are what its client asked for."""
+    """Return the facts in this process's hello; `toolset` and `channel` are its client's choice."""
     facts: dict[str, object] = {"environment": sendable(without_own(os.environ))}
     if toolset:
         facts["toolset"] = toolset

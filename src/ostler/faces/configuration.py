@@ -1,4 +1,4 @@
-"""What the files of the configuration say, as the application takes it, and what a change of them does."""
+"""The files of the configuration, as the application reads them, and what a change of them does."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -60,7 +60,7 @@ def audit_trail(paths: Paths, settings: Settings) -> "AuditTrail | None":
 
 
 def refused_entries(loaded: McpJson) -> RefusedEntries:
-    """Return what of `mcp.json` could not be used."""
+    """Return the entries of `mcp.json` that could not be used."""
     return RefusedEntries.of(loaded.findings, loaded.refused, loaded.written)
 
 
@@ -73,13 +73,13 @@ def class_entry(source: ClassSource) -> ClassEntry:
 def _translation(loaded: LoadedClass) -> str:
     if loaded.origins is None:
         return ""
-    from ostler.rules.loading.translated_text import manifest_text  # who has none, starts faster
+    from ostler.rules.loading.translated_text import manifest_text  # a start without such a class is faster
 
     return manifest_text(loaded.document, loaded.origins)
 
 
 def known_tools(paths: Paths) -> KnownTools:
-    """Return the saved tools lists that can be read. Blocks on the disk, when a list is asked for as well."""
+    """Return the saved tools lists that can be read. Blocks on the disk, now and when a list is used."""
 
     def report(error: DefinitionError) -> None:
         logger.warning("a saved tools list is not used: %s", error)
@@ -107,7 +107,7 @@ def effective_config(
 
 
 async def settings_changed(live: LiveSettings, downstream: DownstreamPool, report: Callable[[str], None]) -> None:
-    """Take in force what can be, and say what waits for a restart, or what is wrong.
+    """Apply changed settings, and report which of them wait for a restart, or are wrong.
 
     Args:
         live: the settings in force.

@@ -1,4 +1,4 @@
-"""With what status the command ends, and what it says of an error that no verb expects."""
+"""The exit status of the command, and how it reports an error that no verb expects."""
 
 import sys
 from collections.abc import Callable

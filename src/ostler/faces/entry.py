@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _WITH_VALUE = {"--config": "config", "--state": "state", "--toolset": "toolset"}
 _STARTING = frozenset({"up", "create", "start", "restart"})
-"""Verbs that need the server, and are waited for with what they start."""
+"""Verbs that need the server and wait for what they start."""
 
 _TOOLSETS = ("full", "core", "muster")
 

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 WHEN_LOST: Final = "ostler.when_lost"
-"""Key of the scope of a request: what is called when its connection is lost, a set of `Callable[[], None]`."""
+"""Key of the scope of a request: a set of `Callable[[], None]` that are called when its connection is lost."""
 
 
 @dataclass(slots=True)

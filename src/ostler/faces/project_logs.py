@@ -21,9 +21,9 @@ _AT_ONCE: Final = 8
 
 
 async def project_logs(read: ReadLogs, services: Mapping[str, str], wanted: LogRange) -> LogPage:
-    """Return the lines that are wanted of all `services`, those of one service together.
+    """Return the requested lines of all `services`, grouped by service.
 
-    Where there are more than are wanted, each service has its share; what one does not need goes to the others.
+    If there are more lines than requested, each service gets a share; what it does not need goes to the others.
 
     Args:
         read: reads the log of one service.
@@ -71,7 +71,7 @@ async def project_logs(read: ReadLogs, services: Mapping[str, str], wanted: LogR
 
 
 def _shares(counts: Mapping[str, int], room: int) -> dict[str, int]:
-    """Return how many lines each has: all where there is room, else an equal share of what the others leave."""
+    """Return how many lines each service gets: all if there is room, else an equal share of the rest."""
     shares: dict[str, int] = {}
     for done, (name, count) in enumerate(sorted(counts.items(), key=lambda item: item[1])):
         shares[name] = min(count, room // (len(counts) - done))

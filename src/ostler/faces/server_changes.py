@@ -15,7 +15,7 @@ from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, Serv
 from ostler.model.json import JsonObject
 
 CONNECT_WAIT = 20.0
-"""Seconds that an answer waits for a new server to be connected; it goes on connecting after that."""
+"""Seconds that an answer waits for a new server to be connected; it continues to connect after that."""
 
 Reload = Callable[[frozenset[str]], Awaitable[None]]
 """Brings the files in force; the names are servers that were removed on purpose."""

@@ -1,4 +1,4 @@
-"""What a service printed, wherever that is kept: by its class's `logs` tool, or the stderr of a downstream server."""
+"""The log of a service: from its class's `logs` tool, or the stderr of a downstream server."""
 
 import os
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ class ServiceLogs:
     Attributes:
         manager: knows the services.
         downstream: calls the process server, and knows where servers write.
-        own_log: where this Ostler writes what it and the built-in server have to say.
+        own_log: the log of this Ostler and its built-in server.
     """
 
     manager: Manager

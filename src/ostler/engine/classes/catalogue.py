@@ -14,7 +14,7 @@ from ostler.rules.checking.class_graph import cycle_findings, has_class_dependen
 from ostler.rules.checking.loaded_class import LoadedClass
 
 MISSING_SERVER = "mcp.json has no server "
-"""How the reason begins for which a class is not available whose server is not configured."""
+"""How the reason begins if a class is not available because its server is not configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class ClassEntry:
         service_class: the manifest's value.
         digest: changes with the meaning of the manifest, not with its formatting.
         text: the YAML as written.
-        translation: of a manifest of another form, the ostler/v1 YAML that it is read as; else empty.
+        translation: the ostler/v1 YAML that a manifest of another form is read as; else empty.
         origin: `shipped`, `user` or `library`.
         path: the file it came from, as the user knows it.
         line: the line of `path` at which its first key stands.
@@ -217,7 +217,7 @@ class ClassCatalogue(ClassDirectory):
 
 
 def _why_missing(server: str, service_class: ServiceClass) -> str:
-    """Return that `server` does not exist; where its tools are of no server that is known, which tools these are."""
+    """Return in words that `server` is not configured, or which tools of the class no server lists."""
     if server != UNKNOWN_SERVER:
         return f"{MISSING_SERVER}{server!r}"
     tools = [tool for head, _, tool in (each.partition("/") for each in service_class.tools.called) if head == server]

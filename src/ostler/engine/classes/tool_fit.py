@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SETTLE = 0.05
-"""Seconds in which further changes join the ones that are about to be looked at."""
+"""Seconds within which further changes join the next check."""
 
 _AT_START = 0.5
 """The same for the first look, so that first answers go before it: it loads 60 modules and takes a fifth of a start."""
@@ -40,7 +40,7 @@ _NOT_STANDING = frozenset({"unknown-server", "unchecked-tool"})
 
 
 class ClassReview:
-    """Checks classes without calling a tool, and remembers what stands against each."""
+    """Checks classes without calling a tool, and remembers the findings of each."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class ClassReview:
         self._wake.set()
 
     def _with_other_tools(self, servers: Iterable[str]) -> set[str]:
-        """Return those of `servers` whose tools are not those of the last look."""
+        """Return the servers among `servers` whose tools have changed since the last check."""
         changed: set[str] = set()
         for server in servers:
             if not self._tools.server_status(server).tools_known:

@@ -26,7 +26,7 @@ _NAME_LENGTH = 63
 
 
 def reached(names: Iterable[str], next_to: Callable[[str], Iterable[str]]) -> set[str]:
-    """Return `names` and all that can be reached from them, a step being to what is `next_to` a name."""
+    """Return `names` and every name that can be reached from them through `next_to`."""
     found: set[str] = set()
     rest = list(names)
     while rest:
@@ -221,7 +221,7 @@ class DependencyGraph:
             self._follow(virtual, (*path, name), made | {key})
 
     def _refuse_cycle(self, path: tuple[str, ...], name: str) -> None:
-        """Refuse when `name`, or what it depends on by what is known now, is on `path`."""
+        """Refuse if `name`, or something that it is known to depend on, is on `path`."""
         rest: list[tuple[str, ...]] = [(*path, name)]
         seen: set[str] = set()
         while rest:
@@ -272,13 +272,13 @@ def _cycle(service: str, path: Sequence[str], more: str = "") -> DependencyError
 
 
 def _is_within_reach(user: InstanceState, service: InstanceState) -> bool:
-    """Whether `user` may be bound to `service` because of its class: not where either is in another's namespace."""
+    """Whether a dependency of `user` on a class may mean `service`: not if they are in different namespaces."""
     namespaces = {one.record.labels.get(NAMESPACE_LABEL) for one in (user, service)}
     return len(namespaces) == 1 or not service.record.owner
 
 
 def _derived_name(owner: str, suffix: str) -> str:
-    """Return a valid service name for what is made for `owner`, distinct even where it has to be cut.
+    """Return a valid name for a service that is made for `owner`, distinct even if it has to be shortened.
 
     What follows a dot, the owner's project or namespace, stays the end of the name.
     """

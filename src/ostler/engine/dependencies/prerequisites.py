@@ -47,7 +47,7 @@ class _Attempt:
 
 
 class Prerequisites:
-    """Brings what a service needs, and reacts when that comes, goes or changes."""
+    """Starts what a service needs, and reacts when that starts, stops or changes."""
 
     def __init__(
         self, runtime: Runtime, registry: RegistryAdapter, graph: DependencyGraph, maker: DependencyMaker
@@ -63,7 +63,7 @@ class Prerequisites:
         self._resolved: dict[str, list[ResolvedDependency]] = {}
 
     def register(self, service: Service) -> None:
-        """Take in a service: note what it depends on."""
+        """Note what `service` depends on."""
         if not isinstance(service, ServiceInstance):
             self._graph.note(service)
             return
@@ -247,7 +247,7 @@ class Prerequisites:
                 raise under_way.error.fresh()
 
     async def _start_configured(self, service: Service, path: tuple[str, ...]) -> None:
-        """Start a configured service after what it depends on; who asks meanwhile joins."""
+        """Start a configured service after what it depends on; callers that come meanwhile join."""
         start = self._starting[service.name] = _Attempt()
         try:
             await self._start_needed_by(service, path)

@@ -66,7 +66,7 @@ class ServiceHistory:
         return _unpack(self._packs[0][1])[self._skipped - 1][0] if self._skipped else self._ended_at
 
     def add(self, event: Event) -> None:
-        """Take in the newest event."""
+        """Append the newest event."""
         self._recent.append(event)
         if (self._packs or len(self._recent) > self._limit) and len(self) > self._limit:
             self._drop_oldest()
@@ -152,7 +152,7 @@ class AllEvents:
         return self._packed + len(self._recent)
 
     def add(self, event: Event) -> int:
-        """Take in the newest event; return the cursor of the one that is dropped for it, 0 while there is room."""
+        """Append the newest event; return the cursor of the event that is dropped for it, 0 while there is room."""
         self._recent.append(event)
         if len(self._recent) >= self._unpacked + _SHARED_PACK:
             self._pack()

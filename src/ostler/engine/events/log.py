@@ -18,10 +18,10 @@ from ostler.model.json import JsonObject
 logger = logging.getLogger(__name__)
 
 MAX_EVENTS = 10_000
-"""Events held in memory for who reads those of all services."""
+"""Events held in memory for readers of all services."""
 
 MAX_EVENTS_PER_SERVICE = 50
-"""Events held in memory for who reads those of one service, apart from the others: a noisy one pushes none out."""
+"""Events of each service held in memory besides: a noisy service does not push out those of others."""
 
 
 _ALIKE = frozenset(
@@ -160,7 +160,7 @@ class EventLog(EventReader):
         return self._last_cursor
 
     async def restore(self, events: Sequence[Event], last_cursor: int) -> None:
-        """Take over what the store kept from an earlier run; cursors go on from there. Others have their turn."""
+        """Take over what the store kept from an earlier run, in turns; cursors continue from there."""
         gone = events[0].cursor - 1 if events else last_cursor
         for earlier, event in pairwise(events):
             if event.cursor != earlier.cursor + 1:  # a gap: what was in it is gone
@@ -218,7 +218,7 @@ class EventLog(EventReader):
                 self._publish(event)
 
     def repeat(self, event: Event) -> None:
-        """Take in an event that another log has appended; one that is known already is ignored."""
+        """Add an event that another log has appended; a known one is ignored."""
         if event.cursor > self._last_cursor:
             self._keep(event)
             self._publish(event)

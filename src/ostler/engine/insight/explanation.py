@@ -159,7 +159,7 @@ def _lacking(view: ServiceView, registry: RegistryAdapter) -> list[tuple[str, Se
 
 
 def _ailing(view: ServiceView, registry: RegistryAdapter) -> list[Service]:
-    """Return the dependencies that run and fail their checks, where the service itself is not well either."""
+    """Return the running dependencies that fail their checks, if the service itself is not well either."""
     if view.state.is_up and not view.health_failures:
         return []
     found = [registry.find(name) for name in view.dependencies]
@@ -250,7 +250,7 @@ def _next_calls(
 
 
 def _after_the_trouble(view: ServiceView) -> Iterator[NextCall]:
-    """Yield what to call where a start or stop has failed, and may have left something."""
+    """Yield what to call if a start or stop has failed and may have left something."""
     name: JsonObject = {"name": view.name}
     match view.reason:
         case reasons.START_LATE | reasons.START_UNSEEN:

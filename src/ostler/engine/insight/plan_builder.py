@@ -30,7 +30,7 @@ class PlanDraft:
         problems: what would make it fail.
         started: the services that it starts, by name.
         outputs: their (outputs, what stands for unknown ones).
-        secrets: the texts that each of them must not show, those of its dependencies among them.
+        secrets: by service, the texts that must not be shown, including those of its dependencies.
     """
 
     steps: list[PlannedStep] = field(default_factory=list[PlannedStep])

@@ -92,7 +92,7 @@ async def run_call(
         operation: whose journal it goes into.
         call: the rendered call.
         critical: the answer is needed to clean up: a cancellation waits for it a while.
-        must_journal: False in cleanup, where a broken store must not keep a resource running.
+        must_journal: False for cleanup: a broken store must not keep a resource running.
 
     Raises:
         OstlerError: the call was not answered, answered with a failure, or missed an expectation; or the

@@ -8,7 +8,7 @@ from ostler.engine.services.views import PROJECT_LABEL
 from ostler.model.label_names import is_label
 
 KEPT_SECONDS = 3600.0
-"""How long a removed service can be asked for its logs."""
+"""Seconds for which the logs of a removed service can be read."""
 
 KEPT = 50
 """Removed services that are remembered; the oldest go first."""

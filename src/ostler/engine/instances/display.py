@@ -42,7 +42,7 @@ def shown_of(instance: InstanceState, operation: Operation | None) -> dict[str, 
 
 
 def reason_of(instance: InstanceState) -> str:
-    """Return a short code for why the state of `instance` is what it is; empty where there is nothing to say."""
+    """Return a short code for the cause of the state of `instance`; empty if there is nothing to add."""
     status = instance.status
     stored: JsonObject = (instance.stored_error() or {}) if status.error is None else {}
     return status.reason or str(stored.get("reason") or "") or _stop_reason(instance)

@@ -34,7 +34,7 @@ class Holder:
 
 
 MAX_RELEASED = 10_000
-"""Identifiers that are remembered of what is not there any more; the oldest are forgotten first."""
+"""Identifiers of things that are gone that are remembered; the oldest are forgotten first."""
 
 
 class Handles:

@@ -1,7 +1,7 @@
 """The controller of one service: requests, and the one task that carries them out.
 
-Requests put an operation in place and wait for it; equal requests join the one under way, a contradicting one cancels
-it. The task is there only while something is to be done. What an operation does is in the modules next to this one.
+A request submits an operation and waits for it; an equal request joins the one under way, a contradicting one cancels
+it. The task exists only while there is something to do. What an operation does is in the modules next to this one.
 """
 
 import logging
@@ -37,7 +37,7 @@ _CANCELLABLE = (OperationKind.START, OperationKind.RESTART, OperationKind.VERIFY
 
 
 class ControllerRuntime(Surroundings, Protocol):
-    """Who hears of what happens to a service."""
+    """What is notified of changes of a service."""
 
     def instance_changed(self, instance: "ServiceInstance") -> None:
         """The state or the health of `instance` changed."""
@@ -104,7 +104,7 @@ class ServiceInstance(InstanceState):
 
     @property
     def reason(self) -> str:
-        """A short code for why the state is what it is, also of a stop that no one asked for."""
+        """A short code for the cause of the state, also of a stop that no one requested."""
         return reason_of(self)
 
     @property
@@ -247,7 +247,7 @@ class ServiceInstance(InstanceState):
             OstlerError: they could not be asked, or did not say.
         """
         known_for = (self.runtime.clock.now() - self.status.since).total_seconds()
-        return await is_alive(self, max_age=min(FRESH, max(known_for, 0.0)))  # nothing older than what it is looked for
+        return await is_alive(self, max_age=min(FRESH, max(known_for, 0.0)))  # no answer from before its present state
 
     async def read_logs(self, wanted: LogRange = NEWEST) -> LogPage:
         """Return lines of the log, from the class's `logs` tool; by default the newest ones.
@@ -355,7 +355,7 @@ class ServiceInstance(InstanceState):
         await self._finish(operation, outcome, error)
 
     async def _keep_open(self, operation: Operation) -> None:
-        """Make durable what is known of an operation that the next run goes on with."""
+        """Make durable what is known of an operation that the next run continues."""
         if operation.submitted:
             try:
                 with anyio.CancelScope(shield=True):
@@ -381,7 +381,7 @@ class ServiceInstance(InstanceState):
                 self.record_later(record)
             self.note(f"the end of {operation.kind.value} could not be recorded: {store_error}")
             operation.error = operation.error or store_error
-        self._current = None  # who hears of the end finds nothing under way
+        self._current = None  # subscribers to the event find nothing under way
         self.runtime.events.append(
             EventKind.OPERATION_ENDED,
             self.name,

@@ -51,7 +51,7 @@ class Operation:
     """A start, stop, restart, delete or verification of one service.
 
     Attributes:
-        asked: what it was asked for.
+        asked: the request.
         kind: what it does.
         record: the journal's view of it; replaced, never changed.
         step: the lifecycle step that it is at, for people.
@@ -64,7 +64,7 @@ class Operation:
         planned: that call as it was rendered, to be made as it is.
         is_interrupted: the server ends while it is under way: it stays open in the store, and the next run goes on.
         is_shared: a later request joined it.
-        heir: the service that takes the place, and what it keeps, of the one that a delete removes.
+        heir: the service that replaces the one that a delete removes, and inherits what that keeps.
         origin: where it was asked for, as the observer knows it.
         changed: whether anything had to be done.
         message: one sentence about the end.
@@ -175,7 +175,7 @@ class Operation:
             self._end_within(grace, shield)
 
     def interrupt(self, *, grace: float = ANSWER_GRACE) -> None:
-        """End here and now, as at a crash, without cleaning up: the next run of the server goes on with it.
+        """End at once, as at a crash, without cleaning up: the next run of the server continues it.
 
         Args:
             grace: seconds to wait for the answer of a call under way, so that it is known what it did.
@@ -187,7 +187,7 @@ class Operation:
         self._end_within(grace, self._shelters[0] if self._shelters else None)
 
     def enter(self, scope: anyio.CancelScope) -> None:
-        """Take `scope` as the one that `cancel` ends."""
+        """Have `cancel` end `scope`."""
         self._scope = scope
         if self.cancel_reason or self.is_interrupted:
             scope.cancel()
@@ -196,10 +196,10 @@ class Operation:
     def shelter(
         self, *, shield: bool, cleans_up: bool = False, deadline: float = math.inf
     ) -> Generator[anyio.CancelScope]:
-        """Let the end of the server wait a while for the block, and with `shield` a cancellation, too.
+        """Make the end of the server, and with `shield` a cancellation, wait a while for the block.
 
-        A block that `cleans_up` is not cut short by a cancellation, unless that leaves all: it is wanted all the more.
-        At `deadline` it ends in any case.
+        A cancellation does not cut short a block that `cleans_up`, which it needs all the more, unless everything is to
+        be left as it is. At `deadline` the block ends in any case.
         """
         with anyio.CancelScope(shield=shield, deadline=deadline) as scope:
             self._shelters.append(scope)
@@ -223,7 +223,7 @@ class Operation:
             self._scope.cancel()
 
     def end(self, outcome: OperationOutcome, now: datetime, *, error: OstlerError | None = None) -> None:
-        """Note the end; waiters go on after `release`."""
+        """Note the end; waiters continue after `release`."""
         self.error = error.fresh() if error is not None else None
         self.record = replaced(
             self.record,
@@ -236,7 +236,7 @@ class Operation:
         )
 
     def release(self) -> None:
-        """Let the waiters go on."""
+        """Let the waiters continue."""
         self._done.set()
 
     def add_listener(self, progress: Progress) -> None:
@@ -261,7 +261,7 @@ class Operation:
         return seq
 
     def joined_by(self, asked: OperationRequest) -> Self:
-        """Answer a later request, too; a delete that was to keep what the service has drops that where one asks so."""
+        """Answer a later request, too; a delete keeps what the service has only if every request wants that."""
         self.is_shared = True
         if self.asked.keep and not asked.keep:
             self.asked, self.record = replaced(self.asked, keep=False), replaced(self.record, keep=False)
@@ -290,7 +290,7 @@ class Operation:
         return self.took_over_start or self.record.may_have_started
 
     def add_requests(self, requests: JsonObject) -> None:
-        """Answer these requests too: idempotency keys, each with the digest of what was asked for."""
+        """Answer these requests too: idempotency keys, each with the digest of its request."""
         self.record = replaced(self.record, requests={**self.record.requests, **requests})
 
     def add_reason(self, reason: str) -> None:

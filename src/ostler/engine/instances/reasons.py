@@ -1,4 +1,4 @@
-"""Reasons that a service's status gives, besides those of one keeper alone."""
+"""Reason codes in a service's status, except those that only one keeper uses."""
 
 UNKNOWN_OUTCOME = "unknown-outcome"
 """Its start may have left something that no tool could find or stop."""

@@ -82,13 +82,13 @@ async def resume(service: InstanceState, operation: Operation, old: OperationRec
 
 
 def _keep_key(service: InstanceState, old: OperationRecord) -> None:
-    """Have the key of what may have been started used again, until that is known to be gone."""
+    """Keep using the key of a start that may have acted, until what it made is known to be gone."""
     if old.may_have_started:
         service.set_record(start_key=service.record.start_key or old.idempotency_key, start_unsettled=True)
 
 
 def _lose_sight(service: InstanceState, error: DownstreamError) -> None:
-    """Nothing was learnt: it is looked at again, and nothing is sent until then."""
+    """Note that nothing was learnt: the service is checked again, and nothing is sent until then."""
     is_away = isinstance(error, ServerUnavailableError)
     if is_away:
         service.set_reachability(Reachability.UNREACHABLE)
@@ -125,7 +125,7 @@ async def _finish_cleanup(service: InstanceState, operation: Operation, old: Ope
 
 
 async def _finish_start(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
-    """It is there: go on from the answered start tool."""
+    """Adopt a service that exists: continue after the answer of the start tool."""
     try:
         service.pin_stop_plan()
     except TemplateError as error:
@@ -214,7 +214,7 @@ def _hold(service: InstanceState, error: OstlerError) -> None:
 async def _look(service: InstanceState, old: OperationRecord) -> tuple[bool | None, str]:
     """Return (whether it is there, how that is known); None if nothing can show it.
 
-    What is not there is looked for again as long as a call that was cut off may still be under way elsewhere.
+    A missing service is looked for again while a call that was cut off may still be under way elsewhere.
 
     Raises:
         DownstreamError: the driving server cannot be asked now, or does not answer.

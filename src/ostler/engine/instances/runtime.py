@@ -58,7 +58,7 @@ class Runtime(Protocol):
 
     @property
     def mark(self) -> str:
-        """What everything carries that this Ostler starts; empty where nothing could find it."""
+        """The mark of everything that this Ostler starts; empty if nothing could be found by it."""
         ...
 
     @property

@@ -47,7 +47,7 @@ class Vitals:
         unreadable: why the class that it was stored with cannot be read; another one takes its place.
         removed: it was deleted.
         left_open: the server ends, and its operation was cut off: what comes next is for the next run.
-        is_idle: the last that was asked for is the stop of a service that no one used.
+        is_idle: the last request was the stop of a service that no one used.
     """
 
     evidence: str = ""
@@ -187,7 +187,7 @@ class InstanceState(BaseService):
         }
 
     def _facts_now(self) -> JsonObject:
-        """What is seen of the dependencies without a start, from now on keeping their secrets like its own."""
+        """Return what templates see of the dependencies without a start; their secrets are kept like its own."""
         facts = self.runtime.dependency_facts(self)
         if not facts.secrets <= self.secrets:
             self.set_record(dependency_secrets=tuple(sorted(facts.secrets.union(self.record.dependency_secrets))))
@@ -229,12 +229,12 @@ class InstanceState(BaseService):
         self._touch()
 
     def forget_health(self) -> None:
-        """What was checked before does not count any more."""
+        """Discard what earlier health checks found."""
         self.set_vitals(failures=0, successes=0, evidence="", checked_at=None, passed_at=None, next_check_at=None)
 
     @property
     def secrets(self) -> frozenset[str]:
-        """Every text that is masked wherever this service is shown; found when it is asked for."""
+        """Every text that is masked wherever this service is shown; computed on demand."""
         if self._secrets is None:
             if self._secret_args is None:
                 args, spec = self.record.args, self.service_class.spec
@@ -273,14 +273,14 @@ class InstanceState(BaseService):
             self.set_record(delete_plan=plan, delete_secrets=tuple(sorted(secrets_within(args, self.secrets))))
 
     def take_handles(self) -> None:
-        """Note that the server's process of now has given the identifiers that are known of the service."""
+        """Note that the server's present process gave the service its identifiers."""
         tools = self.runtime.tools
         giver = tools.server_status(self.service_class.tools.stop.server).process if tools is not None else ""
         self.set_record(giver=giver)
         self.hold_handles()
 
     def hold_handles(self) -> None:
-        """Note that the identifiers that are known of the service are its own now."""
+        """Note that the service's known identifiers belong to it now."""
         if (key := self._handle()) is not None:
             self.runtime.handles.give(key, Holder(self.id, self.name, self.record.giver))
 
@@ -305,11 +305,11 @@ class InstanceState(BaseService):
         return self._known_handle[1]
 
     def set_completed(self) -> None:
-        """Note that it has done its work and ended well: no one wants it to run any more."""
+        """Note that the service has done its work and ended well, and need not run again."""
         self.set_record(desired=DesiredState.STOPPED, completed=True)
 
     def forget_start(self, *, is_proven: bool = True) -> None:
-        """Note that nothing of the last start is there any more; unless `is_proven`, the next one has its key."""
+        """Note that nothing of the last start is left; unless `is_proven`, the next start uses its key again."""
         if (key := self._handle()) is not None:
             self.runtime.handles.release(key, self.id)
         stop = {step: made for step, made in self.record.step_outputs.items() if step == "stop"}
@@ -326,7 +326,7 @@ class InstanceState(BaseService):
         self.set_reachability(Reachability.REACHABLE)
 
     def judge_by_driver(self) -> None:
-        """Take it for healthy, because the server that started it is there and no tool can look closer."""
+        """Mark the service healthy because the server that started it is connected and no tool can check more."""
         server = self.service_class.tools.start.server
         self.set_vitals(
             evidence=f"server {server!r} is connected; the class has no tool that checks the service",
@@ -335,7 +335,7 @@ class InstanceState(BaseService):
         self.set_health(HealthStatus.HEALTHY)
 
     def doubt_driver(self, server: str) -> None:
-        """The server that alone vouched for it is gone: its state is no longer known."""
+        """Note that the server whose state stood for the service's health is gone: the health is unknown."""
         tools = self.service_class.tools
         if self.state.is_up and not self.service_class.looks_after_start and server == tools.start.server:
             self.set_vitals(evidence=f"server {server!r} was away since the start, and no tool can check the service")

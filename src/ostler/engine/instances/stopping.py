@@ -425,7 +425,7 @@ def may_start_again(service: InstanceState) -> bool:
 
 
 def pinned_plan(service: InstanceState) -> Sequence[PlannedCall]:
-    """Return the pinned stop plan; none where `find` can say whether a restart has moved what it would stop."""
+    """Return the pinned stop plan; none if a restart may have changed its ids and `find` has the new ones."""
     is_doubtful = service.record.may_have_moved and service.service_class.tools.find is not None
     return () if is_doubtful else service.record.stop_plan
 

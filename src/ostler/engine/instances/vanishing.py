@@ -145,13 +145,13 @@ def can_be_missed(service_class: ServiceClass) -> bool:
 def proves_loss(service: InstanceState, spec: ToolCallSpec) -> bool:
     """Whether it means that the service is gone when `spec` does not find it.
 
-    It does not where `spec` goes by an id, and a restart tool whose answer is not known may have given another one.
+    It does not if `spec` uses an id, and a restart tool whose answer was lost may have changed that.
     """
     return not (service.record.may_have_moved and goes_by_renewed(service.service_class, spec))
 
 
 def _witnesses(service: InstanceState) -> Iterator[tuple[str, ToolCallSpec]]:
-    """Yield the tools that know whether the service is there: `status` where it can miss, and `find`."""
+    """Yield the tools that can show whether the service exists: `find`, and `status` if its answer can miss."""
     tools = service.service_class.tools
     if tools.status is not None and can_miss(tools.status):
         yield "status", tools.status

@@ -178,7 +178,7 @@ async def renew_outputs(service: InstanceState) -> None:
 
 
 def render_adopted_outputs(service: InstanceState) -> None:
-    """Make the outputs of what is adopted from what is known; where that is not enough, note it and go on."""
+    """Render the outputs of an adopted service from what is known; if that is not enough, add a note."""
     try:
         service.take_outputs(render_outputs(service.service_class.config.outputs, service.template_names()))
     except OstlerError as error:

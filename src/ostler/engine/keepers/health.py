@@ -34,7 +34,7 @@ _JUDGED_AT_ONCE = 20
 """Services judged by a shared answer before others may run."""
 
 _SLACK = 1e-6
-"""Share of an interval by which a due time may be missed through rounding."""
+"""Fraction of an interval by which rounding may move a due time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ class HealthScheduler:
             logger.exception("health check of %r failed unexpectedly", instance.name)
 
     def _check_again(self, instance: ServiceInstance, due: float, epoch: int, group: _Group | None = None) -> None:
-        """Let the next check come, in the group that the instance belongs to now or on its own."""
+        """Schedule the next check, in the group that the instance belongs to now or on its own."""
         if self._epochs.get(instance.id) != epoch or self._drop_when_down(instance):
             if group is not None:
                 group.members.pop(instance.id, None)

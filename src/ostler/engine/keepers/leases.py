@@ -1,7 +1,7 @@
 """Leases: a service with a TTL is warned of before its end, then stopped by its pinned plan.
 
-A lease runs by a clock that no one sets and that goes on while the machine sleeps. When the wall clock is set, the end
-that is shown and stored moves with it, so that what is left of the lease stays the same.
+A lease runs by a clock that no one sets and that also runs while the machine sleeps. When the wall clock is set, the
+end that is shown and stored moves with it, so that the remaining time stays the same.
 """
 
 from collections.abc import Callable
@@ -78,7 +78,7 @@ class LeaseKeeper:
         self._is_held = _nobody()
 
     def hold_where(self, holders: Callable[[], IsHeld]) -> None:
-        """Let the lease of a service not run while someone holds it, as what `holders` returns says.
+        """Pause the lease of a service while a client holds it, as the function that `holders` returns reports.
 
         `holders` is called once for each look at all leases.
         """

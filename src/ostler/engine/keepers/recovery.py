@@ -64,14 +64,14 @@ class Recovery:
         self._restored: list[ServiceInstance] = []
         self._orphaned: list[OperationRecord] = []
         self._looks: dict[str, anyio.CancelScope] = {}
-        """By instance: the look that is to come."""
+        """The next check of each instance, by id."""
         self._attempts: dict[str, int] = {}
         self.finished = anyio.Event()
 
     async def restore(self, state: StoredState, register: Callable[[ServiceInstance], None]) -> None:
         """Put every stored service into the registry, not yet verified; others have their turn meanwhile.
 
-        Ostler's own stores have no two of one name; of those that another one has, the one that changed last is taken.
+        Ostler's own stores never have two services of one name; if another store has, the one changed last is used.
         """
         opened: dict[str, list[OperationRecord]] = defaultdict(list)
         for operation in state.open_operations:
@@ -282,7 +282,7 @@ class Recovery:
             instance.request(OperationKind.START, reason=reason)
 
     def _next_step(self, instance: ServiceInstance) -> Operation | None:
-        """After a verification: go on with what waited for the driver."""
+        """After a verification, continue what waited for the driver."""
         old = instance.journal.interrupted
         if old is None or instance.operation is not None or instance.state is ServiceState.UNREACHABLE:
             return None

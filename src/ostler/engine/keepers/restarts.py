@@ -180,7 +180,7 @@ class RestartKeeper:
 
     @staticmethod
     async def _record(instance: ServiceInstance) -> None:
-        """Make durable that a restart is to come: it outlives the server."""
+        """Make the planned restart durable: it outlives the server."""
         if instance.vitals.removed or instance.state is not ServiceState.RETRYING:
             return
         try:

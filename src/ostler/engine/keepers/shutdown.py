@@ -17,7 +17,7 @@ from ostler.model.states import DesiredState
 logger = logging.getLogger(__name__)
 
 SHUTDOWN_TIMEOUT: Final = 20.0
-"""Seconds that leaving may take in all."""
+"""Seconds that the whole shutdown may take."""
 
 _FOR_CALLS: Final = 0.9
 """The part of the time for which answers of calls under way are awaited; the rest is for writing down what came."""

@@ -22,7 +22,7 @@ def _nowhere(_folder: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Which services concern the clients in one folder; all do outside of projects, where `projects` is empty.
+    """Which services concern the clients in one folder: all of them outside of projects, where `projects` is empty.
 
     Attributes:
         projects: those of these projects do; an empty text stands for no project.
@@ -120,7 +120,7 @@ class ProjectDirectory:
         return Outlook(frozenset({own, ""}), frozenset(self._used_by(own)))
 
     def _used_by(self, project: str) -> set[str]:
-        """Return the services that those of `project` need, themselves or through others."""
+        """Return the services that `project` needs, directly or through others."""
 
         def needed_by(name: str) -> Iterable[str]:
             found = self._registry.find(name)

@@ -208,7 +208,7 @@ class Requests:
 
     @staticmethod
     def _since(instance: ServiceInstance, kind: OperationKind) -> str:
-        """Say what has become of a service that was started, where it is not up any more."""
+        """Return what became of a service that was started, if it is not up any more."""
         if not kind.brings_up or instance.state.is_up:
             return ""
         if instance.has_completed:

@@ -97,7 +97,7 @@ class Creator:
         """What is being made durable now, by name."""
 
     async def place(self, request: CreateRequest) -> Placed:
-        """Make what `request` asks for durable and visible, and begin its start.
+        """Make the requested service durable and visible, and begin its start.
 
         Raises:
             OstlerError: nothing was created; see `Manager.create`.
@@ -117,9 +117,9 @@ class Creator:
         return Placed(instance, await self._admit(instance, start=request.start))
 
     async def replace(self, request: CreateRequest, delete: Deletion) -> Placed:
-        """Delete what has the name; at once, for a crash, too, what `request` makes is there, and has what that keeps.
+        """Delete the service of that name and put what `request` makes in its place, in one commit, with what it keeps.
 
-        Where another request, which was waited for, has made just that, it is used.
+        If another request, which was waited for, has made just that, that is used.
 
         Args:
             request: what to make.
@@ -184,7 +184,7 @@ class Creator:
         return self._in_creation.get(new.name) or next(same_key, None)
 
     def difference(self, request: CreateRequest) -> str:
-        """Return what keeps the service of that name from being what `request` makes; empty when nothing does.
+        """Return how the service of that name differs from what `request` makes; empty if it does not.
 
         Raises:
             NotFoundError: there is no such service, or no such class.
@@ -216,7 +216,7 @@ class Creator:
 
     @contextmanager
     def _heir_of(self, old: ServiceInstance, request: CreateRequest) -> Generator[ServiceInstance]:
-        """Give the service that takes the place of `old` with its deletion; until the end no other takes its name.
+        """Yield the service that replaces `old` when that is deleted; meanwhile no other can take its name.
 
         Raises:
             OstlerError: the class, the args or the overrides do not fit; nothing was made.
@@ -259,7 +259,7 @@ class Creator:
             making.ended.set()
 
     def _check_room(self, instance: ServiceInstance, *, instead_of: ServiceInstance | None = None) -> None:
-        """Refuse one instance more than the class's `maxInstances`, where none of it gives its place up."""
+        """Refuse to exceed the class's `maxInstances`; `instead_of` does not count."""
         limit, class_name = instance.service_class.config.max_instances, instance.record.class_name
         if limit is None:
             return
@@ -335,7 +335,7 @@ class Creator:
     async def fitting_dependency(
         self, made: ServiceInstance, dependency: ResolvedDependency, user: InstanceState
     ) -> Service:
-        """Return `made` as `user` needs it at its first start: made again, if that of the one that it replaces differs.
+        """Return `made` as `user` needs it at its first start: an inherited one that does not fit is made again.
 
         What another service uses as well is left as it is.
         """
@@ -374,6 +374,6 @@ async def _recorded(instance: ServiceInstance, *, start: bool) -> Operation | No
     """
     first = instance.first_start() if start else None
     intent = first_intent(instance, first) if first is not None else None
-    with anyio.CancelScope(shield=True):  # who goes on knows that it is durable
+    with anyio.CancelScope(shield=True):  # whoever continues knows that it is durable
         await instance.commit(first, intent=intent)
     return first

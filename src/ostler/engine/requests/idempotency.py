@@ -1,4 +1,4 @@
-"""Idempotency keys: what was asked for under a key, what answered it, and that answer repeated."""
+"""Idempotency keys: the request of each key, the operation that answered it, and that answer again."""
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager

@@ -60,7 +60,7 @@ class ServiceRegistry(RegistryAdapter):
     def __init__(self) -> None:
         self._services: dict[str, Service] = {}
         self._by_name: tuple[Service, ...] | None = ()
-        """All of them in order; None: to be sorted when it is asked for."""
+        """All services by name; None: they are sorted at the next read."""
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[Service, bool], None]] = []
         self.why_missing: Callable[[str], str] = _unconfigured

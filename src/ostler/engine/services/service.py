@@ -179,7 +179,7 @@ class BaseService:
 
     @property
     def reason(self) -> str:
-        """A short code for why the state is what it is; empty where there is nothing to say."""
+        """A short code for the cause of the state; empty if there is nothing to add."""
         return self._status.value.reason
 
     @property
@@ -294,12 +294,12 @@ class BaseService:
 
     @property
     def class_name(self) -> str:
-        """The class that it was made from; empty where there is none."""
+        """The class that it was made from; empty if there is none."""
         return ""
 
     @property
     def owner(self) -> str:
-        """Whose it is; empty where no one said so."""
+        """The owner; empty if there is none."""
         return ""
 
     @property

@@ -34,7 +34,7 @@ class ServiceView(ServiceTraits):
 
     Attributes:
         error: the last failure in words, kept until the next success; None when there is none.
-        reason: a short code for why the state is what it is (`crash-loop`, `dependency`, `lease-expired` …).
+        reason: a short code for the cause of the state (`crash-loop`, `dependency`, `lease-expired` …).
         dependency_problems: what is wrong with services that this one runs without, in words.
         outputs_at: when the outputs were taken from the start (or restart) tool's answer.
         checked_at: when health was last checked (answered or not).

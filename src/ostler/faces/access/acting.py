@@ -1,4 +1,4 @@
-"""What every change by a principal goes through: quotas, and the audit log."""
+"""Quotas and the audit log, which every change by a principal goes through."""
 
 import logging
 import secrets
@@ -32,7 +32,7 @@ class Account:
     """
 
     def __init__(self, earlier: Iterable[float] = ()) -> None:
-        """Begin to count.
+        """Start counting.
 
         Args:
             earlier: how many seconds ago it started something, before this server did.
@@ -76,12 +76,12 @@ class Acting:
     async def act(
         self, action: str, target: str, *, starts: bool = False, refusal: OstlerError | None = None
     ) -> AsyncGenerator[None]:
-        """Have the change that is made inside recorded: before it is begun, and how it ended.
+        """Record the change that is made inside: its beginning before it, and its end.
 
         Args:
-            action: what is done, in a word, such as `create`.
+            action: one word, such as `create`.
             target: the service, class, server or tool that is concerned.
-            starts: it starts something, which counts for the principal also after a restart of the server.
+            starts: it starts something; this counts for the quota, also after a restart of the server.
             refusal: why it is not allowed, if it is not.
 
         Raises:
@@ -121,7 +121,7 @@ class Acting:
         }
 
     async def _record_end(self, facts: JsonObject, outcome: str, error: OstlerError | None = None) -> None:
-        """Record how a change ended; where that cannot be, the caller still learns how, and the server's log has it."""
+        """Record how a change ended; if that fails, the server's log has it, and the caller still gets the result."""
         try:
             await self._record(facts, outcome, error)
         except StoreError as trouble:

@@ -32,7 +32,7 @@ def current_call() -> CallFacts:
 
 @contextmanager
 def call_of(facts: CallFacts) -> Generator[None]:
-    """Let what is done inside be done for this call."""
+    """Attribute what happens inside to this call."""
     token = _facts.set(facts)
     try:
         yield

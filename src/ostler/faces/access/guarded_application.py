@@ -1,4 +1,4 @@
-"""The application for one principal: all that tools, resources, prompts and subscriptions are given."""
+"""The application for one principal, which its tools, resources, prompts and subscriptions use."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ostler.rules.drafts.tool_traits import Answered
 
 _LISTED: Final = ("name", "state", "transport", "tools", "since")
-"""What those who are no admins see of a server."""
+"""Facts about a server that others than admins see."""
 
 
 class GuardedApplication:
@@ -38,10 +38,10 @@ class GuardedApplication:
 
     Args:
         app: the application itself.
-        rights: whose, and what they may do.
-        account: what they have done lately.
-        owners: whose each service is.
-        trail: where what they change is recorded; None where nothing is.
+        rights: the principal and what it may do.
+        account: what it has done lately.
+        owners: the owner of each service.
+        trail: records its changes; None records nothing.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The engine's face for one principal: reads what it sees, and changes what it may."""
+"""The engine as one principal may use it: it reads what it sees, and changes what it may."""
 
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -37,7 +37,7 @@ from ostler.model.records import OperationRecord
 
 
 class GuardedManager(Manager):
-    """Does for a principal what its policy allows; all else does not exist for it."""
+    """Does for a principal what its policy allows; everything else does not exist for it."""
 
     def __init__(self, manager: Manager, rights: Rights, acting: Acting, owners: Owners) -> None:
         self._manager = manager

@@ -56,7 +56,7 @@ class GuardedTools:
         return None
 
     def server_status(self, server: str) -> ServerStatus:
-        """Return what is known about `server`; one that the principal has nothing to do with is not known."""
+        """Return what is known about `server`; nothing if the principal may use no tool of it."""
         if self.sees_server(server):
             return self._tools.server_status(server)
         return ServerStatus(known=False, connected=False, reason=f"there is no server {server!r} in mcp.json")

@@ -16,7 +16,7 @@ HIDDEN: Final = "(hidden)"
 
 
 class HiddenNames:
-    """The names that must not be shown in texts about one service: of what it needs, and of what needs it."""
+    """Names that texts about one service must not show: of hidden dependencies and dependents."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = frozenset(names)

@@ -1,4 +1,4 @@
-"""How often something may happen: so many times within the last seconds."""
+"""A rate limit: how often something may happen within a number of seconds."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class Rate:
         return f"Rate({len(self)} within {self._window} s)"
 
     def restore(self, ages: Iterable[float]) -> None:
-        """Count what happened so many seconds ago, in an earlier run."""
+        """Count events of an earlier run, each given as seconds ago."""
         now = anyio.current_time()
         self._times = deque(sorted((*self._times, *(now - age for age in ages if age < self._window))))
 

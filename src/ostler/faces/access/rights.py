@@ -6,7 +6,7 @@ from typing import Final
 from ostler.model.access import EVERYONE, Principal, PrincipalSettings
 
 ALL: Final = PrincipalSettings(admin=True)
-"""The policy of those who have none to obey."""
+"""The policy of principals without restrictions."""
 
 NOTHING: Final = PrincipalSettings.model_validate({"classes": (), "denyTools": ("*",)})
 """The policy of those whose policy was taken away."""

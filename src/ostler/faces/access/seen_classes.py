@@ -74,7 +74,7 @@ class SeenClasses(ClassDirectory):
 
 
 class SeenPlans(Plans):
-    """Plans of what a principal may do, without the services that it does not see."""
+    """Plans of operations that a principal may carry out, without the services that it does not see."""
 
     def __init__(self, plans: Plans, registry: SeenRegistry, asked: Callable[[CreateRequest], CreateRequest]) -> None:
         self._plans = plans

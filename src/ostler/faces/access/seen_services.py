@@ -35,7 +35,7 @@ class Owners:
         return f"Owners({len(self._removed)} removed)"
 
     def _read(self) -> None:
-        """Take in what the events say of services that were removed before."""
+        """Learn from the events which services were removed before."""
         self._followed = self._events.followed
         for event in self._events.read(kinds=(EventKind.SERVICE_DELETED,), limit=MAX_REMEMBERED).events:
             self._happened(event)
@@ -118,7 +118,7 @@ class SeenRegistry(RegistryAdapter):
     # -- what must not be named ----------------------------------------------------------------------------
 
     def hidden_below(self, service: Service) -> HiddenNames:
-        """Return the names of what `service` needs, directly or not, that the principal does not see."""
+        """Return the names of direct and indirect dependencies of `service` that the principal does not see."""
         if self._rights.policy().sees_everything or not service.dependencies:
             return NO_NAMES
 
@@ -211,7 +211,7 @@ class SeenService(ReadOnlyService):
 
 
 class SeenEvents(EventReader):
-    """The events of the services that a principal sees; those of no service only for who sees everything."""
+    """The events of the services that a principal sees; events of no service only if it sees everything."""
 
     def __init__(self, events: EventReader, registry: SeenRegistry, rights: Rights) -> None:
         self._events = events

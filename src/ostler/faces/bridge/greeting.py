@@ -76,7 +76,7 @@ def proves(claim: object, secret: str, role: str, nonce: object) -> bool:
 def ask(connection: socket.socket, secret: str, kind: str, **facts: object) -> dict[str, Any]:
     """Send one of our lines on a fresh connection and return the answer's facts.
 
-    Not a byte after the answer's newline is read, so that the connection can go on with MCP.
+    No byte after the answer's newline is read: MCP follows on the same connection.
 
     Raises:
         GreetingError: no proper answer came in `ANSWER_TIMEOUT` seconds.

@@ -64,7 +64,7 @@ class ServerPlace:
 
     @property
     def log_file(self) -> Path:
-        """Where a server in the background writes what it has to say."""
+        """The log of a server in the background."""
         return self.paths.server_log
 
     @property

@@ -1,4 +1,4 @@
-"""Both protocol eras on one connection, for clients that begin in the one and go on in the other.
+"""Both protocol eras on one connection, for clients that begin in one and continue in the other.
 
 The SDK serves a connection in the era of its first request and refuses `initialize` behind a request of the 2026-07-28
 era. A client that waits only briefly for the answer to its `server/discover` sends `initialize` next (Copilot CLI 1.0
@@ -43,7 +43,7 @@ def second_session(
 class EraRouter:
     """Passes the messages of one client to its first session, and to a second one once the client sends `initialize`.
 
-    What is not a request goes to both: each ignores what is not its own.
+    Notifications and answers go to both: each ignores those of the other.
     """
 
     def __init__(

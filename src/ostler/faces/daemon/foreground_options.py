@@ -15,7 +15,7 @@ from ostler.faces.daemon.logs import LOG_LEVELS
 
 
 class _UnclearError(Exception):
-    """The options are wrong, or not for this server."""
+    """The options are wrong, or mean another kind of server."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -26,7 +26,7 @@ class _Parser(argparse.ArgumentParser):
 def foreground_run(arguments: Sequence[str]) -> Callable[[], int] | None:
     """Return what runs the server that `arguments` ask for; None if the command line has to read them.
 
-    That explains what is wrong, and shows the help.
+    The command line explains what is wrong, and shows the help.
     """
     parser = _parser()
     try:

@@ -1,4 +1,4 @@
-"""A request that a server which stands by passes on: who asks for what, whether it may be sent twice, its answer."""
+"""A request that a standby server forwards: its client, whether it may be sent twice, and its answer."""
 
 import hmac
 import json
@@ -73,7 +73,7 @@ class ForwardedRequest:
         return f"{path}?{query}" if query else path
 
     def headers(self, key: bytes) -> list[tuple[bytes, bytes]]:
-        """Return what is passed on of its headers, with the address of its client, proven by the servers' `key`."""
+        """Return the headers to forward, with the address of the client, signed with the servers' `key`."""
         kept = [pair for pair in self.scope["headers"] if pair[0].lower() not in _OF_THE_HOP]
         if key and (client := self.scope.get("client")):
             address = f"{client[0]} {client[1]}".encode()

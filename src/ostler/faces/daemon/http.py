@@ -69,10 +69,10 @@ class HttpSettings:
         token: what clients send as `Authorization: Bearer …`; empty asks for none (loopback only).
         allowed_hosts: Host headers to accept besides the server's own names, with a port only that one.
         allowed_origins: Origin headers to accept besides those of all these hosts.
-        session_key: what the ids of sessions are signed with; servers with the same key know each other's.
+        session_key: signs the ids of sessions; servers with the same key accept each other's.
         tokens: the file of static tokens, if there is one.
         oauth: the authorization server whose access tokens are accepted, if there is one.
-        tls: what it is served with over https; None serves plain http.
+        tls: the certificate for https; None serves plain http.
     """
 
     host: str
@@ -87,7 +87,7 @@ class HttpSettings:
 
     @property
     def verifiers(self) -> "list[TokenVerifier]":
-        """What proves who someone is; empty where everyone may come."""
+        """What verifies tokens; empty if none are required."""
         if not (self.token or self.tokens is not None or self.oauth is not None):
             return []
         from ostler.adapters.access.access_tokens import AccessTokens
@@ -114,7 +114,7 @@ class HttpSettings:
 
     @property
     def documents(self) -> list[Route]:
-        """The documents that say how to come in."""
+        """The documents that describe how to authenticate."""
         if self.oauth is None:
             return []
         from ostler.faces.daemon.http_metadata import metadata_routes
@@ -122,7 +122,7 @@ class HttpSettings:
         return metadata_routes(self.oauth)
 
     def hosts(self, certified: Sequence[str] = ()) -> Hosts:
-        """Return the names under which the server may be asked, those of its certificate included."""
+        """Return the host names that requests may have, including those of its certificate."""
         own = ["127.0.0.1", "localhost", "::1"]
         if self.host not in _ANY_ADDRESS:
             own.append(self.host.lower())
@@ -149,7 +149,7 @@ class HttpSettings:
             return False
 
     def seen_from_elsewhere(self, url: str) -> str:
-        """Return where other servers reach what is served here at `url`; the host `*` is one that they find out."""
+        """Return the URL at which other servers reach `url`; they find out the host if it is `*`."""
         parts = urlsplit(url)
         host = "*" if self.host in _ANY_ADDRESS else parts.netloc.rpartition(":")[0]
         return f"{parts.scheme}://{host}:{parts.port}"
@@ -210,7 +210,7 @@ async def serving_http(
         codes: one-time codes that the dashboard's link may have instead of the token.
         started: called with the web server when it listens.
         pages: further pages by their paths.
-        policy: returns the policy of a principal by name; None: no one but holders of `settings.token` comes in.
+        policy: returns the policy of a principal by name; None admits only holders of `settings.token`.
         forwarder: listens already, and lets this answer from here on.
         feed: with `forwarder`: what the servers that stand by follow.
 
@@ -243,7 +243,7 @@ async def gated_web(
     pages: Mapping[str, Page] = MappingProxyType({}),
     policy: PolicyOf | None = None,
 ) -> AsyncGenerator[ASGIApp]:
-    """Yield what answers those who may come in; the arguments are those of `serving_http`."""
+    """Yield the application behind authentication; the arguments are those of `serving_http`."""
     async with web_application(
         make, settings.session_key, version, toolsets=toolsets, codes=codes, pages=pages, more=settings.documents
     ) as web:
@@ -365,7 +365,7 @@ def _no_policy(name: str) -> PrincipalSettings | None:
 
 
 def _gated(web: ASGIApp, settings: HttpSettings, policy: PolicyOf) -> ASGIApp:
-    """Return `web` for those who may come in, and within its limits."""
+    """Return `web` behind authentication and load limits."""
     app: ASGIApp = HangingUp(LoadShedding(PlainAnswers(web)))
     if verifiers := settings.verifiers:
         from ostler.adapters.access.proofs import AnyOf  # a server for one person has no gate

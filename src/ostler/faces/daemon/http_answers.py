@@ -184,7 +184,7 @@ class WaitingClient:
 
     send: Send
     due: float
-    """When it hears next that it goes on, as `time.monotonic` has it."""
+    """When it is next sent a sign that its call is still running, by `time.monotonic`."""
     pings: anyio.Lock | None = None
     """Held while it hears so; there from the first time on."""
     is_stream: bool = False
@@ -192,7 +192,7 @@ class WaitingClient:
 
 
 class WaitingClients:
-    """Clients that wait for an answer, and hear after each `PING_SECONDS` that it goes on, from one task for all."""
+    """Clients that wait for an answer, and get a sign of life every `PING_SECONDS`, from one task for all."""
 
     def __init__(self) -> None:
         self._waiting: dict[WaitingClient, None] = {}
@@ -212,7 +212,7 @@ class WaitingClients:
         self._waiting.pop(client, None)
 
     async def answer(self, client: WaitingClient, answer: bytes) -> None:
-        """Send a client its answer: as JSON, or as the event of a stream where it has heard that it goes on."""
+        """Send a client its answer: as JSON, or as an event if signs of life have begun a stream."""
         self.drop(client)
         if client.pings is None:
             await answer_json(client.send, 200, answer)
@@ -224,7 +224,7 @@ class WaitingClients:
                 await answer_json(client.send, 200, answer)
 
     async def reassure(self) -> None:
-        """Let all of them know when it is due that it goes on, for as long as this is not cancelled."""
+        """Send all of them their signs of life when they are due, until cancelled."""
         async with anyio.create_task_group() as tasks:
             while True:
                 if not self._waiting:
@@ -293,7 +293,7 @@ def header(carrier: Any, name: bytes) -> bytes:
 
 
 def replaying(receive: Receive, read: Iterable[Message]) -> Receive:
-    """Return what gives the messages of `read` once more, and then those of `receive`."""
+    """Return a receive function that replays the messages of `read`, then continues with `receive`."""
     kept = iter(read)
 
     async def reading() -> Message:

@@ -127,7 +127,7 @@ class Connection(HttpToolsProtocol):
 
 
 class _Joined:
-    """A transport that keeps the header of an answer back until its body comes, or the event loop goes on without one.
+    """A transport that holds back the header of an answer until its body comes, or the event loop has turned once.
 
     uvicorn writes them one after the other. The first wakes the client, which cannot begin before it has the second,
     and on a busy machine takes the processor from the server that is about to write it (a status took 0.32 ms so, and

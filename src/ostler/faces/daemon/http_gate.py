@@ -126,7 +126,7 @@ class Gate:
         raise self._challenge(401, "invalid_token", _UNPROVEN)
 
     async def _watch(self, guest: "_Guest", request: anyio.CancelScope) -> None:
-        """End a request that goes on when its token does not hold any more."""
+        """End a running request when its token is no longer valid."""
         who = guest.proven.principal
         while True:
             await anyio.sleep(RECHECK)
@@ -143,7 +143,7 @@ class Gate:
         return self._rates.setdefault(name, Rate(MINUTE))
 
     def _challenge(self, status: int, error: str, text: str) -> "_RefusedError":
-        """Return a refusal that says how to come in, as RFC 6750 and RFC 9728 have it."""
+        """Return a refusal that describes how to authenticate, as RFC 6750 and RFC 9728 define it."""
         facts = [f'error="{error}"', f'error_description="{text}"'] if error else []
         if self._entrance.scopes:
             facts.append(f'scope="{" ".join(self._entrance.scopes)}"')
@@ -198,13 +198,13 @@ class _Answer:
         await self._send(message)
 
     async def finish(self) -> None:
-        """End an answer that was begun and is not to go on."""
+        """Cut off an answer that was begun."""
         if self.has_begun and not self._has_ended:
             await self({"type": "http.response.body", "body": b""})
 
 
 def _token_of(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
-    """Return the bearer token of a request, or an empty one, and what is wrong with how it was sent."""
+    """Return the bearer token of a request, or an empty one, and what is wrong with its header."""
     given = [value for name, value in headers if name.lower() == b"authorization"]
     if len(given) > 1:
         return "", "one Authorization header is required, not several"

@@ -37,7 +37,7 @@ class Hosts:
     """The names that a server has.
 
     Attributes:
-        own: what is a name of it in any case, with any port.
+        own: names that are always accepted, with any port.
         is_loopback: whether only this machine can connect.
         named: further names and ports, as `parse_host` gives them; an empty port is any. `*.example.com` is each name
             below it, and `*` any name.

@@ -67,7 +67,7 @@ def with_short_listening(app: ASGIApp, server: object) -> ASGIApp:
 
 
 async def _serve(stream: ChangeStream, receive: Receive, send: Send) -> None:
-    """Write what `stream` hears of until the client leaves. A client that reads slowly gets a change once."""
+    """Write the changes of `stream` until the client leaves. A slow client gets repeated changes once."""
     stream_id: RequestId = stream.meta[SUBSCRIPTION_ID_META_KEY]
 
     async def write(body: bytes) -> None:

@@ -34,7 +34,7 @@ from ostler.model.json import as_object
 VERSION: Final = "2026-07-28"
 
 MAX_BODY: Final = 16_384
-"""Bytes of a request that is looked at here."""
+"""The largest request that is handled here, in bytes."""
 
 _CALL: Final = "tools/call"
 _TOOLS: Final = {name.encode(): name for name in LOOKS | CHANGES}

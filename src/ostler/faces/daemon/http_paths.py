@@ -116,7 +116,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Served:
-    """What answers one principal, and what ends it."""
+    """The application of one principal, and the scope that ends it."""
 
     app: ASGIApp
     scope: anyio.CancelScope
@@ -133,16 +133,16 @@ async def web_application(
     pages: Mapping[str, Page] = MappingProxyType({}),
     more: Sequence[BaseRoute] = (),
 ) -> AsyncGenerator[ASGIApp]:
-    """Yield what answers at every path, as long as the block lasts.
+    """Yield the application that answers at every path, until the block ends.
 
     Args:
         make: makes the server of `/mcp`, and of each path below it.
         key: signs session ids, so that they outlive this process.
         version: for `/healthz`.
         toolsets: those with a path of their own, such as `/mcp/core`.
-        codes: what the dashboard gets its token for.
+        codes: exchanges the dashboard's one-time codes for its token.
         pages: further pages by their paths.
-        more: what is served besides.
+        more: further routes.
     """
     paths = {ROOT: "", **{f"{ROOT}/{toolset}": toolset for toolset in toolsets}}
     endpoints = {path: Endpoint(partial(make, toolset), path, key) for path, toolset in paths.items()}
@@ -160,7 +160,7 @@ async def web_application(
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = endpoints.get(scope["path"]) if scope["type"] == "http" else None
-        await (endpoint or others)(scope, receive, send)  # what is asked most need not look for its route
+        await (endpoint or others)(scope, receive, send)  # the most frequent requests skip the search for a route
 
     async with anyio.create_task_group() as tasks:
         for endpoint in endpoints.values():

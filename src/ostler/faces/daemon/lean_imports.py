@@ -1,4 +1,4 @@
-"""What a server's process sets before it imports what is heavy."""
+"""What a server process sets up before it imports large libraries."""
 
 import gc
 import sys
@@ -48,7 +48,7 @@ def _import_unbuilt(base: Any) -> None:
 
 
 class _PostponingFinder:
-    """Finds what is postponed with a loader that leaves its code for later."""
+    """Finds the postponed modules with a loader that runs their code later."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None

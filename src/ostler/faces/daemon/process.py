@@ -46,10 +46,10 @@ class ServerSettings:
     Attributes:
         place: where it lives.
         lock: held by the caller; released when the application is closed.
-        source: opens what is served.
+        source: opens the application.
         background: ends when idle, and hands over to newer versions.
         version: shown to clients.
-        idle_exit: seconds, instead of what the application says.
+        idle_exit: seconds, instead of the application's own.
         http: serve streamable HTTP there as well.
         stdio: serve a client on this process's stdio as well, and end with it.
         announce: called when the server is ready, for people.
@@ -108,7 +108,7 @@ class ServerProcess:
         return self._reason
 
     async def _serve(self, stack: AsyncExitStack) -> None:
-        """Open everything in `stack`, and serve until the end is asked for."""
+        """Open everything in `stack`, and serve until the end is requested."""
         settings = self._settings
         if settings.http is not None and settings.forwarder is not None:
             self._announce(await stack.enter_async_context(forwarding_http(settings.forwarder, settings.http)))
@@ -267,11 +267,11 @@ def run_server(settings: ServerSettings) -> int:
 
 
 def calm_collector() -> None:
-    """Let the garbage collector leave alone what the imports made, and look through what is old rarely.
+    """Make the garbage collector ignore what the imports created, and examine old objects rarely.
 
     A server holds much that lives long: with Python's defaults a start over 1,000 services spends half its time in
-    collections that find nothing. What is young is looked through in small portions, since nothing else goes on
-    meanwhile (20,000 objects take 35 ms on a busy machine); and what calls leave in circles takes 0.8 MiB less so.
+    collections that find nothing. Young objects are examined in small portions, since nothing else runs
+    meanwhile (20,000 objects take 35 ms on a busy machine); and cycles that calls leave take 0.8 MiB less.
     """
     gc.freeze()
     gc.set_threshold(2_000, 5, 200)  # 2 million objects, which may be 200 MiB of circles that no one needs

@@ -21,7 +21,7 @@ MAX_EVENTS: Final = 300
 
 
 class Snapshots:
-    """Answers what is and what has changed."""
+    """Answers with the present state and with changes of it."""
 
     def __init__(self, app: ApplicationLike, clock: Clock) -> None:
         self._app = app

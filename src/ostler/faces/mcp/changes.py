@@ -34,7 +34,7 @@ def changes_of(event: Event) -> list[ServerEvent]:
 
 
 class Mailbox:
-    """What one subscriber has not received yet. The same change waits once, so it holds at most what is subscribed."""
+    """Changes that one subscriber has not received. Equal changes count once, so they are at most its subscriptions."""
 
     def __init__(self) -> None:
         self._pending: dict[ServerEvent, None] = {}

@@ -1,4 +1,4 @@
-"""Claude Code's channels: notices that arrive in a session without being asked for.
+"""Claude Code's channels: notices that are pushed into a session.
 
 A client takes them only if it was started for it (`claude --channels`), and a connection announces the capability only
 if its bridge was asked to (`ostler serve --channel`).

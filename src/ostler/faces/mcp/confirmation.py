@@ -154,7 +154,7 @@ def _tools_of_classes(app: ApplicationLike, names: AbstractSet[str]) -> list[str
 
 
 def _about(app: ApplicationLike, tool: AnyTool, arguments: Mapping[str, Any], plans: Sequence[Plan]) -> Iterator[str]:
-    """Yield the lines of a question: what was asked for, and what it would do."""
+    """Yield the lines of a question: the call and what it would do."""
     named = arguments.get("name")
     yield f"{tool.title}{f' {named!r}' if named else ''}?"
     rest = {key: value for key, value in arguments.items() if key != "name"}

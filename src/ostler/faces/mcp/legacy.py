@@ -41,7 +41,7 @@ class LegacySubscriptions:
 
     @property
     def listening(self) -> int:
-        """Sessions that hear of changes now."""
+        """Sessions that are notified of changes now."""
         return len(self._feed)
 
     def opened(self, session_id: str) -> None:

@@ -32,7 +32,7 @@ from ostler.model.settings import CancelledCreate
 from ostler.rules.text.log_pages import LogRange
 
 _JOB_LINES = 10
-"""Lines that an answer shows of what a job wrote."""
+"""Lines of a job's log that an answer shows."""
 
 _MAX_LINE = 500
 """Characters of such a line."""
@@ -93,7 +93,7 @@ async def from_client(app: ApplicationLike) -> FromClient:
 
 
 async def _overrides(app: ApplicationLike, given: GivenOverrides) -> Overrides | None:
-    """Return what a client changes of the class, with the full names of what the service needs."""
+    """Return the overrides of a client, with the full names of the dependencies."""
     directory = current_client().directory
     needs = {app.projects.full_name(name, directory): need for name, need in given.depends_on.items()}
     for name, need in needs.items():
@@ -273,7 +273,7 @@ async def _ended(app: ApplicationLike, result: OperationResult, structured: Json
 
 
 async def last_lines(app: ApplicationLike, job: str) -> list[str]:
-    """Return the end of what a job wrote; nothing where that cannot be read."""
+    """Return the end of a job's log; nothing if it cannot be read."""
     with suppress(OstlerError):
         page = await app.service_logs(job, LogRange(_JOB_LINES))
         return [clipped(line, _MAX_LINE) for line in page.lines]

@@ -89,7 +89,7 @@ class ServiceLogsArgs(Args):
         return self
 
     def wanted(self) -> LogRange:
-        """Return what part of the log is asked for."""
+        """Return which part of the log is requested."""
         if self.ranked:
             return LogRange(MAX_RANKED, errors_only=self.errors_only, newer_than=self.since)
         return LogRange(self.lines, self.cursor, self.search, self.errors_only, self.since)

@@ -1,4 +1,4 @@
-"""Required args of a class that a create lacks: the person is asked for them, where the client can ask."""
+"""Required args of a class that a create lacks: the person is asked for them, if the client can ask."""
 
 import json
 
@@ -57,7 +57,7 @@ async def missing_args(
 
 
 def _field(name: str, spec: ArgSpec) -> JsonObject:
-    """Return an argument as the field of a form; choices are texts there, which are read as what they stand for."""
+    """Return an argument as the field of a form; choices are texts there, which stand for their values."""
     field: JsonObject = {"type": spec.type, "title": name}
     if described := "; ".join(part for part in (spec.description, _pattern(spec)) if part):
         field["description"] = described

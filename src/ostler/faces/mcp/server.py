@@ -154,7 +154,7 @@ def build_server(
         app: the running application; it must outlive the server.
         toolset: `full`; `core` for clients with little room for tool descriptions; `muster` for those written for it.
         clock: wall time for the ages in answers.
-        middleware: around the answer to each message, inside of what the SDK has there.
+        middleware: wraps the handling of each message, inside the SDK's own.
     """
     time = clock or SystemClock()
     feed = ChangeFeed(app.manager.events, app.classes)

@@ -76,11 +76,11 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
 
 
 def _in_project(app: ApplicationLike, listed: list[Listed], project: str) -> tuple[list[Listed], int]:
-    """Return those of a project (and of none), and how many of other projects there are besides them."""
+    """Return the services of a project and of none, and how many belong to other projects."""
     if project == "all":
         return listed, 0
     seen = Outlook(frozenset({project})) if project else app.projects.directory.seen_from(current_client().directory)
-    if not seen.projects:  # all are seen: 500 services need not be asked for their labels
+    if not seen.projects:  # all are seen: no need to read the labels of 500 services
         return listed, 0
     found = [one for one in listed if seen.has(one.name, str(one.labels.get(PROJECT_LABEL, "")))]
     return found, len(listed) - len(found)

@@ -347,7 +347,7 @@ def _dependency(item: str | DependencySpec) -> str:
 
 
 def value_text(value: JsonValue) -> str:
-    """Return a JSON value on one line: texts as they are, the rest as JSON; what is cut says so."""
+    """Return a JSON value on one line: texts as they are, the rest as JSON; a cut is marked."""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     if len(text) <= MAX_VALUE_TEXT:
         return text

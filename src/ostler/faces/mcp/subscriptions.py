@@ -37,7 +37,7 @@ MAX_URIS = 1000
 
 
 class ChangeStream:
-    """What one stream hears of, from the moment that it was made; `with` ends it.
+    """The changes that one stream reports, from the moment that it was made; `with` ends it.
 
     Attributes:
         meta: what each of its notifications carries.
@@ -100,7 +100,7 @@ class ListenHandler:
         self.streams = 0
 
     def open(self, stream_id: RequestId, wanted: SubscriptionFilter) -> ChangeStream:
-        """Return a stream, which hears of everything from now on: before its acknowledgement, so nothing is lost.
+        """Return a stream that collects changes from now on, before its acknowledgement, so that nothing is lost.
 
         Raises:
             MCPError: it asks for what there is not, or too many streams are open.

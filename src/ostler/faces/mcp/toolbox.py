@@ -181,7 +181,7 @@ class Toolbox:
     ) -> CallToolResult | InputRequiredResult:
         """Answer a call. Whatever goes wrong in a tool is a result with `isError`, which an agent can read and act on.
 
-        Cancellation by the client ends the waiting here; an operation under way in the engine goes on.
+        Cancellation by the client ends the waiting here; an operation under way in the engine continues.
 
         Raises:
             MCPError: there is no such tool.
@@ -249,7 +249,7 @@ class Toolbox:
 
 
 async def refusal_of(app: ApplicationLike, tool: AnyTool) -> ToolDeniedError | None:
-    """Return why a client may not call one of Ostler's own tools, and have it recorded; None where it may."""
+    """Return why a client may not call one of Ostler's own tools, and record the refusal; None if it may."""
     if not app.denies(tool.name):
         return None
     refusal = _denied(tool.name)

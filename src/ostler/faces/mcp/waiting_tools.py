@@ -93,7 +93,7 @@ async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) 
 
 
 def started_by_wait(app: ApplicationLike, args: ServiceWaitArgs) -> list[str]:
-    """Return what is waited for to run and was stopped because no one used it.
+    """Return the awaited services that were stopped because no one used them.
 
     Raises:
         ArgumentError: the project that is waited for has no services.

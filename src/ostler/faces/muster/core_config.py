@@ -6,7 +6,7 @@ from ostler.faces.muster.core_tool import CoreAnswer, CoreTool
 from ostler.model.json import JsonObject
 
 _POLICY = "config_get"
-"""The tool of Ostler's by which the policy knows all of them."""
+"""The tool of Ostler's whose policy applies to all of them."""
 
 
 async def config_get(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:

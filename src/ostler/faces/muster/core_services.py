@@ -155,7 +155,7 @@ async def _operated(app: ApplicationLike, tool: str, args: JsonObject, call: Cal
 
 
 def _done(found: JsonObject, done: str, name: str) -> str:
-    """Return muster's sentence when the operation is over, and otherwise what is still under way."""
+    """Return muster's sentence if the operation has ended, else that it is under way."""
     return f"Successfully {done} service '{name}'" if found["finished"] else str(found["message"])
 
 

@@ -33,14 +33,14 @@ class CoreTool:
         name: without `core_`; the policy calls Ostler's tool of that name by it.
         description: for an agent.
         handler: answers; raises OstlerError.
-        args: what it takes: (type, description) by name.
+        args: its arguments: (type, description) by name.
         required: which of them must be given.
         checked: required ones that the handler checks itself.
         missing: how an argument that is missing is reported; `{}` is its name.
         failure: what its errors begin with.
         invalid: what errors about its arguments begin with, where that is something else.
-        also: what it takes besides `args`, without showing it; None takes anything.
-        policy: the tool of Ostler's that the policy knows it by, if that is not `name`.
+        also: arguments that it accepts but does not list; None accepts any.
+        policy: the tool of Ostler's whose policy applies, if that is not `name`.
     """
 
     name: str

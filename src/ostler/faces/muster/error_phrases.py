@@ -54,7 +54,7 @@ def _argument_words(problem: str) -> str:
 
 
 def with_core_names(text: str) -> str:
-    """Return a text in which Ostler's tools have the names by which these callers reach them."""
+    """Return `text` with the names under which these callers reach Ostler's tools."""
     return _OWN_NAME.sub(lambda found: _META.get(found[0], f"{CORE}{found[0]}"), text)
 
 

@@ -159,7 +159,7 @@ async def call_tool(request: Request, args: JsonObject) -> CallToolResult:
 
 
 def _elsewhere(request: Request, name: str) -> str:
-    """Return why there is no such tool, or what is near."""
+    """Return why there is no such tool, or similar names."""
     if "workflow" in name.split("_")[:2] or name.startswith("action_"):
         return ": Ostler has no workflows. Next: call the tools of its steps one by one, or from a ServiceClass"
     for head, instead in _INSTEAD.items():

@@ -1,1 +1,1 @@
-"""Reads answered by servers that stand by: what the holder of the database sends them, and what they answer from it."""
+"""Reads answered by standby servers: what the holder of the database sends them, and their answers from it."""

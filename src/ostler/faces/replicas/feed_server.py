@@ -32,7 +32,7 @@ _DOUBT: Final = "this server cannot reach the database, and another one may work
 _STREAMS: Final = frozenset({b"subscriptions/listen"})
 
 _SEND_SECONDS: Final = 10.0
-"""For a follower to take what is sent to it."""
+"""Seconds within which a follower must read what is sent to it."""
 
 _MAX_KEPT: Final = 256 * 1024
 """Bytes of a request by which it is decided whether it only reads; a longer one counts as a change."""
@@ -50,7 +50,7 @@ class FeedServer:
     """An ASGI application in front of another, `app`, which is set with `around`.
 
     Args:
-        publisher: what is served.
+        publisher: the source of the changes.
         desk: has health checks made.
         key: that of the database.
         version: of this program; others speak another language.
@@ -129,7 +129,7 @@ class FeedServer:
     # -- changes ---------------------------------------------------------------------------------------------
 
     async def _serve_settled(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let `app` answer; what is not only a read is answered once all who answer reads know what it changed."""
+        """Let `app` answer; a request that may change something is answered once all replicas know the change."""
         self._certain_at = anyio.current_time()
         body = bytearray()
         reads: bool | None = None

@@ -1,4 +1,4 @@
-"""A server that stands by follows the holder: it keeps a mirror of what that one shows, and a lease to answer reads."""
+"""A standby server follows the holder: it keeps a mirror of what that shows, and a lease to answer reads."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ _LAST_WORDS: Final = 1.0
 """Seconds to give the lease back."""
 
 _LEASE_AFTER: Final = BEAT
-"""Seconds after which the lease is asked for again."""
+"""Seconds after which the lease is requested again."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +42,11 @@ class Following:
 
     Args:
         version: of this program.
-        access: returns the digest of what decides here who may read what, by the key of the database.
+        access: returns the digest of this server's access rules, given the key of the database.
         checking: makes health checks for the holder.
 
     Attributes:
-        mirror: what is known.
+        mirror: the copy.
     """
 
     def __init__(self, version: str, access: Callable[[bytes], str], checking: DelegatedChecks | None = None) -> None:
@@ -105,7 +105,7 @@ class Following:
         finally:
             with anyio.move_on_after(_LAST_WORDS, shield=True):
                 await self._return_lease(client, name)
-            self.mirror = Mirror()  # what it held is not needed any more
+            self.mirror = Mirror()  # the old copy is not needed any more
 
     async def _return_lease(self, client: httpx2.AsyncClient, name: str) -> None:
         """Let the holder know that nothing is answered here any more."""

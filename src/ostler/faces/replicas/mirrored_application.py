@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class MirroredUsages:
-    """CPU and memory: of what runs on the holder's machine only the holder knows them."""
+    """CPU and memory, which only the holder can measure: the services run on its machine."""
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror

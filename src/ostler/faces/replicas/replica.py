@@ -1,4 +1,4 @@
-"""What a server that stands by answers itself: plain reads, from its mirror of what the holder shows."""
+"""Plain reads, which a standby server answers from its mirror of what the holder shows."""
 
 import logging
 import os
@@ -79,7 +79,7 @@ _ENDING: Final = 1.0
 """Seconds for the end of a session here."""
 
 _TOOLSETS: Final[dict[str, Toolset]] = {"full": "full", "core": "core"}
-"""The toolsets whose reads are answered, by what a path ends with."""
+"""The toolsets whose reads are answered, by the end of their path."""
 
 UNREACHABLE: Final = "the server that holds the database cannot be reached from this one"
 """Why an answer is late."""
@@ -203,7 +203,7 @@ class Replica:
 
     @property
     def is_current(self) -> bool:
-        """Whether what is answered here is what the holder would answer."""
+        """Whether answers here are those that the holder would give."""
         return self._app is not None and self._following.is_current
 
     @property

@@ -1,4 +1,4 @@
 """`ostler top`: all services live in a terminal.
 
-`board` is what is known, `words` how it is said, `feed` the connection; the rest is textual's: `view` is the program.
+`board` is the data, `words` its texts, `feed` the connection, and `view` the program, over textual.
 """

@@ -97,7 +97,7 @@ class Board:
         self._skew = (datetime.fromisoformat(self.at) - now).total_seconds()
 
     def age(self, moment: str, now: datetime) -> float:
-        """Return how many seconds ago `moment` was, by the server's clock; less than zero for what is to come."""
+        """Return how many seconds ago `moment` was, by the server's clock; negative if it is in the future."""
         return (now - datetime.fromisoformat(moment)).total_seconds() + self._skew
 
     def used(self, name: str) -> tuple[float, float] | None:

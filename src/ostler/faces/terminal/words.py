@@ -57,7 +57,7 @@ def sign_of(service: JsonObject) -> tuple[str, str]:
 
 
 def state_word(service: JsonObject) -> str:
-    """Return a state as people say it, with what is under way."""
+    """Return a state in words, with the operation under way."""
     operation = service.get("operation")
     if operation and service["state"] in _GOOD:
         return f"{operation['kind']}…"
@@ -88,7 +88,7 @@ def short_place(place: str) -> str:
 
 
 def due_word(service: JsonObject, board: Board, now: datetime) -> str:
-    """Return what is to come: the next retry, else the end of the lease."""
+    """Return what comes next: a retry, else the end of the lease."""
     if at := service.get("nextRetryAt"):
         return f"retry in {relative(-board.age(at, now))}"
     if at := service.get("leaseEndsAt"):
