@@ -42,7 +42,7 @@ _LEAVING = frozenset(
         "tearing down", "winding down",
     }
 )  # fmt: skip
-"""States, in many servers' words, of what is about to be gone and is not yet."""
+"""States, in many servers' words, of things that are about to be gone."""
 
 _COMING = frozenset(
     {
@@ -50,7 +50,7 @@ _COMING = frozenset(
         "provisioning", "queued", "restarting", "scheduled", "starting", "waiting",
     }
 )  # fmt: skip
-"""States, in many servers' words, of what is not there yet."""
+"""States, in many servers' words, of things that do not exist yet."""
 
 _PRESENCE = re.compile(r"(?:^|[._])(?:is_?)?(?:running|alive|exists?|found|present|active)$", re.IGNORECASE)
 """Paths whose `false` says that there is nothing."""
@@ -93,7 +93,7 @@ _OUT_OF_REACH = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""How servers say, often with `isError: false`, that they could not ask what they stand in front of."""
+"""How servers say, often with `isError: false`, that they could not reach what they are a front for."""
 
 _LABEL = re.compile(r"[\w #:=\"'-]*$")
 """What an expectation has directly before the service's id, such as the `PID: ` of `PID: 4711`."""
@@ -115,7 +115,7 @@ _SEPARATORS = re.compile(r"[\s_-]+")
 
 
 def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
-    """Return whether an answer that misses `expect` says that what was asked about is not there.
+    """Return whether an answer that misses `expect` says that the service does not exist.
 
     - A tool that failed proves it only where the class says what its success means (`expect: {success: …}`), and
       gave a reason: a proxy whose server is gone fails without one.
@@ -209,7 +209,7 @@ def is_list_without(
 def is_said_missing(response: ToolResponse, args: JsonMapping, identifiers: Sequence[str]) -> bool:
     """Return whether an answer that misses its expectation says by its own words that the service is gone.
 
-    That is a state such as `exited`, `alive: false`, or a sentence about what was asked for.
+    That is a state such as `exited`, `alive: false`, or a sentence about the service.
 
     Args:
         response: the answer; a tool that failed proves nothing.
@@ -230,7 +230,7 @@ def is_said_missing(response: ToolResponse, args: JsonMapping, identifiers: Sequ
 
 
 def _has_gone_state(response: ToolResponse) -> bool:
-    """Return whether an answer has a state of what has ended, or says `false` of its running."""
+    """Return whether an answer has a state of something that has ended, or `false` for running."""
     if not isinstance(response.value, dict):
         return _is_among(_GONE_FOR_SURE, status_in(response.text))
     facts = cast("JsonMapping", response.value)
@@ -243,7 +243,7 @@ def _has_gone_state(response: ToolResponse) -> bool:
 
 
 def is_out_of_reach(response: ToolResponse) -> bool:
-    """Return whether an answer says nothing but that what was to be asked could not be asked."""
+    """Return whether an answer says only that the status could not be read."""
     text = response.text
     match response.value:
         case {"error": str(error)}:
@@ -256,12 +256,12 @@ def is_out_of_reach(response: ToolResponse) -> bool:
 
 
 def is_empty(response: ToolResponse) -> bool:
-    """Return whether a success says nothing at all: an empty list of many servers, but also what they did not do."""
+    """Return whether a success says nothing: an empty list of many servers, but also a call without effect."""
     return not response.is_error and not response.content and response.value is None
 
 
 def is_leaving(response: ToolResponse, expect: Expectation | None) -> bool:
-    """Return whether an answer that misses `expect` says that what was asked about is on its way out."""
+    """Return whether an answer that misses `expect` says that the service is about to be gone."""
     if response.is_error or expect is None:
         return False
     if any(_is_among(_LEAVING, found) for _, _, found in _missed(response, expect)):
@@ -272,7 +272,7 @@ def is_leaving(response: ToolResponse, expect: Expectation | None) -> bool:
 
 
 def is_coming(response: ToolResponse, expect: Expectation | None) -> bool:
-    """Return whether an answer that misses `expect` says that what was asked about is on its way in."""
+    """Return whether an answer that misses `expect` says that the service is still starting."""
     if response.is_error or expect is None:
         return False
     found = [said for _, _, said in _missed(response, expect)]

@@ -1,4 +1,4 @@
-"""One answer for many services: the items of a list-style answer, found by what each service looks for."""
+"""One answer for many services: a list, in which each service finds its own item."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast

@@ -18,7 +18,7 @@ from ostler.rules.text.work_budget import bounded_work
 
 _json = partial(short_json, limit=300)
 _READABLE = 80
-"""Characters of a regular expression that explains itself; of a longer one, what it has found is shown."""
+"""The longest regular expression that messages show, in characters; of a longer one, they show the match."""
 
 
 @dataclass(frozen=True, slots=True)

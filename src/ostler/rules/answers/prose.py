@@ -11,7 +11,7 @@ ENDED_WORDS = (
     "stopped|exited|closed|failed|dead|killed|completed|finished|terminated|errored|error|crashed|inactive|cancell?ed"
     "|aborted|offline|disconnected|not[_ -]?found|destroyed|deleted|removed|gone|shut ?down|fatal"
 )
-"""Words for the state of what has ended."""
+"""Words for the state of something that has ended."""
 
 FALSE_LIFE = r"""["'](?:is_?)?(?:running|alive)["']\s*:\s*false\b"""
 """Finds a flag that says that a thing does not live."""

@@ -88,7 +88,7 @@ def _unique_items(_validator: Validator, rule: object, value: object, _schema: o
 
 
 def _comparable(value: JsonValue) -> Hashable:
-    """Return what is equal for equal JSON values only: 1 and 1.0 are equal, 1 and true are not."""
+    """Return a key that is equal for equal JSON values only: 1 and 1.0 are equal, 1 and true are not."""
     if isinstance(value, Mapping):
         return frozenset((key, _comparable(part)) for key, part in cast("JsonMapping", value).items())
     if isinstance(value, list):

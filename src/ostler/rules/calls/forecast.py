@@ -1,4 +1,4 @@
-"""From a class and what is known to the calls that its lifecycle would make, with unknowns shown as such."""
+"""The calls that a lifecycle would make, given what is known; unknown values are marked as such."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Knowledge:
     secrets: Collection[str] = ()
 
     def after(self, step: str) -> "Knowledge":
-        """Return what is known once `step` was answered: its outputs are there, their values are not known yet."""
+        """Return what is known once `step` was answered: the names of its outputs, not yet their values."""
         shown = AFTER_RESTART if step == "restart" else AFTER_START
         names: JsonObject = {**self.names, step: JsonObject()}
         unknown = {**self.unknown, (step,): shown}
@@ -96,7 +96,7 @@ def pinned_steps(service: str, plan: Collection[PlannedCall], secrets: Collectio
 
 
 def looking_step(service: str, step: str, spec: ToolCallSpec, knowledge: Knowledge, *, every: float) -> PlannedStep:
-    """Return a call that looks again and again until it passes."""
+    """Return a check that is repeated until it passes."""
     return _planned(service, step, spec, knowledge, every=every, note="until it passes")
 
 

@@ -120,7 +120,7 @@ class CallCheck:
             yield Violation(place, "names-none", message, fix)
 
     def _batch(self, path: Path, call: ToolCallSpec, tool: ToolSchema, names: Names) -> Iterator[Violation]:
-        """What a list-style tool answers has the list, and its items what they are told apart by."""
+        """Yield what is wrong with a batch: its answer lacks the list, or the items lack what tells them apart."""
         if call.batch is None:
             return
         found = find_in_shape(call.batch.items, tool.answer)
@@ -203,7 +203,7 @@ class CallCheck:
                     yield from self._expression((*path, *inner), text, answer)
 
     def _equal(self, path: Path, wanted: JsonMapping, answer: Shape, names: Names) -> Iterator[Violation]:
-        """Yield what keeps the parts of an answer from being what is wanted, by their JMESPath expressions."""
+        """Yield the expected values that a part of the answer, by its JMESPath expression, can never have."""
         for text, value in wanted.items():
             place = (*path, text)
             found = find_in_shape(text, answer)

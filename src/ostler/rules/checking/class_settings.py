@@ -216,7 +216,7 @@ def _check_pattern(path: Path, pattern: str, *, at_key: bool = False) -> Iterato
 
 
 def _check_leftovers(service_class: ServiceClass, spec: LeftoversSpec) -> Iterator[Violation]:
-    """Yield paths that are none, stops that could be of another thing, and what they need that is not known of it."""
+    """Yield bad paths, stops that could hit something else, and values that a stop needs and no output has."""
     place: Path = (*CONFIG, "leftovers")
     paths = {(*place, "outputs", name): path for name, path in spec.outputs.items()}
     for key, path in {

@@ -28,7 +28,7 @@ def effect_violations(service_class: ServiceClass, scopes: ClassScopes, calls: C
 
 
 def text_violations(document: Document) -> Iterator[Violation]:
-    """Yield what is written so that it is read as something else than it looks like."""
+    """Yield text that YAML reads as something else than it looks like."""
     yield from _half_templates(document)
     yield from _stray_quotes(document)
     yield from _rewritten_numbers(document)

@@ -138,7 +138,7 @@ METHODS: Mapping[str, Mapping[str, Shape]] = {
     "integer": {"bit_length": INTEGER, "bit_count": INTEGER},
     "number": {"is_integer": BOOLEAN},
 }
-"""By kind of the owner: the methods that a template may call, and what they give."""
+"""By kind of value: the methods that a template may call, and what they return."""
 
 
 def joined(parts: Sequence[Shape]) -> Shape:

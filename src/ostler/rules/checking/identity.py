@@ -15,7 +15,7 @@ _IDENTIFIERS = re.compile(
     r"|(?i:session|process|container|sandbox|job|task|instance|device|kernel|browser|terminal)(?i:id|name)$"
 )
 _OF_OTHERS = re.compile(r"(?i:^|[_-])(?i:file|user|host|output|display|auth|access|api)[_-]?(?i:id|name|token|key)$")
-"""Names of what a call uses, and not of the thing that it is about."""
+"""Names of things that a call uses, not of the thing that it is about."""
 
 _THINGS = frozenset(
     ("session", "connection", "container", "process", "job", "instance", "browser", "kernel", "terminal", "agent",

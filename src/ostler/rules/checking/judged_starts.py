@@ -10,7 +10,7 @@ from ostler.rules.text.findings import Violation
 
 
 def unjudged_start_violations(service_class: ServiceClass, tools: KnownTools) -> Iterator[Violation]:
-    """Yield a start tool that answers in text, where nothing looks at what it said or did."""
+    """Yield a start tool that answers in text, if nothing checks the text or the service."""
     lifecycle = service_class.tools
     start = lifecycle.start
     listed = tools.of(start.server)

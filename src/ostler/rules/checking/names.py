@@ -27,7 +27,7 @@ STEPS = tuple(step for step in ALL_STEPS if step not in ("stopped", "delete"))
 """Steps whose outputs templates see."""
 
 BEFORE_START = ("preStart", "start", "find")
-"""Steps that are called when nothing of the service is known but what was asked for."""
+"""Steps whose templates see nothing but the request, as the service does not exist yet."""
 
 _WITHOUT_OUTPUTS = ("start", "find", "ready", "postStart", "stop", "stopped", "preStop")
 """Steps that are planned before the service's outputs are made."""
@@ -41,7 +41,7 @@ ASKED_KEYS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "logs": ("logs", ("lines", "since", "search", "newerThan")),
     "sendInput": ("input", ("text", "enter")),
 }
-"""What a step is asked for: the name below `service`, and its keys."""
+"""Steps with a request: its name below `service`, and its keys."""
 
 Keys: TypeAlias = "Mapping[str, Keys | None]"
 """What is below a name: its keys, or None for anything."""

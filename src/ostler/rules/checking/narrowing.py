@@ -1,4 +1,4 @@
-"""What a condition says about names: where it holds, what it tests for null or presence is there."""
+"""What a condition says about names: if it holds, the names that it tests are defined and not null."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ Names: TypeAlias = Mapping[str, Shape]
 
 
 def narrowed(test: nodes.Node, names: Names, *, holds: bool) -> Names:  # noqa: C901, PLR0911 (one case a test)
-    """Return `names` as they are where `test` holds (or does not): what is tested for null or presence is there."""
+    """Return `names` as they are if `test` holds (or does not): tested names are defined and not null."""
     match test:
         case nodes.Not():
             return narrowed(test.node, names, holds=not holds)

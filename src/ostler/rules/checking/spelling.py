@@ -1,4 +1,4 @@
-"""Words that are nearly right where no schema says what is: placeholders, URL schemes, keywords, names of outputs."""
+"""Misspelt words that no schema covers: placeholders, URL schemes, keywords, names of outputs."""
 
 import difflib
 import re
@@ -14,7 +14,7 @@ from ostler.rules.text.yaml_source import Path
 RULE = "near-miss"
 
 _PLACEHOLDERS = ("port", "python")
-"""What the built-in process server replaces in what it is given."""
+"""Placeholders that the built-in process server replaces in its arguments."""
 
 _SCHEMES = (
     "amqp", "file", "ftp", "git", "http", "https", "mongodb", "mysql", "postgres", "postgresql", "redis", "rediss",

@@ -1,4 +1,4 @@
-"""Durations of a class that contradict each other: what is waited for longer than there is time."""
+"""Durations of a class that contradict each other: waits that are longer than their limit."""
 
 from collections.abc import Iterator
 
@@ -31,7 +31,7 @@ def timing_violations(service_class: ServiceClass, calls: list[tuple[str, Path, 
 
 
 def _limits(service_class: ServiceClass, step: str) -> tuple[float, str] | None:
-    """Return how long the operation of `step` may take in all, and the key that says so."""
+    """Return how long the whole operation of `step` may take, and the key that sets that."""
     timeout = service_class.config.timeout
     match step.partition("[")[0]:
         case "preStart" | "start" | "ready" | "postStart":

@@ -78,7 +78,7 @@ class ToolList:
 
 
 class ListsOnDemand(Mapping[str, ToolList]):
-    """Tools lists by server, each made when it is first asked for: 25 are shipped, and most checks need one.
+    """Tools lists by server, each read at its first use: 25 are shipped, and most checks need one.
 
     Attributes:
         makers: return the list of a server, or None if it cannot be read.

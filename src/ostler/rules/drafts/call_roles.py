@@ -26,7 +26,7 @@ PARTNERS = {
     "load": ("unload",),
     "new": ("close", "delete"),
 }
-"""Word that begins → words that end what it began, the likeliest first."""
+"""Verb that begins something → verbs that end it, the likeliest first."""
 
 _ENDING = frozenset(word for words in PARTNERS.values() for word in words) | {"force"}
 _LOOKING = frozenset(
@@ -73,7 +73,7 @@ def role_of(tool: str, reading: Collection[str] = ()) -> CallRole:
 
 
 def ends_what_began(begin: str, end: str) -> int:
-    """Return how well the tool `end` fits as the end of what the tool `begin` began; 0 when it does not."""
+    """Return how well the tool `end` fits as the counterpart of the tool `begin`; 0 if it does not."""
     if begin.partition("/")[0] != end.partition("/")[0]:
         return 0
     first, last = words_of(begin), words_of(end)

@@ -241,7 +241,7 @@ class ClassWriter:
             yield f"{indent}{yaml_key(name)}: {scalar(value)}{mark and f'  {mark}'}"
 
     def _outputs(self, handle: str) -> Iterator[str]:
-        """Yield what is kept of the start tool's answer."""
+        """Yield the lines of the start tool's outputs."""
         taken = handle.startswith("{{ start.")
         source = answer_source(self.pair) if taken else None
         if source is not None:

@@ -32,7 +32,7 @@ class Companions:
     Attributes:
         status: shows the state of one.
         listing: lists all of them.
-        logs: shows what one wrote.
+        logs: shows the output of one.
         restart: restarts one.
         doubtful_restart: may restart one, or put an empty one in its place.
         definition: says what one runs, of a start that takes no more than its name.
@@ -52,7 +52,7 @@ _DESTROYS = re.compile(
     r"new (container|instance|session|sandbox|vm|machine|one)\b)",
     re.IGNORECASE,
 )
-"""What descriptions say of tools that put something else instead of what ran."""
+"""Phrases in descriptions of tools that replace what ran by something else."""
 
 _RESTARTS_IT = re.compile(r"\b(re-?starts?|re-?starting|reboots?|stops? (and|then) (re-?)?starts?)\b", re.IGNORECASE)
 _DRAINS = re.compile(
@@ -60,7 +60,7 @@ _DRAINS = re.compile(
     r"unread (?:data|output|bytes))\b",
     re.IGNORECASE,
 )
-"""What descriptions say of tools after which what they showed is gone."""
+"""Phrases in descriptions of tools whose call removes what it shows."""
 
 _OF_ALL = re.compile(r"\b(?:all|every|each)\b", re.IGNORECASE)
 _DEFINES = ("add", "define", "register", "create")
@@ -72,7 +72,7 @@ _ABOUT_IT = frozenset(
     ("status", "state", "info", "detail", "details", "health", "output", "log", "logs", "process", "job", "session",
      "instance", "server", "id", "running", "active", "live")
 )  # fmt: skip
-"""Words that a view may have besides those of the thing."""
+"""Words that the name of a view may have besides those of the thing."""
 
 
 def companions_of(
@@ -84,7 +84,7 @@ def companions_of(
         start: the step that starts it.
         handle: the parameter of the stop that says which one.
         thing: the words for it.
-        words: those of its server.
+        words: the words of its server.
         rest: the other steps of the server.
     """
     views = _Views(start, handle, thing, words)
@@ -102,7 +102,7 @@ def companions_of(
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A step as it may be a view: its words for what it does, and what else it is about."""
+    """A step that may be a view: its verbs, and its other words."""
 
     step: Step
     spoken: tuple[str, ...]
@@ -112,7 +112,7 @@ class _View:
 
 @dataclass(frozen=True)
 class _Views:
-    """Which steps are about one thing, and take what is known of it."""
+    """Finds the steps that are about one thing, and can be called with what is known of it."""
 
     start: Step
     handle: str
@@ -139,7 +139,7 @@ class _Views:
         return _View(step, spoken, verb, frozenset(words) - {*verbs, *FILLERS, *_IDLE})
 
     def definition(self, rest: Sequence[Step]) -> Step | None:
-        """Return the step that says what one runs; None where the start says so itself."""
+        """Return the step that defines what one runs; None if the start does."""
         named = self.handle
         if not named or named not in self.start.needed() or set(self.start.tool.parameters()) - {named}:
             return None
@@ -175,14 +175,14 @@ class _Views:
         return is_about and not is_strange and not is_single and self._looks(view) and not self._is_definition(view)
 
     def shows_logs(self, view: _View) -> bool:
-        """Whether a view shows what one wrote."""
+        """Whether a view shows the output of one."""
         if view.verb == "stream" and view.spoken[0] != "stream":
             return False  # list_streams, get_stream
         alone = not self.handle and not view.step.needed() and bool(set(view.spoken) & set(LOGS) - {"read", "stream"})
         return (alone and self._looks(view)) or self._is_of_one(view)
 
     def restarts(self, view: _View) -> bool:
-        """Whether a step restarts one, by its name or description, and leaves it what it has."""
+        """Whether a step restarts one, by its name or description, and keeps its data."""
         tool = view.step.tool
         described = "" if view.step.fixed else tool.description  # that of a tool with actions is about all of them
         says_so = view.verb in SAME_AGAIN or bool(_RESTARTS_IT.search(described))

@@ -30,7 +30,7 @@ class Source:
 
 
 def path_below(path: str, key: str) -> str:
-    """Return the JMESPath of `key` in what is at `path`; "" is the whole."""
+    """Return the JMESPath of `key` in the value at `path`; "" is the whole answer."""
     name = key_expression(key)
     return f"{path}.{name}" if path else name
 

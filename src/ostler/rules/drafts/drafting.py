@@ -1,4 +1,4 @@
-"""A first ServiceClass from the tools of a server: what is certain is written, what is not is asked."""
+"""A first ServiceClass from the tools of a server: certain parts are written, for others a question is asked."""
 
 import re
 from collections.abc import Sequence

@@ -91,7 +91,7 @@ class LifecyclePair:
 
     @property
     def logs(self) -> Step | None:
-        """The step that shows what it wrote."""
+        """The step that shows its output."""
         return self.companions.logs
 
     @property
@@ -100,7 +100,7 @@ class LifecyclePair:
         return self.companions.restart
 
     def rivals(self, pair: "LifecyclePair") -> bool:
-        """Whether `pair` is about as likely what is meant."""
+        """Whether `pair` is about as likely."""
         return str(pair.start) != str(self.start) and pair.score >= self.score - _CLOSE
 
 
@@ -201,7 +201,7 @@ def _as_part(pair: LifecyclePair, pairs: Sequence[LifecyclePair]) -> float:
 
 
 class _Server:
-    """The steps of one server, and what they say together."""
+    """The steps of one server, and facts about all of them."""
 
     def __init__(self, tools: Sequence[Tool], weights: Weights) -> None:
         self._weights = weights
@@ -256,7 +256,7 @@ class _Server:
         )
 
     def _is_of_all(self, start: Step) -> bool:
-        """Whether a stop without a noun is of what all tools are called, and the start says another one first."""
+        """Whether a stop without a noun is about the noun of all tools, while the start names another one first."""
         return bool({*self._words.prefix} & LIVING - said_things(start))
 
     def can_be(self, start: Step, stop: Step) -> bool:

@@ -129,7 +129,7 @@ NOMINALS = {
 """What that which a verb starts is called."""
 
 BACKGROUND = frozenset(("background", "async", "detach", "detached", "daemon"))
-"""Words of switches that let a tool answer while what it started runs."""
+"""Names of switches that let a tool answer before what it started has ended."""
 
 STATUS = ("status", "state", "get", "describe", "info", "inspect", "show", "check", "has", "exists", "poll", "health",
           "is", "read", "query", "view", "detail", "details")  # fmt: skip
@@ -141,7 +141,7 @@ SAME_AGAIN = frozenset(("restart", "reboot", "respawn", "relaunch"))
 
 WORKS = ("exec", "execute", "run", "send", "write", "interact", "input", "attach", "navigate", "click", "evaluate",
          "eval", "step", "continue", "pause", "resume", "wait", *RESTARTS)  # fmt: skip
-"""What only a thing that lives can be asked for."""
+"""Verbs of calls that only a running thing can take."""
 
 ATTRIBUTES = frozenset(("reason", "time", "status", "state", "count", "condition", "info", "help"))
 """Last words of names that ask for something about a thing (`stop_reason`)."""
@@ -163,7 +163,7 @@ ACTS = frozenset(
      "clear", "export", "toggle", "swipe", "tap", "drag", "hover", "fill", "wait", "bulk", "batch", "clean",
      *RESTARTS)
 )  # fmt: skip
-"""First words of tools that do something to what is there already."""
+"""First words of tools that act on something that exists already."""
 
 FILLERS = frozenset(
     {"a", "an", "the", "in", "of", "for", "by", "with", "to", "or", "and", "on", "at", "from", "force", "new", "get",
@@ -217,7 +217,7 @@ RECORDS = frozenset(
     dashboard panel report account organization subscription certificate acl zone list tasklist fact output history
     """.split()  # noqa: SIM905 (a word a line would be a page)
 )
-"""Nouns of what is written down and does not run."""
+"""Nouns of records, which do not run."""
 
 LIFE = re.compile(
     r"\b(background|running|runs? (?:until|in)|process(?:es)?|spawn\w*|launch\w*|boot\w*|long-running|session|pid|"
@@ -234,7 +234,7 @@ BLOCKING = re.compile(
     r"blocks? until(?: \w+){0,6} (?:completes?|finish\w*|ends?|exits?|done|returns?|over|terminates?))\b",
     re.IGNORECASE,
 )
-"""What descriptions say of tools that give back what is over when they answer."""
+"""Phrases in descriptions of tools that answer with a finished result."""
 
 _SPOKEN = {
     ("power", "on"): "start", ("power", "off"): "stop", ("shut", "down"): "shutdown", ("turn", "on"): "start",

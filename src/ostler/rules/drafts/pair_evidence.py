@@ -37,13 +37,13 @@ _ANSWERS_FIRST = re.compile(
     r"\breturns? immediately\b[^.]{0,40}\bid\b",
     re.IGNORECASE,
 )
-"""What descriptions say of tools that answer while what they began runs."""
+"""Phrases in descriptions of tools that answer while what they began still runs."""
 
 _DETAIL = re.compile(r"[.,:;\n(]|\b(?:with|in|on|for|from|of|by|to|using|at|inside|and)\b")
 _OF_OTHERS = re.compile(r"\buse \S+ (?:instead|for)\b|\binstead,? use\b", re.IGNORECASE)
 _RUNS = frozenset(("run", "execute", "exec"))
 MAKERS = frozenset(("create", "new", "add", "register"))
-"""Verbs of tools whose callers choose the id of what is made."""
+"""Verbs of tools whose callers choose the id of the new thing."""
 
 _SIMPLE_STARTS = ("start", "run", "launch", "spawn", "open", "boot", "enqueue", "submit")
 
@@ -170,7 +170,7 @@ def _said_first(step: Step) -> tuple[str, ...]:
 
 
 def says_it_waits(description: str) -> bool:
-    """Whether a description says that a tool gives back what is over; what it says of other tools does not count."""
+    """Whether a description says that the tool itself, not another one, answers with a finished result."""
     if _ANSWERS_FIRST.search(description):
         return False
     return any(BLOCKING.search(said) for said in re.split(r"(?<=[.!?;])\s", description) if not _OF_OTHERS.search(said))

@@ -63,10 +63,10 @@ _GIVING = frozenset(
     ("start", "launch", "spawn", "boot", "create", "open", "new", "connect", "begin", "run", "submit", "initialize",
      "init")
 )  # fmt: skip
-"""Verbs of tools whose answers give the id of what they made."""
+"""Verbs of tools whose answers have the id of the new thing."""
 
 _ATTACHES = frozenset(("attach", "add", "load", "register", "subscribe", "claim", "join", "enable"))
-"""Verbs that put what is there already somewhere, rather than begin it."""
+"""Verbs that move something that exists, rather than begin it."""
 
 _DECLARED = 20
 """How strong a verb at the head of a description must be, for a tool whose name has none to count as a start."""
@@ -86,7 +86,7 @@ class PairFacts:
     Attributes:
         features: what says for and against them, by name; each about from -1 to 1, 0 where nothing does.
         handle: the parameter of the stop that says which one it ends.
-        thing: what they are about.
+        thing: the noun that they are about.
         life: how much says that it runs; below `SURE` it is more likely only written down.
     """
 
@@ -169,7 +169,7 @@ class PairFeatures:
         return self._handles[known]
 
     def facts(self, start: Step, stop: Step) -> PairFacts:
-        """Return what is known of two steps as a pair."""
+        """Return the features of two steps as a pair."""
         first, last = self.use_as_start(start), self.use_as_end(stop)
         handle = self._handle(start, stop)
         flow = flow_of(start, stop, handle.name)

@@ -63,7 +63,7 @@ WEIGHTS: dict[str, float] = {
     "names_apart": -1.35,
     "made_deleted": -1.39,
 }
-"""Feature of `pair_features` → what it adds to the score."""
+"""Feature of `pair_features` → its weight in the score."""
 
 REFUSAL = 1.26
 """The score at which a pair is as likely as that the server has none."""

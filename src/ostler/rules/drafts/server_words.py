@@ -15,7 +15,7 @@ _FEWEST_OF_FAMILY = 3
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A step with the word that says what it does, and the words for what it is about."""
+    """A step with its verb and its nouns."""
 
     step: Step
     verb: str
@@ -23,7 +23,7 @@ class Use:
 
 
 class ServerWords:
-    """The words that the tools of one server share, and what is left of each.
+    """The words that the tools of one server share, and the rest of each name.
 
     Attributes:
         prefix: the words that nearly all tools begin with (`tmux_…`).
@@ -63,7 +63,7 @@ class ServerWords:
         return ""
 
     def use(self, step: Step, table: Mapping[str, int]) -> Use:
-        """Return a step with its verb of `table`, or its first word, and what it is about."""
+        """Return a step with its verb in `table`, or else its first word, and its nouns."""
         verb = self.verb(step, table) or (step.saying or ("",))[0]
         things = tuple(word for word in self.content(step) if word != verb and word not in FILLERS)
         return Use(step, verb, things)

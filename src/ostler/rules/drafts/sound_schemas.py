@@ -14,7 +14,7 @@ MOST_VALUES: Final = 100
 
 MOST_OPTIONS: Final = 50
 LONGEST_TEXT: Final = 4000
-"""Characters of a description that are read: what it says first is what it is for."""
+"""Characters of a description that are read: its beginning says what the tool is for."""
 
 _DEEPEST: Final = 12
 _MOST_DEFAULT: Final = 1000
@@ -29,7 +29,7 @@ _NUMBERS: Final = frozenset(
 
 
 def sound_schema(schema: JsonValue, depth: int = 0) -> JsonObject:
-    """Return a schema without what is not of the kind that its keyword wants, or too much."""
+    """Return a schema without values of the wrong type or size for their keyword."""
     if not _is_object(schema) or depth > _DEEPEST:
         return {}
     found: JsonObject = {}

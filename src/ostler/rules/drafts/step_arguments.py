@@ -53,7 +53,7 @@ _TRIVIA = frozenset(
 
 @dataclass(slots=True)
 class ClassArg:
-    """An arg of the class and what is known about it; `is_open` when callers may leave it out and the tool, too."""
+    """An arg of the class and its facts; `is_open` if both callers and the tool may do without it."""
 
     name: str
     schema: JsonObject

@@ -52,7 +52,7 @@ def seen_expectation(tool: Tool) -> tuple[str, JsonObject] | None:
 
 
 def _telling_value(alive: Sequence[ToolResponse], gone: Sequence[ToolResponse]) -> tuple[str, JsonValue] | None:
-    """Return the path and value of what answers have while the thing runs, a state before all else."""
+    """Return the path and value that answers have while the thing runs, preferably a state."""
     known = [_said(answer) for answer in alive]
     others = [_said(answer) for answer in gone]
     found: list[tuple[int, int, str, JsonValue]] = []
@@ -114,7 +114,7 @@ def found_output(name: str, response: ToolResponse) -> JsonValue:
 def _leaves(
     value: JsonValue, path: str = "", depth: int = 0, *, in_lists: bool = False
 ) -> Iterator[tuple[str, JsonValue]]:
-    """Yield the JMESPath and value of what is within objects, and within the first of a list if that is wanted."""
+    """Yield the JMESPath and value of each part of an object, and on request of the first item of a list."""
     if isinstance(value, Mapping) and depth <= _MOST_DEEP:
         for key, inner in cast("Mapping[str, JsonValue]", value).items():
             yield from _leaves(inner, path_below(path, key), depth + 1, in_lists=in_lists)

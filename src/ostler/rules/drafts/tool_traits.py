@@ -47,7 +47,7 @@ class Answered:
     """An answer that a tool gave to a call, recorded.
 
     Attributes:
-        args: what it was called with.
+        args: the arguments of the call.
         value: the one value of the answer.
         text: the answer as text.
         is_error: it said that it failed.
@@ -61,7 +61,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool as its server lists it, and what it was seen to answer."""
+    """A tool as its server lists it, with recorded answers."""
 
     name: str
     input_schema: JsonObject = field(default_factory=dict[str, object])
@@ -78,7 +78,7 @@ class Tool:
 
     @classmethod
     def of(cls, listed: JsonMapping, answers: tuple[Answered, ...] = ()) -> "Tool":
-        """Return a tool of a `tools/list` answer, with what it was seen to answer."""
+        """Return a tool of a `tools/list` answer, with recorded answers."""
         said = listed.get("description") or ""
         schema = with_described(with_examples(sound_schema(listed["inputSchema"]), said), said)
         return cls(listed["name"], schema, listed.get("outputSchema"), listed.get("annotations") or {}, said, answers)
@@ -115,7 +115,7 @@ class Step:
 
     @property
     def saying(self) -> tuple[str, ...]:
-        """The words that say what this use does: those of the action alone, where there is one."""
+        """The words for what this use does: of the action alone, if there is one."""
         if not self.fixed:
             return self.words
         key, value = self.fixed[0]
@@ -126,7 +126,7 @@ class Step:
         return [name for name in self.tool.required() if name not in dict(self.fixed)]
 
     def description_of(self, name: str) -> str:
-        """Return what is said about a parameter, in the tool's list."""
+        """Return the description of a parameter, or an empty text."""
         schema = self.tool.parameter(name)
         for option in (schema, *(schema.get("anyOf") or ())):
             if isinstance(option, dict) and "description" in option:

@@ -50,14 +50,14 @@ class FoundService:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one file gave: services, and what it has that cannot be one."""
+    """The services in one file, and notes about what could not become one."""
 
     services: tuple[FoundService, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 RUNNING = ("command", "dev-server")
-"""Classes of what runs for as long as one works."""
+"""Classes of services that run as long as one works."""
 
 PROGRAMS = (*RUNNING, "job")
 """Classes that run a program of the project in a folder of it."""

@@ -58,7 +58,7 @@ def read_package_json(
     installed_by: str = "",
     split: bool = False,
 ) -> Found:
-    """Return the scripts of a package that are services, after a job that installs what they need.
+    """Return the scripts of a package that are services, after a job that installs their dependencies.
 
     Args:
         text: the file.
@@ -104,7 +104,7 @@ def package_manager(package: JsonObject, beside: Collection[str]) -> str:
 def _env_names(package: JsonObject) -> tuple[str, ...]:
     """Return the files of variables that frameworks read in development, the one that overrides the others last.
 
-    They are named so that a worktree, to which git gives none of them, uses those of the main checkout.
+    They are listed so that a worktree, which git creates without them, uses the main checkout's.
     """
     needs = as_object(package.get("dependencies")).keys() | as_object(package.get("devDependencies")).keys()
     if needs & {"next", "react-scripts"}:

@@ -1,4 +1,4 @@
-"""From what was found to the text of an `ostler.yaml`, each service with its origin in a comment."""
+"""The text of an `ostler.yaml` from the services that were found, each with its origin in a comment."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,7 +61,7 @@ def _renamed(service: FoundService, name: str, called: Mapping[str, str]) -> Fou
 
 
 def _plain(text: str) -> str:
-    """Return `text` as a comment can have it: on one line, printable."""
+    """Return `text` fit for a comment: on one line, printable."""
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 

@@ -44,7 +44,7 @@ def with_port_option(line: str) -> str:
 
 
 def port_notes(line: str, port: int | None) -> tuple[str, ...]:
-    """Return what to know of a service that runs `line` on a fixed port: only one worktree can have it."""
+    """Return a note if a service that runs `line` has a fixed port, which only one worktree can use."""
     if not port or "{port}" in line or "PORT" in line:
         return ()
     if re.search(rf"\b{port}\b", line):

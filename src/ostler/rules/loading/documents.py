@@ -1,4 +1,4 @@
-"""What loading every kind of file shares: the one document of a file, what it says that it is, and its model."""
+"""What loading shares for every kind of file: its one document, the check of its kind, and its model."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

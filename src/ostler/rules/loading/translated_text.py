@@ -1,4 +1,4 @@
-"""A translated manifest written out as YAML, with the comments of the original where what they speak of has gone."""
+"""A translated manifest as YAML, with the comments of the original moved along with what they are about."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

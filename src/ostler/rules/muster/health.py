@@ -35,7 +35,7 @@ def translate_health(sheet: Sheet, config: JsonObject, tools: JsonObject) -> Non
     if "enabled" not in settings and not moved and "healthCheck" not in tools:
         settings["enabled"] = False  # 'status' alone was never called by muster
     if settings.get("enabled") is False:
-        settings = {"enabled": False}  # the rest says how to do what is not done
+        settings = {"enabled": False}  # the rest has no effect then
         _forget_timeout(config)
     if settings:
         config["healthCheck"] = settings

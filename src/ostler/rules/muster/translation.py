@@ -61,7 +61,7 @@ def translate_manifest(document: Document, known: ToolNames, version: str) -> Tr
 
 
 def _metadata(sheet: Sheet, found: JsonMapping) -> JsonObject:
-    """Return `metadata` without what is Kubernetes' business; a class without a name is called as its file is."""
+    """Return `metadata` without the keys of Kubernetes; a class without a name is named after its file."""
     metadata: JsonObject = {key: value for key, value in found.items() if key not in _OBJECT_KEYS}
     file = PurePath(sheet.document.file)
     if metadata.get("name") is None and file.suffix in _FILES:

@@ -28,7 +28,7 @@ LIKE_REFERENCE: Final = re.compile(r"\$\{secret:(?P<kind>\w*):?(?P<what>[^}]*)\}
 _REFERENCE: Final = re.compile(rf"\$\{{secret:(?:{'|'.join(SECRET_KINDS)}):[^}}]+\}}")
 _PREFIX: Final = "ostler-secret."
 _MARK: Final = re.compile(r"ostler-secret\.(?P<what>[A-Za-z0-9_-]+)\.(?P<signature>[0-9a-f]{32})")
-"""Made of what stays as it is in a URL, in JSON and in a shell."""
+"""Only characters that need no quoting in a URL, in JSON or in a shell."""
 
 
 def is_reference(kind: str, what: str) -> bool:
@@ -75,7 +75,7 @@ class SecretMarks:
     """Makes marks, and knows those that it has made.
 
     Args:
-        key: what they are signed with.
+        key: signs them.
     """
 
     def __init__(self, key: bytes) -> None:

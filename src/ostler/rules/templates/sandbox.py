@@ -296,7 +296,7 @@ def _bounded_range(*args: int) -> range:
 
 
 def _fail(message: object) -> NoReturn:
-    """Refuse to go on: `{{ fail('give port or socket') }}`."""
+    """Fail the template: `{{ fail('give port or socket') }}`."""
     raise GivenUpError(str(message))
 
 

@@ -91,7 +91,7 @@ class _Rewriter:
         self.tainted = False
 
     def rewrite(self, tree: nodes.Template) -> nodes.Template:
-        """Return `tree` with constants instead of what is not known."""
+        """Return `tree` with constants instead of unknown names."""
         touched = self._rewrite_body(tree.body)
         if touched is None:
             return tree
@@ -136,7 +136,7 @@ class _Rewriter:
         return AFTER_START
 
     def _expression(self, node: nodes.Expr) -> nodes.Expr:
-        """Return `node` with what is not known in it replaced: as little of it as keeps the rest exact."""
+        """Return `node` with as little as possible replaced so that it does not depend on unknown names."""
         if not self._touched(node):
             return node
         match node:

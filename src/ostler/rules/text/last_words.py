@@ -40,7 +40,7 @@ SEARCHED: Final = 20
 """Lines from the end in which one that reports trouble is looked for."""
 
 SHOWN_LINES: Final = 3
-"""Lines that are kept of what is not a stack of calls."""
+"""Lines that are kept of text that is not a stack trace."""
 
 SHOWN_CHARS: Final = 600
 """The longest answer; its end is kept."""

@@ -40,7 +40,7 @@ _OF_TOOL, _AFTER = "at:", "after:"
 
 @dataclass(frozen=True, slots=True)
 class LogRange:
-    """What part of a log is wanted.
+    """Which part of a log to show.
 
     Attributes:
         lines: how many at most.
@@ -103,7 +103,7 @@ class LogPage:
 
 
 def page_of(lines: Sequence[str], wanted: LogRange, *, source: str, tool_cursor: JsonValue = None) -> LogPage:
-    """Return the part of `lines` that is wanted.
+    """Return the requested part of `lines`.
 
     Args:
         lines: what can be seen of the log.

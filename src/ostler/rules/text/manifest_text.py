@@ -1,4 +1,4 @@
-"""Pieces of a manifest as YAML text, for what is written by hand and not dumped: it has comments."""
+"""Pieces of a manifest as YAML text, for manifests with comments, which cannot be dumped."""
 
 import json
 import re

@@ -24,7 +24,7 @@ _DENIED_BEHIND: Final = re.compile(
     r"|[^.!?\n]{0,80}\?(?:\s|$)",
     re.IGNORECASE,
 )
-"""What stands behind a word that is denied or asked for: `running: false`, `Is the daemon running?`."""
+"""What follows a word that is denied or in a question: `running: false`, `Is the daemon running?`."""
 
 _OPPOSITE: Final = re.compile(r"[\"'`*]{0,3}\s*[:=]\s*[\"'`*]{0,3}(?:in|un|dis|non|not)[ _-]?", re.IGNORECASE)
 """What stands between a label and its own opposite: `Active: inactive`."""
@@ -35,7 +35,7 @@ RUNS: Final = frozenset(
         "started", "up",
     }
 )  # fmt: skip
-"""States, in many servers' words, of what runs."""
+"""States, in many servers' words, of things that run."""
 
 _WELL: Final = RUNS | {"available", "connected", "enabled", "healthy", "listening", "ready"}
 
@@ -46,7 +46,7 @@ _SENTENCE: Final = 200
 _SEEN_BEFORE: Final = 80
 _SEEN_BEHIND: Final = 100
 _MOST_PLACES: Final = 1000
-"""At how many places a word is looked at; a text that denies it so often does not state it."""
+"""Occurrences of a word that are checked; a text that denies it so often does not state it."""
 
 _PLAIN_PATTERN: Final = re.compile(r"(?:\(\?i\))?\^?(?:[\w \-|]|\\b|\((?!\?)|\(\?:|\))*\$?")
 """Regular expressions that are nothing but words, which no one writes to find `not running`."""
@@ -91,7 +91,7 @@ def is_sentence(text: str) -> bool:
 
 
 def is_denied(text: str, start: int, end: int) -> bool:
-    """Return whether what `text` has from `start` to `end` is denied there, or asked for."""
+    """Return whether the words of `text` from `start` to `end` are denied there, or part of a question."""
     if text[start:end].lower().startswith("such "):
         return False  # "no such container" is said of one that is missing
     if _DENIED_BEFORE.search(text[max(0, start - _SEEN_BEFORE) : start]):

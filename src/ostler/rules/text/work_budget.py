@@ -16,7 +16,7 @@ PLAN_SECONDS: Final = 0.5
 """Processor time that all renderings of one plan may take together."""
 
 MAX_MADE: Final = 16_777_216
-"""How many characters and items the steps of one rendering may make, those of intermediate results included."""
+"""Characters and items that one rendering may create, including intermediate results."""
 
 
 class WorkSpentError(Exception):

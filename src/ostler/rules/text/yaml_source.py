@@ -105,7 +105,7 @@ class Document:
         return node.line + 1, node.column + 1
 
     def unquoted_over_lines(self) -> Iterator[tuple[Path, str]]:
-        """Yield the (path, text) of each text without quotes that goes on over the next lines, as it was written."""
+        """Yield the (path, text) of each unquoted text of several lines, as it was written."""
         lines = self.text.splitlines()
         for path, node in _leaves(self._root, ()):
             if node.last_line > node.line:
