@@ -14,7 +14,7 @@ from ostler.adapters.config.mcp_content import McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.config.server_files import with_entries
-from ostler.adapters.signing_in.vault import Vault, answers_of
+from ostler.adapters.signing_in.vault import Vault, answers_in
 from ostler.faces.assembly import open_application
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.session import ExitStatus
@@ -140,11 +140,11 @@ def test_an_answer_is_typed_in_and_forgotten(
     folders = ["--config", str(paths.config_dir), "--state", str(paths.state_dir)]
     monkeypatch.setattr(sys, "stdin", io.StringIO("s3cret answer\n"))
     assert run_command([*folders, "servers", "answer", "api-key"]) == ExitStatus.OK
-    assert answers_of(paths)("api-key") == "s3cret answer"
+    assert answers_in(paths.answers_dir)("api-key") == "s3cret answer"
     assert "s3cret" not in capsys.readouterr().out
     assert run_command([*folders, "servers", "answer", "api-key"]) == ExitStatus.USAGE  # stdin is at its end
     assert run_command([*folders, "servers", "answer", "api-key", "--forget"]) == ExitStatus.OK
-    assert answers_of(paths)("api-key") is None
+    assert answers_in(paths.answers_dir)("api-key") is None
     assert run_command([*folders, "servers", "answer", "api-key", "--forget"]) == ExitStatus.NOT_FOUND
 
 

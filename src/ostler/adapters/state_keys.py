@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from ostler.adapters.config.atomic_files import replace_private
+from ostler.adapters.atomic_files import replace_private
 
 _KEY_BYTES: Final = 32
 

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import anyio.to_thread
 
-from ostler.adapters.config.atomic_files import not_written
+from ostler.adapters.atomic_files import not_written
 from ostler.adapters.disk_room import free_bytes
 from ostler.model.access import AuditSettings
 from ostler.model.json import JsonMapping

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 
-from ostler.adapters.config.atomic_files import replace_private
+from ostler.adapters.atomic_files import replace_private
 from ostler.adapters.regular_files import Stamp, read_regular_text, stamp_of
 from ostler.model.access import validate_principal
 from ostler.model.errors import AlreadyExistsError, Finding, ManifestError, NotFoundError

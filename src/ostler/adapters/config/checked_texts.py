@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 import ostler.model
 import ostler.rules
-from ostler.adapters.config.atomic_files import write_new
+from ostler.adapters.atomic_files import write_new
 from ostler.model.errors import StoreError
 
 _MAX_TEXTS: Final = 2_000

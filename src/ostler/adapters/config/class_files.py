@@ -8,7 +8,7 @@ from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ostler.adapters.config.atomic_files import not_written, replace, write_new
+from ostler.adapters.atomic_files import not_written, replace, write_new
 from ostler.adapters.config.checked_texts import CheckedTexts
 from ostler.adapters.config.manifest_files import ManifestFile, read_manifest_file
 from ostler.adapters.config.paths import Paths, class_files_in, shipped_classes_dir

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ostler.adapters.config.atomic_files import replace, write_new, write_private
+from ostler.adapters.atomic_files import replace, write_new, write_private
 from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import ConflictError, DefinitionError, NotFoundError
 

@@ -15,8 +15,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import cast
 
+from ostler.adapters.atomic_files import not_written, replace, write_new
 from ostler.adapters.caller_environment import without_own
-from ostler.adapters.config.atomic_files import not_written, replace, write_new
 from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
 from ostler.adapters.config.dialects.entry_places import is_bare, objects
 from ostler.adapters.config.dialects.locations import ClientFile

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from ostler.adapters.config.atomic_files import replace, write_new
+from ostler.adapters.atomic_files import replace, write_new
 from ostler.adapters.config.paths import Paths, shipped_classes_dir
 from ostler.adapters.config.tool_files import FOLDER, SAMPLES
 from ostler.adapters.regular_files import read_regular_text

@@ -12,7 +12,7 @@ from dataclasses import replace as with_values
 from pathlib import Path
 from typing import TypeVar
 
-from ostler.adapters.config.atomic_files import replace, write_new
+from ostler.adapters.atomic_files import replace, write_new
 from ostler.adapters.config.dialects.client_texts import MAX_BYTES
 from ostler.adapters.config.dialects.entry_places import items
 from ostler.adapters.config.dialects.names import server_names
@@ -22,7 +22,7 @@ from ostler.adapters.config.mcp_content import BUILTIN_NAMES, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.regular_files import read_regular_text
-from ostler.adapters.signing_in.vault import answers_of
+from ostler.adapters.signing_in.vault import answers_in
 from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, ManifestError, NotFoundError
 from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.model.servers import ServerEntry
@@ -40,7 +40,7 @@ class ServerFiles:
         self._people = paths.mcp_json
         self._own = paths.own_servers
         self._variables = variables
-        self._answer = answers_of(paths)
+        self._answer = answers_in(paths.answers_dir)
         self._had_folder = False
 
     def __repr__(self) -> str:

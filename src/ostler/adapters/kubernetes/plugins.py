@@ -1,7 +1,7 @@
 """Credentials that a kubeconfig's `exec` plugin gives (EKS, GKE, AKS, Teleport …): run when needed, renewed in time."""
 
 import json
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from subprocess import DEVNULL
@@ -60,9 +60,6 @@ class PluginAuth(httpx2.Auth):
             if known is None or known is other_than or not known.is_fresh(datetime.now(UTC)):
                 known = self._credential = await run_plugin(self._access, self._environment)
             return known
-
-    def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response]:
-        raise NotImplementedError("only the asynchronous client is used")
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Send `request` with a token, and once more with a new one when it is refused."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from ostler.adapters.config.atomic_files import replace_private
+from ostler.adapters.atomic_files import replace_private
 from ostler.model.errors import StoreError
 
 KEPT = 2000

@@ -63,7 +63,7 @@ def _overwrite(file: Path, text: str) -> None:
 
 
 def _replace(file: Path, text: str) -> None:
-    from ostler.adapters.config.atomic_files import replace_private  # noqa: PLC0415 (the first run alone needs it)
+    from ostler.adapters.atomic_files import replace_private  # noqa: PLC0415 (the first run alone needs it)
 
     replace_private(file, text)
 

@@ -87,14 +87,11 @@ def _is_known(record: ProcessRecord, services: Container[str] | None) -> bool:
     return record.exited_at is None or not record.swept
 
 
-async def end_strays(
-    root: Path, *, is_served: bool = True, services: Callable[[], Container[str]] | None = None
-) -> list[Stray]:
+async def end_strays(root: Path, *, services: Callable[[], Container[str]] | None = None) -> list[Stray]:
     """End what was left, and return it.
 
     Args:
-        root: the folder of a process server.
-        is_served: as for `find_strays`.
+        root: the folder of a process server, over which an Ostler runs.
         services: as for `find_strays`.
 
     Raises:
@@ -102,7 +99,7 @@ async def end_strays(
     """
 
     def look() -> list[Stray]:
-        return find_strays(root, is_served=is_served, services=services)
+        return find_strays(root, services=services)
 
     ended: dict[int, Stray] = {}
     for send, seconds in (("terminate", TERM_SECONDS), ("kill", KILL_SECONDS), ("kill", KILL_SECONDS)):

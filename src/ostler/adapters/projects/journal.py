@@ -8,7 +8,7 @@ from typing import cast
 import anyio
 import anyio.to_thread
 
-from ostler.adapters.config.atomic_files import replace_private
+from ostler.adapters.atomic_files import replace_private
 
 
 class UpJournal:

@@ -16,8 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from ostler.adapters.config.atomic_files import not_written, replace_private
-from ostler.adapters.config.paths import Paths
+from ostler.adapters.atomic_files import not_written, replace_private
 from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import StoreError
 from ostler.model.json import JsonMapping, as_object
@@ -154,9 +153,9 @@ class Vault:
         return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
 
 
-def answers_of(paths: Paths) -> Callable[[str], str | None]:
+def answers_in(folder: Path) -> Callable[[str], str | None]:
     """Return what looks up a person's answer to the question of an id; None for one that cannot be read."""
-    vault = Vault(paths.answers_dir)
+    vault = Vault(folder)
 
     def answer(question: str) -> str | None:
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ostler.adapters.config.atomic_files import replace_private
+from ostler.adapters.atomic_files import replace_private
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.extras import how_to_install
 from ostler.adapters.stores.retention import Retention

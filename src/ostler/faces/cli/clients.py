@@ -59,10 +59,10 @@ def import_servers(
     as_json: AsJson = False,
 ) -> None:
     """Find the servers of other MCP clients, show what each would become here, and take the chosen ones over."""
-    from ostler.adapters.signing_in.vault import answers_of
+    from ostler.adapters.signing_in.vault import answers_in
 
     session = session_of(context)
-    found, problems = _candidates(source, answers_of(session.paths))
+    found, problems = _candidates(source, answers_in(session.paths.answers_dir))
     for problem in problems:
         complain(problem)
     wanted = _chosen(found, names or [], every=every)
@@ -261,7 +261,7 @@ def _show(found: "Sequence[Candidate]", configured: set[str]) -> None:
 
 
 def _take(session: Session, wanted: "Sequence[Candidate]", *, note: "Callable[[str], None]") -> None:
-    from ostler.adapters.config.atomic_files import replace, write_new
+    from ostler.adapters.atomic_files import replace, write_new
     from ostler.adapters.config.dialects.client_texts import SourceError, read_text
     from ostler.adapters.config.jsonc import JsoncError
     from ostler.adapters.config.server_files import with_entries

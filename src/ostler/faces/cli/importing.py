@@ -141,7 +141,7 @@ def _in_the_way(imported: list[_Imported], folder: Path, *, force: bool) -> list
 
 
 def _write(imported: list[_Imported], folder: Path) -> None:
-    from ostler.adapters.config.atomic_files import replace, write_new
+    from ostler.adapters.atomic_files import replace, write_new
 
     for item in imported:
         path = folder / f"{item.name}.yaml"

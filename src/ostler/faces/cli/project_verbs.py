@@ -104,7 +104,7 @@ def init(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the file and write nothing.")] = False,
 ) -> None:
     """Write an ostler.yaml from what the folder has: Compose, process-compose, Procfile, package.json and others."""
-    from ostler.adapters.config.atomic_files import write_new
+    from ostler.adapters.atomic_files import write_new
     from ostler.adapters.projects.import_sources import source_names
     from ostler.adapters.projects.project_drafts import drafted
     from ostler.model.projects import PROJECT_FILE

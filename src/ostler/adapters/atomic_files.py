@@ -1,4 +1,4 @@
-"""Writing a configuration file by request: complete or not at all, and never over a file that must not be lost."""
+"""Writing files: complete or not at all, and never over a file that must not be lost."""
 
 import os
 import tempfile
