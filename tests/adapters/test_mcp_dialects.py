@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from ostler.adapters.config.dialects.clients import ANY, CLIENTS
+from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.entry_places import PLACES
 from ostler.adapters.config.dialects.key_rows import Key
 from ostler.adapters.config.dialects.keys import KEYS
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.variables import VARIABLES
+from ostler.adapters.config.dialects.windows import without_windows_shell
 from ostler.adapters.config.imports import candidates_in
 from ostler.adapters.config.mcp_content import McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json
@@ -912,6 +914,51 @@ def test_a_variable_that_the_program_itself_gets_stays_in_its_arguments() -> Non
     assert loaded.findings == ()
     assert loaded.entries["a"].args[-1] == "A:${AUTH}"
     assert loaded.entries["a"].env == {"AUTH": "Bearer s3cret-token"}
+
+
+@pytest.mark.parametrize(
+    ("command", "args", "becomes"),
+    [
+        ("cmd", ["/c", "npx", "-y", "x"], ["npx", "-y", "x"]),
+        ("CMD", ["/d", "/s", "/C", "npx -y x"], ["npx", "-y", "x"]),
+        (
+            r"C:\Windows\System32\cmd.exe",
+            ["/q", "/v:on", "/c", "npx.cmd", "x", "%TOKEN%"],
+            ["npx", "x", "s3cret-token"],
+        ),
+        (["cmd", "/c", "npx"], ["x"], ["npx", "x"]),
+        ("cmd /c npx", ["x", "a b"], ["npx", "x", "a b"]),
+        ("npx.cmd", ["-y", "x"], ["npx", "-y", "x"]),
+        ("cmd", ["/c", r"C:\x\run.bat"], ["cmd", "/c", r"C:\x\run.bat"]),
+        ("cmd", ["/c", "run.bat"], ["cmd", "/c", "run.bat"]),
+        ("cmd", ["/c", "cd x && npx y"], ["cmd", "/c", "cd x && npx y"]),
+        ("cmd", ["/c", "cd", "x", "&&", "npx"], ["cmd", "/c", "cd", "x", "&&", "npx"]),
+        ("cmd", ["/c", ""], ["cmd", "/c", ""]),
+        ("cmd", ["/c", "it's"], ["it's"]),
+        ("cmd", ["x"], ["cmd", "x"]),
+        ("cmd", ["/d"], ["cmd", "/d"]),
+        ("cmd.exe", ["/c", "npx"], ["cmd.exe", "/c", "npx"]),
+        ("./cmd", ["/c", "npx"], ["./cmd", "/c", "npx"]),
+    ],
+)
+def test_a_command_of_windows_runs_here_without_its_shell(command: Any, args: list[str], becomes: list[str]) -> None:
+    loaded = entry({"command": command, "args": args})
+    assert [loaded.entries["a"].command, *loaded.entries["a"].args] == becomes
+
+
+def test_what_is_missing_behind_the_shell_of_windows_is_found_where_it_stands() -> None:
+    text = '{"mcpServers": {"a": {"command": "cmd",\n"args": ["/c",\n"npx",\n"${NOPE}"]}}}'
+    (finding,) = load_mcp_json(text, ENV).refused["a"]
+    assert finding.line == 4
+
+
+def test_windows_has_its_own_shell() -> None:
+    def report(*what: object, **more: object) -> None:
+        raise AssertionError(what, more)
+
+    draft = Draft({}, ANY, report, {"command": "cmd", "args": ["/c", "npx"]})
+    without_windows_shell(draft, "win32")
+    assert draft.entry["command"] == "cmd"
 
 
 SCRIPT = 'for each in a b; do run ${each} ${1:-y} ${PWD##*/} "${KEY}" ${TOKEN}; done'

@@ -23,6 +23,7 @@ from ostler.adapters.config.dialects.keys import translate, writers
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.times import times_of_file
 from ostler.adapters.config.dialects.variables import Surroundings, questions_in
+from ostler.adapters.config.dialects.windows import without_windows_shell
 from ostler.adapters.config.entry_values import EntryValues
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.adapters.config.mcp_content import BUILTIN_NAMES, RESERVED_NAME, SERVER_KEYS, McpJson
@@ -132,6 +133,7 @@ class EntryLoader:
         for option, time in self._times.items():
             draft.set_option(option, time, ("ostler", option))
         self._obey(limits, found, draft)
+        without_windows_shell(draft)
         entry = drafts[name] = draft.finish()
         refused = any(finding.severity == "error" for finding in self._findings[before:])
         report = _below(self._find, found.path, draft.origins)
