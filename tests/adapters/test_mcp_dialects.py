@@ -651,7 +651,7 @@ def test_copilot_has_variables_of_the_shell() -> None:
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "server.py").touch()
     (tmp_path / "run").touch()
-    (tmp_path / ".env").write_text("# c\nexport A='1 2'\nB=\"x\\ny\" # c\nC=3 # c\n\nbroken\n")
+    (tmp_path / ".env").write_text("# c\nexport A='1 2'\nB=\"x\\ny\" # c\nC=3 # c\n\nbroken\nD='1\n2'\n")
     file = tmp_path / "mcp.json"
     servers = {
         "args": {"command": "python3", "args": ["./server.py"]},
@@ -665,7 +665,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert loaded.entries["args"].cwd == str(tmp_path)
     assert loaded.entries["program"].command == str(tmp_path / "run")
     assert loaded.entries["folder"].cwd == str(tmp_path / "sub")
-    assert loaded.entries["variables"].env == {"A": "1 2", "B": "x\ny", "C": "own"}
+    assert loaded.entries["variables"].env == {"A": "1 2", "B": "x\ny", "C": "own", "D": "1\n2"}
     assert {finding.path for finding in loaded.findings} == {"mcpServers.lost.args.0", "mcpServers.lost.envFile"}
 
 

@@ -1,9 +1,9 @@
 """The values of an entry in Ostler's own keys: their types checked, variables expanded, paths made whole."""
 
+import io
 import json
 import re
 import shlex
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
@@ -18,9 +18,6 @@ from ostler.model.credentials import is_secret_name
 from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.model.servers import OAuthClient, ServerEntry, ServerOptions, ServerTransport
 from ostler.model.web_addresses import is_web_address
-
-_ENV_LINE: Final = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)\s*=\s*(?P<value>.*?)\s*$")
-
 
 _SHELL: Final = re.compile(r"(?:.*/)?(?:ba|da|z|k|a)?sh")
 
@@ -133,7 +130,7 @@ class EntryValues:
         base = self._around.workspace or (Path(cwd) if cwd else self._around.folder)
         path = base / written if base is not None else Path(written)
         try:
-            return read_env_file(read_text(path, str(path)))
+            return _variables_in(read_text(path, str(path)))
         except SourceError as error:
             message = f"the variables of 'envFile' are missing: {error.finding.message} ({path})"
             self._report(("envFile",), message, "no-file", fix="write the whole path", severity="warning")
@@ -248,24 +245,12 @@ def _object_form(value: JsonValue) -> str:
     return f"write {json.dumps(found, ensure_ascii=False)}" if found else ""
 
 
-def read_env_file(text: str) -> dict[str, str]:
-    """Return the variables of an env file: lines `NAME=value`, with `export`, quotes, and comments behind a space."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        match = _ENV_LINE.fullmatch(line)
-        if match and not line.lstrip().startswith("#"):
-            found[match["name"]] = _unquoted(match["value"])
-    return found
+def _variables_in(text: str) -> dict[str, str]:
+    """Return the variables of an env file; what sets none is passed over, as clients do."""
+    from dotenv.parser import parse_stream  # noqa: PLC0415 (few entries have such a file)
 
-
-_ESCAPES: Final[Mapping[str, str]] = {"n": "\n", "r": "\r", "t": "\t"}
-
-
-def _unquoted(value: str) -> str:
-    if value[:1] in ("'", '"') and (end := value.rfind(value[0])) > 0:
-        inner = value[1:end]
-        return inner if value[0] == "'" else re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), inner)
-    return re.sub(r"\s+#.*$", "", value)
+    lines = parse_stream(io.StringIO(text))
+    return {line.key: line.value for line in lines if line.key is not None and line.value is not None}
 
 
 def with_whole_path(line: str, base: Path | None) -> str:
