@@ -170,14 +170,9 @@ class DependencyGraph:
 
     def all_dependents(self, name: str) -> list[Service]:
         """Return the services that depend on `name`, directly or through others."""
-        found: dict[str, Service] = {}
-        rest = [name]
-        while rest:
-            for service in self.dependents(rest.pop()):
-                if service.name not in found and service.name != name:
-                    found[service.name] = service
-                    rest.append(service.name)
-        return list(found.values())
+        names = reached(self._users.get(name, ()), lambda each: self._users.get(each, ()))
+        found = [self._registry.find(user) for user in sorted(names - {name})]
+        return [service for service in found if service is not None]
 
     # -- checks --------------------------------------------------------------------------------------------
 

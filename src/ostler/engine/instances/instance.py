@@ -176,15 +176,7 @@ class ServiceInstance(InstanceState):
 
     def _operation(self, asked: OperationRequest, reason: str, *, resumes: bool = False) -> Operation:
         operation = Operation(
-            asked,
-            operation_id=self.runtime.make_id(),
-            service_id=self.id,
-            service_name=self.name,
-            now=self._clock.now(),
-            reason=reason,
-            class_digest=self.record.class_digest,
-            class_name=self.record.class_name,
-            resumes=resumes,
+            self.runtime.make_id(), self.record, asked, now=self._clock.now(), reason=reason, resumes=resumes
         )
         if self.runtime.observer is not None:
             operation.origin = self.runtime.observer.asked()

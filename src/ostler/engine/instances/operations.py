@@ -73,32 +73,29 @@ class Operation:
 
     def __init__(
         self,
+        operation_id: str,
+        service: ServiceRecord,
         asked: OperationRequest,
         *,
-        operation_id: str,
-        service_id: str,
-        service_name: str,
         now: datetime,
-        reason: str = "",
-        class_digest: str = "",
-        class_name: str = "",
-        resumes: bool = False,
+        reason: str,
+        resumes: bool,
     ) -> None:
         self.asked = asked
         self.kind = asked.kind
         self.record = OperationRecord(
             operation_id,
-            service_id,
-            service_name,
+            service.id,
+            service.name,
             asked.kind,
             now,
             reason,
-            class_digest=class_digest,
+            class_digest=service.class_digest,
             idempotency_key=operation_id,
             force=asked.force,
             abandon=asked.abandon,
             keep=asked.keep,
-            class_name=class_name,
+            class_name=service.class_name,
         )
         self.step = ""
         self.last_miss = ""

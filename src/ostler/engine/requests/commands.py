@@ -23,6 +23,12 @@ from ostler.model.errors import OperationError, OstlerError
 from ostler.model.records import OperationKind, OperationRecord
 from ostler.model.states import ServiceState
 
+_IN_WORDS = {
+    OperationKind.START: ("started", "starting"),
+    OperationKind.STOP: ("stopped", "stopping"),
+    OperationKind.RESTART: ("restarted", "restarting"),
+}
+
 
 class Requests:
     """Hands requests to services and says how they went."""
@@ -141,10 +147,10 @@ class Requests:
                     await service.stop()
                 case _:
                     await service.restart()
-        done = not scope.cancelled_caught
-        verb = {OperationKind.START: "start", OperationKind.STOP: "stopp"}.get(kind, "restart")
-        message = f"service {service.name} was {verb}ed" if done else f"service {service.name} is still {verb}ing"
-        return OperationResult(service.view(), message, finished=done)
+        is_done = not scope.cancelled_caught
+        done, doing = _IN_WORDS[kind]
+        message = f"service {service.name} was {done}" if is_done else f"service {service.name} is still {doing}"
+        return OperationResult(service.view(), message, finished=is_done)
 
     async def carry_out(
         self,

@@ -1,7 +1,9 @@
 """`ostler token`: the bearer tokens of those who come over HTTP; `ostler audit`: what they changed."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -10,9 +12,7 @@ from ostler.faces.cli.session import ExitStatus, fail, session_of
 from ostler.faces.cli.tables import print_table
 from ostler.faces.output import complain, say, say_json
 from ostler.model.errors import NotFoundError, OstlerError
-
-if TYPE_CHECKING:
-    from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject
 
 
 def add(
@@ -90,25 +90,26 @@ def audit(
     who: Annotated[str, typer.Option(metavar="NAME", help="Only of this principal.")] = "",
 ) -> None:
     """Show what was changed, by whom and from where: one JSON object a line."""
-    import json
     from collections import deque
 
-    from ostler.adapters.access.audit_log import audit_files
-
-    newest: deque[JsonObject] = deque(maxlen=lines)
-    for file in audit_files(session_of(context).paths.audit_dir):
-        with file.open(encoding="utf-8", errors="replace") as text:
-            for line in text:
-                try:
-                    facts: JsonObject = json.loads(line)
-                except ValueError:  # the last line of a file at the moment of a crash
-                    continue
-                if not who or facts.get("who") == who:
-                    newest.append(facts)
+    changes = _changes(session_of(context).paths.audit_dir)
+    newest = deque((facts for facts in changes if not who or facts.get("who") == who), maxlen=lines)
     for facts in newest:
         say_json(facts, indent=None)
     if not newest:
         complain("the audit log is empty; it is kept when there are tokens or an authorization server (docs/teams.md)")
+
+
+def _changes(folder: Path) -> Iterator[JsonObject]:
+    import json
+
+    from ostler.adapters.access.audit_log import audit_files
+
+    for file in audit_files(folder):
+        with file.open(encoding="utf-8", errors="replace") as text:
+            for line in text:
+                with suppress(ValueError):  # the last line of a file at the moment of a crash
+                    yield json.loads(line)
 
 
 def _path(context: typer.Context) -> Path:

@@ -109,11 +109,7 @@ class OutgoingMessages:
                         raise SlowClientError(f"{self._waiting} bytes wait for it")
                     line = self._lines.popleft()
                     self._waiting -= len(line)
-                    for start in range(0, len(line), _WRITE_SIZE):
-                        with anyio.move_on_after(SLOW_CLIENT_TIMEOUT) as scope:
-                            await stream.send(line[start : start + _WRITE_SIZE])
-                        if scope.cancelled_caught:
-                            raise SlowClientError(f"it took nothing for {SLOW_CLIENT_TIMEOUT:.0f} s")
+                    await _write(line, stream)
                 if self._closed:
                     return
                 self._news = anyio.Event()
@@ -129,6 +125,14 @@ class OutgoingMessages:
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
         self.close()
+
+
+async def _write(line: bytes, stream: ByteSendStream) -> None:
+    for start in range(0, len(line), _WRITE_SIZE):
+        with anyio.move_on_after(SLOW_CLIENT_TIMEOUT) as scope:
+            await stream.send(line[start : start + _WRITE_SIZE])
+        if scope.cancelled_caught:
+            raise SlowClientError(f"it took nothing for {SLOW_CLIENT_TIMEOUT:.0f} s")
 
 
 @asynccontextmanager

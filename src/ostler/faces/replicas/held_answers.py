@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Final
 
 from starlette.types import Message, Send
 
 from ostler.model.durations import format_duration
-from ostler.model.json import as_object
+from ostler.model.json import JsonObject, as_object
 
 AGE: Final = "ostler/age"
 """The key of `_meta` with the seconds since an answer was certainly true."""
@@ -62,16 +61,17 @@ def _with_length(start: Message, length: int) -> Message:
 
 def _aged(body: bytes, age: float, why: str) -> bytes:
     """Return an answer with its age."""
-    with suppress(ValueError):
-        answer: dict[str, Any] = json.loads(body)
-        result = answer.get("result")
-        if isinstance(result, dict):
-            found = cast("dict[str, Any]", result)
-            found["_meta"] = {**as_object(found.get("_meta")), AGE: round(age, 1)}
-            if isinstance(content := found.get("content"), list):
-                text = f"(as it was {format_duration(max(1, round(age)))} ago: {why})"
-                found["content"] = [*cast("list[Any]", content), {"type": "text", "text": text}]
-                if isinstance(structured := found.get("structuredContent"), dict):
-                    found["structuredContent"] = {**cast("dict[str, Any]", structured), "asOf": text.strip("()")}
-            return json.dumps(answer, separators=(",", ":")).encode()
-    return body
+    try:
+        answer: JsonObject = json.loads(body)
+    except ValueError:
+        return body
+    if not isinstance(answer.get("result"), dict):
+        return body
+    result: JsonObject = answer["result"]
+    result["_meta"] = {**as_object(result.get("_meta")), AGE: round(age, 1)}
+    if isinstance(result.get("content"), list):
+        said = f"as it was {format_duration(max(1, round(age)))} ago: {why}"
+        result["content"].append({"type": "text", "text": f"({said})"})
+        if isinstance(result.get("structuredContent"), dict):
+            result["structuredContent"]["asOf"] = said
+    return json.dumps(answer, separators=(",", ":")).encode()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -208,22 +209,21 @@ def _plainly_satisfies(rules: JsonMapping, value: JsonValue) -> bool:
     """
     if not isinstance(value, (str, int)) or _TYPES.get(type(value)) != rules.get("type"):
         return False
-    for key, limit in rules.items():
-        if key == "pattern" and isinstance(value, str):
-            try:
-                with bounded_work():
-                    keeps = search(limit, value) is not None
-            except (PatternError, WorkSpentError):
-                return False
-        elif key == "enum" and isinstance(value, str):
-            keeps = value in limit
-        elif key in ("minimum", "maximum") and type(value) is int:
-            keeps = value >= limit if key == "minimum" else value <= limit
-        else:
-            keeps = key == "type"
-        if not keeps:
-            return False
-    return True
+    return all(_plainly_keeps(key, limit, value) for key, limit in rules.items())
+
+
+def _plainly_keeps(key: str, limit: JsonValue, value: str | int) -> bool:
+    keeps = key == "type"
+    if isinstance(value, str) and key == "enum":
+        keeps = value in limit
+    elif isinstance(value, str) and key == "pattern":
+        with suppress(PatternError, WorkSpentError), bounded_work():
+            keeps = search(limit, value) is not None
+    elif type(value) is int and key == "minimum":
+        keeps = value >= limit
+    elif type(value) is int and key == "maximum":
+        keeps = value <= limit
+    return keeps
 
 
 def _is_elsewhere(value: JsonValue) -> bool:

@@ -147,13 +147,12 @@ def _subscript(name: tuple[str, ...], scope: _Scope, text: str) -> str:
         if keys is None:
             return ""
         if part not in keys:
-            parent = ".".join(name[:depth]) or "args"
             within: Keys = keys if depth else (scope.names.get("args") or {})
-            for key in within:
-                if not key.isidentifier() and part in re.split(r"\W+", key) and key in text:
-                    subscripted = f"{parent}['{key}']"
-                    return f"'-' subtracts in a template: write {{{{ {subscripted} }}}}, or choose a name with '_'"
-            return ""
+            dashed = (key for key in within if not key.isidentifier() and part in re.split(r"\W+", key))
+            if (meant := next((key for key in dashed if key in text), None)) is None:
+                return ""
+            subscripted = f"{'.'.join(name[:depth]) or 'args'}['{meant}']"
+            return f"'-' subtracts in a template: write {{{{ {subscripted} }}}}, or choose a name with '_'"
         keys = keys[part]
     return ""
 

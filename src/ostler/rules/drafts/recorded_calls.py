@@ -239,8 +239,10 @@ class _Drafting:
 
     def _take_outputs(self, later: Sequence[MadeCall]) -> JsonObject:
         """Return outputs of the start call: what later calls use of its answer, and what callers want to know."""
-        outputs: JsonObject = {}
         found = list(scalars_in(self._start.value))
+        if not found:
+            return self._take_from_text(self._start.text, later) if self._start.text else {}
+        outputs: JsonObject = {}
         known = [source.value for source in self._sources]
         for path, key, value in found:
             used = any(uses(call.args, value) for call in later)
@@ -248,15 +250,18 @@ class _Drafting:
                 continue
             if used or key.lower().endswith(_TELLING):
                 self._add_output(outputs, key, value, path)
-        if not found and self._start.text:
-            for call in later:
-                for _, key, value in scalars_in(call.args):
-                    pattern = None if value in known else regex_for(self._start.text, value, key)
-                    if pattern is not None and not any(source.value == value for source in self._sources):
-                        spec: JsonObject = {"regex": pattern}
-                        if isinstance(value, int):
-                            spec["type"] = "integer"
-                        self._add_output(outputs, key, value, spec)
+        return outputs
+
+    def _take_from_text(self, text: str, later: Sequence[MadeCall]) -> JsonObject:
+        """Return outputs for the values in the text of the answer that later calls use."""
+        outputs: JsonObject = {}
+        for _, key, value in (scalar for call in later for scalar in scalars_in(call.args)):
+            if any(source.value == value for source in self._sources):
+                continue
+            pattern = regex_for(text, value, key)
+            if pattern is not None:
+                typed: JsonObject = {"type": "integer"} if isinstance(value, int) else {}
+                self._add_output(outputs, key, value, {"regex": pattern, **typed})
         return outputs
 
     def _add_output(self, outputs: JsonObject, key: str, value: JsonValue, spec: JsonValue) -> None:

@@ -1,7 +1,7 @@
 """From the text of `ostler.yaml` to a project, with every problem of the file reported at once."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
@@ -158,16 +158,20 @@ def _need_violations(project: Project) -> Iterator[Violation]:
             explicit = needed in spec.depends_on
             place = ("services", name, "dependsOn", needed) if explicit else ("services", name, "args")
             if needed not in project.services:
-                close = difflib.get_close_matches(needed, project.services, n=1)
-                fix = f"did you mean {close[0]!r}?" if close else "add it under 'services'"
-                if (
-                    cut := next((other for other in project.services if other.startswith(f"{needed}-")), None)
-                ) and not explicit:
-                    fix = f"write services['{cut}'] for {cut!r}: '-' means minus in a template"
+                fix = _fix_of_need(needed, project.services, in_template=not explicit)
                 yield Violation(place, "unknown-name", f"there is no service {needed!r} here", fix)
             elif spec.shared and not project.services[needed].shared:
                 message = f"{name!r} is shared by all worktrees and needs {needed!r}, which each has for itself"
                 yield Violation(place, "no-effect", message, f"give {needed!r} 'shared: true', too")
+
+
+def _fix_of_need(needed: str, services: Collection[str], *, in_template: bool) -> str:
+    """Return what to write instead of the name of a service that does not exist."""
+    cut = next((other for other in services if other.startswith(f"{needed}-")), None)
+    if in_template and cut is not None:
+        return f"write services['{cut}'] for {cut!r}: '-' means minus in a template"
+    close = difflib.get_close_matches(needed, services, n=1)
+    return f"did you mean {close[0]!r}?" if close else "add it under 'services'"
 
 
 def _port_violations(project: Project) -> Iterator[Violation]:
