@@ -26,12 +26,12 @@ import anyio, json, os, sys
 from pathlib import Path
 from mcp import Client
 from ostler.adapters.environments import Environments
-from ostler.adapters.process.server import serve_processes
+from ostler.adapters.process.server import ProcessServer
 from ostler.adapters.process.supervisor import Supervisor
 
 async def main():
     supervisor = Supervisor(Path(sys.argv[1]), environments=Environments(os.environ))
-    async with Client(serve_processes(supervisor)) as client:
+    async with Client(ProcessServer(supervisor)) as client:
         for arguments in json.loads(sys.argv[2]):
             result = await client.call_tool("start", arguments)
             print(json.dumps([result.is_error, result.structured_content]), flush=True)

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from mcp import Client
+from mcp.shared.exceptions import MCPError
+from opentelemetry import trace
 from pydantic import ValidationError
 from tests.support.processes import build_process_server, start_arguments
 
@@ -102,6 +104,26 @@ def test_nulls_are_absent_and_numbers_become_words() -> None:
     assert (request.host, request.stop_signal, request.shell) == ("127.0.0.1", "SIGTERM", False)
     assert request.ready is not None
     assert request.ready.is_empty
+
+
+@pytest.mark.anyio
+async def test_a_call_within_this_process_is_answered_as_over_the_protocol(state_dir: Path) -> None:
+    server = build_process_server(state_dir / "p")
+    async with Client(server) as client:
+        for name, args in [
+            ("status", {"key": "k"}),
+            ("list", {}),
+            ("start", {"key": "a/b", "command": "x"}),
+            ("start", start_arguments("k", command="not-to-be-found")),
+            ("stop", {"key": "k", "unknown": 1}),
+        ]:
+            over = (await client.call_tool(name, args)).model_dump(mode="json", by_alias=True, exclude_none=True)
+            del over["_meta"]
+            assert await server.call_directly(name, args, None) == over
+        with pytest.raises(MCPError, match="'none' not found"):
+            await server.call_directly("none", {}, None)
+        with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(trace_id=1, span_id=1, is_remote=True))):
+            assert await server.call_directly("list", {}, None) is None  # the SDK passes the trace on
 
 
 @pytest.mark.anyio

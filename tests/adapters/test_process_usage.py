@@ -18,7 +18,7 @@ from ostler.adapters.environments import Environments
 from ostler.adapters.process.meter import FRESH_SECONDS, Meter
 from ostler.adapters.process.process_table import Row, Usage, read_table, trees_below, usage_of
 from ostler.adapters.process.roster import Roster
-from ostler.adapters.process.server import serve_processes
+from ostler.adapters.process.server import ProcessServer
 from ostler.adapters.process.supervisor import Supervisor
 
 MB = 1_000_000
@@ -109,7 +109,7 @@ async def test_connections_to_a_process_are_counted(state_dir: Path) -> None:
                 assert found.keys() == {"web"}
                 await anyio.sleep(0.02)
 
-    async with Client(serve_processes(supervisor)) as client:
+    async with Client(ProcessServer(supervisor)) as client:
         server = ProcessClient(client)
         web = await server.call("start", **serve_arguments("web", ready={"tcp": "{port}"}))
         await until(0)

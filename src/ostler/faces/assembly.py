@@ -18,7 +18,7 @@ from ostler.adapters.config.watcher import watch_config
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.environments import AllowedVariables, Environments, LiveEnvironment, LoginShell
 from ostler.adapters.process.marks import marks_of_servers
-from ostler.adapters.process.server import serve_processes
+from ostler.adapters.process.server import ProcessServer
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.secret_calls import SecretCalls
 from ostler.adapters.signing_in.grants import Grants
@@ -90,7 +90,7 @@ async def open_application(
         processes = Supervisor(paths.process_dir, process_changed, environments=environments)
         downstream = DownstreamPool(
             entries,
-            builtin={PROCESS_SERVER: serve_processes(processes)} if settings.process.enabled else {},
+            builtin={PROCESS_SERVER: ProcessServer(processes)} if settings.process.enabled else {},
             log_dir=paths.logs_dir,
             environment=environments,
             clock=clock,

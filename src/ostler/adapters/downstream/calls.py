@@ -126,9 +126,9 @@ def _secrets_masked(entry: ServerEntry) -> Generator[None]:
 
 async def _result(link: Link, name: str, args: JsonMapping, report: Progress | None) -> JsonObject:
     if link.direct is not None:
-        found = await link.direct.call(name, args, report)
+        found = await link.direct(name, args, report)
         if found is not None:
-            return link.repair.checked_call_result(found)
+            return found if link.transport == "builtin" else link.repair.checked_call_result(found)
     return await _result_through_the_sdk(link, name, args, report)
 
 

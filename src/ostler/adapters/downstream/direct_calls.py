@@ -1,4 +1,6 @@
-"""Tool calls over stdio that go past the SDK's session, which takes three tasks and four streams for each.
+"""Tool calls that go past the SDK: over stdio, and of servers inside this process.
+
+Over stdio, the SDK's session takes three tasks and four streams for each.
 
 Through that, a create makes 11 % more function calls, and a stop 14 %. The SDK shakes hands and does everything else on
 the same connection. What it would do with these calls is done here: progress, and a cancellation that the server hears
@@ -10,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import anyio
 import anyio.abc
@@ -23,6 +25,9 @@ from ostler.engine.protocols import Progress
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, finite_number
 
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
+
+DirectCall: TypeAlias = Callable[[str, JsonMapping, Progress | None], Awaitable[JsonObject | None]]
+"""Calls a tool by its name with arguments and returns its result; None: it is for the SDK, and nothing was sent."""
 
 _FIRST_ID: Final = 1_000_000_000
 """The SDK counts its requests from 1."""
@@ -40,6 +45,21 @@ _ENCODE: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _ENDED: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class CalledDirectly(Protocol):
+    """A server inside this process whose tools can be called without the protocol."""
+
+    async def call_directly(self, name: str, args: JsonMapping, progress: Progress | None) -> JsonObject | None:
+        """Call a tool as `DirectCall` does. Raises MCPError as the server does over the protocol."""
+        ...
+
+
+def is_followed() -> bool:
+    """Whether a call belongs to a trace, or spans are made at all: the SDK makes those, and passes traces on."""
+    is_traced = trace.get_current_span().get_span_context().is_valid
+    return is_traced or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 @dataclass(eq=False, slots=True)
@@ -78,9 +98,8 @@ class DirectCalls:
         Raises:
             MCPError: the server refused, or the connection has ended.
         """
-        is_traced = trace.get_current_span().get_span_context().is_valid
-        if is_traced or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-            return None  # the SDK makes a span of each call, and passes on the client's trace
+        if is_followed():
+            return None
         self._last += 1
         number = self._last
         params: JsonObject = {"name": name, "arguments": dict(args)}

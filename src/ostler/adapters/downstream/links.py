@@ -18,7 +18,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from ostler.adapters.backoff import Nudge
 from ostler.adapters.downstream.authorization import granted
 from ostler.adapters.downstream.children import ChildRecords
-from ostler.adapters.downstream.direct_calls import DirectCalls
+from ostler.adapters.downstream.direct_calls import CalledDirectly, DirectCall
 from ostler.adapters.downstream.fault_codes import Fault, fault_of
 from ostler.adapters.downstream.framing import StdoutNoise
 from ostler.adapters.downstream.http_watch import HttpWatch
@@ -81,8 +81,8 @@ class Link:
     scopes: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
     active: int = 0
     """Calls answered since the liveness probe last checked."""
-    direct: DirectCalls | None = None
-    """The way past the SDK's session for tool calls; over stdio, in the protocol with a handshake."""
+    direct: DirectCall | None = None
+    """The way past the SDK for tool calls: over stdio in the protocol with a handshake, and inside this process."""
     is_doubted: bool = False
     """A tool failed without a reason: a sign of life alone does not prove that the server works."""
 
@@ -247,7 +247,10 @@ async def open_link(
         if auth is not None:  # an answer may quote what was sent
             entry = entry.model_copy(update={"secret_parts": (*entry.secret_parts, *auth.secrets)})
         link = Link(client, entry, transport, attempt.loss, stale, suspect, child=child, repair=repair)
-        link.direct = None if child is None or link.modern else child.direct
+        if isinstance(builtin, CalledDirectly):
+            link.direct = builtin.call_directly
+        elif child is not None and child.direct is not None and not link.modern:
+            link.direct = child.direct.call
         yield link
 
 

@@ -307,7 +307,7 @@ def _ending(path: Path, pid: int) -> tuple[int, datetime] | None:
         lines = path.read_text().splitlines()
     except (OSError, ValueError):
         return None
-    for line in lines:
+    for line in filter(None, lines):  # its room is kept by some thousand empty ones
         words = line.split()
         if len(words) == 3 and words[0] == str(pid):
             with contextlib.suppress(ValueError, OverflowError, OSError):

@@ -28,6 +28,10 @@ START_SECONDS = 0.5
 
 LOOK_SECONDS = 0.02
 
+_LONGER = 1.3
+_LONGEST_LOOK_SECONDS = 0.2
+"""How looks at what has no more to do than to run on become fewer."""
+
 SETTLE_SECONDS = 0.3
 """How long a process must live on at least after the log line that says that it is ready."""
 
@@ -288,10 +292,11 @@ async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> 
     """
     if seconds == 0:
         return
-    began = anyio.current_time()
+    began, pause = anyio.current_time(), LOOK_SECONDS
     with anyio.move_on_after(START_SECONDS if seconds is None else seconds):
-        while entry.refresh() != "exited":  # noqa: ASYNC110 (only a look shows it everywhere)
-            await anyio.sleep(LOOK_SECONDS)
+        while entry.refresh() != "exited":
+            await anyio.sleep(pause)
+            pause = min(pause * _LONGER, _LONGEST_LOOK_SECONDS)  # 9 looks in the half second of a start, not 25
     if entry.refresh() != "exited" or (seconds is None and entry.record.exit_code == 0):
         return
     actions = ["fix the command"]

@@ -44,12 +44,12 @@ class Asked:
     """What comes with a call besides its arguments.
 
     Attributes:
-        progress: called with what is being waited for.
+        progress: called with what is being waited for; None where no one follows it.
         environment: the caller's, if Ostler knows it.
         service: the id of the service that the call is for; empty for a call that someone makes on their own.
     """
 
-    progress: Progress
+    progress: Progress | None
     environment: Mapping[str, str] | None = None
     service: str = ""
 

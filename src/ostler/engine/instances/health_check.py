@@ -1,5 +1,6 @@
 """The health check of a service: one look, judged by the thresholds."""
 
+from operator import is_
 from typing import Any
 from weakref import ref
 
@@ -144,7 +145,7 @@ class HealthCheck:
         service = self._service
         record = service.record
         seen = (record.step_outputs, record.outputs, record.labels, record.args, service.dependency_facts)
-        if self._rendered is not None and all(a is b for a, b in zip(self._rendered[0], seen, strict=True)):
+        if self._rendered is not None and all(map(is_, self._rendered[0], seen)):
             return self._rendered[1]
         call = planned_call(service, step, spec, service.service_class.config.health.timeout)
         self._rendered = (seen, call)

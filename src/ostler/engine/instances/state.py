@@ -6,6 +6,7 @@ Nothing here knows a procedure: these are in the modules next to this one, and `
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import is_
 from typing import Protocol
 
 from ostler.engine.instances.handles import Holder, given_names, given_values, handle_key, is_replaced
@@ -298,7 +299,7 @@ class InstanceState(BaseService):
     def _handle(self) -> str | None:
         """Return the identifiers that are known, worked out again only when their sources have changed."""
         seen = (self.service_class, self.record.step_outputs, self.record.args)
-        if self._known_handle is None or any(a is not b for a, b in zip(self._known_handle[0], seen, strict=True)):
+        if self._known_handle is None or not all(map(is_, self._known_handle[0], seen)):
             given = given_values(given_names(self.service_class), self.record.step_outputs)
             key = handle_key(self.service_class, self.template_names()) if given else None
             self._known_handle = (seen, key)
