@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -27,6 +26,7 @@ from ostler.engine.protocols import Clock
 from ostler.model.json import JsonObject
 from ostler.model.moments import format_time
 from ostler.model.settings import WebhookSettings
+from ostler.model.web_addresses import is_local
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,6 @@ PAUSES: Final = (1.0, 5.0, 30.0, 120.0, 600.0)
 
 _RETRY_AFTER_MAX: Final = 600.0
 _AGAIN: Final = frozenset({408, 425, 429})
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +155,8 @@ class _Hook:
 
     async def run(self) -> None:
         address = self.settings.url.get_secret_value()
-        is_local = urlsplit(address).hostname in _LOOPBACK
         async with httpx2.AsyncClient(
-            follow_redirects=False, timeout=None, trust_env=not is_local, headers={"user-agent": "ostler"}
+            follow_redirects=False, timeout=None, trust_env=not is_local(address), headers={"user-agent": "ostler"}
         ) as client:
             while True:
                 while not self._waiting:

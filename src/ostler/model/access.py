@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Self
-from urllib.parse import urlsplit
 
 from pydantic import ByteSize, field_validator, model_validator
 
 from ostler.model.label_names import is_label, label_of, validate_name
 from ostler.model.strict import Count, Size, StrictModel, Switch
+from ostler.model.web_addresses import is_local
 
 EVERYONE: Final = "*"
 """As a principal: everyone without a policy of their own. As an owner: every owner."""
@@ -135,11 +135,6 @@ ASYMMETRIC: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
 """Signature algorithms whose signing key only the authorization server has."""
-
-
-def is_local(address: str) -> bool:
-    """Whether a web address is on this machine."""
-    return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 class AuditSettings(StrictModel):

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator
 
@@ -12,6 +12,11 @@ def format_time(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no time zone")
     return _text_of(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
+
+
+def format_brief(moment: datetime, *, precision: Literal["milliseconds", "seconds"] = "milliseconds") -> str:
+    """Return an aware `moment` as RFC 3339 in UTC, less precise than by `format_time`: `2025-01-02T03:04:05.006Z`."""
+    return moment.astimezone(UTC).isoformat(timespec=precision).removesuffix("+00:00") + "Z"
 
 
 @lru_cache(maxsize=128)

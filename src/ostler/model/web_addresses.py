@@ -2,7 +2,10 @@
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
+"""The hosts by which this machine reaches itself."""
 
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]@/\\?#]+)(?::([0-9]{1,5}|\*))?")
 
@@ -14,6 +17,20 @@ def is_web_address(text: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         return False
+
+
+def is_local(address: str) -> bool:
+    """Whether a URL's host is this machine's loopback."""
+    return urlsplit(address).hostname in LOOPBACK_HOSTS
+
+
+def port_of(address: SplitResult) -> int:
+    """Return the port of an http or https URL, the default one if it names none.
+
+    Raises:
+        ValueError: it names no valid port.
+    """
+    return address.port or (443 if address.scheme == "https" else 80)
 
 
 def parse_host(text: str) -> tuple[str, str] | None:

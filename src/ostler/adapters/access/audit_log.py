@@ -17,6 +17,7 @@ from ostler.adapters.atomic_files import not_written
 from ostler.adapters.disk_room import free_bytes
 from ostler.model.access import AuditSettings
 from ostler.model.json import JsonMapping
+from ostler.model.moments import format_brief
 
 FILE: Final = "audit.jsonl"
 """The current file, in the folder `audit` of the state folder; `audit.1.jsonl` is the one before it."""
@@ -196,8 +197,8 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _line(facts: JsonMapping) -> bytes:
-    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    shown = {"at": at, **{key: _cut(value) for key, value in facts.items() if value not in ("", None)}}
+    shown = {key: _cut(value) for key, value in facts.items() if value not in ("", None)}
+    shown = {"at": format_brief(datetime.now(UTC)), **shown}
     return json.dumps(shown, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"
 
 

@@ -10,8 +10,9 @@ import anyio
 import httpx2
 from jwt import PyJWK, PyJWTError
 
-from ostler.model.access import OAuthSettings, is_local
+from ostler.model.access import OAuthSettings
 from ostler.model.json import JsonObject
+from ostler.model.web_addresses import is_local
 
 KEPT: Final = 600.0
 """Seconds after which keys are fetched again, so that one that was withdrawn is forgotten."""

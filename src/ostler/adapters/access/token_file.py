@@ -17,6 +17,7 @@ from ostler.adapters.atomic_files import replace_private
 from ostler.adapters.regular_files import Stamp, read_regular_text, stamp_of
 from ostler.model.access import validate_principal
 from ostler.model.errors import AlreadyExistsError, Finding, ManifestError, NotFoundError
+from ostler.model.moments import format_brief
 
 PREFIX: Final = "ostler_"
 """What every token begins with, so that scanners for leaked secrets find it."""
@@ -112,7 +113,7 @@ class TokenFile:
             chosen,
             principal,
             digest_of(token),
-            created=_text(now),
+            created=format_brief(now, precision="seconds"),
             expires=None if lasts is None else now + timedelta(seconds=lasts),
         )
         _write(self.path, [*known, made])
@@ -184,15 +185,11 @@ def _write(path: Path, tokens: Sequence[KnownToken]) -> None:
             "principal": token.principal,
             "sha256": token.digest,
             "created": token.created,
-            **({} if token.expires is None else {"expires": _text(token.expires)}),
+            **({} if token.expires is None else {"expires": format_brief(token.expires, precision="seconds")}),
         }
         for token in tokens
     ]
     replace_private(path, json.dumps({"tokens": entries}, indent=2))
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _refused(path: Path, message: str, fix: str = "") -> ManifestError:

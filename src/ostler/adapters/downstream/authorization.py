@@ -19,6 +19,7 @@ from ostler.model.errors import StoreError
 from ostler.model.json import JsonMapping
 from ostler.model.servers import ServerEntry
 from ostler.model.states import ServiceState
+from ostler.model.web_addresses import port_of
 
 if TYPE_CHECKING:
     from ostler.adapters.signing_in.bearer import GrantedAuth
@@ -140,9 +141,9 @@ def _shown(text: str) -> str:
     return " ".join(text.split())[:_SHOWN_CHARS]
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
+def _origin(url: str) -> tuple[str, str, int]:
     try:
         parts = urlsplit(url)
-        return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        return parts.scheme, parts.hostname or "", port_of(parts)
     except ValueError:
-        return "", "", None
+        return "", "", 0

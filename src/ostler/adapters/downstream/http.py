@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -25,6 +26,7 @@ from ostler.adapters.downstream.streams import Reads
 from ostler.engine.protocols import before_sending
 from ostler.model.errors import StoreError
 from ostler.model.servers import ServerEntry
+from ostler.model.web_addresses import port_of
 
 if TYPE_CHECKING:
     from mcp.shared.message import SessionMessage
@@ -105,7 +107,7 @@ class GuardedClient(httpx2.AsyncClient):
         unsent = isinstance(
             error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.UnsupportedProtocol
         )
-        place = f"{request.url.host}:{request.url.port or (443 if request.url.scheme == 'https' else 80)}"
+        place = f"{request.url.host}:{port_of(urlsplit(str(request.url)))}"
         if not unsent:
             return self._fault(request, 502, Fault.LOST, f"the connection to {place} broke: {_words(error)}")
         return self._fault(request, 503, Fault.NOT_SENT, f"cannot connect to {place}: {_words(error)}")

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from ostler.adapters.downstream.links import Link
+from ostler.model.web_addresses import port_of
 
 LIVENESS_INTERVAL: Final = 15.0
 """Seconds without an answered call after which an HTTP server is asked for a sign of life."""
@@ -48,7 +49,7 @@ async def watch_doubts(link: Link) -> None:
 async def hurry_when_port_accepts(url: str, hurry: Callable[[], None]) -> None:
     """Call `hurry` once someone listens at `url` again, so that a long back-off does not delay the recovery."""
     address = urlsplit(url)
-    port = address.port or (443 if address.scheme == "https" else 80)
+    port = port_of(address)
     while True:
         await anyio.sleep(PORT_PROBE_INTERVAL)
         try:

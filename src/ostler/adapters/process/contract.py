@@ -23,6 +23,7 @@ from pydantic.alias_generators import to_camel
 from ostler.adapters.process.escapes import bytes_of
 from ostler.adapters.serving.arguments import Args
 from ostler.model.durations import Duration
+from ostler.model.moments import format_brief
 from ostler.model.sizes import parse_size
 from ostler.rules.text.patterns import compile_pattern
 
@@ -62,10 +63,6 @@ def _bytes(value: Any) -> Any:
     return parse_size(value) if isinstance(value, str) and value.strip() else value
 
 
-def _rfc3339(value: datetime) -> str:
-    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _well_formed_key(key: str) -> str:
     if re.fullmatch(KEY_PATTERN, key) is None or key.endswith("\n"):
         raise ValueError("use 1 to 128 letters, digits, '.', '_' or '-'")
@@ -90,7 +87,7 @@ Timeout = Annotated[Duration, Field(le=MAX_TIMEOUT)]
 Size = Annotated[int, BeforeValidator(_bytes), WithJsonSchema({"type": ["integer", "string"]})]
 Host = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Time = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+Time = Annotated[datetime, PlainSerializer(format_brief, return_type=str, when_used="json")]
 StdinKind: TypeAlias = Literal["pipe", "null", "tty"]
 SignalName = Annotated[str, StringConstraints(pattern=r"^(SIG)?[A-Z][A-Z0-9]{1,9}$")]
 

@@ -12,6 +12,7 @@ import httpx2
 
 from ostler.adapters.process.ports import address_of, reachable_host
 from ostler.model.errors import ArgumentError
+from ostler.model.web_addresses import port_of
 
 _BAD_REQUEST = 400
 """What servers answer that were asked in HTTP where they speak TLS, if they answer."""
@@ -44,7 +45,7 @@ def valid_url(text: str) -> Url:
     """
     parts = urlsplit(text)
     try:
-        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        host, port = parts.hostname or "", port_of(parts)
     except ValueError as error:
         raise ArgumentError([f"ready.http: {text!r} has no valid port ({error})"]) from error
     if not text.isascii() or not text.isprintable() or " " in text or not host:

@@ -19,6 +19,7 @@ from ostler.model.errors import OstlerError
 from ostler.model.json import JsonMapping
 from ostler.model.responses import ToolResponse
 from ostler.model.servers import ServerEntry
+from ostler.model.web_addresses import port_of
 
 TOOL_ERROR: Final = "tool_error"
 """The conventions' `error.type` of a tool that says that it failed."""
@@ -102,7 +103,7 @@ def way_to(entry: ServerEntry) -> dict[str, AttributeValue]:
             return {"network.transport": "pipe"}
         case "http" | "sse":
             address = urlsplit(entry.url)
-            port = address.port or (443 if address.scheme == "https" else 80)
+            port = port_of(address)
             return {"network.transport": "tcp", "server.address": address.hostname or "", "server.port": port}
         case _:
             return {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
 
 from ostler.adapters.telemetry.scopes import current_scope
+from ostler.model.moments import format_brief
 
 if TYPE_CHECKING:
     from ostler.model.json import JsonObject
@@ -23,7 +24,7 @@ class JsonFormatter(logging.Formatter):
         """Return one line."""
         at = datetime.fromtimestamp(record.created, UTC)
         line: JsonObject = {
-            "timestamp": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "timestamp": format_brief(at),
             "severity": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),

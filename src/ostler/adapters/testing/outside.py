@@ -12,12 +12,12 @@ import psutil
 
 from ostler.adapters.process.trees import is_gone
 from ostler.model.json import JsonValue
+from ostler.model.web_addresses import LOOPBACK_HOSTS
 
 _PID_KEY = re.compile(r"(?:^|_|(?<=[a-z]))(?:pid|PID|Pid|process_?[iI][dD])$")
 _PID_TEXT = re.compile(r"(?i)\bpid\b\W{0,4}(\d{2,8})\b")
 _PORT_KEY = re.compile(r"(?:^|local_?|host_?)port$", re.IGNORECASE)
 _URL = re.compile(r"\b(?:https?|wss?|tcp|redis|postgres(?:ql)?)://[\w.:\[\]@%-]+")
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CLOCK_STEP = 1.0
 """Seconds by which the start of a process, which the system counts in ticks, may lie before the moment it began."""
 
@@ -136,7 +136,7 @@ def _ports(values: Iterable[JsonValue]) -> Iterator[int]:
             for found in cast("list[str]", _URL.findall(value[:4000])):
                 with suppress(ValueError):
                     url = urlsplit(found)
-                    if url.hostname in _LOOPBACK and url.port:
+                    if url.hostname in LOOPBACK_HOSTS and url.port:
                         yield url.port
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from ostler.adapters.config.dialects.draft import Draft, Reading
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.json import JsonObject, JsonValue
+from ostler.model.web_addresses import LOOPBACK_HOSTS
 
 _FIELDS: Final[Mapping[str, str]] = {
     "clientid": "clientId",
@@ -27,7 +28,6 @@ _FIELDS: Final[Mapping[str, str]] = {
 _SCHEMES: Final[Mapping[str, str]] = {"bearer": "Bearer ", "basic": "Basic ", "custom": ""}
 
 _HARMLESS: Final = frozenset({"enabled", "type", "issuer", "dynamicregistration", "autodetect"})
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def sign_in(draft: Draft, key: str, value: JsonValue) -> None:
@@ -96,7 +96,7 @@ def _made(plain: str, value: JsonValue) -> JsonValue:
     if plain.startswith("redirect"):
         with suppress(ValueError):
             parts = urlsplit(value) if isinstance(value, str) else None
-            if parts is not None and parts.hostname in _LOOPBACK and parts.path == "/callback":
+            if parts is not None and parts.hostname in LOOPBACK_HOSTS and parts.path == "/callback":
                 return parts.port
         return None
     return value
