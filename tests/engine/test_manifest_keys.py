@@ -18,6 +18,7 @@ from tests.support.world import BASIC, EPOCH, Answer, Down, Fail, Fault, Lost, S
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.keepers.leftovers import LeftoversSurvey
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Activity, PutOperation, PutService
 from ostler.engine.services.views import CreateRequest, ServiceFilter
@@ -309,6 +310,23 @@ async def test_leftovers() -> None:
         del world.always["w/find"]
         await manager.delete("left-stuck")
         assert {made["name"] for made in world.resources.values()} == {"db", "theirs", "of-another-class", "unknown"}
+        for name in ("late", "later"):
+            lost = {"name": name, "mark": "me", "class": "basic", "service": name}
+            await world.call_tool("w/start", lost)
+        stops, surveys = len(world.tools_called("w/stop")), list[LeftoversSurvey]()
+        world.always["w/stop"] = Slow(2)
+
+        async def prune(after: float) -> None:
+            await anyio.sleep(after)
+            surveys.append(await manager.leftovers().remove_all())
+
+        async with anyio.create_task_group() as group:
+            for after in (0, 0, 3):
+                group.start_soon(prune, after)
+        assert sorted(left.service_id for survey in surveys for left in survey.found) == ["late", "later"]
+        assert not [error for survey in surveys for error in survey.errors]
+        assert [left.service_id for survey in surveys for left in survey.elsewhere]
+        assert len(world.tools_called("w/stop")) == stops + 2, "each is stopped by one of them"
 
 
 # -- a tool call -------------------------------------------------------------------------------------------

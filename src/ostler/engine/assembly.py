@@ -103,6 +103,7 @@ class Assembly:
         )
         self.plans = Planner(self, self.registry, self.graph, self.factory, self.classes)
         self._reporting = Reporting(reporter)
+        self._leftovers: Leftovers | None = None
         self._unsubscribe: list[Callable[[], None]] = []
         self._followed: dict[str, Callable[[], None]] = {}
         self._health_of: dict[str, str] = {}
@@ -115,7 +116,9 @@ class Assembly:
         """Return what looks for things that no service has any more."""
         from ostler.engine.keepers.leftovers import Leftovers  # noqa: PLC0415 (few need it)
 
-        return Leftovers(self, self.registry, self.classes)
+        if self._leftovers is None:
+            self._leftovers = Leftovers(self, self.registry, self.classes)
+        return self._leftovers
 
     def instances(self) -> list[ServiceInstance]:
         """Return the services that were made from classes, by name."""

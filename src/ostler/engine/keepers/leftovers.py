@@ -80,11 +80,13 @@ class LeftoversSurvey:
         found: what is left over, or was until `remove_all` stopped it.
         unseen: lists of servers that are not connected, or do not have the tool any more.
         errors: what failed.
+        elsewhere: what another `remove_all` at the same time stops, or has stopped meanwhile.
     """
 
     found: list[Leftover] = field(default_factory=list[Leftover])
     unseen: list[Unseen] = field(default_factory=list[Unseen])
     errors: list[OstlerError] = field(default_factory=list[OstlerError])
+    elsewhere: list[Leftover] = field(default_factory=list[Leftover])
 
 
 class Leftovers:
@@ -94,6 +96,10 @@ class Leftovers:
         self._runtime = runtime
         self._registry = registry
         self._classes = classes
+        self._removals = 0
+        self._removing: set[str] = set()
+        self._removed: dict[str, int] = {}
+        """Service id → how many removals had ended when that of what was made for it last did."""
 
     async def find(self, *, wait: bool = False) -> LeftoversSurvey:
         """Return what is left over, and which lists were not read.
@@ -217,21 +223,30 @@ class Leftovers:
         await instance.request(OperationKind.DELETE, reason=record.purpose).wait()
 
     async def remove_all(self) -> LeftoversSurvey:
-        """Stop everything that is left over; return what was, which lists were not read, and what failed."""
+        """Stop everything that is left over that no other call stops; return what was, and what was not, and why."""
+        listed_at = self._removals
         before = await self.find(wait=True)
         removed: list[Leftover] = []
-        errors = before.errors
+        errors, elsewhere = before.errors, before.elsewhere
         for left in before.found:
+            if left.service_id in self._removing or self._removed.get(left.service_id, 0) > listed_at:
+                elsewhere.append(left)
+                continue
+            self._removing.add(left.service_id)
             try:
                 await self.remove(left)
                 removed.append(left)
             except OstlerError as error:
                 errors.append(error)
+            finally:
+                self._removing.discard(left.service_id)
+                self._removals += 1
+                self._removed[left.service_id] = self._removals
         if removed:  # what `status` and `find` say of a service by its name says nothing of this one
             there = {left.service_id: left for left in (await self.find()).found}
             errors += [_still_there(there[left.service_id]) for left in removed if left.service_id in there]
             removed = [left for left in removed if left.service_id not in there]
-        return LeftoversSurvey(removed, before.unseen, errors)
+        return LeftoversSurvey(removed, before.unseen, errors, elsewhere)
 
 
 def _still_there(left: Leftover) -> OperationError:

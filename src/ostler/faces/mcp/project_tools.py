@@ -165,12 +165,13 @@ async def _prune(app: ApplicationLike) -> Answer:
     ended = await app.projects.end_strays()
     removal = await app.projects.remove_leftovers()
     lines += [f"ended: {left}, left by an earlier run of Ostler" for left in (*ended, *removal.found)]
+    lines += [f"another prune stops: {left}, left by an earlier run of Ostler" for left in removal.elsewhere]
     lines += [f"failed: {error}" for error in removal.errors]
     whole.failures |= {error.service or f"leftovers-{number}": error for number, error in enumerate(removal.errors)}
     structured: JsonObject = {"project": "", "services": services, "unfinished": whole.unfinished}
     structured |= shapes.present(
         {
-            "ended": [*map(_stray, ended), *map(_leftover, removal.found)],
+            "ended": [*map(_stray, ended), *map(_leftover, removal.found), *map(_elsewhere, removal.elsewhere)],
             "notLookedAt": (unseen := [_unseen(each) for each in removal.unseen]),
         }
     )
@@ -184,6 +185,10 @@ def _stray(stray: Stray) -> JsonObject:
 
 def _leftover(left: "Leftover") -> JsonObject:
     return {"class": left.entry.name, "serviceId": left.service_id, "found": left.outputs}
+
+
+def _elsewhere(left: "Leftover") -> JsonObject:
+    return {**_leftover(left), "by": "another prune"}
 
 
 def _unseen(unseen: "Unseen | OstlerError") -> JsonObject:
