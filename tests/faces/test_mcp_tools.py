@@ -376,6 +376,18 @@ async def test_a_job_is_waited_for_until_it_has_ended_and_one_without_success_is
         assert (await call(client, "service_start", name="migrate", wait=False))["finished"] is False
 
 
+async def test_what_a_create_changes_of_its_class_has_its_effect_or_is_refused() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        for given, said in (
+            ({"overrides": {"idleStop": "5m"}}, "idleStop"),
+            ({"leaseRenewal": "client"}, "leaseRenewal has no effect without lease"),
+            ({"leaseRenewal": "client", "lease": "1h"}, "leaseRenewal has no effect without a project"),
+        ):
+            text, _ = await refusal(client, "service_create", serviceClassName="basic", name="web", **given)
+            assert said in text
+        assert app.manager.registry.find("web") is None
+
+
 async def test_a_listed_service_takes_few_tokens() -> None:
     async with ledger(World()) as app, Client(server_over(app)) as client:
         for index in range(10):
@@ -622,7 +634,7 @@ async def test_bad_arguments_are_answered_with_every_problem_at_once(mode: Any) 
     async with ledger(World()) as app, Client(server_over(app), mode=mode) as client:
         text, error = await refusal(client, "service_create", servicClassName="basic", args=[1], wait="perhaps", port=1)
         assert text == snapshot(
-            "arg validation failed: serviceClassName is required; invalid type for argument 'args': expected object, got array; invalid type for argument 'wait': expected boolean, got string; unknown argument 'servicClassName'; did you mean 'serviceClassName'?; unknown argument 'port' (arguments of the class or tool go inside 'args'). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey, planId, overrides"
+            "arg validation failed: serviceClassName is required; invalid type for argument 'args': expected object, got array; invalid type for argument 'wait': expected boolean, got string; unknown argument 'servicClassName'; did you mean 'serviceClassName'?; unknown argument 'port' (arguments of the class or tool go inside 'args'). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, leaseRenewal, labels, owner, purpose, idempotencyKey, planId, overrides"
         )
         assert error["code"] == "arguments"
         assert len(error["problems"]) == 5
@@ -634,11 +646,11 @@ async def test_bad_arguments_are_answered_with_every_problem_at_once(mode: Any) 
         )
         text, _ = await refusal(client, "service_create", serviceClassName="basic", lease="soon")
         assert text == snapshot(
-            "arg validation failed: invalid value for argument 'lease': 'soon' is not a duration; write it like '30s', '2m' or '1h30m'. Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey, planId, overrides"
+            "arg validation failed: invalid value for argument 'lease': 'soon' is not a duration; write it like '30s', '2m' or '1h30m'. Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, leaseRenewal, labels, owner, purpose, idempotencyKey, planId, overrides"
         )
         text, _ = await refusal(client, "service_create", serviceClassName="basic", args="{broken")
         assert text == snapshot(
-            "arg validation failed: invalid value for argument 'args': expected an object; this text is not JSON either: Expecting property name enclosed in double quotes: line 1 column 2 (char 1). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey, planId, overrides"
+            "arg validation failed: invalid value for argument 'args': expected an object; this text is not JSON either: Expecting property name enclosed in double quotes: line 1 column 2 (char 1). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, leaseRenewal, labels, owner, purpose, idempotencyKey, planId, overrides"
         )
 
 

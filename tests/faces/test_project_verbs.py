@@ -90,7 +90,9 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     (shop / "sub").mkdir()
     by_hand = ["create", "command", "hand", "--arg", "command=sleep 300", "--overrides", json.dumps(changes)]
     by_hand += ["--arg", "directory=sub"]
-    assert ostler.run(*by_hand) == ExitStatus.OK, ostler.err
+    assert ostler.run(*by_hand, "--lease", "1h", "--lease-renewal", "client") == ExitStatus.OK, ostler.err
+    assert ostler.run("get", "hand") == ExitStatus.OK
+    assert json.loads(ostler.out)["labels"]["ostler/lease-renewal"] == "client"
     process = psutil.Process(pid_of(ostler, "hand"))
     environment = process.environ()
     assert process.cwd() == str(shop / "sub")

@@ -76,11 +76,16 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
     args_json: Annotated[str | None, typer.Option("--args-json", metavar="JSON", help="The args as an object.")] = None,
     overrides: Annotated[
         str | None,
-        typer.Option(metavar="JSON", help="Changes of the class: dependsOn, env, envFile, healthCheck, restartPolicy."),
+        typer.Option(
+            metavar="JSON", help="Changes of the class: dependsOn, env, envFile, healthCheck, idleStop, restartPolicy."
+        ),
     ] = None,
     label: Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A label; repeatable.")] = None,
     lease: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Stop it after that time, unless renewed.")
+    ] = None,
+    lease_renewal: Annotated[
+        str | None, typer.Option(metavar="client", help="The lease runs only while no client works in the project.")
     ] = None,
     auto_start: Annotated[bool, typer.Option("--auto-start", help="Start it with the server.")] = False,
     persist: Annotated[bool, typer.Option(help="Keep it over restarts of the server.")] = True,
@@ -106,6 +111,7 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
                     "args": given,
                     "labels": parse_pairs("--label", label or []),
                     "lease": lease,
+                    "leaseRenewal": lease_renewal,
                     "planId": plan_id,
                     "overrides": parse_object("--overrides", overrides),
                 }

@@ -39,6 +39,7 @@ _MAX_LINE = 500
 
 Goal = Literal["running", "stopped", "deleted"]
 
+LeaseRenewal = Annotated[Literal["", "client"], WithJsonSchema({"type": "string", "enum": ["client"]})]
 Wait = Annotated[bool, Field(description="false: return at once")]
 Key = Annotated[str, Field(description="your own text; a repeat with it is not done twice")]
 
@@ -54,6 +55,9 @@ class ServiceCreateArgs(Args):
     start: bool = Field(default=True, description="false: only register it")
     wait: Wait = True
     lease: SomeSeconds | None = Field(default=None, description="stop it after this time unless renewed, e.g. 2h")
+    lease_renewal: LeaseRenewal = Field(
+        default="", description="the lease does not run while a client works in the project"
+    )
     labels: Labels = Field(default_factory=dict, description="your own names and values, to find it by")
     owner: str = Field(default="", description="whose it is, e.g. alice")
     purpose: str = Field(default="", description="what it is for, in words")
@@ -62,7 +66,7 @@ class ServiceCreateArgs(Args):
     changes: Annotated[GivenOverrides, ObjectFromText, WithJsonSchema(FREE_FORM)] = Field(
         default_factory=GivenOverrides,
         alias="overrides",
-        description="instead of the class's: dependsOn, env, envFile, healthCheck, restartPolicy",
+        description="instead of the class's: dependsOn, env, envFile, healthCheck, idleStop, restartPolicy",
     )
 
 
@@ -104,6 +108,7 @@ async def _overrides(app: ApplicationLike, given: GivenOverrides) -> Overrides |
         depends_on=needs,
         restart_policy=given.restart_policy,
         health_check=given.health_check,
+        idle_stop=given.idle_stop,
         env={**variables, **given.env},
     )
     return None if overrides.is_empty else overrides
@@ -124,6 +129,9 @@ async def create(app: ApplicationLike, request: CreateRequest, call: Call, *, wa
         OstlerError: as `Manager.create`.
         InputNeededError: args are missing, and come with the repeated call.
     """
+    if request.lease_renewal and (request.lease is None or request.project is None):
+        missing = "lease" if request.lease is None else "a project, and the client's folder is in none"
+        raise ArgumentError([f"leaseRenewal has no effect without {missing}"], next_actions=("leave it out",))
 
     def when_cancelled() -> CancelledCreate | None:
         return app.policy.cancelled_create if call.is_cancelled() else None
