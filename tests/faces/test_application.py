@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.world import until
 
 from ostler.adapters.config.paths import Paths
 from ostler.engine.instances.instance import ServiceInstance
@@ -136,6 +137,15 @@ async def test_what_runs_is_no_ones_after_the_database_was_deleted(state_dir: Pa
         assert isinstance(boxes, dict)
         running = [box["name"] for box in boxes["resources"] if box["state"] == "running"]
         assert running == ["theirs", "new"]
+        paths.mcp_json.write_text('{"mcpServers": {}}')
+        await until(lambda: app.manager.registry.find("boxes") is None)
+        (cut_off,) = (await app.projects.leftovers()).unseen
+        assert (cut_off.server, cut_off.classes, cut_off.services) == ("boxes", ("box",), ("new",))
+        assert "service new cannot be checked or stopped: their server 'boxes' is in no mcp.json" in str(cut_off)
+        assert "service_delete new with abandon=true" in cut_off.fix
+        paths.mcp_json.write_text(json.dumps({"mcpServers": {"boxes": server}}))
+        await until(lambda: app.pool.server_status("boxes").connected)
+        assert (await app.projects.leftovers()).unseen == []
         await app.manager.delete("new")
         assert {stray.key for stray in await app.projects.strays()} == {"web", "again"}
         await app.manager.create(CreateRequest("command", "again", {"command": "sleep 300"}))

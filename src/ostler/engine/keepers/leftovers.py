@@ -1,6 +1,6 @@
 """What carries this Ostler's mark and belongs to no service, as its record was lost: found by classes, and stopped."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -46,14 +46,15 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A list that was not read: whether classes left something is unknown.
+    """What cannot be asked of a server: whether classes left something, or what has become of services.
 
     Attributes:
-        server: the downstream server that has the list.
+        server: the downstream server.
         classes: the classes that may have left something.
         reason: why it was not read, in words.
         since: how long that has been so; None when that is unknown.
         fix: what to do, as an imperative phrase.
+        services: the services that were started through it, where it is in no configuration any more.
     """
 
     server: str
@@ -61,9 +62,13 @@ class Unseen:
     reason: str
     since: datetime | None
     fix: str
+    services: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return it in words."""
+        if self.services:
+            count = f"service{'' if len(self.services) == 1 else 's'} {', '.join(self.services)}"
+            return f"{count} cannot be checked or stopped: their server {self.server!r} {self.reason}"
         since = "" if self.since is None else f" since {self.since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
         classes = f"{'class' if len(self.classes) == 1 else 'classes'} {' and '.join(self.classes)}"
         return (
@@ -104,7 +109,7 @@ class Leftovers:
     async def find(self, *, wait: bool = False) -> LeftoversSurvey:
         """Return what is left over, and which lists were not read.
 
-        Nothing is said of a server that no configuration has: without it, its classes can make nothing.
+        Of a server that no configuration has, the services are named that were started through it, if there are any.
 
         Args:
             wait: wait for the first connection of a server that is still being connected.
@@ -135,6 +140,7 @@ class Leftovers:
             for entry, spec in asked:
                 tasks.start_soon(look, entry, spec)
         survey.found.extend(left for entry, _ in asked for left in found.get(entry.name, ()))
+        survey.unseen.extend(self._cut_off())
         survey.unseen.extend(
             unseen for tool, names in absent.items() if (unseen := self._unseen(tool, names)) is not None
         )
@@ -169,6 +175,25 @@ class Leftovers:
         else:
             reason, fix = status.reason or "it is not connected", f"service_explain {server} shows what to do"
         return Unseen(server, tuple(sorted(classes)), reason, since, fix)
+
+    def _cut_off(self) -> Iterator[Unseen]:
+        """Yield the servers that were taken out of the configuration, with the services that they may still run."""
+        if (tools := self._runtime.tools) is None:
+            return
+        services: dict[str, list[ServiceInstance]] = {}
+        for service in self._registry.get_all():
+            if isinstance(service, ServiceInstance) and service.may_be_there:
+                services.setdefault(service.service_class.tools.stop.server, []).append(service)
+        for server, held in sorted(services.items()):
+            if tools.server_status(server).known or self._registry.why_missing(server):
+                continue
+            names = tuple(service.name for service in held)
+            classes = tuple(sorted({service.record.class_name for service in held}))
+            fix = (
+                "put its entry into mcp.json again, and stop them; or check by hand what it runs, and "
+                f"service_delete {names[0]} with abandon=true forgets the service"
+            )
+            yield Unseen(server, classes, "is in no mcp.json any more", None, fix, names)
 
     async def _listed(self, entry: ClassEntry, spec: LeftoversSpec) -> AsyncIterator[Leftover]:
         names = {

@@ -198,6 +198,7 @@ def _unseen(unseen: "Unseen | OstlerError") -> JsonObject:
         return {"server": (unseen.tool or "").partition("/")[0], "reason": unseen.summary, "next": fix}
     since = "" if unseen.since is None else shapes.timestamp(unseen.since)
     facts: JsonObject = {"server": unseen.server, "classes": list(unseen.classes), "since": since}
+    facts["services"] = list(unseen.services)
     return shapes.present({**facts, "reason": str(unseen), "next": unseen.fix})
 
 
