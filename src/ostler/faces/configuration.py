@@ -48,7 +48,7 @@ def tokens_path(paths: Paths, settings: Settings) -> Path:
 
 
 def audit_trail(paths: Paths, settings: Settings) -> "AuditTrail | None":
-    """Return the audit log; None where none is kept."""
+    """Return the audit log; None if none is kept."""
     wanted = settings.audit.enabled
     if wanted is None:
         wanted = settings.oauth is not None or tokens_path(paths, settings).exists()

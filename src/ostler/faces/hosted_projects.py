@@ -110,7 +110,7 @@ class HostedProjects(Projects):
         early = anyio.current_time() - self._began < CALL_SECONDS
 
         @cache
-        def seen() -> list[Outlook]:  # it reads folders: once, and only where a lease depends on it
+        def seen() -> list[Outlook]:  # it reads folders: once, and only if a lease depends on it
             folders = self.clients.present()
             return [self.directory.seen_from(folder) for folder in folders if self.directory.project_of(folder)]
 
@@ -268,7 +268,7 @@ class HostedProjects(Projects):
         ]
 
     async def _prune_gone(self) -> None:
-        """Remove the services of projects whose folder was gone at two looks, where the settings say so."""
+        """Remove the services of projects whose folder was gone at two looks, if the settings say so."""
         seen: set[str] = set()
         while True:
             await anyio.sleep(PRUNE_SECONDS)

@@ -23,7 +23,7 @@ def complain(text: object) -> None:
 
 
 def say_json(value: JsonValue, *, indent: int | None = 2) -> None:
-    """Print a value for programs: indented, or in one line where `indent` is None."""
+    """Print a value for programs: indented, or in one line if `indent` is None."""
     _write(sys.stdout, json_text(value, indent=indent) + "\n")
 
 
@@ -33,7 +33,7 @@ def json_text(value: JsonValue, *, indent: int | None = None) -> str:
 
 
 def clear_screen() -> None:
-    """Begin at the top of an empty screen, where stdout is a terminal."""
+    """Begin at the top of an empty screen, if stdout is a terminal."""
     if sys.stdout.isatty():
         _write(sys.stdout, "\x1b[H\x1b[2J")
 
@@ -42,7 +42,7 @@ def flush() -> None:
     """Write what was said and is still kept.
 
     Raises:
-        OSError: it cannot be written, a BrokenPipeError where the reader has left.
+        OSError: it cannot be written, a BrokenPipeError if the reader has left.
         ValueError: the output is closed.
     """
     for stream in (sys.stdout, sys.stderr):

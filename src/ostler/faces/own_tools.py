@@ -11,6 +11,7 @@ from ostler.adapters.serving.asking import NoPerson
 from ostler.engine.protocols import Clock, Progress, ToolInfo
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.definitions import AnyTool, Call
+from ostler.faces.mcp.progress import unreported
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.toolbox import NAMES, TOOLS
 from ostler.model.durations import format_duration
@@ -64,7 +65,7 @@ class OwnTools:
         if self._app is None:
             raise ServerUnavailableError("Ostler is only starting", tool=tool, next_actions=("try again",))
         limit = DEFAULT_TIMEOUT if timeout is None else timeout
-        call = Call(progress or _no_progress, self._clock, OWN_SERVER, self._log, NAMES, NoPerson())
+        call = Call(progress or unreported, self._clock, OWN_SERVER, self._log, NAMES, NoPerson())
         began = anyio.current_time()
         token = _depth.set(depth)
         try:
@@ -87,10 +88,6 @@ class OwnTools:
     def listed(self) -> Sequence[ToolInfo]:
         """Return all of them, by name."""
         return [_info(name) for name in sorted(_tools())]
-
-
-async def _no_progress(done: float, total: float | None, message: str | None) -> None:
-    del done, total, message
 
 
 @lru_cache(maxsize=1)

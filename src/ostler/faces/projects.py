@@ -78,7 +78,7 @@ class ProjectStatus:
 
     Attributes:
         ref: the project.
-        changes: what `up` would do, where there is a file.
+        changes: what `up` would do, if there is a file.
         members: its services, shared ones of the main checkout that its file names included.
         file: its file; empty when it is gone.
         findings: what is wrong with the file; nothing was changed because of it.

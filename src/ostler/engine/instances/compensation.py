@@ -43,7 +43,7 @@ class Cleanup:
     """How the cleanup of a failed start went.
 
     Attributes:
-        reason: why the service is failed then: `START_FAILED` where nothing is left, as far as can be known.
+        reason: why the service is failed then: `START_FAILED` if nothing is left, as far as can be known.
         what: the same in words.
         is_proven: whether it is known that nothing is left, and not just what the start tool said.
     """

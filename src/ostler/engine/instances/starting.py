@@ -84,7 +84,7 @@ async def _is_gone_by_now(service: InstanceState) -> bool:
 def first_intent(service: InstanceState, operation: Operation) -> CallRecord | None:
     """Return the first call of a new service's start, as intended, to be stored with what was asked for.
 
-    None where it is not known yet: dependencies come first, or it cannot be made, which the start itself reports.
+    None if it is not known yet: dependencies come first, or it cannot be made, which the start itself reports.
     """
     tools, config = service.service_class.tools, service.service_class.config
     if config.dependencies:
@@ -187,7 +187,7 @@ async def _is_found_after(loss: ConnectionLostError, service: InstanceState, ope
     False: it has not, or the class says that its start may be repeated (`onUnknown: retry`).
 
     Raises:
-        ConnectionLostError: `loss`, where that is unknown. A start that was asked for fails with it, and is cleaned up.
+        ConnectionLostError: `loss`, if that is unknown. A start that was asked for fails with it, and is cleaned up.
     """
     tools, server = service.runtime.tools, service.service_class.tools.start.server
     outlives = tools is not None and tools.server_status(server).outlives  # then the call may still be under way

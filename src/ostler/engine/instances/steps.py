@@ -36,7 +36,7 @@ def planned_call(
         service: whose.
         step: `start`, `ready` …
         spec: the class's tool for it.
-        timeout: seconds, where the class says nothing.
+        timeout: seconds, if the class says nothing.
         about_service: what templates may name below `service` besides what is always there.
 
     Raises:

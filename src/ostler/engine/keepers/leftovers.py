@@ -155,7 +155,7 @@ class Leftovers:
         return wait and status.known and not status.tools_known
 
     def _unseen(self, tool: str, classes: list[str]) -> Unseen | None:
-        """Return why the list of `tool` was not read; None where no server of that name is configured."""
+        """Return why the list of `tool` was not read; None if no server of that name is configured."""
         tools = self._runtime.tools
         server, _, name = tool.partition("/")
         status = None if tools is None else tools.server_status(server)

@@ -15,7 +15,7 @@ from ostler.rules.text.work_budget import bounded_work
 
 
 def as_written(values: JsonObject) -> JsonObject:
-    """Return `values`, where nothing can look up a secret."""
+    """Return `values`, if nothing can look up a secret."""
     return values
 
 

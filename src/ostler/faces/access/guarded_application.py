@@ -61,7 +61,7 @@ class GuardedApplication:
         return f"GuardedApplication({self._rights!r})"
 
     def _admin(self, what: str) -> AccessDeniedError | None:
-        """Return why the principal may not do what admins do; None where it may."""
+        """Return why the principal may not do what admins do; None if it may."""
         return admins_only(self._rights, what)
 
     def _require_admin(self, what: str) -> None:
@@ -258,7 +258,7 @@ class GuardedServerChanges:
 
 
 def admins_only(rights: Rights, what: str) -> AccessDeniedError | None:
-    """Return why a principal may not do what admins do; None where it may."""
+    """Return why a principal may not do what admins do; None if it may."""
     if rights.policy().admin:
         return None
     return AccessDeniedError(

@@ -250,7 +250,7 @@ class GuardedManager(Manager):
 
         Args:
             asked: its request; the owner can be someone whose services the principal manages.
-            name: its full name; empty where the engine chooses it.
+            name: its full name; empty if the engine chooses it.
 
         Raises:
             QuotaError: the policy allows no more.
@@ -326,7 +326,7 @@ class GuardedManager(Manager):
             raise clean from None
 
     def _not_managed(self, service: Service, action: str, *, dependents: bool = False) -> OstlerError | None:
-        """Return why the principal may not change `service`, and what depends on it; None where it may."""
+        """Return why the principal may not change `service`, and what depends on it; None if it may."""
         concerned = [service.name]
         if dependents:
             services = self._manager.registry.get_all()

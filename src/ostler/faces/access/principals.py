@@ -46,11 +46,11 @@ class Principals:
         return f"Principals({len(self._accounts)} known)"
 
     def policy(self, name: str) -> PrincipalSettings | None:
-        """Return the policy in force of the principal `name`; None where it has none."""
+        """Return the policy in force of the principal `name`; None if it has none."""
         return policy_of(self._settings().principals, name)
 
     def application(self, principal: Principal) -> ApplicationLike:
-        """Return the application for `principal`: the one that there is where nothing is forbidden or recorded."""
+        """Return the application for `principal`: the one that there is if nothing is forbidden or recorded."""
         if principal.unrestricted and self._trail is None:
             return self._app
         if self._owners is None:

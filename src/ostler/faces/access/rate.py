@@ -26,7 +26,7 @@ class Rate:
         self._times = deque(sorted((*self._times, *(now - age for age in ages if age < self._window))))
 
     def take(self, limit: int) -> int:
-        """Count one more; return the seconds to wait where there were `limit`, else 0."""
+        """Count one more; return the seconds to wait if there were `limit`, else 0."""
         now = anyio.current_time()
         while self._times and self._times[0] <= now - self._window:
             self._times.popleft()

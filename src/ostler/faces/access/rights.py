@@ -52,7 +52,7 @@ class Rights:
 
         Args:
             owner: whose.
-            policy: the policy in force, where the caller has it.
+            policy: the policy in force, if the caller has it.
         """
         policy = policy or self.policy()
         if owner == self.name or policy.sees_everything:

@@ -65,7 +65,7 @@ def proof(secret: str, role: str, nonce: str) -> str:
 
 
 def proves(claim: object, secret: str, role: str, nonce: object) -> bool:
-    """Whether `claim` is the proof of `role` for `nonce`; always so where there is no secret."""
+    """Whether `claim` is the proof of `role` for `nonce`; always so if there is no secret."""
     if not secret:
         return True
     import hmac

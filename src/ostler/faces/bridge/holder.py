@@ -39,7 +39,7 @@ def owner_of(place: ServerPlace) -> str:
 
 
 def _is_frozen(pid: int) -> bool:
-    """Whether a signal (SIGSTOP, Ctrl-Z, a debugger) has stopped the process; False where the system does not say."""
+    """Whether a signal (SIGSTOP, Ctrl-Z, a debugger) has stopped the process; False if the system does not say."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -249,7 +249,7 @@ class Forwarder:
         return reader if reader is not None and not request.was_forwarded and reader.reads(request) else None
 
     async def _read(self, body: bytearray, receive: Receive, send: Send) -> bool:
-        """Read a request's body; False where it was refused, or its client is gone."""
+        """Read a request's body; False if it was refused, or its client is gone."""
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":

@@ -37,7 +37,7 @@ class Hosted:
         pages: what answers at further paths over HTTP.
         policy: returns the policy in force of a principal, by name.
         announce: called with the URL at which clients are served over HTTP, for the servers that stand by.
-        feed: opens what the servers that stand by follow, as HTTP is served; None where none do.
+        feed: opens what the servers that stand by follow, as HTTP is served; None if none do.
         session_key: what the ids of HTTP sessions are signed with; None: with a key of the state folder.
     """
 

@@ -42,7 +42,7 @@ SESSION: Final = b"mcp-session-id"
 
 
 class PlainAnswers:
-    """Sends an answer as one JSON body where nothing was sent before it; else the stream of events stays as it is.
+    """Sends an answer as one JSON body if nothing was sent before it; else the stream of events stays as it is.
 
     In the protocol's versions with sessions the SDK answers each call with a stream of events: three writes and a
     chunked body for one message. Whether something goes before the answer is known when the first event comes.
@@ -105,7 +105,7 @@ _OF_STREAMS: Final = frozenset(
 
 
 def answer_in(event: bytes) -> bytes | None:
-    """Return the JSON-RPC response that is all of `event`; None where that is anything else."""
+    """Return the JSON-RPC response that is all of `event`; None if that is anything else."""
     data = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
     if len(data) != 1 or not data[0]:
         return None
@@ -285,7 +285,7 @@ class StreamWatch:
 
 
 def header(carrier: Any, name: bytes) -> bytes:
-    """Return a header of a scope or of an answer's start; empty where there is none."""
+    """Return a header of a scope or of an answer's start; empty if there is none."""
     for key, value in carrier["headers"]:
         if key.lower() == name:
             return value

@@ -48,7 +48,7 @@ class ShortListening:
             await _serve(stream, receive, send)
 
     def _opened(self, body: bytes) -> ChangeStream | None:
-        """Return the stream that `body` asks for; None where it does not, or the SDK has to say why there is none."""
+        """Return the stream that `body` asks for; None if it does not, or the SDK has to say why there is none."""
         request = plain_request(body, _METHOD, _PARAMS)
         if request is None:
             return None
@@ -60,7 +60,7 @@ class ShortListening:
 
 
 def with_short_listening(app: ASGIApp, server: object) -> ASGIApp:
-    """Return `app`, which serves `server`, with the short way to its changes where it has one."""
+    """Return `app`, which serves `server`, with the short way to its changes if it has one."""
     if not isinstance(server, OstlerServer) or server.listening is None:
         return app
     return ShortListening(app, server.listening)

@@ -93,7 +93,7 @@ class ShortCalls:
             self._waiting.drop(waiting)
 
     def _answer(self, request: Mapping[str, Any], result: CallToolResult) -> bytes | None:
-        """Return the answer to a request, whole and as the SDK gives it; None where the SDK has to answer."""
+        """Return the answer to a request, whole and as the SDK gives it; None if the SDK has to answer."""
         shown = _shown(result)
         if shown is None:
             return None
@@ -102,7 +102,7 @@ class ShortCalls:
 
 
 def with_short_calls(app: ASGIApp, server: object, waiting: WaitingClients) -> ASGIApp:
-    """Return `app`, which serves `server`, with the short way in front of it where the server has one.
+    """Return `app`, which serves `server`, with the short way in front of it if the server has one.
 
     Clients whose change takes long are among `waiting`.
     """
@@ -153,7 +153,7 @@ def _request_in(message: Message, tool: str) -> dict[str, Any] | None:
 
 
 def plain_request(body: bytes, method: str, keys: AbstractSet[str]) -> dict[str, Any] | None:
-    """Return the valid request of `method` that `body` is, with no params but `keys`; None where it is not."""
+    """Return the valid request of `method` that `body` is, with no params but `keys`; None if it is not."""
     if len(body) > MAX_BODY or _SURROGATE in body.lower():
         return None
     with suppress(ValueError, RecursionError, ValidationError):
@@ -174,7 +174,7 @@ def plain_request(body: bytes, method: str, keys: AbstractSet[str]) -> dict[str,
 
 
 def _shown(result: CallToolResult) -> dict[str, Any] | None:
-    """Return a result as the SDK sends it; None where it holds anything but texts and facts."""
+    """Return a result as the SDK sends it; None if it holds anything but texts and facts."""
     content: list[dict[str, str]] = []
     for block in result.content:
         if not isinstance(block, TextContent) or block.annotations is not None or block.meta is not None:

@@ -150,7 +150,7 @@ class LastingSessions:
     async def _try(
         self, held: str, inner: str, scope: Scope, receive: Receive, send: Send, *, last: bool = False
     ) -> bool:
-        """Serve the request in the session `inner`; return False, with nothing sent, where that is not there."""
+        """Serve the request in the session `inner`; return False, with nothing sent, if that is not there."""
         missing = False
 
         async def sending(message: Message) -> None:
@@ -229,7 +229,7 @@ class LastingSessions:
 def said_in(scope: Scope) -> Mapping[str, Any] | None:
     """Return what `initialize` said in the session of a request: its client's name and capabilities.
 
-    None where the request is in no session, or the session's id does not have all of that. It is what the id says:
+    None if the request is in no session, or the session's id does not have all of that. It is what the id says:
     whether this server's key signed it shows when the request is served.
     """
     held = header(scope, SESSION).decode("latin-1")
@@ -261,7 +261,7 @@ def _opening_in(body: bytes) -> dict[str, Any]:
 
 
 async def _id_of(receive: Receive, read: list[Message]) -> int | str | None:
-    """Receive a request into `read`, and return its id; None where it has none, or is too long to be read here."""
+    """Receive a request into `read`, and return its id; None if it has none, or is too long to be read here."""
     size = 0
     while not read or (read[-1].get("more_body") and size <= _MAX_READ):
         read.append(await receive())

@@ -137,7 +137,7 @@ class _NameTakenError(Exception):
 
 
 def _taken(name: str) -> list[socket.socket]:
-    """Take a name that lives and dies with this process; nothing where there are no such names.
+    """Take a name that lives and dies with this process; nothing if there are no such names.
 
     Raises:
         _NameTakenError: another process of this user has it.

@@ -71,7 +71,7 @@ class _SeldomAccepting(logging.Filter):
 
 
 def log_format(settings_file: Path) -> str:
-    """Return the format that the settings ask for; `text` where they are broken, which the start reports."""
+    """Return the format that the settings ask for; `text` if they are broken, which the start reports."""
     from ostler.adapters.config.settings_file import load_settings
 
     try:

@@ -58,7 +58,7 @@ class Reception:
         Args:
             hosted: what to serve.
             version: shown to every client.
-            secret: what clients prove to know; empty where the socket's file mode says it.
+            secret: what clients prove to know; empty if the socket's file mode says it.
             may_hand_over: whether a newer version may take this server's place.
             end: ends the server, for the reason given (`stop` or `handover`).
             dashboard: makes a link to the dashboard; raises HttpSettingsError when it cannot be served.

@@ -52,7 +52,7 @@ class Confirmations:
         return await tool.run(app, arguments, call)
 
     async def confirm(self, app: ApplicationLike, tool: AnyTool, arguments: Mapping[str, Any], call: Call) -> None:
-        """Have a person confirm a call of one of Ostler's own tools, where the policy wants that.
+        """Have a person confirm a call of one of Ostler's own tools, if the policy wants that.
 
         Raises:
             ConfirmationError: no one confirmed it; nothing was done.
@@ -75,7 +75,7 @@ class Confirmations:
 
 
 async def confirm_tool(app: ApplicationLike, tool: str, arguments: Mapping[str, Any], call: Call) -> None:
-    """Have a person confirm a call of the downstream `server/tool`, where the policy wants that.
+    """Have a person confirm a call of the downstream `server/tool`, if the policy wants that.
 
     Raises:
         ConfirmationError, InputNeededError: as `Confirmations.confirm`.

@@ -170,7 +170,7 @@ async def tool_describe(app: ApplicationLike, args: ToolNameArgs, call: Call) ->
 
 
 def schema_text(schema: JsonValue) -> str:
-    """Return `schema` as JSON; where it is too long, its longer descriptions are left out, and the text says so."""
+    """Return `schema` as JSON; if it is too long, its longer descriptions are left out, and the text says so."""
     text = json.dumps(schema, ensure_ascii=False)
     if len(text) <= MAX_SCHEMA_TEXT:
         return text

@@ -21,7 +21,7 @@ async def missing_args(
     objects, which forms do not have.
 
     Raises:
-        ArgumentError: `error` itself, where no one can be asked or nothing was given.
+        ArgumentError: `error` itself, if no one can be asked or nothing was given.
         InputNeededError: the reply comes with the repeated call.
     """
     if not error.missing or len(error.missing) != len(error.problems):

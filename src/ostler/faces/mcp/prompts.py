@@ -58,7 +58,7 @@ spec:
 
 @dataclass(frozen=True, slots=True)
 class PromptDefinition:
-    """A prompt: its arguments are (name, description, required). Offered where there are the `tools` that it names."""
+    """A prompt: its arguments are (name, description, required). Offered if there are the `tools` that it names."""
 
     name: str
     title: str

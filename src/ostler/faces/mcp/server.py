@@ -99,9 +99,9 @@ class OstlerServer(Server[Lifespan]):
 
     Attributes:
         subscriptions: of the sessions of protocol 2025-11-25 and older; informed which of them have their stream open.
-        look: answers calls of `toolbox.LOOKS` without the rest of the server; None where its middleware must see them.
+        look: answers calls of `toolbox.LOOKS` without the rest of the server; None if its middleware must see them.
         change: answers calls of `toolbox.CHANGES`, as `look` does.
-        listening: opens streams of changes without the rest of the server; None where its middleware must see them.
+        listening: opens streams of changes without the rest of the server; None if its middleware must see them.
     """
 
     subscriptions: LegacySubscriptions

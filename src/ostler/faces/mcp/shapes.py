@@ -233,7 +233,7 @@ def event_line(item: Event) -> str:
 def arg_summary(spec: ArgSpec) -> str:
     """Return an argument in a few words, such as `integer, default 8080` or `lab|server, default "lab"`.
 
-    A default that says nothing is left out: false, zero, what is empty, and `.`. So are many choices, where there is a
+    A default that says nothing is left out: false, zero, what is empty, and `.`. So are many choices, if there is a
     default.
     """
     is_long = spec.has_default and len(spec.enum or ()) > MAX_CHOICES
@@ -393,7 +393,7 @@ def health_text(view: ServiceView, now: datetime) -> str:
 
 
 def kind_of(listed: Listed) -> str:
-    """Return the class and the type of a service, once where they have the same name."""
+    """Return the class and the type of a service, once if they have the same name."""
     return ", ".join(dict.fromkeys(name for name in (listed.class_name, listed.service_type) if name))
 
 

@@ -78,7 +78,7 @@ async def class_create(app: ApplicationLike, args: JsonObject, call: Call) -> Co
 
 
 async def class_update(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """Replace what is given of a class; the rest stays, and all of it where nothing is given."""
+    """Replace what is given of a class; the rest stays, and all of it if nothing is given."""
     del call
     name = text_arg(args, "name")
     before = app.classes.get(name)

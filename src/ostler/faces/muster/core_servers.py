@@ -67,7 +67,7 @@ async def server_create(app: ApplicationLike, args: JsonObject, call: Call) -> C
 
 
 async def server_update(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """Replace what is given of a server's entry; the rest stays, and all of it where nothing is given."""
+    """Replace what is given of a server's entry; the rest stays, and all of it if nothing is given."""
     name = text_arg(args, "name")
     before = mcp_server(app.server_entry(name))
     kept = {key: before[key] for key in ("type", "command", "url") if key in before}

@@ -38,7 +38,7 @@ class CoreTool:
         checked: required ones that the handler checks itself.
         missing: how an argument that is missing is reported; `{}` is its name.
         failure: what its errors begin with.
-        invalid: what errors about its arguments begin with, where that is something else.
+        invalid: what errors about its arguments begin with, if that is something else.
         also: arguments that it accepts but does not list; None accepts any.
         policy: the tool of Ostler's whose policy applies, if that is not `name`.
     """

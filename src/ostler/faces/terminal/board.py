@@ -101,7 +101,7 @@ class Board:
         return (now - datetime.fromisoformat(moment)).total_seconds() + self._skew
 
     def used(self, name: str) -> tuple[float, float] | None:
-        """Return CPU in percent and memory in bytes of a service; None where it is unknown."""
+        """Return CPU in percent and memory in bytes of a service; None if it is unknown."""
         found = self.usage.get(name)
         return (found[0], found[1]) if found else None
 

@@ -48,7 +48,7 @@ class ServiceList(ScrollView, can_focus=True):
 
     @property
     def chosen(self) -> str:
-        """The name of the chosen service; empty where there is none."""
+        """The name of the chosen service; empty if there is none."""
         return self._rows[self._chosen].name if self._chosen < len(self._rows) else ""
 
     def show_rows(self, rows: list[Row]) -> None:

@@ -137,7 +137,7 @@ def row_text(row: Row, board: Board, now: datetime, width: int) -> Text:
 
 
 def _cell(text: str, width: int) -> str:
-    """Return `text` in a column: cut with a mark where it is too long, and with a blank after it."""
+    """Return `text` in a column: cut with a mark if it is too long, and with a blank after it."""
     shown = Text(text)
     shown.truncate(max(width - 1, 0), overflow="ellipsis", pad=True)
     return f"{shown.plain} " if width else ""

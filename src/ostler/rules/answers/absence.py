@@ -171,7 +171,7 @@ def _complains(value: JsonValue) -> bool:
 
 
 def status_in(text: str) -> str:
-    """Return the status that a text has a line of; empty where it has none, or several."""
+    """Return the status that a text has a line of; empty if it has none, or several."""
     found = [match["word"] for match in _STATUS_LINE.finditer(text[:_SEARCHED])]
     return _MORE_OF_IT.sub("", found[0].strip("*_` ")) if len(found) == 1 else ""
 

@@ -139,7 +139,7 @@ def secret_output_names(outputs: Mapping[str, str | OutputSpec]) -> frozenset[st
 
 
 def coerce(value: JsonValue, kind: str) -> JsonValue:
-    """Return `value` as the JSON type `kind`, where its text can be read as one.
+    """Return `value` as the JSON type `kind`, if its text can be read as one.
 
     Raises:
         ExtractionError: it cannot.

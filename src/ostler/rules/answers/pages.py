@@ -68,7 +68,7 @@ def _in_object(value: JsonMapping) -> str:
 
 
 def _points_on(key: str, word: str, item: JsonValue) -> str:
-    """Return in words that a value beside a list says that there is more of it; empty where it does not."""
+    """Return in words that a value beside a list says that there is more of it; empty if it does not."""
     if word in _NEXT and item not in (None, "", False, 0):
         return f"{key} is {item!r}"
     if (word in _MORE and item is True) or (word in _LAST and item is False):

@@ -48,7 +48,7 @@ class _TooMuchWorkError(Exception):
 
 
 def key_expression(key: str) -> str:
-    """Return the JMESPath expression of the value of `key`: quoted where JMESPath wants quotes."""
+    """Return the JMESPath expression of the value of `key`: quoted if JMESPath wants quotes."""
     return key if _PLAIN_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
 
 

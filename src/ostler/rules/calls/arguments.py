@@ -53,9 +53,9 @@ def validate_args(
 ) -> JsonObject:
     """Return `args` with the defaults filled in.
 
-    An arg that is required and has a default is satisfied by it; a relative path is no default where no folder is
+    An arg that is required and has a default is satisfied by it; a relative path is no default if no folder is
     known. A whole number written as `1.0` becomes an
-    integer where one is asked for. Many clients send every value as a text: one that stands for exactly one value of
+    integer if one is asked for. Many clients send every value as a text: one that stands for exactly one value of
     the type asked for (`"5173"`, `"true"`, `"[1, 2]"`), at any depth, is taken as that; nothing else is converted.
     Models in strict mode send null for what they leave out: for an arg that may be left out, it is not given then.
 
@@ -63,7 +63,7 @@ def validate_args(
         specs: the args that the class declares.
         args: those that are given.
         additional: args that are not declared are taken as they are.
-        numbers_as_text: a whole number becomes text where text is asked for. A fraction is refused all the same:
+        numbers_as_text: a whole number becomes text if text is asked for. A fraction is refused all the same:
             whether 1.1 was written as 1.10 is unknown.
         folder: where relative paths start, of the args that are paths; without it they are refused.
 

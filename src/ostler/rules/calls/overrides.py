@@ -19,7 +19,7 @@ ENVIRONMENT_ARG = "environment"
 
 
 def overridden_args(service_class: ServiceClass, overrides: Overrides, args: JsonObject) -> JsonObject:
-    """Return `args` with the variables of `overrides`, where the class takes variables by its arg `environment`.
+    """Return `args` with the variables of `overrides`, if the class takes variables by its arg `environment`.
 
     Raises:
         ArgumentError: there are variables, and the class has no place for them.

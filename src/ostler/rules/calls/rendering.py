@@ -100,7 +100,7 @@ def stop_plan(service_class: ServiceClass, names: Mapping[str, Any]) -> tuple[Pl
 
 
 def delete_plan(service_class: ServiceClass, names: Mapping[str, Any]) -> tuple[PlannedCall, ...]:
-    """Return the call that deletes what a service keeps when it is stopped; none where its class has none.
+    """Return the call that deletes what a service keeps when it is stopped; none if its class has none.
 
     Raises:
         TemplateError: it cannot be rendered.

@@ -74,7 +74,7 @@ class _Finder:
     missed: list[Missed] = field(default_factory=list[Missed])
 
     def visit(self, node: Node, shape: Shape) -> Shape:  # noqa: C901, PLR0911 (one case a node)
-        """Return what `node` finds in `shape`; null is among the kinds where it may find nothing."""
+        """Return what `node` finds in `shape`; null is among the kinds if it may find nothing."""
         children = cast("Sequence[Any]", node.get("children", ()))
         match node["type"]:
             case "identity" | "current":

@@ -175,8 +175,8 @@ def _either(one: Shape, other: Shape, depth: int) -> Shape:
         kinds=one.kinds | other.kinds,
         values=values,
         prefix=_common_prefix(texts),
-        minimum=_limit([_bounds(shape)[0] for shape in numbers], min),
-        maximum=_limit([_bounds(shape)[1] for shape in numbers], max),
+        minimum=_limit([bounds(shape)[0] for shape in numbers], min),
+        maximum=_limit([bounds(shape)[1] for shape in numbers], max),
         properties=properties,
         required=required,
         closed=closed,
@@ -191,17 +191,13 @@ def _is_in(value: JsonValue, values: Sequence[JsonValue]) -> bool:
     return any(type(value) is type(other) and value == other for other in values)
 
 
-def _bounds(shape: Shape) -> tuple[float | None, float | None]:
+def bounds(shape: Shape) -> tuple[float | None, float | None]:
+    """Return the least and the most that a number may be, if that is known."""
     if shape.values is not None:
         numbers = [value for value in shape.values if kind_of(value) in NUMERIC]
         if numbers:
             return min(numbers), max(numbers)
     return shape.minimum, shape.maximum
-
-
-def bounds(shape: Shape) -> tuple[float | None, float | None]:
-    """Return the least and the most that a number may be, where that is known."""
-    return _bounds(shape)
 
 
 def _limit(values: "Sequence[float | None]", pick: "Callable[[list[float]], float]") -> float | None:
@@ -277,7 +273,7 @@ def _may_be(shape: Shape, value: JsonValue) -> bool:  # noqa: PLR0911 (one way o
         return bool(shape.kinds & NUMERIC) and _is_number(spelt)
     kind = kind_of(value)
     if kind in NUMERIC and shape.kinds & NUMERIC:
-        low, high = _bounds(shape)
+        low, high = bounds(shape)
         if kind == "number" and "number" not in shape.kinds:
             return False
         return (low is None or value >= low) and (high is None or value <= high)

@@ -44,7 +44,7 @@ class ToolSchema:
 
     @property
     def parameters(self) -> list[str]:
-        """The names of its arguments, where the schema lists them."""
+        """The names of its arguments, if the schema lists them."""
         listed = self.input_schema.get("properties")
         return list(cast("JsonMapping", listed)) if isinstance(listed, Mapping) else []
 

@@ -20,7 +20,7 @@ class AnswerField:
         path: JMESPath over the answer's value.
         kind: its JSON type.
         is_sure: every answer has it.
-        values: the only values it may have, where the schema says so.
+        values: the only values it may have, if the schema says so.
     """
 
     name: str

@@ -92,7 +92,7 @@ def companions_of(
     return Companions(
         views.best(rest, STATUS, views.shows_state),
         views.best(rest, (*LISTS, "status"), views.lists),
-        # a word for what is shown is none where it is the thing itself: list_streams
+        # a word for what is shown is none if it is the thing itself: list_streams
         views.best(rest, [word for word in LOGS if word not in thing], views.shows_logs),
         restart,
         None if restart else views.best(rest, RESTARTS, views.may_restart),

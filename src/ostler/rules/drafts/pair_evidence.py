@@ -153,7 +153,7 @@ def background_switch(start: Step) -> str:
 
 
 def described_record(step: Step) -> tuple[str, ...]:
-    """Return the record that a description says its tool makes, where names say nothing (`Create a model from …`)."""
+    """Return the record that a description says its tool makes, if names say nothing (`Create a model from …`)."""
     said = _said_first(step)[1:6]
     noun = next((word for word in said if word in RECORDS or word in LIVING - FAINT), "")
     return (noun,) if noun in RECORDS else ()
@@ -267,7 +267,7 @@ def thing_of(start: Use, stop: Use, otherwise: tuple[str, ...]) -> tuple[str, ..
 
 
 def described_thing(start: Step, stop: Step) -> tuple[str, ...]:
-    """Return what lives and both descriptions begin with, where names say none (`connect`: Open a session)."""
+    """Return what lives and both descriptions begin with, if names say none (`connect`: Open a session)."""
     first, last = (
         words_of(re.sub(r"[^A-Za-z]+", " ", re.split(r"[.\n]\s", step.tool.description.strip())[0]))
         for step in (start, stop)

@@ -84,7 +84,7 @@ class PairFacts:
     """What is known of a start and a stop.
 
     Attributes:
-        features: what says for and against them, by name; each about from -1 to 1, 0 where nothing does.
+        features: what says for and against them, by name; each about from -1 to 1, 0 if nothing does.
         handle: the parameter of the stop that says which one it ends.
         thing: the noun that they are about.
         life: how much says that it runs; below `SURE` it is more likely only written down.

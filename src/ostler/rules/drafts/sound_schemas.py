@@ -42,7 +42,7 @@ def sound_schema(schema: JsonValue, depth: int = 0) -> JsonObject:
 
 
 def _below(key: str, value: JsonValue, schema: JsonObject, depth: int) -> JsonObject:
-    """Return the keyword `key` with its schemas; nothing where it is not of its kind."""
+    """Return the keyword `key` with its schemas; nothing if it is not of its kind."""
     if key in _NAMED:
         return {key: _schemas(value, schema.get("required"), depth)} if _is_object(value) else {}
     if key in _NESTED:

@@ -207,7 +207,7 @@ class StepArguments:
         return reference(f"start.{source.name}")
 
     def _is_called(self, parameter: str) -> bool:
-        """Whether a parameter is the thing's own word (`session`), which is its name where it has one."""
+        """Whether a parameter is the thing's own word (`session`), which is its name if it has one."""
         return set(words_of(parameter)) <= {*self.pair.thing.split(), "name"}
 
     def of(self, step: Step, handle: str) -> JsonObject:

@@ -60,7 +60,7 @@ def _address(found: re.Match[str], taken: Mapping[str, str]) -> str:
 
 
 def _made(scheme: str, service: str, class_name: str, path: str) -> str:
-    """Return the template for the URL of a service; empty where none says it."""
+    """Return the template for the URL of a service; empty if none says it."""
     match class_name:
         case "postgresql" if scheme.startswith("postgres"):
             made = f"{{{{ {outputs_of(service)}.connectionString"

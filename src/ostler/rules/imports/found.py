@@ -27,7 +27,7 @@ class FoundService:
         env: environment variables.
         depends_on: name → condition.
         env_files: files of variables, relative to the project's folder.
-        restart_policy: a policy's name, or what `restartPolicy` takes; empty where the file says nothing.
+        restart_policy: a policy's name, or what `restartPolicy` takes; empty if the file says nothing.
         served_at: the port of this machine at which it was reached until now, which it does not keep; 0 for none.
         watch: patterns of files, relative to the project's folder, whose changes make it run again.
         notes: what could not be converted, or needs a look, one sentence each.

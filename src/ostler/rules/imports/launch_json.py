@@ -33,7 +33,7 @@ def read_launch_json(content: JsonObject, file: str) -> Found:
 
 
 def _words(config: JsonObject) -> list[JsonValue]:
-    """Return the program and its arguments, none where there is no program: `program` is a script for Node."""
+    """Return the program and its arguments, none if there is no program: `program` is a script for Node."""
     script, program = config.get("program"), config.get("runtimeExecutable")
     if not program and not (script and "node" in str(config.get("type") or "node")):
         return []

@@ -20,7 +20,7 @@ _REFERENCE = re.compile(r"\$(?:\$|\{\w+[^}]*\}|\w+)")
 
 
 def port_of(line: str) -> int | None:
-    """Return the port that a command line asks for by the options people use; 0 where it takes the variable PORT."""
+    """Return the port that a command line asks for by the options people use; 0 if it takes the variable PORT."""
     if re.search(r"\$\{?PORT\b", line):
         return 0
     found = re.search(r"(?:--port[= ]|--http-port[= ]|-p[= ]|--bind[= ]\S*:|--listen[= ]\S*:|[\s=]:)(\d{2,5})\b", line)

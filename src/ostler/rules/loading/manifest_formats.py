@@ -56,7 +56,7 @@ class ManifestFormat(Protocol):
 
         Args:
             document: the manifest.
-            known: the downstream servers and tools, where the form's tool names depend on them.
+            known: the downstream servers and tools, if the form's tool names depend on them.
         """
         ...
 

@@ -62,7 +62,7 @@ class Name:
         path: the name, part by part.
         is_optional: it may not be there, and then counts as nothing in conditions.
         is_late: it is only there after a step that may not have run; nothing is written for it before.
-        kind: `array` or `object` where that is known.
+        kind: `array` or `object` if that is known.
     """
 
     path: tuple[str, ...]

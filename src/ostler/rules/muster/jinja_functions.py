@@ -37,7 +37,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument of a function: its Jinja2 code, and its value where it is written out."""
+    """An argument of a function: its Jinja2 code, and its value if it is written out."""
 
     code: Code
     literal: JsonValue = None

@@ -17,7 +17,7 @@ from ostler.model.manifest import ArgSpec
 from ostler.model.servers import MASK, MIN_SECRET_LENGTH
 
 SHORT_SECRET = 4
-"""A secret with fewer characters is only masked where it is a whole value: it would be found in any text."""
+"""A secret with fewer characters is only masked if it is a whole value: it would be found in any text."""
 
 _LINE_SECRET = 8
 
@@ -143,7 +143,7 @@ def mask(value: JsonValue, secrets: Collection[str], *, known: Collection[str] =
     """Return `value` with every secret replaced by `***`, in texts, numbers and keys, at any depth.
 
     A secret is also recognised as it looks inside JSON text or a URL, and a long one of several lines by each line.
-    One shorter than `SHORT_SECRET` is replaced where it is a whole value, and so is one of the texts `known`: words
+    One shorter than `SHORT_SECRET` is replaced if it is a whole value, and so is one of the texts `known`: words
     that everyone sees anyway, such as a password that is the name of its project. Names and paths stay readable so.
     """
     if not secrets:

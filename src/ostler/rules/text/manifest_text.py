@@ -52,7 +52,7 @@ def scalar(value: JsonValue) -> str:
 
 
 def flow(value: JsonValue) -> str:
-    """Return a value as YAML on one line that reads back as the same value: JSON, with plain keys where they can be."""
+    """Return a value as YAML on one line that reads back as the same value: JSON, with plain keys if they can be."""
     if isinstance(value, Mapping):
         pairs = (f"{yaml_key(key)}: {flow(item)}" for key, item in cast("JsonMapping", value).items())
         return "{" + ", ".join(pairs) + "}"

@@ -22,7 +22,7 @@ _MAX_PORT: Final = 65535
 
 
 def named_ports(line: str) -> frozenset[int]:
-    """Return the ports at which `line` says that its program listens; none where it may speak of another program."""
+    """Return the ports at which `line` says that its program listens; none if it may speak of another program."""
     found: set[int] = set()
     for pattern in (_ADDRESS, _ALONE):
         for match in pattern.finditer(line):
