@@ -32,7 +32,7 @@ def load_manifests(
 
     Raises:
         ManifestError: with the findings of all documents: syntax, unknown and missing keys, wrong types and
-            values, templates that do not parse or name what is not there, expressions that do not compile, and
+            values, templates that do not parse or name something undefined, expressions that do not compile, and
             settings without effect. Each has file, line, column, a rule id and, where known, a fix.
     """
     return manifests.load_manifests(text, file, known=known, formats=FORMATS, checked=checked)

@@ -105,11 +105,11 @@ class ClassDirectory(ABC):
 
     @abstractmethod
     def availability(self, name: str) -> Availability:
-        """Return whether the tools of class `name` are there, without asking any server."""
+        """Return whether the tools of class `name` are available, without asking any server."""
 
     @abstractmethod
     def availability_of(self, service_class: ServiceClass) -> Availability:
-        """Return whether the tools of `service_class` are there."""
+        """Return whether the tools of `service_class` are available."""
 
 
 class ClassCatalogue(ClassDirectory):
@@ -182,14 +182,14 @@ class ClassCatalogue(ClassDirectory):
         return lambda: self._callbacks.remove(callback)
 
     def availability(self, name: str) -> Availability:
-        """Return whether the tools of class `name` are there, without asking any server."""
+        """Return whether the tools of class `name` are available, without asking any server."""
         entry = self._entries.get(name)
         if entry is None:
             return Availability(name, available=False, known=False, reason=f"ServiceClass {name!r} not found")
         return self.availability_of(entry.service_class)
 
     def availability_of(self, service_class: ServiceClass) -> Availability:
-        """Return whether the tools of `service_class` are there. Without a tool directory they are taken to be."""
+        """Return whether the tools of `service_class` are available. Without a tool directory they are taken to be."""
         if self._tools is None:
             return Availability(service_class.name, available=True)
         missing_servers: list[str] = []

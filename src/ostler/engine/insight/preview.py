@@ -42,7 +42,7 @@ class Plans(ABC):
         Raises:
             NotFoundError, ArgumentError: there is no such class, or the args do not fit.
             AlreadyExistsError, ConflictError: the name or the idempotency key is taken with other args.
-            TemplateError: a call names what will not be there, or the templates take too much work.
+            TemplateError: a call names something that will not exist, or the templates take too much work.
         """
 
     @abstractmethod
@@ -57,7 +57,7 @@ class Plans(ABC):
         Raises:
             NotFoundError: there is no such service.
             OperationError: a configured service cannot be deleted.
-            TemplateError: a call names what will not be there, or the templates take too much work.
+            TemplateError: a call names something that will not exist, or the templates take too much work.
         """
 
 

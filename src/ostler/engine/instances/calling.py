@@ -63,7 +63,7 @@ _OUTCOMES = {
 }
 
 _LOOKS = frozenset({"status", "healthCheck", "find"})
-"""Steps that look whether the service is there, in what may be one page of a list."""
+"""Steps that look whether the service exists, in what may be one page of a list."""
 
 _ONCE_STEPS = ("start", "restart", "postStart", "sendInput")
 """Steps whose call must not be repeated when it may have acted."""
@@ -176,7 +176,7 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
 
     Raises:
         ToolFailedError: it misses an expectation.
-        ExtractionError: an output is not there.
+        ExtractionError: an output is missing.
     """
     expect, expect_not = expectation_of(call)
     verdict = evaluate_health_check_expectation(response, expect, expect_not)

@@ -233,7 +233,7 @@ class ServiceInstance(InstanceState):
         return self.health
 
     async def is_alive(self) -> bool | None:
-        """Ask the class's tools whether it is there; None when it has none that could show it.
+        """Ask the class's tools whether it exists; None when it has none that could show it.
 
         Raises:
             OstlerError: they could not be asked, or did not say.

@@ -1,4 +1,4 @@
-"""Looking at a service through its class's tools: whether it is there, what it printed."""
+"""Looking at a service through its class's tools: whether it exists, what it printed."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -61,7 +61,7 @@ async def is_alive(service: InstanceState, *, max_age: float = 0.0) -> bool | No
 
 
 async def _shown_by(service: InstanceState, step: str, spec: ToolCallSpec, max_age: float) -> bool | None:
-    """Return whether `spec` shows that the service is there; None: it cannot be asked.
+    """Return whether `spec` shows that the service exists; None: it cannot be asked.
 
     Raises:
         ToolFailedError: its answer does not prove anything.

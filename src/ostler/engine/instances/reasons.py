@@ -40,7 +40,7 @@ DRIVER_UNREACHABLE = "driver-unreachable"
 """The server that drives it cannot be asked."""
 
 NOT_VERIFIED = "not-verified"
-"""The server that drives it was asked whether it is there, and did not say; it is asked again."""
+"""Its driving server was asked whether it exists, and did not say; it is asked again."""
 
 GONE = "gone"
 """It ran and is not there any more, and no one stopped it."""

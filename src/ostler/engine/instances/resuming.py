@@ -212,7 +212,7 @@ def _hold(service: InstanceState, error: OstlerError) -> None:
 
 
 async def _look(service: InstanceState, old: OperationRecord) -> tuple[bool | None, str]:
-    """Return (whether it is there, how that is known); None if nothing can show it.
+    """Return (whether it exists, how that is known); None if nothing can show it.
 
     A missing service is looked for again while a call that was cut off may still be under way elsewhere.
 
@@ -257,7 +257,7 @@ async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
 
 
 async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
-    """Ask `find`, which knows what exists, else `status`; a `healthCheck` only proves that something is there."""
+    """Ask `find`, which knows what exists, else `status`; a `healthCheck` only proves that something exists."""
     tools = service.service_class.tools
     refusal: ToolFailedError | None = None
     try:
@@ -289,7 +289,7 @@ async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
 
 
 def _shown_by_miss(service: InstanceState, step: str, spec: ToolCallSpec, miss: ToolFailedError) -> bool | None:
-    """Return whether an answer that misses shows that the service is there; None: that one cannot show it.
+    """Return whether an answer that misses shows that the service exists; None: that one cannot show it.
 
     Raises:
         ToolFailedError: `miss`, which may be a passing trouble: the tool is asked again.

@@ -202,7 +202,7 @@ async def _is_found_after(loss: ConnectionLostError, service: InstanceState, ope
 
 
 async def _found_when_back(service: InstanceState) -> bool | None:
-    """Return whether it is there, as soon as that can be asked; None when no tool can show it."""
+    """Return whether it exists, as soon as that can be asked; None when no tool can show it."""
     while True:
         try:
             found = await find(service)

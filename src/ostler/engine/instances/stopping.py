@@ -358,7 +358,7 @@ async def run_through_losses(
 
 
 async def _look_when_back(service: InstanceState) -> bool | None:
-    """Return whether it is there, as soon as the driving server can be asked; None when nothing can show it."""
+    """Return whether it exists, as soon as the driving server can be asked; None when nothing can show it."""
     while True:
         try:
             return await is_there(service)

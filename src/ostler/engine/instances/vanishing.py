@@ -59,7 +59,7 @@ async def _await_stopped(service: InstanceState, operation: Operation, spec: Too
 
 
 async def _still_there(service: InstanceState) -> tuple[bool | None, str]:
-    """Return (whether it is there, what said so); None: the tool that could show it did not answer."""
+    """Return (whether it exists, what said so); None: the tool that could show it did not answer."""
     for step, spec in _witnesses(service):
         try:
             await probe(service, planned_call(service, step, spec, _LOOK_TIME))

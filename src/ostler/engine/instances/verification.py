@@ -1,4 +1,4 @@
-"""Whether a service is there, found out after a restart or before a start; nothing outside is changed."""
+"""Whether a service exists, found out after a restart or before a start; nothing outside is changed."""
 
 from ostler.engine.instances.compensation import compensate
 from ostler.engine.instances.operations import Operation
@@ -30,7 +30,7 @@ _RAN = (ServiceState.UNKNOWN, ServiceState.UNREACHABLE, ServiceState.RUNNING)
 
 
 async def verify(service: InstanceState, operation: Operation) -> None:
-    """Find out whether the service is there, by its status, healthCheck or find tool.
+    """Find out whether the service exists, by its status, healthCheck or find tool.
 
     Nothing outside is changed, but that what a failed start has left is cleaned up as soon as it is seen.
 

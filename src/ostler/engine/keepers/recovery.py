@@ -340,7 +340,7 @@ def shared_handles(instances: Iterable[ServiceInstance]) -> Iterator[list[Servic
 
 
 def _was_vouched_for(instance: ServiceInstance) -> bool:
-    """Whether nothing but its server said that it is well, that was away, and `find` can show whether it is there."""
+    """Whether nothing but its server said that it is well, that was away, and `find` can show whether it exists."""
     is_doubted = instance.state.is_up and instance.health is HealthStatus.UNKNOWN and instance.can_be_healthy
     return is_doubted and not instance.service_class.looks_after_start and bool(instance.service_class.tools.find)
 

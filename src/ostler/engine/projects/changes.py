@@ -26,7 +26,7 @@ class ChangeKind(StrEnum):
     UNKNOWN = "unknown"
     """It is seen once what it needs is up: its args take outputs of that."""
     IMPOSSIBLE = "impossible"
-    """Its class is not there, or its args do not fit, or name what is not there although what it needs is up."""
+    """Its class is not there, or its args do not fit, or name something undefined although what it needs is up."""
 
 
 @dataclass(frozen=True, slots=True)

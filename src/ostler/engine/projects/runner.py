@@ -132,7 +132,7 @@ class ProjectRunner:
                 await self._manager.start_service(change.full_name)
             case ChangeKind.REPLACE:
                 await self._manager.create(replace(scope.request(name, self._manager), replaces=True))
-            case _:  # a template that still names what is not there raises here, with the name
+            case _:  # a template that still names something undefined raises here, with the name
                 await self._manager.create(scope.request(name, self._manager))
         return change
 

@@ -275,7 +275,7 @@ class Creator:
             raise InstanceLimitError(class_name, limit, sorted(others), service=instance.name)
 
     def inherits(self, instance: ServiceInstance) -> bool:
-        """Whether something is there that was made for an earlier service of the name, and is the new one's now."""
+        """Whether something exists that was made for an earlier service of the name, and is the new one's now."""
         found = (self._registry.find(name) for name in instance.dependencies)
         return any(
             isinstance(service, ServiceInstance) and service.labels.get(CREATED_FOR) == instance.name

@@ -1,4 +1,4 @@
-"""Listeners from outside the engine: each is called from a thread of its own, in order, and can hold no one up."""
+"""Listeners from outside the engine: each is called from its own thread, in order, and can hold no one up."""
 
 import atexit
 import logging
@@ -22,7 +22,7 @@ _Parameters = ParamSpec("_Parameters")
 
 
 class Listener(Generic[_Parameters]):
-    """Calls a function from a thread of its own, which is there only while there are calls."""
+    """Calls a function from its own thread, which is there only while there are calls."""
 
     def __init__(self, function: Callable[_Parameters, None]) -> None:
         self._function = function

@@ -56,7 +56,7 @@ class StatusReporter(Protocol):
     """Who shows people how services are."""
 
     def report_status(self, update: StatusUpdate) -> None:
-        """Show `update`. It is called from a thread of its own, in order; what it raises is logged."""
+        """Show `update`. It is called from its own thread, in order; what it raises is logged."""
         ...
 
 

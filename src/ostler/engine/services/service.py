@@ -154,7 +154,7 @@ class BaseService:
 
     @property
     def dependencies(self) -> tuple[str, ...]:
-        """Names of the services that must be there first."""
+        """Names of the services that must run first."""
         return self._dependencies
 
     @property
@@ -204,7 +204,7 @@ class BaseService:
     def on_state_change(self, callback: StateChangeCallback) -> Callable[[], None]:
         """Call `callback(name, old, new, health, error)` for each change of state or health, in their order.
 
-        It is called from a thread of its own, so it may take its time, and even hang: nothing waits for it. What it
+        It is called from its own thread, so it may take its time, and even hang: nothing waits for it. What it
         raises is logged. Of more than 10,000 changes that wait for it, the oldest are dropped.
 
         Returns a function that ends the subscription.

@@ -60,7 +60,7 @@ class SeenClasses(ClassDirectory):
         return self._classes.on_change(changed)
 
     def availability(self, name: str) -> Availability:
-        """Return whether the tools of class `name` are there, without asking any server."""
+        """Return whether the tools of class `name` are available, without asking any server."""
         policy = self._rights.policy()
         if not policy.allows_class(name):
             return Availability(name, available=False, known=False, reason=f"ServiceClass {name!r} not found")
@@ -68,7 +68,7 @@ class SeenClasses(ClassDirectory):
         return found if policy.admin else replace(found, findings=())
 
     def availability_of(self, service_class: ServiceClass) -> Availability:
-        """Return whether the tools of `service_class` are there."""
+        """Return whether the tools of `service_class` are available."""
         found = self._classes.availability_of(service_class)
         return found if self._rights.policy().admin else replace(found, findings=())
 

@@ -206,7 +206,7 @@ async def serving_http(
         make: makes the MCP server of each principal, called with its first request at `/mcp` and at `/mcp/TOOLSET`.
         settings: where, and to which clients.
         version: for `/healthz`.
-        toolsets: those with a path of their own, such as `/mcp/core`.
+        toolsets: those with their own path, such as `/mcp/core`.
         codes: one-time codes that the dashboard's link may have instead of the token.
         started: called with the web server when it listens.
         pages: further pages by their paths.

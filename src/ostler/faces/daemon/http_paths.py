@@ -139,7 +139,7 @@ async def web_application(
         make: makes the server of `/mcp`, and of each path below it.
         key: signs session ids, so that they outlive this process.
         version: for `/healthz`.
-        toolsets: those with a path of their own, such as `/mcp/core`.
+        toolsets: those with their own path, such as `/mcp/core`.
         codes: exchanges the dashboard's one-time codes for its token.
         pages: further pages by their paths.
         more: further routes.

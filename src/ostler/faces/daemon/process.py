@@ -242,7 +242,7 @@ class ServerProcess:
 
 
 def run_server(settings: ServerSettings) -> int:
-    """Run a server in an event loop of its own; return the exit status.
+    """Run a server in its own event loop; return the exit status.
 
     What keeps the server from running is logged as one message; a bug is logged with its traceback.
     """

@@ -125,7 +125,7 @@ async def serviceclass_get(app: ApplicationLike, args: ClassNameArgs, call: Call
 
 
 async def serviceclass_available(app: ApplicationLike, args: ClassNameArgs, call: Call) -> Answer:
-    """Say whether the tools of a class are there."""
+    """Say whether the tools of a class are available."""
     from ostler.adapters.config.known_servers import entries_for, how_to_add
 
     del call

@@ -27,7 +27,7 @@ RESOURCE_NOT_FOUND = -32002
 
 
 class LegacySubscriptions:
-    """Serves the requests; every session that listens has a task of its own that sends its notifications.
+    """Serves the requests; every session that listens has its own task that sends its notifications.
 
     A session over HTTP listens while its stream of events is open: many clients never open one, and 1,000 of them
     idle made a create and delete cost 240 ms of CPU instead of 16.

@@ -25,7 +25,7 @@ async def unreported(done: float, total: float | None, message: str | None) -> N
 
 @asynccontextmanager
 async def progress_to(context: ServerRequestContext[Lifespan]) -> AsyncGenerator[Progress]:
-    """Give a Progress callback that returns at once; reports are sent by a task of their own.
+    """Give a Progress callback that returns at once; reports are sent by their own task.
 
     The protocol wants values that grow. Steps of one operation count differently (a ready check counts its
     attempts), so a value that does not grow is sent as one more than the last, without a total.

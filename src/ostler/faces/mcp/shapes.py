@@ -256,7 +256,7 @@ def listed_class(entry: ClassEntry, catalogue: ClassDirectory, limit: int | None
 
     Args:
         entry: the class.
-        catalogue: knows whether its tools are there.
+        catalogue: knows whether its tools are available.
         limit: characters of its description; a longer one is cut after its first sentence, or there.
     """
     spec = entry.service_class.spec

@@ -39,7 +39,7 @@ async def class_get(app: ApplicationLike, args: JsonObject, call: Call) -> CoreA
 
 
 async def class_available(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """Say whether the tools of a class are there; an unknown class is not available."""
+    """Say whether the tools of a class are available; an unknown class is not available."""
     del call
     name = text_arg(args, "name")
     if unread := unread_classes(app).get(name):

@@ -74,7 +74,7 @@ class ServerFeed:
                 client.call_tool("service_wait", {"cursor": board.cursor, "timeout": LOOK_AGAIN})
 
     def call(self, tool: str, args: Mapping[str, JsonValue]) -> ToolAnswer:
-        """Call one of the server's tools on a connection of its own."""
+        """Call one of the server's tools on its own connection."""
         try:
             with ServerClient(self._session.dialer()) as client:
                 return client.call_tool(tool, args)

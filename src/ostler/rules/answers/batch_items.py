@@ -35,7 +35,7 @@ class BatchAnswer:
 
         Raises:
             ExtractionError: there is no list at `items`, or only a page of it; an answer without any content is none.
-            ToolFailedError: no item matches: the service is not there.
+            ToolFailedError: no item matches: the service does not exist.
         """
         if self.response.is_error or is_out_of_reach(self.response):
             return self.response

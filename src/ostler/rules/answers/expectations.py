@@ -53,7 +53,7 @@ def evaluate_health_check_expectation(
       What cannot be evaluated at all (a function that does not fit the value) fails both.
     - `jmespath` holds when its result is true in JMESPath's sense (not false, null, empty text, list or object).
     - `contains` and `matches` look at the answer's text, or at its JSON when it has none; of a list, each entry is
-      a condition of its own. What the text denies, it does not contain: `running` is not in `not running`, `inactive`
+      its own condition. What the text denies, it does not contain: `running` is not in `not running`, `inactive`
       or `running: false`. An `expectNot` rules out what it names wherever it stands, but for such states.
     - Without any expectation every answer passes that is not a failure.
     """

@@ -33,4 +33,4 @@ PROSE_GONE = (
     rf"""|\b(?:state|status)["']?\s*[:=]\s*["']?(?:{ENDED_WORDS})\b"""
     rf"""|{FALSE_LIFE}"""
 )
-"""Finds an answer that says in words that the thing is not there."""
+"""Finds an answer that says in words that the thing does not exist."""

@@ -46,7 +46,7 @@ def start_steps(service: str, service_class: ServiceClass, knowledge: Knowledge)
     """Yield the calls of a start in their order; `knowledge` has nothing of an earlier start.
 
     Raises:
-        TemplateError: a call names what will not be there.
+        TemplateError: a call names something that will not exist.
     """
     for index, spec in enumerate(service_class.tools.pre_start):
         yield _planned(service, f"preStart[{index}]", spec, knowledge)
@@ -58,7 +58,7 @@ def restart_steps(service: str, service_class: ServiceClass, knowledge: Knowledg
     """Yield the calls of a restart of a running service by its class's restart tool.
 
     Raises:
-        TemplateError: a call names what will not be there.
+        TemplateError: a call names something that will not exist.
     """
     spec = service_class.tools.restart
     assert spec is not None
@@ -79,7 +79,7 @@ def stop_steps(service: str, service_class: ServiceClass, knowledge: Knowledge) 
     """Yield the calls that will stop a service, as they would be pinned with what is known.
 
     Raises:
-        TemplateError: a call names what will not be there.
+        TemplateError: a call names something that will not exist.
     """
     tools = service_class.tools
     for index, spec in enumerate(tools.pre_stop):

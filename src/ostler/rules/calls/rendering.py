@@ -25,7 +25,7 @@ def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeou
         timeout: seconds the call may take when the class does not say.
 
     Raises:
-        TemplateError: templates fail or name what is not there; all missing names of the call are in `missing`.
+        TemplateError: templates fail or name something undefined; all missing names of the call are in `missing`.
     """
     retry_when = spec.retry.when if spec.retry is not None else None
     expectations = {

@@ -35,9 +35,9 @@ def unseen_expectation(
 ) -> Iterator[Violation]:
     """Yield each condition of the `expect` at `path` that no recorded answer meets.
 
-    Answers that say that the tool failed, or that the thing is not there (yet, or any more), show nothing about how an
-    answer looks when all is well, and do not count. Nor do conditions with templates. Texts of what was looked at, such
-    as logs, differ from one thing to the next: of these an answer counts that says another word in the same place.
+    Answers that say that the tool failed, or that the thing does not exist (yet, or any more), do not count: they do
+    not show how an answer looks when all is well. Nor do conditions with templates. Texts such as logs differ from one
+    thing to the next: of these, an answer counts that has another word in the same place.
     """
     answers = list(_answers(call, samples))
     for inner, condition in _conditions(expectation):

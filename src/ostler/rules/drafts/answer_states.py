@@ -1,4 +1,4 @@
-"""What answers say about whether a thing is there: values of a state, and errors in prose."""
+"""What answers say about whether a thing exists: values of a state, and errors in prose."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from ostler.rules.drafts.tool_traits import Tool, json_type, resolved
 
 STATE_KEYS = ("state", "status", "phase", "running", "alive", "active", "exists", "isrunning", "is_running", "is_alive",
               "isalive", "is_active", "connected", "ready", "lifecycle_state", "process_status")  # fmt: skip
-"""Keys of answers that say whether a thing is there."""
+"""Keys of answers that say whether a thing exists."""
 
 _ENDED = re.compile(
     r"stop|exit|clos|fail|lost|dead|died|kill|complet|finish|terminat|error|not[_ -]?found|done|ended|abort|cancel|"
@@ -42,7 +42,7 @@ def ended_entries(key: str) -> list[str]:
 
 
 def is_missing_an_error(tool: Tool) -> bool:
-    """Whether a tool was seen to fail as its way of saying that the thing is not there."""
+    """Whether a tool was seen to fail as its way of saying that the thing does not exist."""
     return any(answer.is_error and re.search(PROSE_GONE, answer.text) for answer in tool.answers)
 
 
@@ -188,5 +188,5 @@ def _alive(path: str, kind: str, values: list[JsonValue]) -> JsonObject | None:
 
 
 def is_alive(value: str) -> bool:
-    """Whether a word for a state says that the thing is there."""
+    """Whether a word for a state says that the thing exists."""
     return _RUNS.search(value) is not None and _ENDED.search(value) is None

@@ -265,7 +265,7 @@ class ClassWriter:
                 else f"{each.name}: {{path: {path_text(each.path)}, required: false}}"
             )
 
-    # -- whether it is there -------------------------------------------------------------------------------
+    # -- whether it exists -------------------------------------------------------------------------------
 
     def _status(self, handle: str, outputs: Sequence[str]) -> Iterator[str]:
         step = self.pair.status or self.pair.listing

@@ -32,10 +32,10 @@ _BELOW = 0.1
 """How far a part is put below the thing that it is a part of."""
 
 _PAUSES = frozenset(("pause", "suspend", "disable"))
-"""What these end is there before and after."""
+"""What these end exists before and after."""
 
 _CONTINUES = frozenset(("resume", "unpause", "enable"))
-"""What these start is there before and after."""
+"""What these start exists before and after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class LifecyclePair:
         score: how likely it is the lifecycle that is meant, in log-odds against that there is none.
         handle: the parameter of `stop` that says which one; empty when it needs none.
         is_record: it is more likely something that is written down than something that runs.
-        is_pause: it is there before and after, as with resume and pause, or enable and disable.
+        is_pause: it exists before and after, as with resume and pause, or enable and disable.
         gives: the start makes what the stop's handle names, so that others may need it.
         is_of_most: most other tools of the server take what says which one.
         is_said: the description of the start begins with what the stop is about.
@@ -230,7 +230,7 @@ class _Server:
         return companions_of(pair.start, pair.handle, frozenset(pair.thing.split()), self._words, rest)
 
     def is_pause(self, start: Step, stop: Step) -> bool:
-        """Whether what two steps start and end is there before and after."""
+        """Whether what two steps start and end exists before and after."""
         is_continued = self.features.use_as_start(start).verb in _CONTINUES
         return is_continued or self.features.use_as_end(stop).verb in _PAUSES
 

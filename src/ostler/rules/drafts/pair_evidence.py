@@ -228,7 +228,7 @@ def belong(start: Use, stop: Use, names: int | None, flow: Flow, handle: str) ->
 
 
 def is_of_another(start: Use, handle: str, flow: Flow) -> bool:
-    """Whether a start needs the id of a thing that must be there already."""
+    """Whether a start needs the id of a thing that must exist already."""
     if handle not in start.step.needed() or start.verb in MAKERS:
         return False
     if re.search(r"(?i)\b(?:requires?|needs?|must have) an? (?:existing|open|active)\b", start.step.tool.description):

@@ -295,7 +295,7 @@ class PairFeatures:
         return self._shares[things]
 
     def _gives(self, name: str, start: Step) -> bool:
-        """Whether another step makes what `name` is the id of, so that `start` needs it to be there already."""
+        """Whether another step makes what `name` is the id of, so that `start` needs it to exist already."""
         return bool(self._givers.get(squeezed(name), set()) - {start.tool.name})
 
     @cached_property

@@ -47,7 +47,7 @@ class LoadedProject:
 
 
 def needs_of(spec: ProjectServiceSpec) -> dict[str, str]:
-    """Return the services that must be there before `spec` can be made, with their conditions.
+    """Return the services that must run before `spec` can be made, with their conditions.
 
     Their order is the same in every run of Ostler: what is kept of a service is compared with it.
     """

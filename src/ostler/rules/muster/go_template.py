@@ -92,7 +92,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """`{{ $x := expression }}`, or `=` for a variable that is there already."""
+    """`{{ $x := expression }}`, or `=` for a variable that exists already."""
 
     name: str
     value: Expression

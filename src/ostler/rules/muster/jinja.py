@@ -90,10 +90,10 @@ def translate_template(text: str, scope: Scope, *, is_condition: bool = False) -
     Args:
         text: the template.
         scope: what its names mean.
-        is_condition: the text is asked whether it is true; a name that is not there counts as nothing.
+        is_condition: the text is asked whether it is true; an undefined name counts as nothing.
 
     Raises:
-        GoTemplateError: it does not parse, names what is not there, or cannot be translated.
+        GoTemplateError: it does not parse, names something undefined, or cannot be translated.
     """
     if not is_template(text):
         return text
@@ -296,7 +296,7 @@ class _Writer:
         return self.expression(value, place, maybe=True)
 
     def expression(self, value: Expression, place: _Place, *, maybe: bool = False) -> Code:
-        """Return the Jinja2 expression; with `maybe`, a name that is not there counts as nothing."""
+        """Return the Jinja2 expression; with `maybe`, an undefined name counts as nothing."""
         match value:
             case Literal(value=plain):
                 return literal(plain)

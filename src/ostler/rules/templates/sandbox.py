@@ -55,7 +55,7 @@ class GivenUpError(Exception):
 
 
 class MissingValue(StrictUndefined):
-    """A name that is not there: an error wherever it is used, except in `default` and `is defined`.
+    """An undefined name: an error wherever it is used, except in `default` and `is defined`.
 
     Attributes and items of it are missing too, so that `{{ a.b.c | default("x") }}` works when `a` is not there.
     """

@@ -73,7 +73,7 @@ def render(value: JsonValue, names: Mapping[str, Any]) -> JsonValue:
         names: what the templates may name.
 
     Raises:
-        TemplateError: a template cannot be parsed, fails, takes too much work, or names what is not there; all
+        TemplateError: a template cannot be parsed, fails, takes too much work, or names something undefined; all
             missing names of all templates in `value` are in `missing`.
     """
     missing: dict[str, None] = {}
@@ -185,7 +185,7 @@ def render_compiled(
     missing: dict[str, None],
     path: Path,
 ) -> JsonValue:
-    """Render the template `text`, compiled, which is at `path`; names that are not there go into `missing`.
+    """Render the template `text`, compiled, which is at `path`; undefined names go into `missing`.
 
     Raises:
         TemplateError: it does not parse, fails, or takes too much work.

@@ -53,7 +53,7 @@ def render_partly(value: JsonValue, names: JsonMapping, unknown: Unknowns) -> Pa
         unknown: names whose values are not known yet.
 
     Raises:
-        TemplateError: a template fails, or names what will never be there; all missing names are in `missing`.
+        TemplateError: a template fails, or names something that will never exist; all missing names are in `missing`.
     """
     stand_ins = tuple(unknown.items())
     missing: dict[str, None] = {}

@@ -62,14 +62,14 @@ def states(part: str, text: str) -> bool:
 
 
 def rules_out(part: str, text: str) -> bool:
-    """Return whether `text` has `part` as what must not be there: also in other words, and as in `is_said`."""
+    """Return whether `text` has `part`, which is ruled out: also in other words, and as in `is_said`."""
     return any(is_said(text, *place, is_ruled_out=True) for place in places(part, text))
 
 
 def is_said(text: str, start: int, end: int, *, is_ruled_out: bool = False) -> bool:
     """Return whether what `text` has from `start` to `end` counts there.
 
-    What is denied does not. Of what must not be there (`is_ruled_out`), only states such as `running` may be denied:
+    What is denied does not. Of what is ruled out (`is_ruled_out`), only states such as `running` may be denied:
     `no Error` is one mention of an error too many.
     """
     if is_ruled_out and text[start:end].strip().lower() not in _WELL:
