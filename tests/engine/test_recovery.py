@@ -1,5 +1,6 @@
 """Services come back after the server's end: verified first, then adopted, started or shown as they are."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -16,9 +17,10 @@ from ostler.engine.insight.explanation import explain
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import PutOperation, PutService, StoredState
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import OstlerError
+from ostler.model.errors import OstlerError, ToolTimeoutError
 from ostler.model.events import EventKind
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
+from ostler.model.responses import ToolResponse
 from ostler.model.states import DesiredState, Reachability, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -528,3 +530,40 @@ async def test_a_stop_that_may_have_arrived_is_a_failure() -> None:
         with pytest.raises(OstlerError, match="not connected"):
             await manager.stop_service("db")
         assert (manager.view("db").state, manager.view("db").reason) == (ServiceState.FAILED, "stop-failed")
+
+
+class Crowded(World):
+    """A ledger of which four calls are under way at once, and whose `find` takes a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._slots = anyio.Semaphore(4)
+
+    async def call_tool(
+        self, tool: str, args: Mapping[str, Any], *, timeout: float | None = None, progress: Any = None
+    ) -> ToolResponse:
+        with anyio.move_on_after(timeout or 60.0):
+            async with self._slots:
+                await anyio.sleep(1.0 if tool == "w/find" else 0.0)
+                return await super().call_tool(tool, args, timeout=timeout, progress=progress)
+        raise ToolTimeoutError(f"tool {tool!r} did not answer within {timeout}s")
+
+
+async def test_many_starts_that_were_cut_off_do_not_time_out_behind_each_other() -> None:
+    world, store, after = Crowded(), MemoryStore(), MemoryStore()
+    world.faults["w/start"].append(Slow(5))
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db", start=False))
+        await manager.start_service("db", wait=False)
+        await until(lambda: world.under_way["db"])
+        state = await store.load()
+    (record,), (begun,) = state.services, state.open_operations
+    for number in range(140):
+        name = f"db{number}"
+        changed = replace(begun, id=name, service_id=name, service_name=name)
+        await after.commit([PutService(replace(record, id=name, name=name)), PutOperation(changed)])
+    world = Crowded()
+    async with running(world, store=after) as manager:
+        await settle(manager)
+        assert {(view.state, view.reason) for view in manager.views()} == {(ServiceState.RUNNING, "")}
+    assert len(world.resources) == len(world.tools_called("w/start")) == 140

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
 
@@ -36,7 +38,10 @@ from ostler.rules.secrets.record_secrets import possible_secrets
 logger = logging.getLogger(__name__)
 
 VERIFY_CONCURRENCY = 32
-"""Services verified at once after a restart."""
+"""Services verified at once after a restart, and as many operations resumed that have just begun."""
+
+_STOP_TURN = 5.0
+"""Seconds for which a stop that is resumed keeps others from beginning."""
 
 _AT_ONCE = 100
 """Services that are restored before others have their turn: some 10 ms."""
@@ -66,6 +71,8 @@ class Recovery:
         self._looks: dict[str, anyio.CancelScope] = {}
         """The next check of each instance, by id."""
         self._attempts: dict[str, int] = {}
+        self._verifying = anyio.CapacityLimiter(VERIFY_CONCURRENCY)
+        self._resuming = anyio.CapacityLimiter(VERIFY_CONCURRENCY)
         self.finished = anyio.Event()
 
     async def restore(self, state: StoredState, register: Callable[[ServiceInstance], None]) -> None:
@@ -152,16 +159,10 @@ class Recovery:
 
     async def run(self) -> None:
         """Verify and resolve everything that was restored."""
-        limit = anyio.CapacityLimiter(VERIFY_CONCURRENCY)
 
         async def resolve(instance: ServiceInstance) -> None:
             try:
-                async with limit:
-                    operation = self._first_step(instance)
-                    if operation is not None and operation.kind is OperationKind.VERIFY:
-                        await operation.wait()
-                if operation is not None:  # a start may wait for others: it must not keep them from their turn
-                    await operation.wait()
+                operation = await self._in_turn(instance, self._first_step)
                 await self._follow_up(instance)
                 if operation is None and instance.state is ServiceState.FAILED and instance.operation is None:
                     self._runtime.operation_ended(instance)  # the end may have come before anyone acted upon it
@@ -174,6 +175,22 @@ class Recovery:
                 group.start_soon(resolve, instance)
         self._restored.clear()
         self.finished.set()
+
+    async def _in_turn(
+        self, instance: ServiceInstance, step: Callable[[ServiceInstance], Operation | None]
+    ) -> Operation | None:
+        """Carry out what `step` asks for about `instance` when it is its turn; return that.
+
+        Looks of thousands at once would wait for each other's calls until their own time limits are over.
+        """
+        is_open = instance.journal.interrupted is not None
+        async with self._resuming if is_open else self._verifying:
+            operation = step(instance)
+            if operation is not None:
+                await _past_its_looks(instance, operation)
+        if operation is not None:
+            await operation.wait()
+        return operation
 
     def server_is_back(self, instance: ServiceInstance) -> None:
         """The server that drives `instance` is connected again: look now for what was not known."""
@@ -219,12 +236,15 @@ class Recovery:
                 await self._look(instance)
 
     async def _look(self, instance: ServiceInstance) -> None:
-        operation = self._first_step(instance)
-        if operation is None and instance.state is not ServiceState.STOPPED:
-            operation = instance.request(OperationKind.VERIFY, reason="looking again")
+        def step(instance: ServiceInstance) -> Operation | None:
+            operation = self._first_step(instance)
+            is_gone = instance.vitals.removed or instance.state is ServiceState.STOPPED
+            if operation is None and not is_gone:
+                operation = instance.request(OperationKind.VERIFY, reason="looking again")
+            return operation
+
         try:
-            if operation is not None:
-                await operation.wait()
+            await self._in_turn(instance, step)
             await self._follow_up(instance)
         except OstlerError as error:
             logger.warning("verification of %r: %s", instance.name, error)
@@ -258,8 +278,9 @@ class Recovery:
 
     async def _follow_up(self, instance: ServiceInstance) -> None:
         """After the first step: watch what runs, stop what must not stay, start what was to start."""
-        while not instance.vitals.removed and (operation := self._next_step(instance)) is not None:
-            await operation.wait()
+        while not instance.vitals.removed and instance.journal.interrupted is not None:
+            if await self._in_turn(instance, self._next_step) is None:
+                break
         if instance.vitals.removed:
             return
         if instance.state.is_up:
@@ -337,6 +358,25 @@ def shared_handles(instances: Iterable[ServiceInstance]) -> Iterator[list[Servic
     for group in groups.values():
         if len(group) > 1:
             yield sorted(group, key=lambda one: one.record.outputs_at or one.record.created_at)
+
+
+async def _past_its_looks(instance: ServiceInstance, operation: Operation) -> None:
+    """Return when `operation` has ended or knows what there is: a start may then take minutes, or wait for others."""
+    if operation.kind is OperationKind.VERIFY or operation.kind.takes_down:
+        with anyio.move_on_after(_STOP_TURN if operation.kind.takes_down else math.inf):
+            await operation.wait()
+        return
+
+    async def until_end() -> None:
+        with suppress(OstlerError):
+            await operation.wait()
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(until_end)
+        unknown = (ServiceState.UNKNOWN, ServiceState.UNREACHABLE)
+        await instance.wait_until(lambda status: status.state not in unknown)
+        group.cancel_scope.cancel()
 
 
 def _was_vouched_for(instance: ServiceInstance) -> bool:
