@@ -14,7 +14,7 @@ from ostler.engine.events.log import EventLog
 from ostler.engine.insight.preview import Planner
 from ostler.engine.instances.departed import Departed
 from ostler.engine.instances.handles import Handles
-from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts
 from ostler.engine.instances.shared_calls import BatchCalls
@@ -122,7 +122,7 @@ class Assembly:
 
     def instances(self) -> list[ServiceInstance]:
         """Return the services that were made from classes, by name."""
-        return [service for service in self.registry.get_all() if isinstance(service, ServiceInstance)]
+        return instances_in(self.registry)
 
     async def begin(self, state: StoredState, group: TaskGroup) -> None:
         """Bring back what `state` holds, and begin to supervise, with tasks in `group`."""

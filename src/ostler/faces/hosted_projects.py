@@ -16,7 +16,7 @@ from ostler.adapters.projects.folders import find_checkout, find_project, linked
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.projects.project_files import read_scope, read_variables
 from ostler.adapters.secret_calls import SecretCalls
-from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.keepers.leases import IsHeld
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import Change, changes_of, named_services
@@ -302,8 +302,7 @@ class HostedProjects(Projects):
         return await self._manager.leftovers().remove_all()
 
     def _service_ids(self) -> frozenset[str]:
-        found = self._manager.registry.get_all()
-        return frozenset(service.id for service in found if isinstance(service, ServiceInstance))
+        return frozenset(service.id for service in instances_in(self._manager.registry))
 
     async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:
         """See `Projects.prune`."""

@@ -29,6 +29,11 @@ class ServiceState(TextEnum):
         return self in (ServiceState.RUNNING, ServiceState.CONNECTED)
 
     @property
+    def is_unverified(self) -> bool:
+        """Whether it is not known what the service does: a check has to find out."""
+        return self in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE)
+
+    @property
     def is_settled(self) -> bool:
         """Whether nothing is under way that will change the state."""
         return self not in (

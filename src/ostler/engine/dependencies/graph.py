@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
@@ -111,9 +111,8 @@ class DependencyGraph:
             return _derived_name(instance.name, spec.alias or spec.service_class_name)
         candidates = [
             service
-            for service in self._registry.get_all()
-            if isinstance(service, ServiceInstance)
-            and service.record.class_name == spec.service_class_name
+            for service in instances_in(self._registry)
+            if service.record.class_name == spec.service_class_name
             and service.name != instance.name
             and _is_within_reach(instance, service)
         ]
@@ -151,13 +150,8 @@ class DependencyGraph:
 
     def orphans(self) -> list[ServiceInstance]:
         """Return the instances that were made on demand and that no one uses (left by a crash)."""
-        return [
-            service
-            for service in self._registry.get_all()
-            if isinstance(service, ServiceInstance)
-            and CREATED_FOR in service.record.labels
-            and not self._users.get(service.name)
-        ]
+        made = (service for service in instances_in(self._registry) if CREATED_FOR in service.record.labels)
+        return [service for service in made if not self._users.get(service.name)]
 
     def is_used(self, name: str, *, by_others_than: str = "") -> bool:
         """Whether any service depends directly on `name`."""

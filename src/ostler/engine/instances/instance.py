@@ -21,6 +21,7 @@ from ostler.engine.instances.starting import restart, start
 from ostler.engine.instances.state import InstanceState, Surroundings
 from ostler.engine.instances.stopping import delete, stop
 from ostler.engine.instances.verification import verify
+from ostler.engine.services.registry import RegistryAdapter
 from ostler.engine.services.service import ServiceStatus, error_text
 from ostler.engine.services.views import OperationRequest
 from ostler.model.errors import ConflictError, OstlerError, StoreError
@@ -34,6 +35,11 @@ from ostler.rules.text.log_pages import NEWEST, LogPage, LogRange
 logger = logging.getLogger(__name__)
 
 _CANCELLABLE = (OperationKind.START, OperationKind.RESTART, OperationKind.VERIFY)
+
+
+def instances_in(registry: RegistryAdapter) -> "list[ServiceInstance]":
+    """Return the services of a registry that were made from classes, by name."""
+    return [service for service in registry.get_all() if isinstance(service, ServiceInstance)]
 
 
 class ControllerRuntime(Surroundings, Protocol):

@@ -31,7 +31,7 @@ from ostler.model.errors import (
 from ostler.model.json import JsonObject
 from ostler.model.manifest import OutputSpec, ToolCallSpec
 from ostler.model.records import START_STEPS, CallRecord, OperationKind, OperationRecord
-from ostler.model.states import DesiredState, Reachability, ServiceState, Transition
+from ostler.model.states import DesiredState, Reachability, Transition
 
 LOOK_ATTEMPTS = 3
 """How often a tool that could show it is asked before the outcome counts as unknown."""
@@ -76,7 +76,7 @@ async def resume(service: InstanceState, operation: Operation, old: OperationRec
         else:
             await _begin_again(service, operation, old)
     except OstlerError as error:
-        if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+        if service.state.is_unverified:
             _hold(service, error)
         raise
 
@@ -92,7 +92,7 @@ def _lose_sight(service: InstanceState, error: DownstreamError) -> None:
     is_away = isinstance(error, ServerUnavailableError)
     if is_away:
         service.set_reachability(Reachability.UNREACHABLE)
-    if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+    if service.state.is_unverified:
         reason = DRIVER_UNREACHABLE if is_away else NOT_VERIFIED
         service.report(Transition.VERIFICATION_LOST, reason=reason, error=error)
 

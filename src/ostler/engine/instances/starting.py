@@ -39,7 +39,7 @@ from ostler.model.json import JsonObject
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, PlannedCall
 from ostler.model.replacing import replaced
-from ostler.model.states import DesiredState, HealthStatus, ServiceState, Transition
+from ostler.model.states import DesiredState, HealthStatus, Transition
 from ostler.rules.answers.extraction import OutputsMissingError, render_outputs
 from ostler.rules.templates.template import certain_failure
 
@@ -57,7 +57,7 @@ async def start(service: InstanceState, operation: Operation) -> None:
         operation.message = f"service {service.name} is already running"
         return
     refuse_unreadable(service)
-    if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+    if service.state.is_unverified:
         with suppress(OstlerError):  # it may be running: what is not verified yet is not stopped first
             await verify(service, operation)
         if service.state.is_up:

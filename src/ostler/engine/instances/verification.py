@@ -42,11 +42,11 @@ async def verify(service: InstanceState, operation: Operation) -> None:
         alive = await is_alive(service, max_age=FRESH)
     except ServerUnavailableError as error:
         service.set_reachability(Reachability.UNREACHABLE)
-        if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+        if service.state.is_unverified:
             service.report(Transition.VERIFICATION_LOST, reason=DRIVER_UNREACHABLE, error=error)
         raise
     except OstlerError as error:
-        if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+        if service.state.is_unverified:
             service.report(Transition.VERIFICATION_LOST, reason=NOT_VERIFIED, error=error)
         raise
     is_unstopped = service.status.reason in (STOP_FAILED, STOP_INTERRUPTED) and not service.is_wanted
@@ -86,7 +86,7 @@ async def _conclude(service: InstanceState, alive: bool | None) -> str:
             adopt_unverified(service)
             return f"service {service.name} is taken for running (onUnknown: adopt)"
         problem = f"service {service.name} cannot be verified: its class has no status, healthCheck or find tool"
-        if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+        if service.state.is_unverified:
             _say_unverifiable(service, problem)
         return problem
     if alive:

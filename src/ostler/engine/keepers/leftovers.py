@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import anyio
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
-from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
+from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance, instances_in
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Disabled
 from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, ToolFailedError
@@ -181,8 +181,8 @@ class Leftovers:
         if (tools := self._runtime.tools) is None:
             return
         services: dict[str, list[ServiceInstance]] = {}
-        for service in self._registry.get_all():
-            if isinstance(service, ServiceInstance) and service.may_be_there:
+        for service in instances_in(self._registry):
+            if service.may_be_there:
                 services.setdefault(service.service_class.tools.stop.server, []).append(service)
         for server, held in sorted(services.items()):
             if tools.server_status(server).known or self._registry.why_missing(server):
@@ -216,7 +216,7 @@ class Leftovers:
                 yield Leftover(entry, service_id, outputs)
 
     def _service_ids(self) -> set[str]:
-        return {service.id for service in self._registry.get_all() if isinstance(service, ServiceInstance)}
+        return {service.id for service in instances_in(self._registry)}
 
     async def remove(self, left: Leftover) -> None:
         """Stop what is left over, as a service that is deleted; where that fails, it stays in the list as one.

@@ -255,7 +255,7 @@ class Recovery:
         if instance.vitals.removed or instance.operation is not None:  # someone was quicker and has decided
             return instance.operation
         if old is None or old.kind is OperationKind.VERIFY:
-            is_unknown = instance.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE)
+            is_unknown = instance.state.is_unverified
             if old is None and not is_unknown and not self._is_to_be_looked_at(instance):
                 return None
             return instance.request(OperationKind.VERIFY, reason="restored")

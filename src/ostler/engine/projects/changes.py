@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ostler.engine.clock import in_turns
-from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.services.service import Service
@@ -112,11 +112,7 @@ def removals_of(scope: ProjectScope, manager: ServiceManager) -> list[Change]:
 
 def members_of(project_id: str, manager: ServiceManager) -> list[ServiceInstance]:
     """Return the services of a project, by name."""
-    return [
-        service
-        for service in manager.registry.get_all()
-        if isinstance(service, ServiceInstance) and service.record.labels.get(PROJECT_LABEL) == project_id
-    ]
+    return [one for one in instances_in(manager.registry) if one.record.labels.get(PROJECT_LABEL) == project_id]
 
 
 def named_services(scope: ProjectScope, names: Sequence[str]) -> list[str]:

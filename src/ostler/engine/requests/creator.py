@@ -10,7 +10,7 @@ import anyio
 
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
-from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.instances.starting import first_intent, start_again
@@ -265,10 +265,8 @@ class Creator:
             return
         others = {
             service.name
-            for service in self._registry.get_all()
-            if isinstance(service, ServiceInstance)
-            and service.record.class_name == class_name
-            and service is not instead_of
+            for service in instances_in(self._registry)
+            if service.record.class_name == class_name and service is not instead_of
         }
         others |= {name for name, making in self._in_creation.items() if making.class_name == class_name}
         if len(others) >= limit:

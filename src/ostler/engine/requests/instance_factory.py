@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
-from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
+from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance, instances_in
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.views import (
@@ -209,9 +209,7 @@ class InstanceFactory:
         """
         request, name, digest = new.request, new.name, new.digest
         if request.idempotency_key:
-            for instance in self._registry.get_all():
-                if not isinstance(instance, ServiceInstance):
-                    continue
+            for instance in instances_in(self._registry):
                 if instance.record.idempotency_key == request.idempotency_key:
                     if instance.record.request_digest != digest or (request.name and name != instance.name):
                         raise ConflictError(
