@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from tests.support.processes import MARK, process_server, start_arguments
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 from ostler.adapters.environments import start_trouble
-from ostler.adapters.process import keeper, known_process, readiness
+from ostler.adapters.process import known_process, readiness
+from ostler.adapters.process.keeper import keeper_command
 from ostler.adapters.process.trees import is_gone
 
 pytestmark = [
@@ -232,7 +234,8 @@ async def test_an_ending_that_is_written_between_two_looks_is_known(
     def just_before(endings: Any, pid: int) -> Any:
         if not keepers:
             return look(endings, pid)
-        psutil.wait_procs([psutil.Process(keepers.pop())], timeout=60)
+        with suppress(psutil.NoSuchProcess):
+            psutil.wait_procs([psutil.Process(keepers.pop())], timeout=60)
         return None
 
     async with process_server(state_dir / "p") as server:
@@ -290,7 +293,7 @@ def test_a_keeper_that_is_at_a_limit_says_which(tmp_path: Path, stdin: str) -> N
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
 
-    command = [sys.executable, "-I", "-S", keeper.__file__, "one"]
+    command = keeper_command("one")
     ended = subprocess.run(command, input=marshal.dumps(order), capture_output=True, preexec_fn=limit, timeout=60)
     assert (ended.stdout, ended.stderr) == (b"errno %d" % errno.EMFILE, b"")
     assert not (tmp_path / "input").exists()

@@ -241,7 +241,8 @@ async def test_a_log_line_is_believed_when_the_port_listens_and_the_process_live
         with socket.create_connection(("127.0.0.1", answer["port"]), timeout=60):
             pass
         await server.call("stop", key="workers")
-        gone = start_arguments("next", "print('Ready'); import time; time.sleep(0.1); raise SystemExit(1)")
+        pauses = "[time.sleep(0.02) for _ in range(10)]"
+        gone = start_arguments("next", f"print('Ready'); import time; {pauses}; raise SystemExit(1)")
         gone.pop("startSeconds")
         monkeypatch.setattr(readiness, "SETTLE_SECONDS", 60.0)
         monkeypatch.setattr(readiness, "LONGEST_SETTLE_SECONDS", 60.0)
@@ -254,6 +255,8 @@ async def test_after_its_log_line_a_process_is_watched_for_as_long_as_it_works(
 ) -> None:
     monkeypatch.setattr(readiness, "SETTLE_SHARE", 1e6)
     monkeypatch.setattr(readiness, "LONGEST_SETTLE_SECONDS", 600.0)
+    if becomes == "running":  # one that only waits has nothing more to show
+        monkeypatch.setattr(readiness, "SETTLE_SECONDS", 600.0)
     started = start_arguments("next", f"import sys, time; print('Ready', flush=True); {after}")
     started.pop("startSeconds")
     async with process_server(state_dir / "p") as server:

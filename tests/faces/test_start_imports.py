@@ -54,7 +54,9 @@ from ostler.model.manifest import ArgSpec
 from ostler.rules.calls.arguments import validate_args
 
 plain = {"command": ArgSpec(required=True, pattern="^x"), "port": ArgSpec(type="integer", minimum=1)}
-assert validate_args(plain, {"command": "x", "port": 80}) == {"command": "x", "port": 80}
+plain |= {"words": ArgSpec(type="array", items={"type": "string"}), "env": ArgSpec(type="object")}
+given = {"command": "x", "port": 80, "words": ["a"], "env": {"B": "c"}}
+assert validate_args(plain, given) == given
 assert "jsonschema" not in sys.modules
 
 import io

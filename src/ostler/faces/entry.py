@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ostler.faces.bridge.place import ServerPlace
     from ostler.faces.cli.rpc import Early
 
 _WITH_VALUE = {"--config": "config", "--state": "state", "--toolset": "toolset"}
@@ -89,12 +90,8 @@ def begin_early(arguments: Sequence[str]) -> "Early | None":
     if argument not in _STARTING or "--help" in arguments:
         return None
     from ostler.adapters.config.paths import Paths
-    from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
     from ostler.faces.bridge.launcher import launch, server_command
     from ostler.faces.bridge.place import ServerPlace
-    from ostler.faces.cli.asking import asker
-    from ostler.faces.cli.rpc import Early, ServerClient
-    from ostler.faces.output import complain
     from ostler.model.errors import OstlerError
 
     try:
@@ -102,16 +99,32 @@ def begin_early(arguments: Sequence[str]) -> "Early | None":
         try:
             connection, _ = place.dial()
         except OSError:
-            return Early(launch(place, server_command(place)))
+            launched = launch(place, server_command(place))  # before anything else is imported, which takes as long
+            from ostler.faces.cli.rpc import Early
+
+            return Early(launched)
         connection.close()
         names = [word for word in rest if word != "--json"]
         if argument == "up" and not any(name.startswith("-") for name in names):
-            client = ServerClient(Dialer(place, kind="cli", note=complain), asker())
-            client.send_ahead("project_up", {"services": names} if names else {})
-            return Early(client=client)
-    except (OSError, OstlerError, ServerUnavailableError):
+            return _sent_ahead(place, names)
+    except (OSError, OstlerError):
         pass
     return None
+
+
+def _sent_ahead(place: "ServerPlace", names: Sequence[str]) -> "Early | None":
+    """Send the call of an `up`; nothing where the server ends at this moment."""
+    from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
+    from ostler.faces.cli.asking import asker
+    from ostler.faces.cli.rpc import Early, ServerClient
+    from ostler.faces.output import complain
+
+    client = ServerClient(Dialer(place, kind="cli", note=complain), asker())
+    try:
+        client.send_ahead("project_up", {"services": list(names)} if names else {})
+    except ServerUnavailableError:
+        return None
+    return Early(client=client)
 
 
 def bridge_options(arguments: Sequence[str]) -> dict[str, str] | None:

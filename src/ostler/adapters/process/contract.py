@@ -173,7 +173,7 @@ class Probe(Request):
         None
     )
     interval: Annotated[
-        Annotated[Duration, Field(ge=0.02, le=60)] | None, Field(description="start: pause between probes (0.1s).")
+        Annotated[Duration, Field(ge=0.02, le=60)] | None, Field(description="start: pause between probes (0.05s).")
     ] = None
 
     @model_validator(mode="after")

@@ -97,6 +97,7 @@ class Entry:
         changed: called in the event loop when it is noticed that it has ended, that another process took its place, or
             that it was frozen or goes on.
         is_ending: it was asked to end, and its end is waited for.
+        ended: set once it is known that it has ended.
         input_lock: held while something is written to its input.
         log_lock: held while its log is read from the end, or rotated.
         log_is_final: it has ended, and its log will not grow or be rotated any more; `log_bytes` is its size then.
@@ -118,6 +119,7 @@ class Entry:
     frozen: bool = False
     changed: Callable[["Entry"], None] | None = field(default=None, repr=False)
     is_ending: bool = False
+    ended: anyio.Event = field(default_factory=anyio.Event, repr=False)
     input_lock: anyio.Lock = field(default_factory=anyio.Lock, repr=False)
     log_lock: anyio.Lock = field(default_factory=anyio.Lock, repr=False)
     log_is_final: bool = False
@@ -237,6 +239,7 @@ class Entry:
             exit_code=code if code is not None and code >= 0 else None,
             exit_signal=signal_name(-code) if code is not None and code < 0 else None,
         )
+        self.ended.set()
         self._report()
 
     def _report(self) -> None:

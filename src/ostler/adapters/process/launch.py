@@ -19,6 +19,7 @@ from ostler.adapters.caller_environment import without_own
 from ostler.adapters.environments import find_program, searched, start_trouble
 from ostler.adapters.process.accounts import Account, account_of
 from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
+from ostler.adapters.process.keeper import keeper_command
 from ostler.model.errors import ArgumentError, OperationError
 from ostler.model.marks import KEEPER_VARIABLE, KEY_VARIABLE, OWNER_VARIABLE, TOKEN_VARIABLE
 
@@ -49,7 +50,6 @@ _BUILTINS = _SHELL_WORDS | frozenset(
 )  # fmt: skip
 _PROGRAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
-_KEEPER = Path(__file__).with_name("keeper.py")
 _KEEPER_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """All that Ostler's own interpreter may need to run the keeper; the program's environment may hold secrets."""
 
@@ -169,7 +169,7 @@ class Launch:
         own = {name: os.environ[name] for name in _KEEPER_VARIABLES if name in os.environ}
         try:
             keeper = Child(
-                [sys.executable, "-I", "-S", str(_KEEPER), key],
+                keeper_command(key),
                 env={**own, KEEPER_VARIABLE: token, OWNER_VARIABLE: owner},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

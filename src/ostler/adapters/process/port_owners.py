@@ -10,7 +10,7 @@ import psutil
 
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.ports import address_of
-from ostler.adapters.process.process_table import Bound, below, bound_by, bound_sockets, holders_among, work_of
+from ostler.adapters.process.process_table import Bound, Work, below, bound_by, bound_sockets, holders_among, work_of
 from ostler.adapters.process.trees import is_frozen, keeper_of
 
 ELSEWHERE_SECONDS = 2.0
@@ -108,8 +108,8 @@ class Sockets:
                 return True
         return await anyio.to_thread.run_sync(self._is_of_its_container, port)
 
-    async def work(self) -> int | None:
-        """Return the clock ticks used by the process and all below it; None: they are working, or it is unknown."""
+    async def work(self) -> Work | None:
+        """Return what the process and all below it have done; None: they are working, or it is unknown."""
         return await anyio.to_thread.run_sync(lambda: work_of(each.pid for each in _family(self.entry)))
 
     async def left(self) -> str:

@@ -52,7 +52,7 @@ class Verdict:
         ready: it passed.
         detail: what was found, in words.
         at: the host and port that answered, when they are not those that were asked for.
-        is_brief: where else the process listens was not read, which is expensive.
+        is_brief: the look cost little: it ended before it asked anyone, or where else the process listens.
     """
 
     ready: bool
@@ -148,7 +148,7 @@ async def look(
         timeout: seconds for each part.
     """
     if scanner is not None and not await anyio.to_thread.run_sync(scanner.look):
-        return Verdict(ready=False, detail=f"no log line matches {scanner.pattern!r} yet")
+        return Verdict(ready=False, detail=f"no log line matches {scanner.pattern!r} yet", is_brief=True)
     trouble = None if watch is None else await watch.look()
     if trouble is not None:
         return Verdict(ready=False, detail=trouble)

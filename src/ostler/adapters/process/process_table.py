@@ -227,22 +227,43 @@ def usage_of(pids: Iterable[int], table: Mapping[int, Row]) -> Usage:
     )
 
 
-def work_of(pids: Iterable[int]) -> int | None:
-    """Return the clock ticks that the threads of `pids` have used.
+class Work(NamedTuple):
+    """What the threads of some processes have done.
+
+    Attributes:
+        ticks: the clock ticks that they have used, each 10 ms on most systems.
+        turns: how often one of them was given a processor; None where the system does not count that.
+    """
+
+    ticks: int
+    turns: int | None
+
+
+def work_of(pids: Iterable[int]) -> Work | None:
+    """Return what the threads of `pids` have done.
 
     None while one of them runs or waits for a disk, and where the system does not show threads. Blocks.
     """
-    ticks = 0
+    ticks, turns = 0, 0
     try:
         for pid in pids:
             for thread in os.listdir(f"{_PROC}/{pid}/task"):  # noqa: PTH208 (of a process that may go any moment)
-                fields = _stat(f"{_PROC}/{pid}/task/{thread}")
+                folder = f"{_PROC}/{pid}/task/{thread}"
+                fields = _stat(folder)
                 if fields[0] in (b"R", b"D"):
                     return None
                 ticks += int(fields[11]) + int(fields[12])
+                turns = None if turns is None or (given := _turns(folder)) is None else turns + given
     except OSError:  # also: one has ended meanwhile
         return None
-    return ticks
+    return Work(ticks, turns)
+
+
+def _turns(folder: str) -> int | None:
+    try:
+        return int(Path(folder, "schedstat").read_bytes().split()[2])
+    except (OSError, IndexError, ValueError):  # a kernel may be built without it
+        return None
 
 
 def _above(pid: int, table: Mapping[int, Row], wanted: frozenset[int]) -> int | None:

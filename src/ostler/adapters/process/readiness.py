@@ -23,17 +23,21 @@ from ostler.rules.text.named_ports import named_ports
 
 READY_SECONDS = 30.0
 INTERVAL_SECONDS = 0.05
+BRIEF_INTERVAL_SECONDS = 0.02
+"""Between looks that cost little: nothing listens yet, or the log line has not come."""
+
 START_SECONDS = 0.5
 """How long a process is watched if nothing else shows that it is ready."""
 
 LOOK_SECONDS = 0.02
+"""Between looks whether it has ended, where the system does not report that."""
 
 _LONGER = 1.3
 _LONGEST_LOOK_SECONDS = 0.2
 """How looks at what has no more to do than to run on become fewer."""
 
 SETTLE_SECONDS = 0.3
-"""How long a process must live on at least after the log line that says that it is ready."""
+"""How long a process must live on at least after the log line that says that it is ready, if it still does things."""
 
 SETTLE_SHARE = 0.5
 """How long that is in relation to the time until the line: what starts slowly (next, RabbitMQ) fails slowly, too."""
@@ -43,7 +47,10 @@ LONGEST_SETTLE_SECONDS = 3.0
 QUIET_SECONDS = 0.2
 """Without any work of a process for this time, what follows its log line is over."""
 
-QUIET_LOOK_SECONDS = 0.05
+IDLE_SECONDS = 0.1
+"""If none of its threads was given a processor for this time, they wait for something else than themselves."""
+
+QUIET_LOOK_SECONDS = 0.025
 
 LINE_SECONDS = 10.0
 """How long a process may take to listen where its log line says that it does, as long as nothing listens there."""
@@ -134,7 +141,6 @@ async def await_ready(
     """
     entry = sockets.entry
     timeout = READY_SECONDS if probe.timeout is None else probe.timeout
-    interval = INTERVAL_SECONDS if probe.interval is None else probe.interval
     scanner, watch = scanner_for(entry, probe, log_path), log_watch(entry, probe, log_path)
     verdict = Verdict(ready=False, detail="it was not probed yet", is_brief=True)
     began = anyio.current_time()
@@ -165,7 +171,8 @@ async def await_ready(
                 reported = now
                 await progress(now - began, timeout, f"waiting for {entry.record.key}: {verdict.detail}")
             scope.deadline = began + timeout
-            await anyio.sleep(interval)
+            pause = BRIEF_INTERVAL_SECONDS if seen.is_brief else INTERVAL_SECONDS
+            await _until_ended(entry, pause if probe.interval is None else probe.interval)
     if entry.refresh() != "exited" and is_current():
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
         path = ["name a path that it does answer (readyPath of dev-server), if it is as it should be"]
@@ -239,15 +246,18 @@ async def _confirmed(
 
 async def _until_quiet(sockets: Sockets) -> None:
     """Return when a process has ended, or has lived on for a moment and does nothing any more."""
-    began = quiet_since = anyio.current_time()
-    work: int | None = None
+    began = quiet_since = idle_since = anyio.current_time()
+    work = await sockets.work()
     while sockets.entry.refresh() == "running":
         await anyio.sleep(QUIET_LOOK_SECONDS)
         before, work = work, await sockets.work()
         now = anyio.current_time()
-        if work is None or work != before:
+        if before is None or work is None or before.ticks != work.ticks:
             quiet_since = now
-        if now - began >= SETTLE_SECONDS and now - quiet_since >= QUIET_SECONDS:
+        if before is None or work is None or work.turns is None or before.turns != work.turns:
+            idle_since = now
+        is_quiet = now - began >= SETTLE_SECONDS and now - quiet_since >= QUIET_SECONDS
+        if is_quiet or now - idle_since >= IDLE_SECONDS:
             return
 
 
@@ -295,7 +305,7 @@ async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> 
     began, pause = anyio.current_time(), LOOK_SECONDS
     with anyio.move_on_after(START_SECONDS if seconds is None else seconds):
         while entry.refresh() != "exited":
-            await anyio.sleep(pause)
+            await _until_ended(entry, pause)
             pause = min(pause * _LONGER, _LONGEST_LOOK_SECONDS)  # 9 looks in the half second of a start, not 25
     if entry.refresh() != "exited" or (seconds is None and entry.record.exit_code == 0):
         return
@@ -304,6 +314,12 @@ async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> 
         actions += ["if it does its work and ends, start it by a class that has 'completed'"]
     what = f"process {entry.record.key!r} {entry.ending()} {anyio.current_time() - began:.1f} s after its start"
     raise await _not_ready(entry, what, log_path, actions)
+
+
+async def _until_ended(entry: Entry, seconds: float) -> None:
+    """Return after `seconds`, and as soon as it is known that the process has ended."""
+    with anyio.move_on_after(seconds):
+        await entry.ended.wait()
 
 
 async def await_ended(entry: Entry, seconds: float, log_path: Path) -> None:
@@ -318,8 +334,8 @@ async def await_ended(entry: Entry, seconds: float, log_path: Path) -> None:
         NotReadyError: it ended otherwise, or still runs after that time.
     """
     with anyio.move_on_after(seconds):
-        while entry.refresh() != "exited":  # noqa: ASYNC110 (only a look shows it everywhere)
-            await anyio.sleep(LOOK_SECONDS)
+        while entry.refresh() != "exited":
+            await _until_ended(entry, LOOK_SECONDS)
     if entry.refresh() == "exited" and entry.record.exit_code == 0:
         return
     what = entry.ending() if entry.refresh() == "exited" else f"had not ended after {seconds:g} s (endsWithin)"
