@@ -131,8 +131,9 @@ def client_files() -> str:
 
     def written(paths: Iterable[str]) -> str:
         folders = {"{config}": "CONFIG", "{data}": "DATA", "{local}": "LOCAL", "{managed}": "MANAGED"}
-        shown = [re.sub(r"\{\w+\}", lambda match: folders[match[0]], path) for path in paths if path]
-        return ", ".join(f"`{path if path.startswith(tuple(folders.values())) else f'~/{path}'}`" for path in shown)
+        shown = [re.sub(r"\{(\w+)\}", lambda one: folders.get(one[0], f"${one[1]}"), path) for path in paths if path]
+        whole = ("$", *folders.values())
+        return ", ".join(f"`{path if path.startswith(whole) else f'~/{path}'}`" for path in shown)
 
     def rows() -> Iterator[Sequence[str]]:
         for location in LOCATIONS:

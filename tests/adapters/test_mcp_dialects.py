@@ -640,6 +640,9 @@ def test_a_missing_variable_in_an_optional_place_is_left_out() -> None:
 def test_a_variable_of_the_shell_is_passed_on_with_a_word() -> None:
     (finding,) = entry({"command": "x", "env": {"A": "$TOKEN"}}).findings
     assert (finding.rule, finding.fix) == ("shell-variable", "write ${TOKEN} if the variable is meant")
+    (finding,) = entry({"url": "https://h/mcp", "headers": {"A": "Bearer $KEY"}}, "gemini").findings
+    assert (finding.rule, finding.fix) == ("shell-variable", "write ${KEY} if the variable is meant")
+    assert entry({"command": "x", "env": {"A": "pa$WORD", "B": "cash $5"}}).findings == ()
 
 
 def test_copilot_has_variables_of_the_shell() -> None:

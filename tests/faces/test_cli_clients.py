@@ -180,7 +180,15 @@ def test_a_list_that_is_written_out_empty_is_added_to(home: Home) -> None:
         ("kilo", "linux", {}, "/h/.config/kilo/kilo.json"),
         ("qwen", "linux", {}, "/h/.qwen/settings.json"),
         ("antigravity", "darwin", {}, "/h/.gemini/config/mcp_config.json"),
-        ("cline-cli", "linux", {"CLINE_DIR": "/c"}, "/c/data/settings/cline_mcp_settings.json"),
+        ("cline", "linux", {}, "/h/.cline/data/settings/cline_mcp_settings.json"),
+        ("cline", "linux", {"CLINE_DIR": "/c"}, "/c/data/settings/cline_mcp_settings.json"),
+        ("cline", "linux", {"CLINE_DIR": "/c", "CLINE_DATA_DIR": "/d"}, "/d/settings/cline_mcp_settings.json"),
+        ("cline", "win32", {"CLINE_DATA_DIR": "/d", "CLINE_MCP_SETTINGS_PATH": "~/m.json"}, "/h/m.json"),
+        ("amp", "linux", {"AMP_SETTINGS_FILE": "/a.json"}, "/a.json"),
+        ("qwen", "linux", {"QWEN_HOME": "~/q"}, "/h/q/settings.json"),
+        ("crush", "linux", {"CRUSH_GLOBAL_CONFIG": "/c"}, "/c/crush.json"),
+        ("continue", "linux", {"CONTINUE_GLOBAL_DIR": "/c"}, "/c/config.yaml"),
+        ("droid", "linux", {"FACTORY_HOME_OVERRIDE": "/f"}, "/f/.factory/mcp.json"),
         ("jan", "linux", {}, "/h/.local/share/Jan/data/mcp_config.json"),
         ("jan", "darwin", {}, "/h/Library/Application Support/Jan/data/mcp_config.json"),
         ("vibe", "win32", {}, "/h/.vibe/config.toml"),
@@ -192,6 +200,27 @@ def test_files_are_where_each_system_has_them(
     file = Machine({"HOME": "/h", **environment}, platform).file_of(client)
     assert file is not None
     assert file.path == Path("/") / path
+
+
+def test_files_that_variables_name_are_read_with_the_usual_ones_or_instead_of_them(tmp_path: Path) -> None:
+    def made(path: str) -> Path:
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text('{"mcpServers": {}}')
+        return file
+
+    usual, more, folder = made(".config/opencode/opencode.json"), made("more.json"), made("dir/opencode.jsonc")
+    named, old = made("cline.json"), made(".cline/data/settings/cline_mcp_settings.json")
+    settings, system = made(".gemini/settings.json"), made("system.json")
+    environment = {
+        "HOME": str(tmp_path), "OPENCODE_CONFIG": str(more), "OPENCODE_CONFIG_DIR": str(folder.parent),
+        "CLINE_MCP_SETTINGS_PATH": str(named), "GEMINI_CLI_SYSTEM_SETTINGS_PATH": str(system),
+    }  # fmt: skip
+    machine = Machine(environment, "linux", tmp_path / "root")
+    found = {file.path: file for file in machine.files()}
+    assert list(found) == [named, settings, usual, more, folder]
+    assert list(machine.limiting(found[settings])) == [system]
+    assert old in [file.path for file in Machine({"HOME": str(tmp_path)}, "linux").files()]
 
 
 def test_what_an_administrator_sets_limits_the_users_servers(home: Home, tmp_path: Path) -> None:

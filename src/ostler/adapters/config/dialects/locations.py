@@ -1,6 +1,7 @@
 """The table of locations: where each client keeps its configuration, and how Ostler is written there."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +24,9 @@ class Location:
 
     Attributes:
         client: its id.
-        paths: files below the user's home, `{config}`, `{data}` and `{local}` standing for the platform's
-            folders; the first one
-            that is there counts, and is made if none is.
+        paths: files below the user's home, `{config}`, `{data}` and `{local}` standing for the platform's folders;
+            the first one that is there counts, and is made if none is. `{VARIABLE}` stands for what that one names:
+            where it is set, this is the file.
         place: where the entries stand.
         project: the same below a project's folder; empty when it has none.
         entry: writes Ostler's entry.
@@ -128,8 +129,9 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              project=".agents/mcp_config.json", markers=(".gemini/antigravity", ".gemini/antigravity-cli"),
              limits=(".gemini/antigravity-cli/settings.json",), project_limits=(".antigravity/settings.json",)),
     Location("zed", (".config/zed/settings.json",), ("context_servers",), ".zed/settings.json", _zed),
-    Location("cline", (f"{_EXTENSIONS}/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",)),
-    Location("cline-cli", (".cline/data/settings/cline_mcp_settings.json",), dialect="cline", name="Cline CLI",
+    Location("cline", ("{CLINE_MCP_SETTINGS_PATH}", "{CLINE_DATA_DIR}/settings/cline_mcp_settings.json",
+                       ".cline/data/settings/cline_mcp_settings.json",
+                       f"{_EXTENSIONS}/saoudrizwan.claude-dev/settings/cline_mcp_settings.json"),
              markers=(".cline",)),
     Location("roo", (f"{_EXTENSIONS}/rooveterinaryinc.roo-cline/settings/mcp_settings.json",), project=".roo/mcp.json",
              name="Roo Code", further=(f"{_EXTENSIONS}/kilocode.kilo-code/settings/mcp_settings.json",
@@ -141,16 +143,20 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              dialect="opencode", name="Kilo Code",
              project_further=("kilo.jsonc", ".kilo/kilo.json", ".kilo/kilo.jsonc")),
     Location("gemini", (".gemini/settings.json",), project=".gemini/settings.json", name="Gemini CLI",
-             limits=(".gemini/mcp-server-enablement.json", ".gemini/policies/*.toml"),
+             limits=(".gemini/mcp-server-enablement.json", ".gemini/policies/*.toml",
+                     "{GEMINI_CLI_SYSTEM_SETTINGS_PATH}", "{GEMINI_CLI_SYSTEM_DEFAULTS_PATH}"),
              project_limits=(".gemini/policies/*.toml",),
              managed=("settings.json", "system-defaults.json", "policies/*.toml")),
     Location("qwen", (".qwen/settings.json",), project=".qwen/settings.json", dialect="gemini", name="Qwen Code",
+             limits=("{QWEN_CODE_SYSTEM_SETTINGS_PATH}", "{QWEN_CODE_SYSTEM_DEFAULTS_PATH}"),
              managed=("settings.json", "system-defaults.json")),
     Location("codex", (".codex/config.toml",), ("mcp_servers",), ".codex/config.toml", name="Codex",
              managed=("requirements.toml", "managed_config.toml")),
     Location("grok", (".grok/config.toml",), ("mcp_servers",), ".grok/config.toml", dialect="codex", name="Grok"),
     Location("opencode", (".config/opencode/opencode.json", ".config/opencode/opencode.jsonc"), ("mcp",),
              "opencode.json", _opencode, name="opencode",
+             further=("{OPENCODE_CONFIG}", "{OPENCODE_CONFIG_DIR}/opencode.json",
+                      "{OPENCODE_CONFIG_DIR}/opencode.jsonc"),
              project_further=("opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc"),
              managed=("opencode.json", "opencode.jsonc")),
     Location("continue", (".continue/config.yaml",), is_list=True,
@@ -172,8 +178,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("copilot", (".copilot/mcp-config.json",), entry=_copilot, project=".github/mcp.json",
              limits=(".copilot/config.json", ".copilot/settings.json")),
     Location("crush", (".config/crush/crush.json",), ("mcp",), "crush.json", _typed("stdio")),
-    Location("amp", (".config/amp/settings.json", ".config/amp/settings.jsonc"), ("amp.mcpServers",),
-             ".amp/settings.json", managed=("managed-settings.json",)),
+    Location("amp", ("{AMP_SETTINGS_FILE}", ".config/amp/settings.json", ".config/amp/settings.jsonc"),
+             ("amp.mcpServers",), ".amp/settings.json", managed=("managed-settings.json",)),
     Location("augment", (".augment/settings.json",), project=".augment/settings.json", entry=_typed("stdio"),
              project_further=(".augment/settings.local.json",), project_limits=(".augment/settings.local.json",),
              managed=("settings.json",)),
@@ -198,7 +204,11 @@ _HOMES: Final[Mapping[str, tuple[str, str, str]]] = {
     "codex": ("CODEX_HOME", ".codex/", ""),
     "claude-code": ("CLAUDE_CONFIG_DIR", ".claude/", ""),
     "gemini": ("GEMINI_CLI_HOME", "", ""),
-    "cline-cli": ("CLINE_DIR", ".cline/", ""),
+    "qwen": ("QWEN_HOME", ".qwen/", ""),
+    "cline": ("CLINE_DIR", ".cline/", ""),
+    "continue": ("CONTINUE_GLOBAL_DIR", ".continue/", ""),
+    "crush": ("CRUSH_GLOBAL_CONFIG", ".config/crush/", ""),
+    "droid": ("FACTORY_HOME_OVERRIDE", "", ""),
     "copilot": ("COPILOT_HOME", ".copilot/", ""),
     "goose": ("GOOSE_PATH_ROOT", ".config/goose/", "config/"),
     "grok": ("GROK_HOME", ".grok/", ""),
@@ -207,6 +217,8 @@ _HOMES: Final[Mapping[str, tuple[str, str, str]]] = {
     "vibe": ("VIBE_HOME", ".vibe/", ""),
 }
 """Variables that move a client's files, what of their paths the folder that they name replaces, and what is below."""
+
+_VARIABLE: Final = re.compile(r"\{([A-Z_]+)\}")
 
 _ROAMING: Final[Mapping[str, str]] = {".config/zed/": "Zed/", ".config/goose/": "Block/goose/config/"}
 """Folders that Windows has among the settings of programs, and what they are called there."""
@@ -262,7 +274,7 @@ class Machine:
         if not location.paths:
             own = None if project is None else project / location.project
             return ClientFile(location, own, project) if own is not None and _is_file(own) else None
-        paths = [self._resolve(path, location) for path in location.paths]
+        paths = self._own_paths(location)
         return ClientFile(location, next(filter(_exists, paths), paths[0]))
 
     def is_there(self, file: ClientFile) -> bool:
@@ -274,7 +286,7 @@ class Machine:
     def files(self, project: Path | None = None) -> Iterator[ClientFile]:
         """Yield every file that is there: those of the user, and those of `project`."""
         for location in LOCATIONS:
-            own = list(self._there(location, (*location.paths, *location.further)))
+            own = list(self._own(location))
             yield from (ClientFile(location, found) for found in own)
             if project is not None:
                 found = _below(project, (location.project, *location.project_further))
@@ -284,7 +296,7 @@ class Machine:
         """Yield the other files that are there and limit the servers that `file` has for all or for one project."""
         location, project = file.location, project or file.workspace
         managed = (f"{{managed}}/{name}" for name in location.managed)
-        own = self._there(location, (*location.paths, *location.further, *location.limits, *managed))
+        own = chain(self._own(location), self._there(location, (*location.limits, *managed)))
         names = (location.project, *location.project_further, *location.project_limits)
         projects = iter(()) if project is None else _below(project, names)
         yield from dict.fromkeys(path for path in chain(own, projects) if path != file.path)
@@ -294,25 +306,43 @@ class Machine:
         workspace = workspace_of(path)
         return next((file for file in self.files(workspace) if file.path == path), None)
 
+    def _own_paths(self, location: Location) -> list[Path]:
+        """Return where the user's file may be: where a variable says, else in the usual places."""
+        paths = [(path, self._resolve(path, location)) for path in location.paths]
+        named = next((whole for path, whole in paths if whole is not None and _VARIABLE.match(path)), None)
+        return [whole for _, whole in paths if whole is not None] if named is None else [named]
+
+    def _own(self, location: Location) -> Iterator[Path]:
+        """Yield the files of the user that have servers and are there."""
+        yield from filter(_is_file, self._own_paths(location))
+        yield from self._there(location, location.further)
+
     def _there(self, location: Location, paths: Iterable[str]) -> Iterator[Path]:
         for path in paths:
-            whole = self._resolve(path, location)
-            yield from _below(whole.parent, [whole.name])
+            if (whole := self._resolve(path, location)) is not None:
+                yield from _below(whole.parent, [whole.name])
 
-    def _resolve(self, path: str, location: Location) -> Path:
+    def _resolve(self, path: str, location: Location) -> Path | None:
+        """Return the whole path; None where it begins with a variable that is not set."""
         variable, prefix, below = _HOMES.get(location.client, ("", "", ""))
         start, _, rest = path.partition("/")
+        if match := _VARIABLE.match(path):
+            named = self._environment.get(match[1])
+            return self._folder(named) / rest if named else None
         if start == "{managed}":
             return self._managed_folder(location.client) / rest
         if start in ("{config}", "{data}", "{local}"):
             return self._platform_folder(start) / rest
         if home := self._environment.get(variable):
-            return Path(home) / below / path.removeprefix(prefix)
+            return self._folder(home) / below / path.removeprefix(prefix)
         roaming = next((start for start in _ROAMING if path.startswith(start)), "")
         if self._platform == "win32" and roaming:
             return self._platform_folder("{config}") / _ROAMING[roaming] / path.removeprefix(roaming)
         base = self._environment.get("XDG_CONFIG_HOME") if self._platform == "linux" else None
         return Path(base) / path.removeprefix(".config/") if base and path.startswith(".config/") else self._home / path
+
+    def _folder(self, named: str) -> Path:
+        return self._home / named[2:] if named.startswith("~/") else Path(named)
 
     def _managed_folder(self, client: str) -> Path:
         linux, darwin, windows = _MANAGED[client]

@@ -439,7 +439,9 @@ def _unnamed(pattern: str) -> str:
     return re.sub(r"\(\?P<\w+>", "(?:", pattern)
 
 
-LONE_SHELL_VARIABLE: Final = re.compile(r"\$(?P<shell>[A-Z_][A-Z0-9_]*)|(?P<copilot>COPILOT_MCP_[A-Z0-9_]+)")
-"""A value that is `$VAR` as a whole: a variable in Gemini CLI and Crush, plain text in the others.
+LONE_SHELL_VARIABLE: Final = re.compile(
+    r"(?:[A-Za-z]+ )?\$(?P<shell>[A-Z_][A-Z0-9_]*)|(?P<copilot>COPILOT_MCP_[A-Z0-9_]+)"
+)
+"""A value that is `$VAR` as a whole, or behind a word such as Bearer: plain text in most clients.
 
 So is the name of a secret of Copilot's coding agent."""
