@@ -147,8 +147,12 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
             await self._look_again(connection, tool, limit.deadline)
             if name not in connection.tools:
                 raise unknown_tool(tool, [info.name for info in self.list_tools(server)])
-        async with connection.slots.taken(connection.tools[name], limit):
+        slots = connection.slots  # a changed entry may bring others meanwhile
+        held = await slots.take(connection.tools[name], limit)
+        try:
             return await send_call(self._live_link(connection, tool), tool, args, limit, progress)
+        finally:
+            slots.release(held)
 
     # -- ToolDirectory -----------------------------------------------------------------------------------------
 

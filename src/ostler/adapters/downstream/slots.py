@@ -1,7 +1,6 @@
 """How many calls of one server may be under way at once: all of them, and those that may change something."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -44,9 +43,8 @@ class CallSlots:
         self._entry = entry
         return self
 
-    @asynccontextmanager
-    async def taken(self, tool: ToolInfo, limit: TimeLimit) -> AsyncGenerator[None]:
-        """Hold what a call of `tool` needs.
+    async def take(self, tool: ToolInfo, limit: TimeLimit) -> list[anyio.Semaphore]:
+        """Take what a call of `tool` needs, and return it, to be given to `release` after the call.
 
         Args:
             tool: what is called. One that is not annotated as read-only may change something.
@@ -61,10 +59,16 @@ class CallSlots:
                 # before a slot of all calls: who waits for others that write must not keep readers away
                 await self._take(held, self._writes, "writeConcurrency", tool, limit)
             await self._take(held, self._all, "concurrency", tool, limit)
-            yield
-        finally:
-            for slots in held:
-                slots.release()
+        except BaseException:
+            self.release(held)
+            raise
+        return held
+
+    @staticmethod
+    def release(held: Iterable[anyio.Semaphore]) -> None:
+        """Let others have what `take` returned."""
+        for slots in held:
+            slots.release()
 
     async def _take(
         self, held: list[anyio.Semaphore], slots: anyio.Semaphore, key: str, tool: ToolInfo, limit: TimeLimit

@@ -19,6 +19,8 @@ _ArgsT = TypeVar("_ArgsT", bound=Args)
 _MACHINERY = ("function-", "constrained-", "tagged-union", "lax-or-strict", "list[", "dict[", "literal[")
 """How pydantic names the inner steps of a check, which no caller knows."""
 
+_ENCODE = json.JSONEncoder(default=str).encode
+
 _UNION_TAGS = ("str", "int", "float", "bool")
 """How pydantic names the members of a union."""
 
@@ -39,7 +41,7 @@ def read_args(tool: str, model: type[_ArgsT], arguments: Mapping[str, Any] | Non
         ArgumentError: they do not fit; the error lists every problem and what the tool takes.
     """
     given = dict(arguments or {})
-    size = len(json.dumps(given, default=str))
+    size = len(_ENCODE(given))
     if size > MAX_ARGUMENT_BYTES:
         raise ArgumentError(
             [f"the arguments are {size} bytes of JSON; at most {MAX_ARGUMENT_BYTES} are taken"],

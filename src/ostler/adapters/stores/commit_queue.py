@@ -134,7 +134,8 @@ class CommitQueue:
             if not self._events:
                 self._write_events_in(_EVENT_DELAY)
             self._events.append(encode_event(event))
-        self._bound_events()
+        if len(self._events) > _MAX_EVENTS:
+            self._bound_events()
 
     def check_open(self) -> None:
         """Raise StoreError when the store is closed."""

@@ -73,7 +73,6 @@ class _Thread:
 
     async def run(self, work: Callable[[], _T]) -> _T:
         """Return what `work` returns, or raise what it raises; a cancellation leaves it behind."""
-        await anyio.lowlevel.checkpoint_if_cancelled()
         done = anyio.Event()
         outcome: list[_T] = []
         failure: list[BaseException] = []

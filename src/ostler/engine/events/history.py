@@ -18,7 +18,7 @@ that are not packed, and the cursor before the first pack."""
 
 _Row: TypeAlias = tuple[int, float, str, str, JsonObject]
 
-_RECENT = 8
+_RECENT = 16
 """Events that are kept unpacked, at most."""
 
 _STALE = 2

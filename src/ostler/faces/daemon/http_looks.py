@@ -130,7 +130,7 @@ def plain_headers(scope: Scope, method: str) -> dict[bytes, bytes] | None:
         and found.get(b"content-type", b"").lower().startswith(b"application/json")
         and found.get(b"content-length", b"").isdigit()
         and int(found[b"content-length"]) <= MAX_BODY
-        and not any(name.startswith(b"mcp-param-") for name in found)
+        and b"\nmcp-param-" not in b"\n".join((b"", *found))
     )
     if not is_plain:
         return None
