@@ -4,10 +4,11 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import World, manifest, running
+from tests.support.world import Fail, World, manifest, running
 
 from ostler.engine.instances.departed import KEPT_SECONDS
 from ostler.engine.services.views import CreateRequest
+from ostler.model.errors import NotFoundError, ToolFailedError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -34,3 +35,25 @@ async def test_what_has_no_logs_is_not_remembered() -> None:
         await manager.create(CreateRequest("basic", "db"))
         await manager.delete("db")
         assert manager.find_removed("db") is None
+
+
+async def test_an_unknown_name_that_was_deleted_lately_is_said_to_be() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "web"))
+        await manager.delete("web")
+        await anyio.sleep(90)
+        world.faults["w/start"].append(Fail("no room"))
+        with pytest.raises(ToolFailedError):
+            await manager.create(CreateRequest("basic", "db"))
+        with pytest.raises(NotFoundError, match="'web' not found: it was deleted 1m30s ago. Next: service_explain web"):
+            await manager.delete("web")  # as a client does that had no answer to its first call
+        with pytest.raises(
+            NotFoundError, match=r"'db' not found: it was deleted 0s ago \(its start failed on create\)"
+        ):
+            manager.view("db")
+        with pytest.raises(NotFoundError, match="'redis' not found. Next: service_list"):
+            manager.view("redis")
+        await anyio.sleep(KEPT_SECONDS)
+        with pytest.raises(NotFoundError, match="'web' not found. Next: service_list"):
+            manager.view("web")

@@ -638,6 +638,12 @@ async def test_bad_arguments_are_answered_with_every_problem_at_once(mode: Any) 
         )
         assert error["code"] == "arguments"
         assert len(error["problems"]) == 5
+        for tool, wrong, right in (
+            ("service_status", "service", "name"),
+            ("service_create", "class", "serviceClassName"),
+        ):
+            said, _ = await refusal(client, tool, **{wrong: "one"})
+            assert f"unknown argument {wrong!r}; did you mean {right!r}?" in said
         text, _ = await refusal(client, "service_status")
         assert text == snapshot("arg validation failed: name is required. Next: service_status takes name (required)")
         text, _ = await refusal(client, "service_list", state=["runing"])

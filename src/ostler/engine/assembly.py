@@ -82,6 +82,7 @@ class Assembly:
         self.task_group: TaskGroup | None = None
         self.is_leaving = False
         self.registry = ServiceRegistry()
+        self.registry.why_removed = self.departed.said_of
         self.classes = ClassCatalogue(tools)
         self.factory = InstanceFactory(self, self.registry, self.classes)
         self.graph = DependencyGraph(self.registry, self.factory.virtual)
@@ -216,7 +217,7 @@ class Assembly:
         asked = deletion.asked
         if self.registry.find(instance.name) is instance:
             self.registry.unregister(instance.name)
-        self.departed.add(instance)
+        self.departed.add(instance, deletion.reason)
         owner = instance.owner
         self.events.append(EventKind.SERVICE_DELETED, instance.name, "deleted", {"owner": owner} if owner else None)
         orphans = self.graph.forget(instance)

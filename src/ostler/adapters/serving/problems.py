@@ -1,7 +1,7 @@
 """Arguments that do not fit, in words: every problem at once, with what was meant and what is accepted."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -82,7 +82,9 @@ def _problems(error: ValidationError, model: type[Args]) -> list[str]:
     """Return every problem in words; what pydantic says of each member of a union is one problem."""
     problems: dict[str, str] = {}
     expected: dict[str, list[str]] = {}
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    meant = _meant(details)
+    for detail in details:
         where, inner = _place(detail["loc"], model)
         wanted = _EXPECTED.get(detail["type"].partition("_")[0])
         if wanted is not None and detail["type"].endswith(("_type", "_parsing")):
@@ -92,17 +94,24 @@ def _problems(error: ValidationError, model: type[Args]) -> list[str]:
                 f"invalid type for argument {where!r}: expected {' or '.join(kinds)}, got {_type_of(detail['input'])}"
             )
         else:
-            problems.setdefault(where, _problem(detail, where, inner))
+            problems.setdefault(where, _problem(detail, where, inner, meant))
     return list(problems.values())
 
 
-def _problem(detail: ErrorDetails, where: str, model: type[BaseModel]) -> str:
+def _meant(details: Sequence[ErrorDetails]) -> str:
+    """Return the one required argument that is missing where one is unknown: that stands for it; else nothing."""
+    missing = [str(detail["loc"][0]) for detail in details if detail["type"] == "missing" and len(detail["loc"]) == 1]
+    unknown = [detail for detail in details if detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1]
+    return missing[0] if len(missing) == len(unknown) == 1 else ""
+
+
+def _problem(detail: ErrorDetails, where: str, model: type[BaseModel], meant: str) -> str:
     kind = detail["type"]
     if kind == "missing":
         return f"{where} is required"
     if kind == "extra_forbidden":
         outer, _, last = where.rpartition(".")
-        hint = near(last, accepted_names(model))
+        hint = f"; did you mean {meant!r}?" if meant and not outer else near(last, accepted_names(model))
         if outer and not hint:
             hint = f" ({outer} takes {', '.join(accepted_names(model))})"
         if not hint and _has_free_args(model):

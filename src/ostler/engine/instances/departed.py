@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.protocols import Clock
 from ostler.engine.services.views import PROJECT_LABEL
+from ostler.model.durations import format_duration
 from ostler.model.label_names import is_label
 
 KEPT_SECONDS = 3600.0
@@ -13,6 +14,9 @@ KEPT_SECONDS = 3600.0
 KEPT = 50
 """Removed services that are remembered; the oldest go first."""
 
+_NAMES_KEPT = 500
+"""Names of removed services that are remembered."""
+
 
 class Departed:
     """Remembers removed services by name, in memory, for `KEPT_SECONDS`."""
@@ -20,12 +24,17 @@ class Departed:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._gone: dict[str, tuple[datetime, ServiceInstance]] = {}
+        self._names: dict[str, tuple[datetime, str]] = {}
 
     def __repr__(self) -> str:
         return f"Departed({sorted(self._gone)})"
 
-    def add(self, instance: ServiceInstance) -> None:
+    def add(self, instance: ServiceInstance, why: str = "") -> None:
         """Remember `instance`, which has just been removed; one without a `logs` tool can answer nothing."""
+        self._names.pop(instance.name, None)
+        self._names[instance.name] = (self._clock.now(), why)
+        while len(self._names) > _NAMES_KEPT:
+            del self._names[next(iter(self._names))]
         self._gone.pop(instance.name, None)
         if instance.service_class.tools.logs is None:
             return
@@ -41,6 +50,14 @@ class Departed:
             return self._gone[name][1]
         short = [instance for _, instance in self._gone.values() if _short_name(instance) == name]
         return short[-1] if short else None
+
+    def said_of(self, name: str) -> str:
+        """Return when and why the service of this name was removed; empty if none was in the last hour."""
+        at, why = self._names.get(name, (None, ""))
+        age = 0.0 if at is None else (self._clock.now() - at).total_seconds()
+        if at is None or age > KEPT_SECONDS:
+            return ""
+        return f"it was deleted {format_duration(int(age))} ago" + (f" ({why})" if why not in ("", "requested") else "")
 
 
 def _short_name(instance: ServiceInstance) -> str:

@@ -55,6 +55,7 @@ class ServiceRegistry(RegistryAdapter):
 
     Attributes:
         why_missing: returns why a configured service is not registered; empty for a name that nothing configures.
+        why_removed: returns when and why the service of a name was deleted; empty if none was lately.
     """
 
     def __init__(self) -> None:
@@ -64,6 +65,7 @@ class ServiceRegistry(RegistryAdapter):
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[Service, bool], None]] = []
         self.why_missing: Callable[[str], str] = _unconfigured
+        self.why_removed: Callable[[str], str] = _unconfigured
 
     def __repr__(self) -> str:
         return f"ServiceRegistry({len(self._services)} services)"
@@ -134,6 +136,8 @@ class ServiceRegistry(RegistryAdapter):
                 known = list(self._services)
             why = self.why_missing(name)
             step = "mcpserver_list shows the servers" if why else "service_list shows the names that there are"
+            if not why and (why := self.why_removed(name)):
+                step = f"service_explain {name} shows what happened to it; {step}"
             raise NotFoundError("service", name, known=known, why=why, next_actions=(step,))
         return service
 
