@@ -368,6 +368,20 @@ def test_where_nothing_runs_at_the_top_the_folders_inside_say_what_does(tmp_path
     assert [*found_in(tmp_path)] == ["db", "all"]
 
 
+def test_a_framework_runs_next_to_the_scripts_of_packages_and_not_next_to_a_procfile(tmp_path: Path) -> None:
+    written(tmp_path, {"artisan": "use Illuminate", "package.json": {"scripts": {"dev": "vite"}}, "Tiltfile": ""})
+    runs = [service.args["command"] for found in read_sources(tmp_path) for service in found.services]
+    assert runs[1:] == ["php artisan serve --port={port}", "npm run dev -- --port {port} --strictPort"]
+    assert "Tiltfile is not read" in str([found.notes for found in read_sources(tmp_path)])
+    written(tmp_path, {"config.ru": "run App", "crates/api/Cargo.toml": "axum = '1'", "crates/api/src/main.rs": ""})
+    assert "rackup" not in str(found_in(tmp_path)), "Laravel's own server runs"
+    (tmp_path / "Procfile").write_text("all: run everything\n")
+    assert [*found_in(tmp_path)] == ["all"]
+    for name in ("Procfile", "artisan", "package.json", "config.ru"):
+        (tmp_path / name).unlink()
+    assert found_in(tmp_path)["web"].args == {"directory": "crates/api", "command": "cargo run"}
+
+
 def test_folders_that_this_account_may_not_read_are_passed_over() -> None:
     with tempfile.TemporaryDirectory() as made:
         top = Path(made)

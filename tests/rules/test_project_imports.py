@@ -12,6 +12,13 @@ from ostler.model.projects import ProjectServiceSpec
 from ostler.rules.imports.compose import read_compose
 from ostler.rules.imports.devcontainer import read_devcontainer
 from ostler.rules.imports.found import Found, UnreadableSourceError, shell_service
+from ostler.rules.imports.frameworks import (
+    read_composer,
+    read_deno,
+    read_framework,
+    read_pyproject,
+    unread_notes,
+)
 from ostler.rules.imports.launch_json import read_launch_json
 from ostler.rules.imports.node_package import read_package_json
 from ostler.rules.imports.process_compose import read_process_compose
@@ -333,6 +340,60 @@ def test_a_django_project_is_served_and_migrated_by_the_python_that_has_its_pack
     assert (made["migrate"].class_name, made["migrate"].enabled) == ("job", False)
     assert made["web"].env_file == ((".env",) if ".env" in beside else ())
     assert read_manage("print('another manage.py')", "manage.py").services == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "beside", "runs"),
+    [
+        ("artisan", "use Illuminate", (), {
+            "migrate": "php artisan migrate --force", "web": "php artisan serve --port={port}",
+        }),
+        ("bin/rails", "require 'rails/commands'", (), {
+            "migrate": "bin/rails db:prepare", "web": "bin/rails server -p {port}",
+        }),
+        ("config.ru", "run App", (), {"web": "bundle exec rackup -p {port}"}),
+        ("mix.exs", "{:phoenix, '~> 1.8'}", (), {"migrate": "mix ecto.migrate", "web": "mix phx.server"}),
+        ("mix.exs", "{:phoenix_html, '~> 4'}", (), {}),
+        ("pom.xml", "<artifactId>spring-boot-maven-plugin</artifactId>", ("mvnw",), {
+            "build": "./mvnw -q compile",
+            "web": "./mvnw -q spring-boot:run -Dspring-boot.run.arguments=--server.port={port}",
+        }),
+        ("pom.xml", "<project/>", (), {}),
+        ("api/build.gradle.kts", 'id("org.springframework.boot")', (), {
+            "build": "gradle classes", "web": "gradle bootRun --args=--server.port={port}",
+        }),
+        ("Cargo.toml", 'axum = "0.8"', ("src",), {"build": "cargo build", "web": "cargo run"}),
+        ("Cargo.toml", 'axum = "0.8"', (), {}),
+        ("Cargo.toml", 'serde = "1" # no axum', ("src",), {}),
+    ],
+)  # fmt: skip
+def test_a_framework_is_served_by_its_own_program(
+    file: str, text: str, beside: tuple[str, ...], runs: dict[str, str]
+) -> None:
+    made = services(read_framework(text, file, beside))
+    assert {name: args(service)["command"] for name, service in made.items()} == runs
+    if "build" in made:
+        assert {name: need.condition for name, need in made["web"].depends_on.items()} == {"build": "completed"}
+        assert made["build"].watch
+    assert all(not service.enabled for name, service in made.items() if name == "migrate")
+
+
+def test_tasks_of_deno_python_and_php() -> None:
+    made = services(read_deno({"tasks": {"dev": "deno run main.ts"}}, "deno.json"))
+    assert args(made["web"])["command"] == "deno task dev"
+    assert "'deno task serve-all'" in read_deno({"tasks": {"serve-all": "x"}}, "deno.json").notes[0].replace('"', "'")
+    for table, program in (
+        ("poe.tasks", "uv run poe"), ("pdm.scripts", "pdm run"), ("hatch.envs.default.scripts", "hatch run"),
+        ("taskipy.tasks", "task"), ("pixi.tasks", "pixi run"),
+    ):  # fmt: skip
+        found = read_pyproject(f"[tool.{table}]\nserve = 'x'\nlint = 'y'\n", "pyproject.toml")
+        assert f'command: "{program} serve"' in found.notes[0]
+        assert "lint" not in found.notes[0]
+    assert read_pyproject("[project]\nname = 'x'\n[tool]\npoe = 1\n", "pyproject.toml") == Found()
+    assert '"composer run dev"' in read_composer({"scripts": {"dev": ["x"], "test": "y"}}, "composer.json").notes[0]
+    assert unread_notes(["Tiltfile", "README.md"]) == (
+        "Tiltfile is not read: run 'tilt up' as a service of class command, or list here what it starts",
+    )
 
 
 def test_tasks_whose_names_say_that_they_serve_are_noted_and_not_taken() -> None:

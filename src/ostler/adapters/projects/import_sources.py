@@ -15,6 +15,14 @@ from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.compose import read_compose
 from ostler.rules.imports.devcontainer import read_devcontainer
 from ostler.rules.imports.found import RUNNING, Found, UnreadableSourceError, within
+from ostler.rules.imports.frameworks import (
+    FILES,
+    read_composer,
+    read_deno,
+    read_framework,
+    read_pyproject,
+    unread_notes,
+)
 from ostler.rules.imports.launch_json import read_launch_json
 from ostler.rules.imports.local_addresses import with_addresses
 from ostler.rules.imports.node_package import LOCKS, read_package_json
@@ -56,6 +64,8 @@ class _Source:
     like: tuple[str, ...] = ()
     only_alone: bool = False
     """Taken only where no file before it gave a service: its commands are those that the others run."""
+    of_framework: bool = False
+    """It shows a framework, whose own server may run next to the scripts of packages."""
 
 
 def _launch(text: str, file: str, _beside: _Beside) -> Found:
@@ -64,6 +74,14 @@ def _launch(text: str, file: str, _beside: _Beside) -> Found:
 
 def _devcontainer(text: str, file: str, _beside: _Beside) -> Found:
     return read_devcontainer(_jsonc(text, file), file)
+
+
+def _django(text: str, file: str, beside: _Beside) -> Found:
+    return read_manage(text, file, beside.names)
+
+
+def _framework(text: str, file: str, beside: _Beside) -> Found:
+    return read_framework(text, file, beside.names)
 
 
 def _jsonc(text: str, file: str) -> JsonObject:
@@ -92,8 +110,12 @@ SOURCES = (
         ("Procfile.*",),
     ),
     _Source((".claude/launch.json",), _launch),
+    _Source(("manage.py",), _django, only_alone=True, of_framework=True),
+    *(_Source((name,), _framework, only_alone=True, of_framework=True) for name in FILES),
     _Source((_PACKAGE,), lambda text, file, beside: read_package_json(text, file, beside.names), only_alone=True),
-    _Source(("manage.py",), lambda text, file, beside: read_manage(text, file, beside.names), only_alone=True),
+    _Source(("deno.json", "deno.jsonc"), lambda text, file, _: read_deno(_jsonc(text, file), file), only_alone=True),
+    _Source(("pyproject.toml",), lambda text, file, _: read_pyproject(text, file), only_alone=True),
+    _Source(("composer.json",), lambda text, file, _: read_composer(_jsonc(text, file), file), only_alone=True),
     _Source(("Makefile",), lambda text, file, _: read_makefile(text, file), only_alone=True),
     _Source(("justfile", "Justfile", ".justfile"), lambda text, file, _: read_justfile(text, file), only_alone=True),
     _Source(("Taskfile.yml", "Taskfile.yaml"), lambda text, file, _: read_taskfile(text, file), only_alone=True),
@@ -118,6 +140,7 @@ def read_sources(folder: Path) -> list[Found]:
         workspace = _workspace(folder)
         inner = (at for at in inner_folders(folder, 2) if workspace is None or not workspace.has(at))
         found += [each for at in inner for each in _sources_in(folder, at, _package)]
+    found.append(Found(notes=unread_notes(_Beside.of(folder).names)))
     files = {file for each in found for service in each.services for file in service.env_files}
     return with_addresses(found, {file: _variables(folder / file) for file in files})
 
@@ -127,14 +150,17 @@ def _sources_in(top: Path, at: str, packages: "_Packages") -> list[Found]:
     folder = top / at
     beside = _Beside.of(folder)
     found: list[Found] = []
+    others: list[Found] = []  # than those of frameworks
     for source in SOURCES:
         file = next((name for name in source.names if (folder / name).is_file()), None)
-        if file is None or (source.only_alone and _runs(found)):
+        if file is None or (source.only_alone and _runs(others if file == _PACKAGE else found)):
             continue
         if file == _PACKAGE:
-            found += packages(top, at, beside)
+            new = packages(top, at, beside)
         else:
-            found.append(_read(lambda text, name, read=source.read: read(text, name, beside), top, at, file))
+            new = [_read(lambda text, name, read=source.read: read(text, name, beside), top, at, file)]
+        found += new
+        others += [] if source.of_framework else new
     return found
 
 

@@ -9,6 +9,9 @@ from ostler.rules.imports.found import Found, UnreadableSourceError, job, read_y
 
 _RUNNERS = {"uv.lock": "uv run python", "poetry.lock": "poetry run python", "Pipfile.lock": "pipenv run python"}
 _SERVING = frozenset({"dev", "run", "serve", "server", "start", "watch", "up", "worker", "runserver"})
+WAITS = "enabled: false, as it changes a database: remove that, and let web wait by dependsOn: {migrate: completed}"
+"""What to know of a job that migrates the database of `web`."""
+
 _MAKE = re.compile(r"^([A-Za-z0-9][\w.-]*)\s*:(?![=:])", re.MULTILINE)
 _JUST = re.compile(r"^@?([A-Za-z_][\w-]*)(?:[ \t]+[^:\n]*)?:(?!=)", re.MULTILINE)
 
@@ -30,10 +33,9 @@ def read_manage(text: str, file: str, beside: Collection[str] = ()) -> Found:
     notes = ["where / does not answer with 200 to 399, readyPath names what does"]
     if venv and not known:
         notes.append(f"a worktree needs its own {venv}")
-    wait = "enabled: false, as it changes a database: remove that, and let web wait by dependsOn: {migrate: completed}"
     return Found(
         (
-            job("migrate", f"{python} manage.py migrate", file, enabled=False, env_files=files, notes=(wait,)),
+            job("migrate", f"{python} manage.py migrate", file, enabled=False, env_files=files, notes=(WAITS,)),
             shell_service(
                 "web", f"{python} manage.py runserver {{port}}", file, port=0, env_files=files, notes=tuple(notes)
             ),
@@ -43,17 +45,17 @@ def read_manage(text: str, file: str, beside: Collection[str] = ()) -> Found:
 
 def read_makefile(text: str, file: str) -> Found:
     """Return a note with the targets that may start something."""
-    return _noted(file, "make", _MAKE.findall(text))
+    return noted_tasks(file, "make", _MAKE.findall(text))
 
 
 def read_justfile(text: str, file: str) -> Found:
     """Return a note with the recipes that may start something."""
-    return _noted(file, "just", _JUST.findall(text))
+    return noted_tasks(file, "just", _JUST.findall(text))
 
 
 def read_taskfile(text: str, file: str) -> Found:
     """Return a note with the tasks that may start something."""
-    return _noted(file, "task", as_object(read_yaml(text).get("tasks")))
+    return noted_tasks(file, "task", as_object(read_yaml(text).get("tasks")))
 
 
 def read_mise(text: str, file: str) -> Found:
@@ -62,14 +64,23 @@ def read_mise(text: str, file: str) -> Found:
     Raises:
         UnreadableSourceError: it is not TOML.
     """
+    return noted_tasks(file, "mise run", as_object(read_toml(text).get("tasks")))
+
+
+def read_toml(text: str) -> JsonObject:
+    """Return what a TOML text holds.
+
+    Raises:
+        UnreadableSourceError: it is not TOML.
+    """
     try:
-        content: JsonObject = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UnreadableSourceError(f"it is not TOML: {error}") from None
-    return _noted(file, "mise run", as_object(content.get("tasks")))
 
 
-def _noted(file: str, program: str, names: Iterable[str]) -> Found:
+def noted_tasks(file: str, program: str, names: Iterable[str]) -> Found:
+    """Return a note with the tasks whose names say that they may start what serves, if there are any."""
     serving = [name for name in dict.fromkeys(names) if not _SERVING.isdisjoint(re.split(r"[-_:.]", name))]
     if not serving:
         return Found()

@@ -1,0 +1,151 @@
+"""Frameworks that are served by their own program: which file shows them, and what a service of one runs."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ostler.model.json import JsonObject, as_object
+from ostler.rules.imports.found import Found, FoundService, job, shell_service
+from ostler.rules.imports.task_files import WAITS, noted_tasks, read_toml
+
+UNREAD = {
+    "Tiltfile": "tilt up", "skaffold.yaml": "skaffold dev", "garden.yml": "garden dev", "devenv.nix": "devenv up",
+    "flake.nix": "nix develop -c PROGRAM", "devspace.yaml": "devspace dev", "okteto.yml": "okteto up",
+    "Earthfile": "earthly +TARGET",
+}  # fmt: skip
+"""Files of tools that start services and are not read, and how such a tool is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Framework:
+    """What runs a framework's development server.
+
+    Attributes:
+        sign: a regular expression that its file has.
+        serve: the command; the server takes its port as `{port}`, else as the variable PORT.
+        migrate: the command that brings its database up to date; empty for none.
+        build: the command that builds it before its first start, which may take minutes; empty for none.
+        watch: the files whose change asks for another build.
+        wrapper: the program that a checkout may have for itself, and that replaces the first word then.
+        note: what to know of it.
+    """
+
+    sign: str
+    serve: str
+    migrate: str = ""
+    build: str = ""
+    watch: tuple[str, ...] = ()
+    wrapper: str = ""
+    note: str = ""
+
+
+_SPRING_PORT = "--server.port={port}"
+_GRADLE = _Framework(
+    r"org\.springframework\.boot", f"gradle bootRun --args={_SPRING_PORT}", wrapper="gradlew",
+    build="gradle classes", watch=("build.gradle*", "settings.gradle*"),
+)  # fmt: skip
+_FRAMEWORKS = {
+    "artisan": _Framework(
+        "Laravel|Illuminate", "php artisan serve --port={port}", migrate="php artisan migrate --force",
+    ),
+    "bin/rails": _Framework("rails", "bin/rails server -p {port}", migrate="bin/rails db:prepare"),
+    "config.ru": _Framework("", "bundle exec rackup -p {port}"),
+    "mix.exs": _Framework(
+        r":phoenix\b", "mix phx.server", migrate="mix ecto.migrate",
+        note="its port is the variable PORT if config/dev.exs or config/runtime.exs reads that",
+    ),
+    "pom.xml": _Framework(
+        "spring-boot-maven-plugin", f"mvn -q spring-boot:run -Dspring-boot.run.arguments={_SPRING_PORT}",
+        build="mvn -q compile", watch=("pom.xml",), wrapper="mvnw",
+    ),
+    "build.gradle": _GRADLE,
+    "build.gradle.kts": _GRADLE,
+    "Cargo.toml": _Framework(
+        r"(?m)^(?:axum|actix-web|rocket|warp|poem|salvo|loco-rs|tide|hyper)\b", "cargo run",
+        build="cargo build", watch=("Cargo.toml", "Cargo.lock"),
+        note="its port is the variable PORT if it reads that; else the port that it opens is found",
+    ),
+}  # fmt: skip
+FILES = tuple(_FRAMEWORKS)
+"""The files that show a framework, each with one that is read only if those before it show none."""
+
+
+def read_framework(text: str, file: str, beside: Collection[str] = ()) -> Found:
+    """Return the server of a framework, the job that migrates its database, and the one that builds it.
+
+    Args:
+        text: the file that shows it.
+        file: its path in the project.
+        beside: the names of the files next to it.
+    """
+    known = next(found for name, found in _FRAMEWORKS.items() if f"/{file}".endswith(f"/{name}"))
+    if re.search(known.sign, text) is None:
+        return Found()
+    if file.endswith("Cargo.toml") and "src" not in beside:  # a workspace, or a library's
+        return Found()
+
+    def line(command: str) -> str:
+        program, _, rest = command.partition(" ")
+        return f"./{known.wrapper} {rest}" if known.wrapper and known.wrapper in beside else f"{program} {rest}"
+
+    services: list[FoundService] = []
+    needs: dict[str, str] = {}
+    if known.build:
+        services.append(job("build", line(known.build), file, watch=known.watch))
+        needs["build"] = "completed"
+    if known.migrate:
+        services.append(job("migrate", line(known.migrate), file, enabled=False, notes=(WAITS,), depends_on=needs))
+    notes = (known.note,) if known.note else ()
+    services.append(shell_service("web", line(known.serve), file, port=0, depends_on=needs, notes=notes))
+    return Found(tuple(services))
+
+
+def read_deno(content: JsonObject, file: str) -> Found:
+    """Return the task of a `deno.json` that serves.
+
+    Args:
+        content: the file.
+        file: its path in the project.
+    """
+    tasks = as_object(content.get("tasks"))
+    name = next((name for name in ("dev", "start", "serve") if name in tasks), "")
+    if not name:
+        return noted_tasks(file, "deno task", tasks)
+    return Found((shell_service("web", f"deno task {name}", f"{file}, task {name}", port=0),))
+
+
+def read_composer(content: JsonObject, file: str) -> Found:
+    """Return a note with the scripts of a `composer.json` that may start something."""
+    return noted_tasks(file, "composer run", as_object(content.get("scripts")))
+
+
+_TASKS = {
+    "uv run poe": ("poe", "tasks"), "pdm run": ("pdm", "scripts"), "hatch run": ("hatch", "envs", "default", "scripts"),
+    "task": ("taskipy", "tasks"), "pixi run": ("pixi", "tasks"), "rye run": ("rye", "scripts"),
+}  # fmt: skip
+"""Programs that run tasks of a `pyproject.toml`, and the table of these below `tool`."""
+
+
+def read_pyproject(text: str, file: str) -> Found:
+    """Return a note with the tasks that may start something.
+
+    Raises:
+        UnreadableSourceError: it is not TOML.
+    """
+    tool = as_object(read_toml(text).get("tool"))
+    for program, keys in _TASKS.items():
+        table: JsonObject = tool
+        for key in keys:
+            table = as_object(table.get(key))
+        if (found := noted_tasks(file, program, table)) != Found():
+            return found
+    return Found()
+
+
+def unread_notes(names: Collection[str]) -> tuple[str, ...]:
+    """Return a note for each file in a folder that belongs to a tool that starts services, and is not read."""
+    return tuple(
+        f"{name} is not read: run '{command}' as a service of class command, or list here what it starts"
+        for name, command in UNREAD.items()
+        if name in names
+    )
