@@ -9,6 +9,7 @@ from ostler.engine.classes.catalogue import ClassEntry
 from ostler.model.errors import ExtractionError, OperationTimeoutError, OstlerError
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
+from ostler.model.tool_names import PROCESS_SERVER
 from ostler.rules.answers.responses import normalise
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.missing_steps import drafted_step
@@ -93,7 +94,7 @@ class Adviser:
         when = "but its port never accepted" if seconds is None else f"{seconds:.1f}s before its port accepted"
         problem = f"it counted as ready, {when} a connection (port {port})"
         tools = self._class.tools
-        if tools.start.server == "process":
+        if tools.start.server == PROCESS_SERVER:
             self._add(problem, ("start", "args", "ready"), ['ready: {tcp: "{port}"}'])
             return
         logs = tools.logs

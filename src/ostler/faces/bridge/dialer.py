@@ -194,7 +194,7 @@ class Dialer:
                 answer = ask(connection, secret, kind, version=self._version, **facts)
                 if kind in ("stop", "handover"):
                     # The server holds this connection until it has released the state folder.
-                    connection.settimeout(_limit(answer))
+                    connection.settimeout(max(float(answer["within"]), START_TIMEOUT))
                     while connection.recv(4096):
                         pass
             except RefusedError:
@@ -287,9 +287,3 @@ class Dialer:
             f"({trouble}); see {self._place.log_file}; {owner_of(self._place)}"
             + (f". The log ends:\n{tail}" if tail else "")
         )
-
-
-def _limit(ending: dict[str, Any]) -> float:
-    """Return the seconds within which a server that announced its end is gone; older ones do not say it."""
-    within = ending.get("within")
-    return START_TIMEOUT if not isinstance(within, int | float) else max(float(within), START_TIMEOUT)

@@ -133,8 +133,8 @@ OTHER_CODE = (
 
 
 def runs_other_code(server: Mapping[str, object]) -> bool:
-    """Whether a server, by its status, runs other code than this process; an older one does not say."""
-    return server.get("code", "") != code_id()
+    """Whether a server, by its status, runs other code than this process."""
+    return server["code"] != code_id()
 
 
 def server_status(context: typer.Context, as_json: AsJson = False) -> None:

@@ -22,6 +22,7 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import NotFoundError, ToolNotFoundError
 from ostler.model.json import JsonObject, JsonValue, is_longer
 from ostler.model.responses import ToolResponse
+from ostler.model.tool_names import PROCESS_SERVER
 
 MAX_TOOL_ANSWER = 262_144
 """Characters of a downstream answer that are passed on; what is over it is cut, and the answer says so."""
@@ -246,14 +247,11 @@ async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Ans
     return Answer(structured, clipped(text, MAX_TOOL_ANSWER), content=content, is_error=response.is_error)
 
 
-_OF_PROCESSES = "process/"
-"""Tools of the built-in server: what they show of processes is what `service_logs` and the others show masked."""
-
-
 async def answer_for_client(app: ApplicationLike, tool: str, response: ToolResponse) -> ToolResponse:
     """Return what a client sees of the answer to its call of `tool`: no secret that Ostler put into a call."""
     response = await app.hide_secrets(response)
-    secrets = app.manager.secrets() if tool.startswith(_OF_PROCESSES) else ()
+    # The built-in server's tools show what `service_logs` and others show masked.
+    secrets = app.manager.secrets() if tool.partition("/")[0] == PROCESS_SERVER else ()
     return masked_response(response, secrets) if secrets else response
 
 

@@ -7,6 +7,7 @@ from typing import cast
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import OutputSpec, ServiceClass, ToolCallSpec
+from ostler.model.tool_names import PROCESS_SERVER
 from ostler.rules.checking.names import CONFIG
 from ostler.rules.text.findings import Violation
 from ostler.rules.text.yaml_source import Path
@@ -38,7 +39,7 @@ def spelling_violations(
     for _, path, call in calls:
         for inner, text in texts_in(call.args):
             place = (*path, "args", *inner)
-            if call.server == "process":
+            if call.server == PROCESS_SERVER:
                 yield from _placeholders(place, text)
             yield from _schemes(place, text)
     for name, source in service_class.config.outputs.items():
