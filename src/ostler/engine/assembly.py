@@ -1,4 +1,4 @@
-"""The parts of the engine, put together, and what each change of a service or a server means for the others."""
+"""The parts of the engine, put together; passes each change of a service or a server on to those that it concerns."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -126,7 +126,7 @@ class Assembly:
         return instances_in(self.registry)
 
     async def begin(self, state: StoredState, group: TaskGroup) -> None:
-        """Bring back what `state` holds, and begin to supervise, with tasks in `group`."""
+        """Restore what `state` holds, and begin to supervise, with tasks in `group`."""
         self.task_group = group
         self._unsubscribe.append(self.registry.subscribe(self._registry_changed))
         for service in self.registry.get_all():  # configured ones that were there before this
@@ -157,7 +157,7 @@ class Assembly:
                 service.request(OperationKind.START, reason="it was waiting when the server ended")
 
     def _adopt_restored(self, stored: int) -> None:
-        """Resume what an earlier run left: leases, dependencies, and services made for a dependent that is gone."""
+        """Register the dependencies of restored services, and delete those made for a dependent that is gone."""
         instances = self.instances()
         for instance in instances:
             self.needs.register(instance)  # once more: only now are all of them there
@@ -201,7 +201,7 @@ class Assembly:
     # -- what services see -----------------------------------------------------------------------------------
 
     async def await_dependencies(self, service: InstanceState, operation: Operation) -> DependencyFacts:
-        """Bring what `service` needs for its start; return what templates see of it."""
+        """Start the dependencies of `service`; return what templates see of them."""
         return await self.needs.await_dependencies(service, operation)
 
     def dependency_facts(self, service: InstanceState) -> DependencyFacts:

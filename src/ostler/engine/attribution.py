@@ -1,4 +1,4 @@
-"""For which service a tool is called: callers that keep what they start apart by service may ask."""
+"""The service that a tool is called for, for callers that track what they start by service."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ _service_id: ContextVar[str] = ContextVar("id of the service that a tool is call
 
 @contextmanager
 def calling_for(service_id: str) -> Generator[None]:
-    """Let the calls that are made inside be for the service with this id."""
+    """Attribute the calls that are made inside to the service with this id."""
     token = _service_id.set(service_id)
     try:
         yield
@@ -18,5 +18,5 @@ def calling_for(service_id: str) -> Generator[None]:
 
 
 def called_for() -> str:
-    """Return the id of the service that the call under way is for; empty for a call that someone makes on their own."""
+    """Return the id of the service that the current call is for; empty for a call that is for no service."""
     return _service_id.get()

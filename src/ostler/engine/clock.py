@@ -1,4 +1,4 @@
-"""Wall clocks, and the turns of long work. Durations and sleeps use anyio's own clock, which tests make virtual."""
+"""Wall clocks, and yielding in long work. Durations and sleeps use anyio's own clock, which tests make virtual."""
 
 import time
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ TURN: Final = 0.01
 
 
 async def in_turns(steps: Iterable[_T]) -> list[_T]:
-    """Return what `steps` yields, for work that grows with its input; others have their turn between two steps.
+    """Return what `steps` yields; for long work, other tasks run between two steps.
 
     What `steps` reads may change meanwhile, so it begins with a copy, or with what never changes.
     """

@@ -74,7 +74,7 @@ class ClassReview:
         return f"ClassReview({len(self._seen)} servers)"
 
     def tool_names(self) -> ToolNames:
-        """Return the servers that are configured, and their tools, by which manifests of muster are read."""
+        """Return the configured servers and their tools, which manifests of muster are read with."""
         if self._names is not None:
             return self._names()
         return ToolNames.of((), (tool.qualified for tool in self._tools.list_tools()))
@@ -110,7 +110,7 @@ class ClassReview:
         return await anyio.to_thread.run_sync(check_text, text, file, tools, classes, names)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Check again what changed, until cancelled: note the findings at the class, and report when they changed."""
+        """Check what has changed, until cancelled: keep the findings of each class, and report when they change."""
         stop_tools = self._tools.on_change(self._server_changed)
         stop_classes = self._catalogue.on_change(self._classes_changed)
         try:

@@ -1,4 +1,4 @@
-"""Services in relation: the graph, waiting for a dependency, the order of many.
+"""Dependencies: the graph, waiting for a dependency, the order of many services.
 
 Starting and stopping one service belongs to `instances`.
 """

@@ -1,4 +1,4 @@
-"""What templates see of dependencies, and what of it has changed since."""
+"""What templates see of dependencies, and which of it has changed since."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -23,7 +23,7 @@ def facts_of(service: Service) -> DependencyFacts:
 
 
 def missing_facts(dependency: ResolvedDependency) -> DependencyFacts:
-    """Return what templates see of a dependency that is not there."""
+    """Return what templates see of a dependency that does not exist."""
     return DependencyFacts({"name": dependency.name, "state": "missing", "outputs": {}})
 
 
@@ -34,7 +34,7 @@ def together(facts: Mapping[str, DependencyFacts]) -> DependencyFacts:
 
 
 def problem_of(user: InstanceState, dependency: ResolvedDependency, service: Service) -> str | None:
-    """Return what is wrong with `service` for `user`, which runs and depends on it; None: nothing."""
+    """Return what is wrong with `service` for `user`, which runs and depends on it; None if nothing is."""
     name, state = service.name, service.state
     if state.is_up:
         if dependency.spec.condition == "healthy" and service.health is HealthStatus.UNHEALTHY:
@@ -52,7 +52,7 @@ def problem_of(user: InstanceState, dependency: ResolvedDependency, service: Ser
 
 
 def changed_outputs(user: InstanceState, alias: str, seen: JsonMapping, outputs: JsonObject) -> list[str]:
-    """Return the outputs of the dependency `alias` that `user` uses and started with other values of.
+    """Return the outputs of the dependency `alias` that `user` uses and that have changed since its start.
 
     Args:
         user: the dependent.

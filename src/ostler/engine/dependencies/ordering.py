@@ -1,4 +1,4 @@
-"""Many services at once, along the dependency graph and without waves: each as early as its own neighbours allow."""
+"""Starts and stops of many services along the dependency graph, each as early as its neighbours allow."""
 
 from collections.abc import Awaitable, Callable, Sequence
 

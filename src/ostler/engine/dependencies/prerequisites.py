@@ -40,7 +40,7 @@ _LEAVING = (OperationKind.STOP, OperationKind.DELETE, OperationKind.RESTART)
 
 @dataclass(slots=True)
 class _Attempt:
-    """Something that is under way for all who need it: a creation on demand, the start of a configured service."""
+    """An attempt that all who need its result share: a creation on demand, the start of a configured service."""
 
     done: anyio.Event = field(default_factory=anyio.Event)
     error: OstlerError | None = None
@@ -82,7 +82,7 @@ class Prerequisites:
     # -- before a start ------------------------------------------------------------------------------------
 
     async def await_dependencies(self, instance: InstanceState, operation: Operation) -> DependencyFacts:
-        """Start what `instance` depends on, wait until it is as far as demanded, and return what templates see.
+        """Start the dependencies of `instance`, wait for their conditions, and return what templates see of them.
 
         All of it happens side by side. An optional dependency that does not come is noted and left out.
 
@@ -107,7 +107,7 @@ class Prerequisites:
     async def _bring_all(
         self, instance: InstanceState, servers: Sequence[str], resolved: Sequence[ResolvedDependency]
     ) -> tuple[DependencyFacts, _Failures]:
-        """Bring what is needed, side by side; return what templates see of it, and what did not come."""
+        """Start the dependencies in parallel; return what templates see of them, and what failed."""
         failures: _Failures = {}
         facts: dict[str, DependencyFacts] = {}
 
@@ -166,7 +166,7 @@ class Prerequisites:
         return error
 
     async def _await_server(self, name: str) -> DependencyError | None:
-        """Wait for a downstream server that is connecting; return why it is not there."""
+        """Wait for a downstream server that is connecting; return why it is not connected."""
         service = self._registry.find(name)
         if isinstance(service, BaseService) and not isinstance(service, ServiceInstance):
             with anyio.move_on_after(_CONNECT_WAIT):
@@ -179,7 +179,7 @@ class Prerequisites:
         return DependencyError("it is stopped" if stopped else trouble, next_actions=(action,))
 
     def _server_trouble(self, name: str) -> str:
-        """Return why the downstream server `name` cannot be asked; empty when it can be, or when no one knows."""
+        """Return why the downstream server `name` cannot be called; empty if it can be, or if that is unknown."""
         service = self._registry.find(name)
         if isinstance(service, BaseService) and not isinstance(service, ServiceInstance):
             return "" if service.state.is_up else service.view().error or f"it is {service.state.value}"
@@ -324,7 +324,7 @@ class Prerequisites:
             )
 
     async def _completed(self, service: Service, timeout: float) -> Service:
-        """Wait until a service that does its work and ends has ended well."""
+        """Wait until a job has completed."""
         if not isinstance(service, ServiceInstance) or service.service_class.config.completed is None:
             raise DependencyError(
                 f"nothing can ever show that service {service.name!r} has completed: its class has no 'completed'",
@@ -345,7 +345,7 @@ class Prerequisites:
     # -- reactions -----------------------------------------------------------------------------------------
 
     def service_changed(self, service: Service) -> None:
-        """React to a change of `service`: start those that waited for it, notify those that run without it."""
+        """React to a change of `service`: start services that waited for it, notify those that run without it."""
         for user in self._graph.dependents(service.name):
             if not isinstance(user, ServiceInstance) or user.state is ServiceState.WAITING:
                 self._wake(user, service.name)
@@ -353,7 +353,7 @@ class Prerequisites:
                 self._notify(user, service)
 
     def server_came(self, server: str) -> None:
-        """The downstream server `server` is connected: start who waited for it."""
+        """The downstream server `server` is connected: start the services that waited for it."""
         for user in self._graph.dependents(server):
             self._wake(user, server)
 
@@ -363,7 +363,7 @@ class Prerequisites:
         self._resolved.pop(service.name, None)
 
     def operation_ended(self, instance: ServiceInstance) -> None:
-        """Look again whether what `instance` waits for has come while its start was still ending."""
+        """Check whether what `instance` waits for became available while its start was still ending."""
         for name in list(self._blocked.get(instance.name, ())):
             self._wake(instance, name)
 
@@ -408,7 +408,7 @@ class Prerequisites:
         return dependency.spec.condition == "started" or service.health is HealthStatus.HEALTHY
 
     def _notify(self, user: ServiceInstance, service: Service) -> None:
-        """Say what the change of `service` means for `user`, which is up."""
+        """Note what the change of `service` means for `user`, which is up."""
         dependency = next((d for d in self._resolved.get(user.name, ()) if d.name == service.name), None)
         if dependency is None or not dependency.spec.required or dependency.spec.condition == "completed":
             return

@@ -1,4 +1,4 @@
-"""The events of one service, and of all of them, kept small: the newest as they are, older ones packed."""
+"""The events of one service and of all services, kept small: older ones are compressed."""
 
 import json
 import zlib
@@ -49,12 +49,12 @@ class ServiceHistory:
 
     @property
     def parts(self) -> Parts:
-        """Everything in it, as it is now."""
+        """All parts of the history, for a copy."""
         return tuple(self._packs), self._skipped, tuple(self._recent), self._ended_at
 
     @classmethod
     def of(cls, service: str, limit: int, parts: Parts) -> "ServiceHistory":
-        """Return the history of `service` that had those `parts`."""
+        """Return the history of `service` from the `parts` of another one."""
         self = cls(service, limit)
         packs, self._skipped, recent, self._ended_at = parts
         self._packs, self._recent = list(packs), list(recent)
@@ -74,7 +74,7 @@ class ServiceHistory:
             self._pack(len(self._recent))
 
     def settle(self, cursor: int) -> None:
-        """Pack the events until `cursor`, which are held for this service alone from now on, if they are some."""
+        """Pack the events until `cursor`, which only this service holds from now on."""
         stale = bisect_right(self._recent, cursor, key=attrgetter("cursor"))
         if stale > _STALE:
             self._pack(stale)

@@ -34,7 +34,7 @@ _MAX_ALIKE = 256
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Some events and how to go on.
+    """Some events, and the cursor to continue with.
 
     Attributes:
         events: oldest first.
@@ -74,7 +74,7 @@ class LogContents:
 
 
 class EventReader(ABC):
-    """What happened, for those who only read it."""
+    """The event log, for readers."""
 
     followed = 0
     """How often it has taken over what another log holds; what was read before that may be out of date."""
@@ -190,7 +190,7 @@ class EventLog(EventReader):
 
     @property
     def contents(self) -> LogContents:
-        """Everything that is held in memory now."""
+        """Everything that is held in memory."""
         return LogContents(
             tuple(self._all.after(0)),
             self._dropped_until,
@@ -202,7 +202,7 @@ class EventLog(EventReader):
         )
 
     def follow(self, contents: LogContents) -> None:
-        """Hold what another log holds instead; what is new in it is published, unless nothing was known before."""
+        """Replace the contents by those of another log; new events are published, unless this log was empty."""
         before = self._last_cursor or contents.last_cursor
         self._max_events, self._max_per_service = contents.max_events, contents.max_per_service
         self._all = AllEvents(contents.max_events, contents.events, on_packed=self._settle)
@@ -299,7 +299,7 @@ class EventLog(EventReader):
         return lambda: self._subscribers.remove(callback)
 
     def _shared(self, kind: EventKind, message: str, data: JsonObject) -> tuple[str, JsonObject]:
-        """Return message and data as an event alike has them, which no one changes any more."""
+        """Return message and data of an equal event, so that both share them."""
         if kind not in _ALIKE:
             return message, data
         known = self._alike.get((kind, message))

@@ -1,4 +1,4 @@
-"""What is worth interrupting someone for: a crash, an unhealthy service, an expired lease, a recovery."""
+"""Events worth interrupting someone for: a crash, an unhealthy service, an expired lease, a recovery."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Calls that serve many services at once: who looks for something in the same list shares one call."""
+"""Calls that serve many services at once: checks that read the same list share one call."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -31,7 +31,7 @@ class _Shared:
 
 
 class BatchCalls:
-    """Shares the calls of list-style tools among those who look at the same time."""
+    """Shares the calls of list-style tools among checks at the same time."""
 
     def __init__(self) -> None:
         self._shared: dict[str, _Shared] = {}

@@ -230,7 +230,7 @@ def _keep_what_stops_it(service: InstanceState, error: OutputsMissingError) -> N
 
 
 async def come_up(service: InstanceState, operation: Operation, scope: anyio.CancelScope) -> None:
-    """From an answered start or restart tool to running."""
+    """Carry out the steps from the answer of the start or restart tool until the service runs."""
     tools = service.service_class.tools
     if tools.ready is not None:
         await _await_ready(service, operation, scope)
@@ -273,14 +273,14 @@ async def _await_ready(service: InstanceState, operation: Operation, scope: anyi
 
 
 def refuse_unreadable(service: InstanceState) -> None:
-    """Refuse to start, or to stop for a restart, what nothing is known of but its stop plan."""
+    """Refuse to start or restart a service whose class cannot be read: only its stop plan is known."""
     error = service.vitals.unreadable
     if error is not None:
         raise OperationError(error.summary, service=service.name, next_actions=error.next_actions)
 
 
 def check_tools(service: InstanceState) -> None:
-    """Refuse before anything is sent when a tool is known to be missing."""
+    """Refuse the operation, before anything is sent, if a tool is known to be missing."""
     refuse_unreadable(service)
     tools = service.runtime.tools
     if tools is None:
@@ -296,7 +296,7 @@ def check_tools(service: InstanceState) -> None:
 
 
 def _refuse_unstoppable(service: InstanceState) -> None:
-    """Refuse before anything is sent when the stop call could never be made."""
+    """Refuse the operation, before anything is sent, if the stop call could never be made."""
     stop = service.service_class.tools.stop
     if why := certain_failure(stop.args):
         raise TemplateError(
@@ -386,7 +386,7 @@ async def restart(service: InstanceState, operation: Operation) -> None:
 
 
 def _take_renewed(service: InstanceState, outputs: JsonObject) -> None:
-    """Note what a restart tool answered; what the start tool answers, too, replaces that."""
+    """Keep the outputs of the restart tool; they replace those of the start tool with the same names."""
     held = service.record.step_outputs
     renewed = {name: value for name, value in outputs.items() if name in service.service_class.tools.start.outputs}
     made = {**held, "start": {**held.get("start", {}), **renewed}, "restart": outputs}

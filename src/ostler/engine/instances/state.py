@@ -1,4 +1,4 @@
-"""One service made from a class, as it is: record, status, vitals, secrets, what its templates see, and its commits.
+"""The state of one service made from a class: record, status, vitals, secrets, template names, and its commits.
 
 Nothing here knows a procedure: these are in the modules next to this one, and `instance` decides which is due.
 """
@@ -32,7 +32,7 @@ from ostler.rules.text.log_pages import PAGE_OUTPUTS
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What is known of a service in this run only, besides its status and its record.
+    """What only this run knows about a service, besides its status and its record.
 
     Attributes:
         evidence: what the last health check saw, in words.
@@ -69,7 +69,7 @@ class Vitals:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What the stored operations of a service still lack.
+    """Ends of operations that are not stored yet.
 
     Attributes:
         interrupted: what an earlier run was cut off in; open in the store until an operation of this run takes over.
@@ -81,7 +81,7 @@ class Journal:
 
 
 class Surroundings(Runtime, Protocol):
-    """What a service needs to know of others."""
+    """What a service needs to know about others."""
 
     async def await_dependencies(self, service: "InstanceState", operation: Operation) -> DependencyFacts:
         """Return what templates see of the dependencies of `service`, as soon as they allow its start.
@@ -155,7 +155,7 @@ class InstanceState(BaseService):
 
     @property
     def can_be_healthy(self) -> bool:
-        """Whether something can ever say that it is healthy: a check, or the knowledge of its driving server."""
+        """Whether anything can show that it is healthy: a check, or the state of its driving server."""
         if self.service_class.looks_after_start:
             return self.checks_health
         return self.runtime.tools is not None and self.service_class.config.health_rules.enabled
@@ -297,7 +297,7 @@ class InstanceState(BaseService):
         return holder if holder.name or is_replaced(self.record.giver, holder) else None
 
     def _handle(self) -> str | None:
-        """Return the identifiers that are known, worked out again only when their sources have changed."""
+        """Return the known identifiers; computed again only if their sources have changed."""
         seen = (self.service_class, self.record.step_outputs, self.record.args)
         if self._known_handle is None or not all(map(is_, self._known_handle[0], seen)):
             given = given_values(given_names(self.service_class), self.record.step_outputs)
@@ -423,7 +423,7 @@ class InstanceState(BaseService):
         return [replaced(old, outcome=OperationOutcome.INTERRUPTED, finished_at=self._clock.now(), error=error)]
 
     def take_interrupted(self, operations: Sequence[OperationRecord]) -> None:
-        """Take over what the store has open of an earlier run, oldest first; only the newest is to be resolved.
+        """Take over the open operations of an earlier run, oldest first; only the newest has to be resolved.
 
         What a start among them may have left is the record's from here on, whatever becomes of the operations.
         """

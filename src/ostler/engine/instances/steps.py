@@ -1,4 +1,4 @@
-"""What every procedure needs: rendered calls and deadlines."""
+"""What every procedure uses: rendered calls and deadlines."""
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -88,7 +88,7 @@ def under_way_until(service: InstanceState, old: OperationRecord) -> datetime | 
 
 
 def take_start_key(service: InstanceState, operation: Operation) -> None:
-    """Note the key of the start that comes: a new one only if what the last start did is known to be gone.
+    """Set the key of the next start: a new one only if what the last start did is known to be gone.
 
     That something was gone before says nothing of what this start leaves.
     """
@@ -104,7 +104,7 @@ def is_in_doubt(service: InstanceState) -> bool:
 
 
 def doubt_about(service: InstanceState) -> str:
-    """Return what to add where a service is forgotten of whose start not all is known."""
+    """Return a remark for the deletion of a service whose start is not fully known."""
     if service.state is ServiceState.FAILED and service.status.reason == START_LATE:
         return (
             "; nothing of it was there, but its start had no usable answer and may still act: look for it by hand later"

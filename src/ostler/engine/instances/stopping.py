@@ -1,4 +1,4 @@
-"""How a service is taken down: by the pinned plan, or one derived now, through calls that are lost."""
+"""How a service is stopped: by the pinned plan, or one derived now, repeating calls whose answers were lost."""
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -93,7 +93,7 @@ async def delete(service: InstanceState, operation: Operation) -> None:
 
 
 def _abandon(service: InstanceState) -> str:
-    """Return what is left of a service that is forgotten as it is."""
+    """Return what is left behind by a service that is forgotten without a stop."""
     note = ""
     if service.record.has_leftover:
         tool = service.record.stop_plan[-1].tool if service.record.stop_plan else "its stop tool"
@@ -119,7 +119,7 @@ def _go_on_by_force(service: InstanceState, operation: Operation, error: OstlerE
 
 
 def _delete_cut_off(service: InstanceState) -> CallRecord | None:
-    """Return the last delete call of a delete that an earlier run of the server was cut off in."""
+    """Return the last delete call of an earlier run, if that was cut off in a delete."""
     old = service.journal.interrupted
     calls = [call for call in old.calls if call.step == "delete"] if old is not None else []
     return calls[-1] if calls else None
@@ -161,7 +161,7 @@ async def _delete_kept(service: InstanceState, operation: Operation) -> None:
 
 
 async def _call_through_losses(service: InstanceState, operation: Operation, call: PlannedCall) -> None:
-    """Make `call`, and again when its server, which died meanwhile, is back, as after a crash."""
+    """Make `call`; if its server dies meanwhile, repeat it when that is back."""
     tools, server = service.runtime.tools, call.tool.partition("/")[0]
     was_lost = False
     while True:
@@ -208,7 +208,7 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
 
 
 async def _run_known_plan(service: InstanceState, operation: Operation, reason: str) -> bool:
-    """Stop what is there, and return whether it is known to be gone."""
+    """Stop the service, and return whether it is known to be gone."""
     plan = await known_stop_plan(
         service,
         operation,
@@ -230,7 +230,7 @@ async def _run_known_plan(service: InstanceState, operation: Operation, reason: 
 
 @contextmanager
 def _undone_where_nothing_was_called(service: InstanceState, operation: Operation) -> Generator[None]:
-    """Leave the service wanted as it was when its stop could not even be recorded, and so was not sent."""
+    """Restore the desired state if the stop could not be recorded, and so was not sent."""
     before = service.record
     try:
         yield
@@ -243,7 +243,7 @@ def _undone_where_nothing_was_called(service: InstanceState, operation: Operatio
 
 
 def _say_not_begun(service: InstanceState, before: ServiceStatus, error: StoreError) -> None:
-    """The stop could not be recorded, so its tool was not called: the service is as it was before."""
+    """Restore the state of a service whose stop could not be recorded, and so was not sent."""
     error.add(f"the stop tool of service {service.name!r} was not called")
     match before.state:
         case ServiceState.UNREACHABLE:
@@ -329,7 +329,7 @@ async def _run_stop_plan(
 async def run_through_losses(
     service: InstanceState, operation: Operation, plan: Sequence[PlannedCall], *, must_journal: bool = True
 ) -> None:
-    """Run the stop plan; when a call of it has no usable answer, find out what it did as after a crash."""
+    """Run the stop plan; if a call gets no usable answer, find out what it did, as after a crash."""
     policy = service.service_class.config.on_unknown
     attempts = 0
     was_lost = False
@@ -367,7 +367,7 @@ async def _look_when_back(service: InstanceState) -> bool | None:
 
 
 async def _has_moved(service: InstanceState) -> bool:
-    """Whether `find` knows the service under another id than the pinned plan, which is then pinned again."""
+    """Whether `find` shows another id than the pinned plan has; if so, the plan is pinned again."""
     before = service.record.stop_plan
     try:
         if not await find(service):
@@ -419,7 +419,7 @@ async def known_stop_plan(
 
 
 def may_start_again(service: InstanceState) -> bool:
-    """Whether its class lets a start be repeated whose outcome no one knows (`onUnknown: retry`)."""
+    """Whether its class allows repeating a start with an unknown outcome (`onUnknown: retry`)."""
     tools, policy = service.service_class.tools, service.service_class.config.on_unknown
     return policy == "retry" and tools.find is None and not service.record.stop_plan
 

@@ -1,4 +1,4 @@
-"""Whether what was stopped is gone: a stop tool may answer before it is, or fail because nothing was there any more."""
+"""Whether a stopped service is gone: a stop tool may answer before that, or fail because it already was."""
 
 from collections.abc import Iterator
 
@@ -136,14 +136,14 @@ def can_miss(spec: ToolCallSpec) -> bool:
 
 
 def can_be_missed(service_class: ServiceClass) -> bool:
-    """Whether one of the tools that look for a service of the class can show that it is gone."""
+    """Whether a tool of the class can show that a service is gone."""
     tools = service_class.tools
     looks = (tools.status, tools.find, tools.health_check)
     return any(spec is not None and can_miss(spec) for spec in looks) or tools.find is not None
 
 
 def proves_loss(service: InstanceState, spec: ToolCallSpec) -> bool:
-    """Whether it means that the service is gone when `spec` does not find it.
+    """Whether the service is gone if `spec` does not find it.
 
     It does not if `spec` uses an id, and a restart tool whose answer was lost may have changed that.
     """
@@ -160,7 +160,7 @@ def _witnesses(service: InstanceState) -> Iterator[tuple[str, ToolCallSpec]]:
 
 
 def advice_for(service: InstanceState, error: OstlerError) -> tuple[str, ...]:
-    """Return what to write into the class when nothing but the words of a failed stop say that it is gone."""
+    """Return what to write into the class if only the text of a failed stop says that the service is gone."""
     if not isinstance(error, ToolFailedError) or not error.is_error:
         return ()
     tools = service.service_class.tools

@@ -110,7 +110,7 @@ async def _conclude(service: InstanceState, alive: bool | None) -> str:
 
 
 def _conclude_absence(service: InstanceState) -> str:
-    """It is not there: stopped, or failed if that was known before, or it is a job that ran and was to complete."""
+    """Settle a service that is gone: as stopped, or as failed if that was known or it is a job without success."""
     if service.state is ServiceState.STOPPED:
         return f"service {service.name} is not running"
     # the stop plan stays: a stop or a new start calls it once more, in case the answer was wrong
@@ -149,7 +149,7 @@ def _say_unverifiable(service: InstanceState, problem: str) -> None:
 
 
 async def _regain_outputs(service: InstanceState) -> None:
-    """Look up what a start that a crash interrupted could no longer report."""
+    """Look up the outputs that a start could not report because of a crash."""
     if "start" not in service.record.step_outputs and service.service_class.tools.start.outputs:
         try:
             await find(service)
@@ -160,7 +160,7 @@ async def _regain_outputs(service: InstanceState) -> None:
 
 
 async def renew_outputs(service: InstanceState) -> None:
-    """Look up the outputs of a service that may run on in another way, such as under another pid.
+    """Look up the outputs of a service that may have changed them, such as its pid.
 
     Raises:
         StoreError: what was found could not be recorded.

@@ -1,4 +1,4 @@
-"""Ends of operations that the store did not take are written as soon as it takes them."""
+"""Writes ends of operations that the store refused, as soon as it accepts them."""
 
 import logging
 from typing import Final
@@ -17,7 +17,7 @@ _LONGEST_PAUSE: Final = 30.0
 
 
 class Bookkeeper:
-    """Asks the store again, so that no operation that has ended stays open in the journal until another follows."""
+    """Tries the store again, so that no ended operation stays open in the journal until another follows."""
 
     def __init__(self, runtime: ControllerRuntime) -> None:
         self._runtime = runtime

@@ -47,7 +47,7 @@ class _Limits:
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """Instances whose checks share a call: due together at points of time that follow from what they share."""
+    """Instances whose checks share a call, and are due together at times that depend on it."""
 
     key: str
     interval: float
@@ -114,7 +114,7 @@ class HealthScheduler:
         self._show_next(instance, due)
 
     def hasten(self, instance: ServiceInstance, within: float) -> None:
-        """Let the next check of `instance` come within that many seconds, at a random point.
+        """Move the next check of `instance` to a random time within that many seconds.
 
         What is checked together with others is left to their round.
         """
