@@ -75,7 +75,13 @@ from ostler.adapters.downstream.failure_texts import failure_of
 from ostler.adapters.downstream.loss import LossSignal
 
 assert failure_of(OSError("no such program"), LossSignal()).reason == "OSError: no such program"
-assert "httpx2._client" not in sys.modules, "the failure of a local server needs no HTTP client"
+
+import anyio
+from ostler.adapters.process.web_probe import look_http, valid_url
+
+passed, said = anyio.run(look_http, valid_url("http://127.0.0.1:1/"), None, 60.0)
+assert not passed and "Connection refused" in said
+assert "httpx2._client" not in sys.modules, "neither the failure of a local server nor a probe needs an HTTP client"
 
 from difflib import get_close_matches
 from urllib.request import url2pathname

@@ -26,7 +26,6 @@ from ostler.adapters.process.roster import Roster
 from ostler.adapters.process.termination import end_tree
 from ostler.adapters.process.trees import ProcessTree, find_process, graceful_signal
 from ostler.adapters.process.upkeep import Upkeep
-from ostler.adapters.process.web_probe import load_client
 from ostler.engine.protocols import Progress
 from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, StoreError
 
@@ -125,8 +124,6 @@ class Supervisor:
                 probe = probe_with_port(request.ready, entry.record.port)
                 if not already:
                     entry.awaited = awaited_by(probe, log_path)
-                if probe.http is not None:
-                    await anyio.to_thread.run_sync(load_client)  # while the program starts
                 await await_ready(
                     self.sockets(entry),
                     probe,

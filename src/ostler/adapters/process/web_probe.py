@@ -5,10 +5,10 @@ import socket
 import ssl
 from dataclasses import dataclass
 from typing import Self, cast
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import anyio
-import httpx2
+from anyio.abc import ByteStream
 
 from ostler.adapters.process.ports import address_of, reachable_host
 from ostler.model.errors import ArgumentError
@@ -18,6 +18,12 @@ _BAD_REQUEST = 400
 """What servers answer that were asked in HTTP where they speak TLS, if they answer."""
 
 _TLS_SECONDS = 1.0
+
+_MOST_HEADERS = 100 * 1024
+"""Bytes that the headers of an answer may have."""
+
+_AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"
+"""What a path and a query may have; anything else is percent-encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +59,8 @@ def valid_url(text: str) -> Url:
     return Url(parts, host, port)
 
 
-def load_client() -> None:
-    """Load what the first look would have to load, which takes a tenth of a second; blocks."""
-    httpx2.HTTPTransport(verify=False, trust_env=False).close()
+class _NoHttpError(Exception):
+    """What came is no answer in HTTP."""
 
 
 async def look_http(url: Url, wanted: int | list[int] | None, timeout: float) -> tuple[bool, str]:
@@ -65,15 +70,19 @@ async def look_http(url: Url, wanted: int | list[int] | None, timeout: float) ->
     """
     try:
         with anyio.fail_after(timeout):
-            got = await _status_of(url)
+            try:
+                stream = await _connected(url)
+            except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
+                return False, f"{url} could not be fetched ({reason_of(error)})"
+            try:
+                got = await _status_of(url, stream)
+            finally:
+                await anyio.aclose_forcefully(stream)
     except TimeoutError:
         return False, f"{url} did not answer in {timeout:g} s"
-    except httpx2.ConnectError as error:
-        return False, f"{url} could not be fetched ({reason_of(error)})"
-    except httpx2.RemoteProtocolError as error:
-        is_closed = "disconnected" in str(error).lower()
-        said = "could not be fetched (the connection was closed)" if is_closed else "did not answer in HTTP"
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+    except _NoHttpError:
+        said = "did not answer in HTTP"
+    except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
         said = f"could not be fetched ({reason_of(error)})"
     else:
         passed, statuses = _is_wanted(got, wanted)
@@ -85,15 +94,45 @@ async def look_http(url: Url, wanted: int | list[int] | None, timeout: float) ->
     return False, f"{url} {said}"
 
 
-async def _status_of(url: Url) -> int:
-    asked = str(url.at(reachable_host(url.host), url.port))
-    authority = url.parts.netloc.rpartition("@")[2]
-    headers = {"Host": authority, "User-Agent": "ostler", "Accept": "*/*", "Connection": "close"}
-    async with (
-        httpx2.AsyncClient(verify=False, trust_env=False, timeout=None) as client,
-        client.stream("GET", asked, headers=headers) as response,
-    ):
-        return response.status_code
+async def _connected(url: Url) -> ByteStream:
+    """Return a connection to the host of `url`.
+
+    Raises:
+        OSError: there is none.
+        anyio.BrokenResourceError: it was closed before it spoke TLS, or anyio.EndOfStream.
+    """
+    host = reachable_host(url.host)
+    if url.parts.scheme != "https":
+        return await anyio.connect_tcp(host, url.port)
+    return await anyio.connect_tcp(host, url.port, ssl_context=_unchecked_tls(), tls_hostname=url.host)
+
+
+async def _status_of(url: Url, stream: ByteStream) -> int:
+    """Ask over `stream`, and return the status of the answer.
+
+    Raises:
+        _NoHttpError: it is none.
+        anyio.EndOfStream: the connection was closed, or anyio.BrokenResourceError.
+    """
+    import h11  # noqa: PLC0415 (not loaded at the start)
+
+    target = url.parts._replace(scheme="", netloc="", path=url.parts.path or "/", fragment="").geturl()
+    headers = [
+        ("Host", url.parts.netloc.rpartition("@")[2]),
+        ("User-Agent", "ostler"),
+        ("Accept", "*/*"),
+        ("Connection", "close"),
+    ]
+    talk = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEADERS)
+    asked = h11.Request(method="GET", target=quote(target, safe=_AS_IT_IS), headers=headers)
+    await stream.send((talk.send(asked) or b"") + (talk.send(h11.EndOfMessage()) or b""))
+    try:
+        while not isinstance(event := talk.next_event(), h11.Response):
+            if event is h11.NEED_DATA:
+                talk.receive_data(await stream.receive())
+    except h11.RemoteProtocolError as error:
+        raise _NoHttpError from error
+    return event.status_code
 
 
 def _is_wanted(got: int, wanted: int | list[int] | None) -> tuple[bool, str]:
@@ -108,21 +147,26 @@ def _is_wanted(got: int, wanted: int | list[int] | None) -> tuple[bool, str]:
 
 
 async def _speaks_tls(url: Url) -> bool:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nothing is verified, so no authorities are loaded
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         with anyio.fail_after(_TLS_SECONDS):
-            stream = await anyio.connect_tcp(reachable_host(url.host), url.port, ssl_context=context)
+            stream = await anyio.connect_tcp(reachable_host(url.host), url.port, ssl_context=_unchecked_tls())
     except (OSError, anyio.BrokenResourceError, anyio.EndOfStream):
         return False
     await anyio.aclose_forcefully(stream)
     return True
 
 
+def _unchecked_tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nothing is verified, so no authorities are loaded
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 def reason_of(error: BaseException) -> str:
     """Return the innermost cause of a failed connection in words; the errors around it only say that it failed."""
     cause = error
-    while (deeper := cause.__cause__ or cause.__context__) is not None:
+    while (deeper := cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)) is not None:
         cause = deeper
     while isinstance(cause, BaseExceptionGroup):
         cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[0]
