@@ -180,6 +180,8 @@ def test_a_list_that_is_written_out_empty_is_added_to(home: Home) -> None:
         ("kilo", "linux", {}, "/h/.config/kilo/kilo.json"),
         ("qwen", "linux", {}, "/h/.qwen/settings.json"),
         ("antigravity", "darwin", {}, "/h/.gemini/config/mcp_config.json"),
+        ("vscode-remote", "linux", {"XDG_CONFIG_HOME": "/x"}, "/h/.vscode-server/data/User/mcp.json"),
+        ("devin", "win32", {"APPDATA": "/a"}, "/a/devin/mcp_config.json"),
         ("cline", "linux", {}, "/h/.cline/data/settings/cline_mcp_settings.json"),
         ("cline", "linux", {"CLINE_DIR": "/c"}, "/c/data/settings/cline_mcp_settings.json"),
         ("cline", "linux", {"CLINE_DIR": "/c", "CLINE_DATA_DIR": "/d"}, "/d/settings/cline_mcp_settings.json"),
@@ -200,6 +202,20 @@ def test_files_are_where_each_system_has_them(
     file = Machine({"HOME": "/h", **environment}, platform).file_of(client)
     assert file is not None
     assert file.path == Path("/") / path
+
+
+def test_vs_code_has_files_for_each_profile_and_on_other_machines(home: Home) -> None:
+    body = json.dumps({"servers": {"a": {"command": "x"}}})
+    work, play = (home.write(f".config/Code/User/profiles/{one}/mcp.json", body) for one in ("-1f", "2a"))
+    remote = home.write(".vscode-server/data/User/mcp.json", "{}")
+    roo = home.write(
+        ".vscode-server/data/User/globalStorage/rooveterinaryinc.roo-cline/settings/mcp_settings.json", "{}"
+    )
+    machine = Machine({"HOME": str(home.folder)}, "linux")
+    assert [file.path for file in machine.files()] == [work, play, remote, roo]
+    assert home.run("install", "--yes", "vscode-remote", "roo") == ExitStatus.OK, home.err
+    assert json.loads(remote.read_text())["servers"]["ostler"]["type"] == "stdio"
+    assert "ostler" in json.loads(roo.read_text())["mcpServers"]
 
 
 def test_files_that_variables_name_are_read_with_the_usual_ones_or_instead_of_them(tmp_path: Path) -> None:

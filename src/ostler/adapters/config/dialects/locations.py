@@ -102,6 +102,7 @@ def _vibe(command: Sequence[str]) -> JsonObject:
 
 
 _CODE: Final = "{config}/Code/User"
+_REMOTE: Final = ".vscode-server/data/User"
 _EXTENSIONS: Final = f"{_CODE}/globalStorage"
 
 LOCATIONS: Final[tuple[Location, ...]] = (
@@ -113,17 +114,21 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("cursor", (".cursor/mcp.json",), project=".cursor/mcp.json", limits=(".cursor/cli-config.json",),
              project_limits=(".cursor/cli.json",)),
     Location("vscode", (f"{_CODE}/mcp.json",), ("servers",), ".vscode/mcp.json", _typed("stdio"),
-             further=(f"{_CODE}/settings.json", "{config}/Code - Insiders/User/mcp.json",
-                      "{config}/VSCodium/User/mcp.json"),
+             further=(f"{_CODE}/settings.json", f"{_CODE}/profiles/*/mcp.json",
+                      "{config}/Code - Insiders/User/mcp.json", "{config}/VSCodium/User/mcp.json"),
              project_further=(".vs/mcp.json",),
              limits=(f"{_CODE}/settings.json",), project_limits=(".vscode/settings.json",)),
+    Location("vscode-remote", (f"{_REMOTE}/mcp.json",), ("servers",), entry=_typed("stdio"), dialect="vscode",
+             name="VS Code Server (SSH, WSL, containers)", markers=(".vscode-server",),
+             further=(".vscode-server-insiders/data/User/mcp.json",),
+             limits=(".vscode-server/data/Machine/settings.json",), project_limits=(".vscode/settings.json",)),
     Location("copilot-jetbrains", ("{local}/github-copilot/intellij/mcp.json",), ("servers",), entry=_typed("stdio"),
              dialect="vscode", name="GitHub Copilot in JetBrains IDEs"),
     Location("copilot-xcode", (".config/github-copilot/xcode/mcp.json",), ("servers",), entry=_typed("stdio"),
              dialect="vscode", name="GitHub Copilot for Xcode"),
     Location("windsurf", (".codeium/windsurf/mcp_config.json",), name="Windsurf"),
     Location("devin", (".config/devin/mcp_config.json",), project=".devin/mcp_config.json", dialect="windsurf",
-             name="Devin", limits=(".config/devin/config.json",),
+             name="Devin", project_further=(".devin/mcp_config.local.json",), limits=(".config/devin/config.json",),
              project_limits=(".devin/config.json", ".devin/config.local.json")),
     Location("antigravity", (".gemini/config/mcp_config.json", ".gemini/antigravity/mcp_config.json"),
              project=".agents/mcp_config.json", markers=(".gemini/antigravity", ".gemini/antigravity-cli"),
@@ -133,11 +138,14 @@ LOCATIONS: Final[tuple[Location, ...]] = (
                        ".cline/data/settings/cline_mcp_settings.json",
                        f"{_EXTENSIONS}/saoudrizwan.claude-dev/settings/cline_mcp_settings.json"),
              markers=(".cline",)),
-    Location("roo", (f"{_EXTENSIONS}/rooveterinaryinc.roo-cline/settings/mcp_settings.json",), project=".roo/mcp.json",
-             name="Roo Code", further=(f"{_EXTENSIONS}/kilocode.kilo-code/settings/mcp_settings.json",
-                                       ".kilocode/cli/global/settings/mcp_settings.json"),
+    Location("roo", (f"{_EXTENSIONS}/rooveterinaryinc.roo-cline/settings/mcp_settings.json",
+                     f"{_REMOTE}/globalStorage/rooveterinaryinc.roo-cline/settings/mcp_settings.json"),
+             project=".roo/mcp.json", name="Roo Code",
+             further=(f"{_EXTENSIONS}/kilocode.kilo-code/settings/mcp_settings.json",
+                      ".kilocode/cli/global/settings/mcp_settings.json"),
              project_further=(".kilocode/mcp.json",)),
-    Location("zoo", (f"{_EXTENSIONS}/zoocodeorganization.zoo-code/settings/mcp_settings.json",), dialect="roo",
+    Location("zoo", (f"{_EXTENSIONS}/zoocodeorganization.zoo-code/settings/mcp_settings.json",
+                     f"{_REMOTE}/globalStorage/zoocodeorganization.zoo-code/settings/mcp_settings.json"), dialect="roo",
              name="Zoo Code"),
     Location("kilo", (".config/kilo/kilo.json", ".config/kilo/kilo.jsonc"), ("mcp",), "kilo.json", _opencode,
              dialect="opencode", name="Kilo Code",
@@ -220,7 +228,9 @@ _HOMES: Final[Mapping[str, tuple[str, str, str]]] = {
 
 _VARIABLE: Final = re.compile(r"\{([A-Z_]+)\}")
 
-_ROAMING: Final[Mapping[str, str]] = {".config/zed/": "Zed/", ".config/goose/": "Block/goose/config/"}
+_ROAMING: Final[Mapping[str, str]] = {
+    ".config/zed/": "Zed/", ".config/goose/": "Block/goose/config/", ".config/devin/": "devin/",
+}  # fmt: skip
 """Folders that Windows has among the settings of programs, and what they are called there."""
 
 _MANAGED: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -320,7 +330,8 @@ class Machine:
     def _there(self, location: Location, paths: Iterable[str]) -> Iterator[Path]:
         for path in paths:
             if (whole := self._resolve(path, location)) is not None:
-                yield from _below(whole.parent, [whole.name])
+                fixed = next((index for index, part in enumerate(whole.parts) if "*" in part), len(whole.parts) - 1)
+                yield from _below(Path(*whole.parts[:fixed]), ["/".join(whole.parts[fixed:])])
 
     def _resolve(self, path: str, location: Location) -> Path | None:
         """Return the whole path; None where it begins with a variable that is not set."""
