@@ -280,10 +280,15 @@ async def test_a_project_that_has_services_keeps_its_id(shop: Path, worktree: Pa
         shop.rename(shop.with_name("moved"))  # the worktree's pointer to its repository leads nowhere
         assert {change.kind for change in (await up(projects, worktree)).changes.values()} == {ChangeKind.KEEP}
         assert {view.name for view in manager.views()} == names
-        await projects.down(str(worktree), (), timeout=None)
-        await projects.down(str(shop), (), timeout=None)
+        git_dir = shop.with_name("moved") / ".git" / "worktrees" / "fix"
+        (worktree / ".git").write_text(f"gitdir: {git_dir}\n")  # as `git worktree repair` does
+        await up(projects, worktree)
+        assert {view.name for view in manager.views()} == {*names, "db.store", "api.fix.store"}
+        left = [(ref.id, ref.replaced_by) for ref in projects.left_over()]
+        assert left == [("fix.shop", "fix.store"), ("shop", "")], "what no one in that folder means any more"
+        await projects.prune(timeout=None)
         await up(projects, shop.with_name("moved"))
-        assert {view.name for view in manager.views()} == {"db.store", "api.store"}
+        assert {view.name for view in manager.views()} == {"db.store", "api.store", "api.fix.store"}
 
 
 async def test_the_main_checkout_decides_what_is_shared(shop: Path, worktree: Path) -> None:
@@ -681,6 +686,8 @@ def test_a_disk_that_is_not_mounted_removes_nothing(tmp_path: Path) -> None:
     (disk / "fix" / "cache").mkdir()
     assert removed(disk / "fix", "fix.shop"), "a server wrote that while git removed the worktree"
     assert not removed(disk / "fix", "shop"), "no worktree: its file alone is gone"
+    (disk / "fix" / ".git").write_text(f"gitdir: {disk}/moved/.git/worktrees/fix\n")
+    assert not removed(disk / "fix", "fix.shop"), "its repository was moved"
 
 
 async def test_a_short_name_of_a_worktree_never_means_what_only_the_main_checkout_has(

@@ -1,6 +1,7 @@
 """The projects of this server: `up`, `down` and `status` of the folder that a client works in, and leftovers."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -14,7 +15,7 @@ from anyio.abc import TaskGroup
 from ostler.adapters.process.strays import Stray, end_strays, find_strays
 from ostler.adapters.projects.folders import find_checkout, find_project, linked_root, require_project
 from ostler.adapters.projects.journal import UpJournal
-from ostler.adapters.projects.project_files import read_scope, read_variables
+from ostler.adapters.projects.project_files import named_project, read_scope, read_variables
 from ostler.adapters.secret_calls import SecretCalls
 from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.keepers.leases import IsHeld
@@ -261,11 +262,15 @@ class HostedProjects(Projects):
 
     def left_over(self) -> list[ProjectRef]:
         """See `Projects.left_over`."""
-        return [
-            ProjectRef(project, folder)
-            for project, folder in sorted(self.directory.folders().items())
-            if not (Path(folder) / PROJECT_FILE).is_file()
-        ]
+        known = self.directory.folders()
+        shared = {folder for folder, count in Counter(known.values()).items() if count > 1}
+        left: list[ProjectRef] = []
+        for project, folder in sorted(known.items()):
+            if not (Path(folder) / PROJECT_FILE).is_file():
+                left.append(ProjectRef(project, folder))
+            elif folder in shared and (now := named_project(Path(folder), known)) not in ("", project):
+                left.append(ProjectRef(project, folder, now))
+        return left
 
     async def _prune_gone(self) -> None:
         """Remove the services of projects whose folder was gone at two looks, if the settings say so."""
@@ -324,7 +329,9 @@ def is_removed(left: ProjectRef) -> bool:
     try:
         if not folder.exists():
             return any(folder.parent.iterdir()) or find_checkout(folder.parent) is not None
-        return left.is_worktree and linked_root(folder) is None and any(folder.iterdir())
+        found = find_checkout(folder)
+        is_worktree = found is not None and (found.is_linked or found.is_cut_off)
+        return left.is_worktree and not is_worktree and any(folder.iterdir())
     except OSError:
         return False
 

@@ -166,7 +166,7 @@ class Projects(ABC):
 
     @abstractmethod
     def left_over(self) -> list[ProjectRef]:
-        """Return the projects whose folder, or whose file in it, is gone."""
+        """Return the projects whose folder, or whose file in it, is gone, or is that of another project now."""
 
     @abstractmethod
     async def strays(self) -> list[Stray]:

@@ -48,6 +48,17 @@ async def read_scope(
     return ProjectScope(ref, main, loaded, env_files, environment, marked=marked)
 
 
+def named_project(directory: Path, known: Mapping[str, str]) -> str:
+    """Return the id of the project in `directory` as its file is now; empty where that cannot be read. Blocks."""
+    folder = project_at(directory)
+    try:
+        text = _read_text(folder.file, MAX_TEXT, (folder.directory, folder.main))
+        name = load_project(text, str(folder.file)).project.name
+    except ManifestError:
+        return ""
+    return folder.refs(name, known)[0].id
+
+
 def _read_files(folder: ProjectFolder) -> tuple[LoadedProject, dict[str, dict[str, str]]]:
     loaded = load_project(_read_text(folder.file, MAX_TEXT, (folder.directory, folder.main)), str(folder.file))
     variables: dict[str, dict[str, str]] = {}

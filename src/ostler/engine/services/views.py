@@ -112,10 +112,12 @@ class ProjectRef:
     Attributes:
         id: `shop`, or `fix-ui.shop` for a worktree: what follows the short name in a full one.
         directory: its folder, absolute.
+        replaced_by: of one that is left over: the project that the folder is now; empty where the folder is gone.
     """
 
     id: str
     directory: str
+    replaced_by: str = ""
 
     @property
     def is_worktree(self) -> bool:

@@ -16,7 +16,7 @@ from ostler.engine.clock import in_turns
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.projects.changes import Change, ChangeKind
 from ostler.engine.projects.runner import COMPLETED_BEFORE, ProjectReport
-from ostler.engine.services.views import ServiceView
+from ostler.engine.services.views import ProjectRef, ServiceView
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import DASHBOARD_PAGE
@@ -59,7 +59,7 @@ class ProjectArgs(Args):
 class ProjectUpArgs(ProjectArgs):
     """Arguments of project_up."""
 
-    services: Texts = Field(default_factory=list, description="only these")
+    services: Texts = Field(default_factory=list, description="only these; a job among them is waited for")
     dry_run: bool = Field(default=False, description="only show changes")
 
 
@@ -157,9 +157,7 @@ async def _prune(app: ApplicationLike) -> Answer:
         names = {name: f"{name}.{ref.id}" for name in report.failures}
         names |= {name: change.full_name for name, change in report.changes.items()}
         services += (await _reported(app, ref.id, report, names))["services"]
-        lines += await _report_lines(
-            app, f"project {ref.id}, whose folder {ref.directory} is gone,", "is down", report, names
-        )
+        lines += await _report_lines(app, f"project {ref.id}, {_why_left(_left(ref))},", "is down", report, names)
         whole.failures |= {names[name]: error for name, error in report.failures.items()}
         whole.unfinished += [f"{name}.{ref.id}" for name in report.unfinished]
     ended = await app.projects.end_strays()
@@ -177,6 +175,15 @@ async def _prune(app: ApplicationLike) -> Answer:
     )
     lines = lines or ["nothing is left over that was looked for: no service of a folder that is gone, no process"]
     return _answer(whole, structured, [*lines, *_unseen_lines(unseen)])
+
+
+def _left(ref: ProjectRef) -> JsonObject:
+    return {"project": ref.id, "directory": ref.directory, **shapes.present({"replacedBy": ref.replaced_by})}
+
+
+def _why_left(left: JsonObject) -> str:
+    now = left.get("replacedBy")
+    return f"whose folder {left['directory']} is {f'that of project {now} now' if now else 'gone'}"
 
 
 def _stray(stray: Stray) -> JsonObject:
@@ -209,7 +216,7 @@ def _unseen_lines(unseen: Sequence[JsonObject]) -> list[str]:
 async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) -> Answer:
     """Show a project's services, and what its file has that does not run."""
     del call
-    gone = [{"project": ref.id, "directory": ref.directory} for ref in app.projects.left_over()]
+    gone = list(map(_left, app.projects.left_over()))
     strays = await app.projects.strays()
     survey = await app.projects.leftovers()
     left: list[JsonObject] = [*gone, *map(_stray, strays), *map(_leftover, survey.found)]
@@ -218,7 +225,7 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
     left_lines += _unseen_lines(unseen)
     facts = {"leftOver": left, **shapes.present({"notLookedAt": unseen})}
     if not app.projects.is_project(directory_of(args)):
-        lines = [f"left over: project {each['project']}, whose folder {each['directory']} is gone" for each in gone]
+        lines = [f"left over: project {each['project']}, {_why_left(each)}" for each in gone]
         return Answer({"project": "", "services": [], **facts}, "\n".join(["no project here", *lines, *left_lines]))
     status = await app.projects.status(directory_of(args))
     views = await in_turns(member.view() for member in status.members)
@@ -244,7 +251,7 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
         lines.append("an up would change:")
         lines += [_change_line(change) for change in pending]
     lines += [
-        f"left over: project {each['project']}, whose folder {each['directory']} is gone. Next: ostler prune"
+        f"left over: project {each['project']}, {_why_left(each)}. Next: ostler prune"
         for each in gone
         if each["project"] != status.ref.id
     ]
