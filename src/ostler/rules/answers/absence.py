@@ -171,7 +171,7 @@ def _complains(value: JsonValue) -> bool:
 
 
 def status_in(text: str) -> str:
-    """Return the status that a text has a line of; empty if it has none, or several."""
+    """Return the status that a line of a text states; empty if none does, or several do."""
     found = [match["word"] for match in _STATUS_LINE.finditer(text[:_SEARCHED])]
     return _MORE_OF_IT.sub("", found[0].strip("*_` ")) if len(found) == 1 else ""
 
@@ -207,7 +207,7 @@ def is_list_without(
 
 
 def is_said_missing(response: ToolResponse, args: JsonMapping, identifiers: Sequence[str]) -> bool:
-    """Return whether an answer that misses its expectation says by its own words that the service is gone.
+    """Return whether an answer that misses its expectation says in words that the service is gone.
 
     That is a state such as `exited`, `alive: false`, or a sentence about the service.
 

@@ -17,7 +17,7 @@ _SHOWN = 120
 
 
 class BatchAnswer:
-    """A list-style tool's answer, indexed once for each set of paths that someone matches by."""
+    """A list-style tool's answer, indexed once for each set of paths that services match by."""
 
     def __init__(self, response: ToolResponse) -> None:
         self.response = response
@@ -110,7 +110,7 @@ def _key(value: JsonValue) -> str:
 
 
 def batch_key(tool: str, args: JsonObject) -> str:
-    """Return what calls have in common that one answer can serve."""
+    """Return the key that calls share if one answer can serve them."""
     import json  # noqa: PLC0415 (the module's one use)
 
     return f"{tool} {json.dumps(args, sort_keys=True, default=str)}"

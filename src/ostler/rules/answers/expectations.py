@@ -1,4 +1,4 @@
-"""Holding an answer against `expect` and `expectNot`."""
+"""Checking an answer against `expect` and `expectNot`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -152,7 +152,7 @@ def _match_condition(text: str, pattern: str, *, is_ruled_out: bool) -> _Conditi
 
 
 def _matches(pattern: str, text: str) -> Iterator[tuple[int, int, bool]]:
-    """Yield where a pattern is found: from, to, and whether it is words, which a text may deny."""
+    """Yield the place of each match: from, to, and whether the pattern is plain words, which a text may deny."""
     match = search(pattern, text)
     while match is not None:
         is_worded = bool(match[0]) and is_plain_pattern(pattern)
@@ -172,7 +172,7 @@ def mentions(expectation: Expectation, text: str) -> Iterator[tuple[int, int]]:
 
 
 def listed(value: str | Sequence[str] | None) -> Sequence[str]:
-    """Return the texts of an expectation that has one, several or none."""
+    """Return the texts of a key of an expectation: none, one or several."""
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Whether an answer is one page of a longer list: what is not on it may be on another, so it proves nothing."""
+"""Whether an answer is one page of a longer list: a missing item may be on another page, so it proves nothing."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ _SEARCHED: Final = 20_000
 
 
 def more_pages(response: ToolResponse) -> str:
-    """Return what in the answer says that there is more of its list: `nextCursor is "b2"`; empty: nothing does."""
+    """Return what in the answer says that its list continues: `nextCursor is "b2"`; empty if nothing does."""
     value = response.value
     if response.is_error:
         return ""

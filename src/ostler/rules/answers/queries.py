@@ -44,7 +44,7 @@ _FUNCTIONS: Final = cast("Mapping[str, Mapping[str, Any]]", Functions.FUNCTION_T
 
 
 class _TooMuchWorkError(Exception):
-    """A search made more than `MAX_WORK`."""
+    """A search created more than `MAX_WORK` values."""
 
 
 def key_expression(key: str) -> str:
@@ -104,7 +104,7 @@ def search_value(path: str, value: JsonValue) -> JsonValue:
 
 
 class _Search(TreeInterpreter):
-    """One search, which counts what it makes."""
+    """One search, which counts the values that it creates."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class _Search(TreeInterpreter):
         return made
 
     def visit_flatten(self, node: Mapping[str, Any], value: JsonValue) -> JsonValue:
-        """Flatten a list once its new length is known to be in bounds."""
+        """Flatten a list after checking its new length."""
         base = self.visit(node["children"][0], value)
         if not isinstance(base, list):
             return None
@@ -130,7 +130,7 @@ class _Search(TreeInterpreter):
         return [part for item in items for part in (cast("list[Any]", item) if isinstance(item, list) else [item])]
 
     def visit_function_expression(self, node: Mapping[str, Any], value: JsonValue) -> JsonValue:
-        """Call a function once what it makes is known to be in bounds."""
+        """Call a function after checking the size of its result."""
         given = [self.visit(child, value) for child in node["children"]]
         for argument in given:
             self._spend_on(argument)

@@ -48,7 +48,7 @@ def normalise(
 
 
 def without_reason(response: ToolResponse, tool: str) -> ToolResponse:
-    """Return `response` with words of ours, when its tool failed and said nothing at all."""
+    """Return `response` with a text of ours if its tool failed without any text."""
     if not response.is_error or response.text.strip() or response.value not in (None, "", [], {}):
         return response
     if any(block.get("type") != "text" for block in response.content):

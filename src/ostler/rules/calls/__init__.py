@@ -1,1 +1,1 @@
-"""From a class and values to exact tool calls, rendered now or forecast. Nothing is called here."""
+"""Exact tool calls from a class and values, rendered now or forecast. Nothing is called here."""

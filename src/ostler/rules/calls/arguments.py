@@ -1,4 +1,4 @@
-"""Arguments of a service against the args that its class declares."""
+"""Checks the arguments of a service against the args that its class declares."""
 
 import contextlib
 import difflib
@@ -230,7 +230,7 @@ def _plainly_keeps(key: str, limit: JsonValue, value: JsonValue) -> bool:
 
 
 def _is_elsewhere(value: JsonValue) -> bool:
-    """Whether a mark stands for `value`, of whose text nothing is known here."""
+    """Whether `value` has marks of secrets, whose text is not known here."""
     return isinstance(value, str) and bool(marks_in(value))
 
 

@@ -121,7 +121,7 @@ def _validator_class() -> type[Draft202012Validator]:
 
 
 def _spending(keyword: Keyword) -> Keyword:
-    """Return `keyword`, each use of which looks at the budget."""
+    """Return `keyword` as a validator that checks the budget at each use."""
 
     def bounded(validator: Validator, rule: Any, value: Any, schema: Any) -> "Iterator[ValidationError] | None":
         spend()

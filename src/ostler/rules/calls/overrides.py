@@ -1,4 +1,4 @@
-"""What an instance changes of its class: the class with those changes, as if it had been written so."""
+"""An instance's overrides: the class with those changes, as if it had been written with them."""
 
 import copy
 import json
@@ -72,7 +72,7 @@ def _takes_environment(service_class: ServiceClass) -> bool:
 
 
 def _set_environment(class_name: str, tools: JsonObject, overrides: Overrides) -> None:
-    """Put the variables into every call of the start tool; a restart of the class in one call has it, too."""
+    """Put the variables into the start call, and into the restart call if that has the same tool."""
     calls = [call for call in (tools["start"], tools.get("restart")) if call and call["tool"] == START_TOOL]
     if tools["start"]["tool"] != START_TOOL:
         problem = (

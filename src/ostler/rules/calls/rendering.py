@@ -1,4 +1,4 @@
-"""From a class and names to the exact calls: rendered, pinned, in their order."""
+"""The exact calls of a class's steps: rendered with names, pinned, in their order."""
 
 import json
 from collections.abc import Mapping

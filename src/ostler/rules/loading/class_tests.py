@@ -1,4 +1,4 @@
-"""From the text of a `*.test.yaml` file to its tests, with every problem of the file reported at once."""
+"""Loads the tests in a `*.test.yaml` file, and reports every problem of the file at once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

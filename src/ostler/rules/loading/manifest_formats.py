@@ -38,7 +38,7 @@ class ManifestFormat(Protocol):
 
     @property
     def name(self) -> str:
-        """What people call the form, as in 'a manifest of NAME'."""
+        """The name of the form, as in 'a manifest of NAME'."""
         ...
 
     @property
@@ -48,7 +48,7 @@ class ManifestFormat(Protocol):
 
     @property
     def group(self) -> str:
-        """What every apiVersion of the form begins with."""
+        """The prefix of every apiVersion of the form."""
         ...
 
     def translate(self, document: Document, known: ToolNames) -> Translation:
@@ -83,7 +83,7 @@ class Formats:
         return f"Formats({', '.join(each.version for each in self._formats)})"
 
     def of_manifest(self, manifest: JsonMapping) -> ManifestFormat | None:
-        """Return the form of a manifest: by its apiVersion, or without one by what only that form has."""
+        """Return the form of a manifest: by its apiVersion, or else by keys that only that form has."""
         if "apiVersion" in manifest:
             return next((each for each in self._formats if each.version == manifest["apiVersion"]), None)
         return next((each for each in self._formats if each.recognises(manifest)), None)
@@ -97,6 +97,6 @@ class Formats:
         return "apiVersion" not in text or any(each.group in text for each in self._formats)
 
     def older_form(self, manifest: JsonMapping) -> tuple[ManifestFormat, str] | None:
-        """Return the form that `manifest` is an older one of, and what is wrong with it."""
+        """Return the form of which `manifest` is an older version, and what is wrong with it."""
         found = ((each, each.older_form(manifest)) for each in self._formats)
         return next(((each, message) for each, message in found if message), None)

@@ -1,4 +1,4 @@
-"""The manifest's JSON Schema, for editors and for finding out which keys are possible where."""
+"""The manifest's JSON Schema, for editors and for suggestions of keys."""
 
 from functools import lru_cache
 
@@ -29,5 +29,5 @@ def allow_short_idle_stop(schema: JsonObject, model: str) -> None:
 
 @lru_cache(maxsize=1)
 def manifest_shape() -> SchemaShape:
-    """Return what keys a manifest may have where."""
+    """Return which keys a manifest may have at each place."""
     return SchemaShape(manifest_json_schema(), "the manifest")

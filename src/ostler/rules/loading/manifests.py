@@ -1,4 +1,4 @@
-"""From manifest text to ServiceClass values, with every problem of a file reported at once."""
+"""Loads ServiceClasses from manifests, and reports every problem of a file at once."""
 
 import difflib
 import hashlib

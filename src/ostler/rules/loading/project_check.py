@@ -69,7 +69,7 @@ def _service_violations(
 
 
 def _need_violations(path: Path, name: str, need: NeedSpec, needed: ServiceClass | None) -> Iterator[Violation]:
-    """Yield the condition under which a service of the class `needed` will never be."""
+    """Yield a dependency's condition that a service of the class `needed` can never meet."""
     if needed is None:
         return
     if need.condition == "healthy" and not has_checks(needed):

@@ -1,4 +1,4 @@
-"""From the text of `ostler.yaml` to a project, with every problem of the file reported at once."""
+"""Loads a project from `ostler.yaml`, and reports every problem of the file at once."""
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""From the text of `services/*.yaml` to static services, with every problem of a file reported at once."""
+"""Loads static services from `services/*.yaml`, and reports every problem of a file at once."""
 
 import difflib
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What a template makes, as JSON or as a part of a text; copied with a count, so that nothing huge comes out."""
+"""Results of templates as JSON or as part of a text, copied with a limit on their size."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -55,7 +55,7 @@ def json_text(value: Any, indent: int | None = None) -> str:
 
 
 def check_length(length: int) -> None:
-    """Refuse a text of `length` characters that is too long to make.
+    """Refuse to create a text of `length` characters if that is too long.
 
     Raises:
         TooLargeError: it is.

@@ -1,4 +1,4 @@
-"""Which names a parsed template needs, and which it can do without."""
+"""The names that a parsed template requires, and those that are optional."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a program that died said last: of its last lines, the ones that say what went wrong."""
+"""The lines at the end of a program's output that say why it died."""
 
 import re
 from collections.abc import Sequence

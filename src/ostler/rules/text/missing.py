@@ -1,4 +1,4 @@
-"""Sentences that say of a thing that it is not there: `Session s6 not found`, `No process with PID 4711`."""
+"""Sentences that say that something does not exist: `Session s6 not found`, `No process with PID 4711`."""
 
 import re
 from typing import Final
@@ -33,7 +33,7 @@ _SHORTEST: Final = 2
 
 
 def says_missing(text: str, name: str) -> bool:
-    """Return whether `text` is one sentence, and says that what is called `name` is not there, or has ended."""
+    """Return whether `text` is one sentence, and says that `name` does not exist, or has ended."""
     said = text.strip()
     if not is_sentence(said) or len(name) < _SHORTEST:
         return False

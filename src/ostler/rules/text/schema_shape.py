@@ -1,4 +1,4 @@
-"""Which keys a JSON Schema allows where, for suggestions in findings."""
+"""Which keys a JSON Schema allows at each place, for suggestions in findings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast

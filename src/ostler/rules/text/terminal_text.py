@@ -1,4 +1,4 @@
-"""Text of others on its way to a terminal: without what a terminal would obey."""
+"""Foreign text for a terminal, without control sequences that a terminal would obey."""
 
 import re
 from typing import Final

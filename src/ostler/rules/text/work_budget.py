@@ -1,4 +1,4 @@
-"""How much work may go into what comes from outside: one budget for a whole rendering, answer, check or plan.
+"""Limits the work on input from outside: one budget for a whole rendering, answer, check or plan.
 
 Templates, expressions and schemas may come from an agent, and the rules run in the event loop that serves everyone.
 Each step of theirs is bounded in size; a budget bounds all of them together, in processor time of this thread and in
@@ -24,7 +24,7 @@ class WorkSpentError(Exception):
 
 
 class WorkBudget:
-    """What may still be done inside of a `with`; no longer than any budget around it lasts.
+    """The work that may still be done inside a `with`, within any budget around it.
 
     Attributes:
         ends: when processor time of this thread is used up.
@@ -49,7 +49,7 @@ class WorkBudget:
         _CURRENT.reset(self._token)
 
     def spend(self, made: int = 0) -> None:
-        """Note that a step made `made` characters or items.
+        """Count `made` characters or items that a step created.
 
         Raises:
             WorkSpentError: the budget is used up.
@@ -79,7 +79,7 @@ def bounded_work(seconds: float = WORK_SECONDS) -> WorkBudget:
 
 
 def spend(made: int = 0) -> None:
-    """Note that a step of the work under way made `made` characters or items; outside any budget this does nothing.
+    """Count `made` characters or items that a step created; without effect outside any budget.
 
     Raises:
         WorkSpentError: the budget is used up.

@@ -1,4 +1,4 @@
-"""YAML and JSON text as values that remember where they stood.
+"""YAML and JSON text as values with their places.
 
 The YAML 1.2 core schema is used: `yes`, `no`, `on`, `off`, `1:30`, `1_000` and dates are text, as written. What
 the two versions of YAML read differently as numbers (`010`) is refused with an explanation, and so are duplicate
