@@ -1,4 +1,4 @@
-"""The dashboard of a server without --http: served on loopback from the first time that someone asks for it."""
+"""The dashboard of a server without --http: served on loopback from its first use on."""
 
 import logging
 import secrets

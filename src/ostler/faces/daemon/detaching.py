@@ -1,4 +1,4 @@
-"""Leaving the process tree of whoever needed the server first.
+"""Leaving the process tree of the process that started the server.
 
 A session of its own is not enough: a client may end its MCP servers together with all their descendants, which it finds
 by parent process id (opencode 1.18 and Copilot CLI 1.0 do, with SIGTERM). What such a client started would take the

@@ -30,7 +30,7 @@ ServeSession = Callable[[Incoming, WriteStream[SessionMessage]], Coroutine[Any, 
 def second_session(
     serve: ServeSession, outgoing: WriteStream[SessionMessage], tasks: TaskGroup
 ) -> Callable[[], MemoryObjectSendStream[Item]]:
-    """Return what begins a second session over `outgoing` in `tasks`, and returns where its messages go."""
+    """Return a function that begins a second session over `outgoing`, and returns the stream for its messages."""
 
     def open_second() -> MemoryObjectSendStream[Item]:
         writer, reader = anyio.create_memory_object_stream[Item](0)
@@ -93,7 +93,7 @@ class EraRouter:
 
 
 class SharedOutgoing:
-    """The write stream of a second session: its end is not that of the connection."""
+    """The write stream of a second session; closing it does not close the connection."""
 
     def __init__(self, outgoing: WriteStream[SessionMessage]) -> None:
         self._outgoing = outgoing

@@ -83,7 +83,7 @@ def run_foreground(
 
 
 def _forwarder(paths: Paths, http: "HttpSettings", toolset: "Toolset") -> "Forwarder":
-    """Return what answers until this server holds the database.
+    """Return the application that answers until this server holds the database.
 
     Raises:
         OstlerError: the settings are wrong.
@@ -129,7 +129,7 @@ def _tokens(paths: Paths, settings: "Settings") -> "TokenFile | None":
 
 
 def _certificate(chain: Path, key: Path) -> "Certificate":
-    """Return the certificate once it was loaded.
+    """Load the certificate and return it.
 
     Raises:
         HttpSettingsError: it cannot be used.

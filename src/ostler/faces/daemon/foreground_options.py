@@ -24,7 +24,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def foreground_run(arguments: Sequence[str]) -> Callable[[], int] | None:
-    """Return what runs the server that `arguments` ask for; None if the command line has to read them.
+    """Return a function that runs the server with `arguments`; None if the command line has to parse them.
 
     The command line explains what is wrong, and shows the help.
     """

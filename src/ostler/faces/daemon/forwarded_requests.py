@@ -82,7 +82,7 @@ class ForwardedRequest:
 
     @property
     def may_repeat(self) -> bool:
-        """Whether it does no harm to send it again, when it is not known whether it was carried out."""
+        """Whether it can safely be sent again if it is unknown whether it was carried out."""
         return all(map(_may_repeat, self.calls))
 
     @property
@@ -98,7 +98,7 @@ class ForwardedRequest:
         await self._fail(send, ServerUnavailableError(f"{why}; nothing was sent", next_actions=(action,)))
 
     async def report_unclear(self, send: Send) -> None:
-        """Answer that the server which got the request was lost before its answer came."""
+        """Answer that the connection to the other server was lost before its answer came."""
         name = _arguments(self.calls[0]).get("name") if self.calls else None
         service = name if isinstance(name, str) and name else None
         error = OperationError(
@@ -122,12 +122,12 @@ class ForwardedRequest:
         await answer_json(send, 200, json.dumps(answer).encode())
 
     def replayed(self) -> Message:
-        """Return the message of the whole body, for an application that reads the request again."""
+        """Return the message with the whole body, for an application that reads the request again."""
         return {"type": "http.request", "body": self.body, "more_body": False}
 
 
 class ForwardedClients:
-    """Lets `app` see the address of the client whose request another server has passed on, not that of the server.
+    """Shows `app` the address of the client of a forwarded request, not that of the forwarding server.
 
     The address counts only with a proof by `key`, which the servers of a database share; anyone can send the header.
     """
@@ -175,7 +175,7 @@ class ForwardedAnswer:
         await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def break_off(self) -> None:
-        """End an answer whose rest was lost: a stream ends, and of any other the client sees that it is not whole."""
+        """Cut off an answer whose rest was lost: a stream ends, any other answer is visibly incomplete."""
         if not self._has_length:
             await self.finish()
 

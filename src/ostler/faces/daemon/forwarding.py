@@ -1,4 +1,4 @@
-"""What a server answers that stands by: it passes requests on to the one that holds the database, until that is itself.
+"""Answers of a standby server: it forwards requests to the server that holds the database, until it is that itself.
 
 So any server of a database may be asked, and a load balancer need not know which one works. While none does, a request
 waits. It is sent again only if the first one was certainly not received, or if twice does no harm.
@@ -55,7 +55,7 @@ class _Outcome(Enum):
 
 
 class Reader(Protocol):
-    """What answers reads on a server that stands by (`ostler.faces.replicas.replica`)."""
+    """Answers reads on a standby server (`ostler.faces.replicas.replica`)."""
 
     scrape: Callable[[], Scrape] | None
 
@@ -78,7 +78,7 @@ class Reader(Protocol):
         ...
 
     def end(self) -> None:
-        """Answer nothing any more."""
+        """Stop answering."""
         ...
 
     def reads(self, request: ForwardedRequest) -> bool:
@@ -90,7 +90,7 @@ class Reader(Protocol):
         ...
 
     async def show_metrics(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer a request for the metrics; False, with nothing sent, as long as no one can ask here."""
+        """Answer a request for the metrics; False, with nothing sent, if there are none yet."""
         ...
 
     def is_stream(self, request: ForwardedRequest) -> bool:
@@ -103,14 +103,14 @@ class Reader(Protocol):
 
 
 class Feed(Protocol):
-    """What the holder serves for them, in front of everything else (`ostler.faces.replicas.feed_server`)."""
+    """Serves standby servers on the holder, in front of everything else (`ostler.faces.replicas.feed_server`)."""
 
     def around(self, app: ASGIApp) -> ASGIApp:
-        """Return what serves those who follow, and lets `app` answer everything else."""
+        """Return an application that serves followers, and lets `app` answer everything else."""
         ...
 
     async def close(self) -> None:
-        """End what they follow; within seconds."""
+        """End their streams, within seconds."""
         ...
 
 
@@ -244,7 +244,7 @@ class Forwarder:
             self._held -= len(body)
 
     def _reader_of(self, request: ForwardedRequest) -> Reader | None:
-        """Return what may answer a request here."""
+        """Return what may answer a request on this server."""
         reader = self._reader
         return reader if reader is not None and not request.was_forwarded and reader.reads(request) else None
 
@@ -378,7 +378,7 @@ class Forwarder:
         return _Outcome.ANSWERED
 
     def _why(self) -> str:
-        """Return why no server could be asked."""
+        """Return why no server could be reached."""
         if self._trouble:
             return f"this server stands by, and cannot find the one that works: {self._trouble}"
         if self._holder is None:
@@ -392,7 +392,7 @@ class Forwarder:
 
 
 class _LateAnswer:
-    """What was known last, as the answer to a read that no server answers in time."""
+    """A stale answer to a read that no server answers in time."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -410,7 +410,7 @@ class _LateAnswer:
 
 
 def _again(request: ForwardedRequest, gone: anyio.Event) -> Receive:
-    """Return what lets an application read a request that was read before."""
+    """Return a receive function that replays a request that was read before."""
     rest = [request.replayed()]
 
     async def receive() -> Message:

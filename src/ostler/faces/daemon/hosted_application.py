@@ -39,7 +39,7 @@ def application_source(
     background: bool = False,
     standby: Standby | None = None,
 ) -> HostedSource:
-    """Return what opens Ostler's application over the folders in `paths`.
+    """Return a function that opens Ostler's application with the folders in `paths`.
 
     Args:
         paths: the configuration and the state folder.
@@ -100,7 +100,7 @@ def application_source(
 
 @asynccontextmanager
 async def _feed(app: "Application", toolset: Toolset, http: "HttpSettings") -> AsyncGenerator["Feed"]:
-    """Publish what reading tools show for the servers that stand by."""
+    """Publish what reading tools show to standby servers."""
     from ostler.adapters.replicas.check_desk import CheckDesk
     from ostler.adapters.replicas.publisher import Publisher  # most servers have no others that stand by
     from ostler.faces.replicas.access_digest import AccessDigest

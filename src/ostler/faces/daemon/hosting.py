@@ -1,4 +1,4 @@
-"""What a server process serves: the seam between the process and the application in it."""
+"""The application as the server process sees it: the seam between the two."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager

@@ -155,7 +155,7 @@ class HttpSettings:
         return f"{parts.scheme}://{host}:{parts.port}"
 
     def check(self) -> None:
-        """Raise HttpSettingsError when strangers could use the server."""
+        """Raise HttpSettingsError if strangers could use the server."""
         if self.token and len(self.token) < _MIN_TOKEN:
             raise HttpSettingsError(f"the HTTP token in {TOKEN_VARIABLE} is shorter than {_MIN_TOKEN} characters")
         for host in self.allowed_hosts:
@@ -304,7 +304,7 @@ async def _listening(app: ASGIApp, settings: HttpSettings) -> AsyncGenerator["_Q
 
 
 class _QuietServer(uvicorn.Server):
-    """uvicorn, which says when it listens, with the signals left to the process that runs it."""
+    """uvicorn that reports when it listens, and leaves signals to the process that runs it."""
 
     def __init__(self, config: uvicorn.Config, address: str) -> None:
         super().__init__(config)

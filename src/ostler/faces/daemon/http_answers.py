@@ -1,4 +1,4 @@
-"""What lies between the web server and the SDK: plain JSON answers, refusals under load, and who listens.
+"""Between the web server and the SDK: plain JSON answers, refusals under load, and open streams.
 
 Each is an ASGI application around another, and knows requests and answers only by their HTTP form.
 """
@@ -142,7 +142,7 @@ _LISTEN: Final = b"subscriptions/listen"
 
 
 def _with_retry(send: Send) -> Send:
-    """Say with a refusal of the SDK's, too, when to come back."""
+    """Add the time to come back to refusals of the SDK, too."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] == 503:

@@ -1,4 +1,4 @@
-"""Connections of HTTP as uvicorn has them, with answers in one write, and with bounds that it does not have.
+"""HTTP connections of uvicorn, with answers in one write and with limits that it lacks.
 
 What can be said of a request is bounded, and so is the time to say it; before that no one has proven who they are.
 Imported as late as uvicorn itself imports its protocol.
@@ -33,7 +33,7 @@ def _most_connections() -> int:
 
 
 class Connection(HttpToolsProtocol):
-    """One connection, from a client that need not mean well."""
+    """One connection, maybe of a hostile client."""
 
     most_connections = _most_connections()
     """Connections at once; one more is refused."""

@@ -1,4 +1,4 @@
-"""The gate before everything that is served over HTTP: who it is, whether they may come, how often, with how much.
+"""The gate in front of everything that is served over HTTP: authentication, rate and size limits.
 
 Every path is behind it but those that are listed as open: a new route is closed until someone opens it. What is not
 MCP shows more than one principal's services, and is for admins.
@@ -54,7 +54,7 @@ class Entrance:
 
 
 class Gate:
-    """Lets requests through that prove who they are; refuses the others before anything of them is read."""
+    """Lets authenticated requests through; refuses others before reading anything of them."""
 
     def __init__(self, app: ASGIApp, entrance: Entrance) -> None:
         self._app = app
@@ -102,7 +102,7 @@ class Gate:
         return _Guest(proven, token, policy)
 
     async def _serve(self, guest: "_Guest", scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request of someone who may come in, for as long as they may.
+        """Serve an admitted request as long as its token is valid.
 
         Raises:
             _RefusedError: it was ended before anything was answered.
@@ -226,7 +226,7 @@ def _too_large(who: Principal, policy: PrincipalSettings) -> "_RefusedError":
 
 @dataclass(frozen=True, slots=True)
 class _Guest:
-    """Who sends a request: what their token proves, the token itself, and their policy; None for the unrestricted."""
+    """The sender of a request: what the token proves, the token, and the policy; None if unrestricted."""
 
     proven: ProvenToken
     token: str = field(repr=False)

@@ -127,7 +127,7 @@ class HostCheck:
 
 
 class Front:
-    """What every request meets first: the check of its names, which may be replaced while the server runs."""
+    """The outermost application: checks Host and Origin by names that may change while the server runs."""
 
     def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
         self._app = app

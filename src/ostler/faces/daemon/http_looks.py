@@ -102,7 +102,7 @@ class ShortCalls:
 
 
 def with_short_calls(app: ASGIApp, server: object, waiting: WaitingClients) -> ASGIApp:
-    """Return `app`, which serves `server`, with the short way in front of it if the server has one.
+    """Return `app`, which serves `server`, behind the short way if the server has one.
 
     Clients whose change takes long are among `waiting`.
     """
@@ -118,7 +118,7 @@ def _tool_of(scope: Scope) -> str:
 
 
 def plain_headers(scope: Scope, method: str) -> dict[bytes, bytes] | None:
-    """Return the headers of a request of `method` that says nothing out of the ordinary in them; else None."""
+    """Return the headers of a request of `method` if they are plain; else None."""
     if scope["type"] != "http" or scope["method"] != "POST":
         return None
     pairs: list[tuple[bytes, bytes]] = scope["headers"]
@@ -185,5 +185,5 @@ def _shown(result: CallToolResult) -> dict[str, Any] | None:
 
 
 def is_traced() -> bool:
-    """Whether someone follows calls, through the span that the SDK makes of each."""
+    """Whether calls are traced, through the span that the SDK makes of each."""
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)

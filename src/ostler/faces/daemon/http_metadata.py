@@ -24,7 +24,7 @@ def metadata_url(settings: OAuthSettings) -> str:
 
 
 def metadata_routes(settings: OAuthSettings) -> list[Route]:
-    """Return the routes to the document: its own, and that of clients that look at the root alone.
+    """Return the routes to the document: its own, and the root path, which some clients use.
 
     The SDK's own route writes addresses in another form (it adds a slash to an issuer without a path), and clients
     compare an issuer letter by letter.

@@ -44,7 +44,7 @@ class WatchPages:
     store: WatchedStore | None = None
 
     async def ready(self, _request: Request) -> Response:
-        """Answer whether operations can be done: the earlier run's services are verified, and the database is there."""
+        """Answer whether operations are possible: restored services are verified, and the database is reachable."""
         status = {"status": "ready", "version": self.version} | ({} if self.store is None else {"role": "holder"})
         if not self.manager.recovered.is_set():
             status |= {"status": "starting", "reason": "services of the earlier run are still being verified"}

@@ -51,7 +51,7 @@ _KEPT_HEADERS: Final = frozenset({b"host", b"origin", b"authorization"})
 
 
 def session_key(folder: Path) -> bytes:
-    """Return the key of a state folder; make it where there is none.
+    """Return the key of a state folder; create it if there is none.
 
     Raises:
         OSError: it cannot be read.
@@ -61,7 +61,7 @@ def session_key(folder: Path) -> bytes:
 
 
 class LastingSessions:
-    """Opens a session again that this state folder's servers once opened and that is no longer there.
+    """Reopens sessions that servers of this state folder opened earlier and that are gone.
 
     An ASGI application around the SDK's. Clients hold `<id>.<what initialize said>.<signature>`; the SDK sees the ids
     of its own sessions. A session that its client ended, and an id that no one signed, stay unknown.
@@ -248,7 +248,7 @@ def _opening_of(held: str) -> dict[str, Any]:
 
 
 def _opening_in(body: bytes) -> dict[str, Any]:
-    """Return the client's name and capabilities from its `initialize`; a plain client where it says too much."""
+    """Return the client's name and capabilities from its `initialize`; a plain client if they are too large."""
     with suppress(ValueError, RecursionError):
         message: Any = json.loads(body)
         params: Any = cast("dict[str, Any]", message).get("params") if isinstance(message, dict) else None
@@ -281,7 +281,7 @@ def _repeated(number: int | str) -> bytes:
 
 
 async def _over(*_: object) -> Any:
-    """Stand for `receive` and `send` of a request that is over.
+    """Replace `receive` and `send` of a request that is over.
 
     The SDK keeps the last requests of a session that waits for the next one, and they kept their connection: 5 KiB.
     """

@@ -1,4 +1,4 @@
-"""The certificate that HTTP is served with, checked before anything listens, and read again when it is renewed."""
+"""The certificate for https, checked before anything listens, and reloaded when it is renewed."""
 
 import logging
 import ssl
@@ -35,7 +35,7 @@ class Certificate:
     key: Path
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Have `context` use the certificate; one that cannot be used leaves it as it was.
+        """Load the certificate into `context`; on an error, `context` stays as it was.
 
         Raises:
             CertificateError: the files cannot be read, or do not belong together.
@@ -57,7 +57,7 @@ class Certificate:
             ) from error
 
     def names(self) -> list[str]:
-        """Return the names of hosts that it is for, of which the first label may be `*`; it was loaded before."""
+        """Return its host names, whose first label may be `*`; it was loaded before."""
         from cryptography import x509  # only for https
 
         leaf = x509.load_pem_x509_certificates(self.chain.read_bytes())[0]

@@ -1,4 +1,4 @@
-"""What the server says: standard logging to stderr, which in the background is a file that is rotated."""
+"""Logging of the server: to stderr, which is a rotated file in the background."""
 
 import logging
 import os
@@ -91,7 +91,7 @@ def _formatter(form: str) -> logging.Formatter:
 
 
 def rotate_log(path: Path, *, limit: int = ROTATE_BYTES) -> None:
-    """Begin `path` afresh when it is larger than `limit` bytes, and send stdout and stderr there.
+    """Rotate `path` if it is larger than `limit` bytes, and redirect stdout and stderr to it.
 
     Only the owner of the state folder may call it, so that no file is moved away under another writer.
     """

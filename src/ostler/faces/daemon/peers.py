@@ -43,7 +43,7 @@ async def peer_client(tls: "Certificate | None") -> AsyncGenerator[tuple[httpx2.
 
 
 def _trusting(certificate: "Certificate") -> ssl.SSLContext:
-    """Return what trusts those whom the system trusts, and a server with the same certificate."""
+    """Return a context that trusts the system's authorities, and servers with the same certificate."""
     context = ssl.create_default_context()
     context.load_verify_locations(certificate.chain)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class SlowClientError(Exception):
-    """A client did not take what was sent to it."""
+    """A client did not read what was sent to it."""
 
 
 class OutgoingMessages:
@@ -69,7 +69,7 @@ class OutgoingMessages:
             self._add(_refusal(line))
 
     def _takes_more(self) -> bool:
-        """Return whether this is open; a client that lets too much wait is dropped now."""
+        """Return whether this is open; a client with too much unread is dropped now."""
         if self._waiting > BACKLOG_LIMIT:
             self._overflowed = True
             self.close()

@@ -1,4 +1,4 @@
-"""From the engine's events to changed resources, and from there to each subscriber's own bounded mailbox."""
+"""Changed resources, derived from the engine's events, in a bounded mailbox for each subscriber."""
 
 from collections.abc import Callable, Iterable
 
@@ -116,7 +116,7 @@ class ChangeFeed:
         self._wanting.setdefault(change, {})[mailbox] = None
 
     def discard(self, mailbox: Mailbox, change: ServerEvent) -> None:
-        """Put `change` into a subscribed `mailbox` no more."""
+        """Stop putting `change` into a subscribed `mailbox`."""
         self._wanted[mailbox].discard(change)
         if (mailboxes := self._wanting.get(change)) is not None:
             mailboxes.pop(mailbox, None)

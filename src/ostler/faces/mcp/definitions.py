@@ -1,4 +1,4 @@
-"""What a tool of Ostler's own is given: the application, its arguments, and the facts of the call."""
+"""What the handler of a tool gets: the application, its arguments, and the facts of the call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

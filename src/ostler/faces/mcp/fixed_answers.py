@@ -1,4 +1,4 @@
-"""What a server answers whatever its services are: taken from the server, for bridges that answer before it is up."""
+"""Answers that do not depend on services: taken from the server, for bridges that answer before it is up."""
 
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast

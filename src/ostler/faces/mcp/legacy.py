@@ -110,13 +110,13 @@ class _LegacySession:
         self._listening: _Listening | None = None
 
     def add(self, uri: str) -> None:
-        """Hear of changes of the resource `uri`."""
+        """Subscribe to the resource `uri`."""
         self.uris.add(uri)
         if self._listening is not None:
             self._feed.add(self._listening.mailbox, ResourceUpdated(uri))
 
     def discard(self, uri: str) -> None:
-        """Hear of changes of the resource `uri` no more."""
+        """Unsubscribe from the resource `uri`."""
         self.uris.discard(uri)
         if self._listening is not None:
             self._feed.discard(self._listening.mailbox, ResourceUpdated(uri))
@@ -130,7 +130,7 @@ class _LegacySession:
             self._tasks.start_soon(self._run, mailbox, scope, name="ostler-session-notifications")
 
     def rest(self) -> None:
-        """Nobody listens any more: a notification that is stuck in its transport is given up."""
+        """No one listens any more: a notification that is stuck in its transport is given up."""
         if self._listening is not None:
             self._listening.unsubscribe()
             self._listening.scope.cancel()
@@ -145,7 +145,7 @@ class _LegacySession:
 
 @dataclass(frozen=True, slots=True)
 class _Listening:
-    """What there is of a session while it listens."""
+    """The state of a session while it listens."""
 
     mailbox: Mailbox
     scope: anyio.CancelScope

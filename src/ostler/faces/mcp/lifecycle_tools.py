@@ -84,7 +84,7 @@ def _shared_names(form: type[CreateRequest] | type[OperationRequest], args: type
 
 
 class FromClient(TypedDict):
-    """What a create has of the client that asks: its folder, and the project that this lies in."""
+    """What a create takes from its client: the folder, and the project that this lies in."""
 
     project: ProjectRef | None
     folder: str
@@ -240,7 +240,7 @@ class ServiceInputArgs(Args):
 
 
 async def service_input(app: ApplicationLike, args: ServiceInputArgs, call: Call) -> Answer:
-    """Type a text into what a service runs."""
+    """Type text into what a service runs."""
     del call
     if not args.text and not args.enter:
         raise ArgumentError(["text is empty and enter false: there is nothing to send"])
@@ -268,7 +268,7 @@ async def _changed(app: ApplicationLike, result: OperationResult, goal: Goal, cu
 
 
 async def _ended(app: ApplicationLike, result: OperationResult, structured: JsonObject, lines: list[str]) -> Answer:
-    """Return how a job ended that was waited for, with the last that it wrote; one without success is an error."""
+    """Return how an awaited job ended, with the end of its log; a job that failed is an error."""
     name = result.service.name
     said = await last_lines(app, name)
     structured["service"] |= shapes.present({"lastLines": said})

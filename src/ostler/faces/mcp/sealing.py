@@ -1,4 +1,4 @@
-"""The seal on what a question to a client carries: the reply brings it back, and only this process can have made it."""
+"""The seal on the state in a question to a client: the reply returns it, and only this process can have made it."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any

@@ -71,16 +71,16 @@ class ChangeStream:
 
     @property
     def acknowledgement(self) -> ServerNotification:
-        """What the client hears first."""
+        """The first message of the stream."""
         params = SubscriptionsAcknowledgedNotificationParams(notifications=self.acknowledged, _meta=self.meta)
         return SubscriptionsAcknowledgedNotification(params=params)
 
     async def next(self) -> ServerNotification:
-        """Return what the client is to hear next."""
+        """Return the next message for the client."""
         return event_to_notification(await self._mailbox.take(), self.meta)
 
     async def next_changes(self) -> list[ServerEvent]:
-        """Return all that the client is to hear now, at least one change."""
+        """Return all changes for the client, at least one."""
         return await self._mailbox.take_all()
 
 

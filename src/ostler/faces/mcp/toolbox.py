@@ -1,4 +1,4 @@
-"""The table of all tools, and how a call finds its way to one and back."""
+"""The table of all tools, and the way of a call to one of them and back."""
 
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -102,7 +102,7 @@ class CallDesk:
         self._under_way = 0
 
     def admit(self, arguments: Mapping[str, Any] | None) -> None:
-        """Refuse a call that may not be taken, whatever its tool.
+        """Refuse a call that may not be accepted, whatever its tool.
 
         Raises:
             BusyError: too many are under way.
@@ -114,7 +114,7 @@ class CallDesk:
             raise ArgumentError(["what stands for a secret inside of Ostler is no value for an argument"])
 
     def stranger(self) -> Call:
-        """Return the facts of a call of which nothing is known but its arguments."""
+        """Return the facts of a call of which only the arguments are known."""
         return Call(unreported, self._clock, "", self._log, self._names, NoPerson())
 
     @contextmanager

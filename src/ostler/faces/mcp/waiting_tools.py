@@ -1,4 +1,4 @@
-"""The tool that waits for what others set going."""
+"""The tool that waits for services."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, TypedDict

@@ -116,7 +116,7 @@ def _entry(args: JsonObject) -> JsonObject:
 
 
 def _split_command(args: JsonObject) -> JsonObject:
-    """Return the arguments of an entry; a command that is a list, as muster once took it, becomes program and args."""
+    """Return the arguments of an entry; a command that is a list, as muster accepted it, becomes program and args."""
     args = {key: value for key, value in args.items() if key != "auth"}
     command: JsonValue = args.get("command")
     if not isinstance(command, list) or not command:

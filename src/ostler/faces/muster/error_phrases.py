@@ -1,4 +1,4 @@
-"""Errors of muster's own tools, with muster's words for what is missing, unknown or did not work beside Ostler's."""
+"""Errors of muster's own tools: Ostler's texts with muster's phrases for what is missing, unknown or failed."""
 
 import re
 from collections.abc import Sequence

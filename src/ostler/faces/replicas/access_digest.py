@@ -1,4 +1,4 @@
-"""What decides who may read what, as a digest: a server answers reads only if its own is the holder's."""
+"""A digest of the access rules: a replica answers reads only if its digest equals the holder's."""
 
 import hashlib
 import hmac
@@ -35,7 +35,7 @@ class AccessDigest:
         return f"<AccessDigest {self._digest[:8]}>"
 
     def __call__(self) -> str:
-        """Return it. Blocks for a look at two files."""
+        """Return the digest. Blocks to read two files."""
         settings = self._settings()
         tokens: Sequence[KnownToken] = () if self._http.tokens is None else self._http.tokens.tokens()
         if self._seen is None or self._seen[0] is not settings or self._seen[1] is not tokens:

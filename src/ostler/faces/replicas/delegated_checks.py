@@ -1,4 +1,4 @@
-"""Health checks that a server which stands by makes for the holder: it calls the tool, and the holder judges."""
+"""Health checks that a standby server makes for the holder: it calls the tool, and the holder judges."""
 
 import logging
 import os
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 class HolderLink(Protocol):
-    """How the holder is reached."""
+    """The connection to the holder."""
 
     client: httpx2.AsyncClient
     headers: dict[str, str]
@@ -46,7 +46,7 @@ class HolderLink(Protocol):
     key: bytes
 
     def url(self, path: str, more: dict[str, str]) -> str:
-        """Return the URL of `path` with what is to be said."""
+        """Return the URL of `path` with this follower's parameters and `more`."""
         ...
 
 

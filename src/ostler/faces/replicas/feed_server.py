@@ -1,4 +1,4 @@
-"""What the holder of a database serves to the servers that stand by, in front of everything else that it serves.
+"""What the holder of a database serves to standby servers, in front of everything else.
 
 A GET of `FEED` is what they follow, without an end; a POST to `LEASE` acknowledges what was taken in and asks for a
 lease. A GET of `CHECKS` is which health checks a follower makes, a POST to it what was answered, both without an end.
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 def follower_token(key: bytes) -> str:
-    """Return what a follower shows, by the key of the database."""
+    """Return the token of followers, derived from the key of the database."""
     return hmac.new(key, b"to follow the holder", "sha256").hexdigest()
 
 
@@ -79,7 +79,7 @@ class FeedServer:
             tasks.cancel_scope.cancel()
 
     def around(self, app: ASGIApp) -> ASGIApp:
-        """Return what serves followers, and lets `app` answer everything else."""
+        """Return an application that serves followers, and lets `app` answer everything else."""
         self._app = app
         return self
 

@@ -108,7 +108,7 @@ class Following:
             self.mirror = Mirror()  # the old copy is not needed any more
 
     async def _return_lease(self, client: httpx2.AsyncClient, name: str) -> None:
-        """Let the holder know that nothing is answered here any more."""
+        """Notify the holder that this server answers no reads any more."""
         holder, self._lease_until, had_until = self._holder, 0.0, self._lease_until
         if holder is None or anyio.current_time() >= had_until:
             return
@@ -174,7 +174,7 @@ class Following:
                     self._took(link.holder.key)
 
     def _took(self, key: bytes) -> None:
-        """React to what was taken in."""
+        """React to changes of the mirror."""
         if not self.mirror.is_whole:
             return
         now = anyio.current_time()
@@ -186,7 +186,7 @@ class Following:
             self._wants_lease.set()
 
     async def _keep_lease(self, link: "_Link") -> None:
-        """Acknowledge what was taken in, when an answer waits for it or the lease gets old."""
+        """Acknowledge received changes, when an answer waits for that or the lease gets old."""
         while True:
             await self._wants_lease.wait()
             self._wants_lease = anyio.Event()
@@ -208,7 +208,7 @@ async def _cancel_at(event: anyio.Event, scope: anyio.CancelScope) -> None:
 
 
 class _Link:
-    """How one holder is reached."""
+    """The connection to one holder."""
 
     def __init__(self, client: httpx2.AsyncClient, holder: SeenHolder, name: str, version: str, follower: str) -> None:
         self.client = client
@@ -219,5 +219,5 @@ class _Link:
         self.extensions = {"sni_hostname": name} if name else {}
 
     def url(self, path: str, more: dict[str, str]) -> str:
-        """Return the URL of `path` with what is to be said."""
+        """Return the URL of `path` with this follower's parameters and `more`."""
         return f"{self.holder.url}{path}?{urlencode(self._facts | more)}"

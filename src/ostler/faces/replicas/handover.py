@@ -1,4 +1,4 @@
-"""What a server that stands by leaves to the holder: `leave_to_holder` ends the request here, and it is passed on."""
+"""Requests that a standby server leaves to the holder: `leave_to_holder` ends one here, and it is forwarded."""
 
 from contextvars import ContextVar
 from typing import Never

@@ -1,4 +1,4 @@
-"""Answers that leave late: not before it is certain that they are given here, and with their age if they have one."""
+"""Answers that are held back until it is certain that they are given here, and that show their age."""
 
 import json
 from collections.abc import Callable

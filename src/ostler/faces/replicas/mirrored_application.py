@@ -1,4 +1,4 @@
-"""The application of a server that stands by: a mirror of the holder's, which reads and changes nothing.
+"""The application of a standby server: a mirror of the holder's, which reads and changes nothing.
 
 What it cannot answer as the holder would, it leaves to the holder: `leave_to_holder` ends the request here, and it is
 passed on.
