@@ -191,6 +191,10 @@ def test_a_list_that_is_written_out_empty_is_added_to(home: Home) -> None:
         ("crush", "linux", {"CRUSH_GLOBAL_CONFIG": "/c"}, "/c/crush.json"),
         ("continue", "linux", {"CONTINUE_GLOBAL_DIR": "/c"}, "/c/config.yaml"),
         ("droid", "linux", {"FACTORY_HOME_OVERRIDE": "/f"}, "/f/.factory/mcp.json"),
+        ("qoder", "darwin", {}, "/h/.qoder/mcp.json"),
+        ("codebuddy", "linux", {}, "/h/.codebuddy/mcp.json"),
+        ("openhands", "linux", {}, "/h/.openhands/mcp.json"),
+        ("rovo-dev", "linux", {}, "/h/.rovodev/mcp.json"),
         ("jan", "linux", {}, "/h/.local/share/Jan/data/mcp_config.json"),
         ("jan", "darwin", {}, "/h/Library/Application Support/Jan/data/mcp_config.json"),
         ("vibe", "win32", {}, "/h/.vibe/config.toml"),
@@ -216,6 +220,33 @@ def test_vs_code_has_files_for_each_profile_and_on_other_machines(home: Home) ->
     assert home.run("install", "--yes", "vscode-remote", "roo") == ExitStatus.OK, home.err
     assert json.loads(remote.read_text())["servers"]["ostler"]["type"] == "stdio"
     assert "ostler" in json.loads(roo.read_text())["mcpServers"]
+
+
+def test_servers_that_rovo_dev_and_devin_keep_beside_others(home: Home) -> None:
+    servers = {"a": {"command": "x", "transport": "stdio", "enable_instructions": False}, "b": {"command": "y"}}
+    rovo = home.write(".rovodev/mcp.json", json.dumps({"mcpServers": servers}))
+    home.write(".rovodev/config.yml", "mcp:\n  mcpConfigPath: ~/.rovodev/mcp.json\n  disabledMcpServers: [b]\n")
+    project = home.folder / "work"
+    (project / ".devin").mkdir()
+    (project / ".devin" / "config.local.json").write_text(json.dumps({"mcpServers": {"d": {"command": "z"}}}))
+    machine = Machine({"HOME": str(home.folder)}, "linux", home.folder / "root")
+    found = {
+        one.name: one.entry
+        for file in machine.files(project)
+        for one in candidates_in(
+            file.path,
+            {},
+            client=file.location.writer,
+            limiting=partial(machine.limiting, file),
+            workspace=file.workspace,
+        )[0]
+    }
+    assert found == {
+        "d": {"command": "z", "cwd": str(project)},
+        "a": {"type": "stdio", "command": "x"},
+        "b": {"command": "y", "disabled": True},
+    }
+    assert rovo in [file.path for file in machine.files()]
 
 
 def test_files_that_variables_name_are_read_with_the_usual_ones_or_instead_of_them(tmp_path: Path) -> None:

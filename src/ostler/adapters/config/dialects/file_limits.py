@@ -20,7 +20,7 @@ _ONLY: Final[tuple[KeyPath, ...]] = (
 )  # fmt: skip
 _OFF: Final[tuple[KeyPath, ...]] = (
     ("mcp", "excluded"), ("mcp", "disabledServers"), ("excludeMCPServers",), ("disabledMcpServers",),
-    ("deniedMcpServers",),
+    ("mcp", "disabledMcpServers"), ("toolPermissions", "disabledMcpServers"), ("deniedMcpServers",),
     ("disabledMcpjsonServers",), ("disabledServers",), ("mcpDisabled",),
 )  # fmt: skip
 _KNOWN: Final = frozenset({

@@ -350,6 +350,7 @@ KEYS: Final[tuple[Key, ...]] = (
             ("isDefaultServer", "copilot", True, "it came with the client"),
             ("instructions", "*", "Use it well.", "what the client tells its model"),
             ("serverInstructions", "librechat", True, "what the client tells its model"),
+            ("enable_instructions", "*", False, "whether the client tells its model what the server says"),
             ("role", "claude-code", "comms", "what the client uses the server for"),
             ("oauth", "cline", {"lastAuthenticatedAt": 1}, "what the client knows of its own sign-in"),
             ("stderr", "librechat", "inherit", "where the client puts stderr; Ostler keeps it in a log"),
