@@ -129,6 +129,8 @@ def test_the_digest_of_files_is_of_names_and_contents_of_this_checkout_alone(sho
     assert differs(), "a named pipe is noticed and not waited for"
     sql.unlink()
     assert digest_of_files(shop, globs) == seen[-2]
+    (shop / sql.parent.relative_to(shop) / "elsewhere").symlink_to("/", target_is_directory=True)
+    assert digest_of_files(shop, globs) == seen[-2], "what a link leads to may be a whole disk"
     assert digest_of_files(shop, ["no/such/*", "*.none"]) == digest_of_files(shop, [])
 
 

@@ -210,14 +210,18 @@ def _watched_folders(directory: Path, globs: Sequence[str], own: _OwnFiles) -> d
             with suppress(OSError):
                 found[directory / folder] = _identity_of(directory / folder)
         if not _SIGNS.isdisjoint(glob):
-            found |= {directory / place: identity for place, identity, _ in _walk(directory, base, own)}
+            found |= {
+                directory / place: identity for place, identity, _ in _walk(directory, base, own, follows_links=True)
+            }
     return found
 
 
-def _walk(directory: Path, base: PurePath, own: _OwnFiles) -> Iterator[tuple[PurePath, _Identity, list[str]]]:
+def _walk(
+    directory: Path, base: PurePath, own: _OwnFiles, *, follows_links: bool
+) -> Iterator[tuple[PurePath, _Identity, list[str]]]:
     """Yield the folders below `base` that count, itself first: where in `directory` and which one it is, its files."""
     seen: set[_Identity] = set()
-    for folder, folders, files in os.walk(directory / base, followlinks=True):
+    for folder, folders, files in os.walk(directory / base, followlinks=follows_links):
         place = PurePath(folder).relative_to(directory)
         try:
             identity = _identity_of(folder)
@@ -259,7 +263,7 @@ def _files_of(directory: Path, globs: Sequence[str]) -> Iterator[str]:
     """Yield the files that `globs` mean, relative to `directory`."""
     own = _OwnFiles(directory)
     for base in {_fixed_part(glob) for glob in globs}:
-        for place, _, files in _walk(directory, PurePath(base), own):
+        for place, _, files in _walk(directory, PurePath(base), own, follows_links=False):
             found = [(place / name).as_posix() for name in files if own.keeps(str(place / name))]
             yield from (file for file in found if matches(file, globs))
 
