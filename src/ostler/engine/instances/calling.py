@@ -214,8 +214,10 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
         failure.is_named = call.retry_when is None or is_like(response, pinned_expectation(call.retry_when))
         failure.is_already_gone = is_like(response, pinned_expectation(call.gone_when))
         raise failure
-    outputs = process_tool_outputs(outputs_of(call), response, service.template_names())
-    service.keep_outputs(call.step, outputs)
+    outputs: JsonObject = {}
+    if wanted := outputs_of(call):
+        outputs = process_tool_outputs(wanted, response, service.template_names())
+        service.keep_outputs(call.step, outputs)
     return Answer(response, outputs)
 
 

@@ -239,7 +239,8 @@ async def come_up(service: InstanceState, operation: Operation, scope: anyio.Can
         if step not in operation.done_steps:
             await run_call(service, operation, planned_call(service, step, spec, remaining(scope)))
     operation.step = "outputs"
-    outputs = render_outputs(service.service_class.config.outputs, service.template_names())
+    wanted = service.service_class.config.outputs
+    outputs = render_outputs(wanted, service.template_names()) if wanted else {}
     service.take_outputs(outputs)
     service.set_record(held=False)
     service.forget_health()

@@ -117,7 +117,7 @@ async def _overrides(app: ApplicationLike, given: GivenOverrides) -> Overrides |
 async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Call) -> Answer:
     """Create a service and, by default, start it."""
     cursor = app.manager.events.last_cursor
-    overrides = await _overrides(app, args.changes)
+    overrides = await _overrides(app, args.changes) if "changes" in args.model_fields_set else None
     request = requested(CreateRequest, args, **await from_client(app), overrides=overrides, numbers_as_text=True)
     return await _changed(app, await create(app, request, call, wait=args.wait), "running", cursor)
 
