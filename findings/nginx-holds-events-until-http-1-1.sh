@@ -70,6 +70,7 @@ CONF
 }
 python3 server.py "$server" 2>server.log &
 nginx -p "$WORK" -c "$WORK/nginx.conf" >nginx.log 2>&1 &
+trap 'code=$?; kill '"$!"' 2>/dev/null; (exit "$code"); cleanup' EXIT # nginx hides its environment, so no mark is found
 haproxy -f haproxy.cfg >haproxy.log 2>&1 &
 caddy run --config Caddyfile --adapter caddyfile >caddy.log 2>&1 &
 apache2 -f "$WORK/apache.conf" -DFOREGROUND >apache.out 2>&1 &
