@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -107,13 +108,13 @@ async def measure(rounds: int) -> None:
             async with serving_http(
                 lambda _toolset, _principal: server, HttpSettings("127.0.0.1", 0), version="0"
             ) as url:
-                for modern, era in ((False, "2025-11-25"), (True, "2026-07-28")):
-                    for target, transport in ((url, "HTTP"), (None, "streams")):
-                        found = await timed(app, target or over_streams(server), modern=modern, rounds=rounds)
-                        print(row(f"resources/updated, {era}, {transport}", found))
-                        late = sum(each > LIMIT for each in found)
-                        if late:
-                            print(f"  {late} of {rounds} took longer than {LIMIT * 1000:g} ms")
+                eras, ways = ((False, "2025-11-25"), (True, "2026-07-28")), ((url, "HTTP"), (None, "streams"))
+                for (modern, era), (target, transport) in product(eras, ways):
+                    found = await timed(app, target or over_streams(server), modern=modern, rounds=rounds)
+                    print(row(f"resources/updated, {era}, {transport}", found))
+                    late = sum(each > LIMIT for each in found)
+                    if late:
+                        print(f"  {late} of {rounds} took longer than {LIMIT * 1000:g} ms")
                 for subscribers in (1, MANY):
                     found = await to_many(app, url, subscribers=subscribers, rounds=max(5, rounds // 15))
                     print(row(f"each of {subscribers} plain subscribers, HTTP", found))

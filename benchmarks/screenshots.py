@@ -42,11 +42,7 @@ def main(folder: Path = FOLDER) -> None:
                 _press(page, "Escape")
                 _press(page, "1")
                 for name in ("web", "broken"):
-                    page.locator(f'[data-service="{name}"]').first.click()
-                    for panel, key in _PANELS.items():
-                        _press(page, key)
-                        page.screenshot(path=folder / f"{screen}-{name}-{panel}.png")
-                    _press(page, "Escape")
+                    _take_panels(page, name, folder / f"{screen}-{name}")
         stage.register(*(Thing(f"many-{index:04}", "Thing") for index in range(SERVICES)))
         for screen, (scheme, width, height) in _SCREENS.items():
             with _opened(stage, scheme, width, height) as page:
@@ -62,6 +58,15 @@ def _opened(stage: Stage, scheme: str, width: int, height: int) -> Generator[Pag
         page.locator(".row").first.wait_for()
         page.wait_for_timeout(_DRAWN)
         yield page
+
+
+def _take_panels(page: Page, service: str, begin: Path) -> None:
+    """Take a picture of each panel of a service, into files whose names begin with `begin`."""
+    page.locator(f'[data-service="{service}"]').first.click()
+    for panel, key in _PANELS.items():
+        _press(page, key)
+        page.screenshot(path=begin.with_name(f"{begin.name}-{panel}.png"))
+    _press(page, "Escape")
 
 
 def _press(page: Page, key: str) -> None:

@@ -82,15 +82,7 @@ async def token_source(challenge: Challenge, server_url: str) -> str:
         return ""
     try:
         with anyio.fail_after(_METADATA_TIMEOUT):
-            async with httpx2.AsyncClient() as client, client.stream("GET", challenge.metadata_url) as answer:
-                if answer.status_code != 200:
-                    return ""
-                text = b""
-                async for chunk in answer.aiter_bytes():
-                    text += chunk
-                    if len(text) > _METADATA_BYTES:
-                        return ""
-        metadata = json.loads(text)
+            metadata = json.loads(await _document(challenge.metadata_url))
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError):
         return ""
     if not isinstance(metadata, dict):
@@ -128,6 +120,19 @@ def advice(server: str) -> tuple[str, str, str]:
         f'or set "headers": {{"Authorization": "Bearer ${{TOKEN}}"}} of {server!r} in mcp.json, which is read at once',
         f"service_start {server} tries again at once",
     )
+
+
+async def _document(url: str) -> bytes:
+    """Return what is at `url`; nothing when it is not there, or too long."""
+    text = b""
+    async with httpx2.AsyncClient() as client, client.stream("GET", url) as answer:
+        if answer.status_code != 200:
+            return b""
+        async for chunk in answer.aiter_bytes():
+            text += chunk
+            if len(text) > _METADATA_BYTES:
+                return b""
+    return text
 
 
 def _texts(metadata: JsonMapping, key: str) -> list[str]:

@@ -31,7 +31,7 @@ from ostler.adapters.downstream.starts import Attempt, StartLimits
 from ostler.adapters.downstream.stdio import said_last
 from ostler.engine.protocols import Clock, ToolInfo
 from ostler.engine.watched import Watched
-from ostler.model.servers import ServerEntry
+from ostler.model.servers import OVER_HTTP, ServerEntry
 from ostler.model.states import ServiceState
 from ostler.rules.text.terminal_text import without_control
 
@@ -308,7 +308,7 @@ class DownstreamConnection:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._keep_tools, link)
                 tasks.start_soon(link.follow_tools)
-                tasks.start_soon(watch_liveness if link.transport in ("http", "sse") else watch_doubts, link)
+                tasks.start_soon(watch_liveness if link.transport in OVER_HTTP else watch_doubts, link)
                 await link.loss.wait()
                 self._disconnected(link)
                 await anyio.sleep(_SETTLE)
@@ -385,7 +385,7 @@ class DownstreamConnection:
         """Return which process answers; what is connected to again over HTTP may be another one."""
         if link.child is not None:
             return link.child.process
-        if link.transport not in ("http", "sse"):
+        if link.transport not in OVER_HTTP:
             return ""
         return secrets.token_hex(8) if self.snapshot.connections else _FIRST_ANSWERING
 

@@ -17,7 +17,7 @@ from ostler.adapters.downstream.http_watch import HttpWatch
 from ostler.adapters.downstream.links import Link, Surroundings, open_link
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.starts import Attempt
-from ostler.model.servers import CONNECT_SECONDS, ServerEntry, ServerTransport
+from ostler.model.servers import CONNECT_SECONDS, OVER_HTTP, ServerEntry, ServerTransport
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +53,8 @@ class Dial:
         Raises whatever the server, its transport or the SDK does when there is none.
         """
         self.entry = await with_helper_headers(self.entry, self.around.environments)
-        transports: tuple[ServerTransport, ...] = ("http", "sse")
         first: ConnectFailure | None = None
-        for transport in transports if self.entry.transport == "http" else (self.entry.transport,):
+        for transport in OVER_HTTP if self.entry.transport == "http" else (self.entry.transport,):
             watch = HttpWatch()
             try:
                 await self._over(transport, watch)

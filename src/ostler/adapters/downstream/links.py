@@ -30,7 +30,7 @@ from ostler.adapters.environments import Environments
 from ostler.adapters.signing_in.grants import Grants
 from ostler.engine.protocols import ToolInfo
 from ostler.model.json import JsonObject
-from ostler.model.servers import ServerEntry, ServerTransport
+from ostler.model.servers import OVER_HTTP, ServerEntry, ServerTransport
 from ostler.model.states import ServiceState
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ async def open_link(
         if isinstance(message, types.ToolListChangedNotification):
             stale.give()
 
-    auth = await granted(entry, around.grants) if transport in ("http", "sse") else None
+    auth = await granted(entry, around.grants) if transport in OVER_HTTP else None
     repair = ToolListRepair()
     client = Client(
         builtin

@@ -30,7 +30,7 @@ from ostler.engine.protocols import Clock, Progress, ServerStatus, ToolInfo
 from ostler.model.errors import AlreadyExistsError, ConflictError, NotFoundError
 from ostler.model.json import JsonMapping
 from ostler.model.responses import ToolResponse
-from ostler.model.servers import ServerEntry
+from ostler.model.servers import OVER_HTTP, ServerEntry
 from ostler.model.states import ServiceState
 
 _Callback = TypeVar("_Callback")
@@ -169,7 +169,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
             connected=snapshot.connected,
             reason=reason,
             tools_known=snapshot.tools_known,
-            outlives=connection.entry.transport in ("http", "sse"),
+            outlives=connection.entry.transport in OVER_HTTP,
             process=snapshot.process,
         )
 

@@ -85,18 +85,21 @@ class Upkeep:
                 looks = 0
                 while True:
                     looks += 1
-                    try:
-                        await self._look(looks, group)
-                    except OSError as error:
-                        if not is_scarcity(error):
-                            raise
-                        logger.warning("processes cannot be looked after now: %s", error)
-                        await anyio.sleep(LOOK_SECONDS)
+                    await self._try_look(looks, group)
             finally:
                 self._servers.clear()
                 exits, self._exits = self._exits, None
                 if exits is not None:
                     exits.close()
+
+    async def _try_look(self, number: int, group: TaskGroup) -> None:
+        try:
+            await self._look(number, group)
+        except OSError as error:
+            if not is_scarcity(error):
+                raise
+            logger.warning("processes cannot be looked after now: %s", error)
+            await anyio.sleep(LOOK_SECONDS)
 
     async def _look(self, number: int, group: TaskGroup) -> None:
         with anyio.move_on_after(LOOK_SECONDS):

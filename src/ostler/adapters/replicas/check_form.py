@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from ostler.model.responses import ToolResponse
-from ostler.model.servers import ServerEntry
+from ostler.model.servers import OVER_HTTP, ServerEntry
 from ostler.rules.answers.responses import normalise, without_reason
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def server_digest(entry: ServerEntry, key: bytes) -> str:
     """
     options = entry.options
     is_limited = bool({"concurrency", "write_concurrency"} & options.model_fields_set) or not options.shared_checks
-    if entry.transport not in ("http", "sse") or entry.headers_helper or entry.oauth or entry.references or is_limited:
+    if entry.transport not in OVER_HTTP or entry.headers_helper or entry.oauth or entry.references or is_limited:
         return ""
     facts: dict[str, Any] = {
         "transport": entry.transport,

@@ -16,7 +16,7 @@ from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.adapters.stores.standing_by import Standby
 from ostler.engine.protocols import Store
 from ostler.model.errors import StoreError
-from ostler.model.servers import ServerEntry
+from ostler.model.servers import OVER_HTTP, ServerEntry
 from ostler.model.settings import Settings, shown_store
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def open_store(
 
     def is_local(server: str) -> bool:
         entry = entries.get(server)
-        return entry.transport not in ("http", "sse") if entry is not None else server != "ostler"
+        return entry.transport not in OVER_HTTP if entry is not None else server != "ostler"
 
     holder = Holder.of_this_process(node_of(paths.state_dir))
     async with store.open(place.url, holder, retention=retention, standby=standby, is_local=is_local) as database:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics, trace
@@ -75,18 +75,17 @@ async def open_live(
     wanted: Wanted, *, version: str, tools: frozenset[str], system: str = "sqlite"
 ) -> AsyncGenerator[Telemetry]:
     """Set up the exporters that are wanted, and follow an application; see `switch.open_telemetry`."""
-    if not (wanted.traces or wanted.metrics):
-        telemetry = LiveTelemetry(wanted, version=version, tools=tools, system=system)
-        try:
-            yield telemetry
-        finally:
-            telemetry.close()
-        return
-    from ostler.adapters.telemetry.exporting import exporting  # noqa: PLC0415 (loads OpenTelemetry's SDK)
-
-    async with exporting(wanted, version=version) as exports:
+    async with _exports(wanted, version) as exports:
         telemetry = LiveTelemetry(wanted, version=version, tools=tools, system=system, exports=exports)
         try:
             yield telemetry
         finally:
             telemetry.close()
+
+
+def _exports(wanted: Wanted, version: str) -> AbstractAsyncContextManager["Exports | None"]:
+    if not (wanted.traces or wanted.metrics):
+        return nullcontext()
+    from ostler.adapters.telemetry.exporting import exporting  # noqa: PLC0415 (loads OpenTelemetry's SDK)
+
+    return exporting(wanted, version=version)

@@ -133,11 +133,16 @@ def _ports(values: Iterable[JsonValue]) -> Iterator[int]:
         if _PORT_KEY.search(key) and str(value).isdigit() and 0 < int(str(value)) < 65536:
             yield int(str(value))
         elif isinstance(value, str):
-            for found in cast("list[str]", _URL.findall(value[:4000])):
-                with suppress(ValueError):
-                    url = urlsplit(found)
-                    if url.hostname in LOOPBACK_HOSTS and url.port:
-                        yield url.port
+            yield from filter(None, map(_own_port, cast("list[str]", _URL.findall(value[:4000]))))
+
+
+def _own_port(address: str) -> int | None:
+    """Return the port that the URL `address` names, if its host is this machine."""
+    with suppress(ValueError):
+        url = urlsplit(address)
+        if url.hostname in LOOPBACK_HOSTS:
+            return url.port
+    return None
 
 
 def _leaves(values: Iterable[JsonValue], key: str = "") -> Iterator[tuple[str, JsonValue]]:

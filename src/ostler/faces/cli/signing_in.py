@@ -159,6 +159,8 @@ async def _sign_out(grants: "Grants", entry: "ServerEntry | None", name: str) ->
 
 def _entry(session: Session, name: str) -> "ServerEntry":
     """Return the server's entry; one that cannot be signed in to ends the command."""
+    from ostler.model.servers import OVER_HTTP
+
     entries = _configured(session)
     if name not in entries:
         known = ", ".join(sorted(entries)) or "none"
@@ -167,7 +169,7 @@ def _entry(session: Session, name: str) -> "ServerEntry":
             ExitStatus.NOT_FOUND,
         )
     entry = entries[name]
-    if entry.transport not in ("http", "sse"):
+    if entry.transport not in OVER_HTTP:
         fail(f"server {name!r} is a program on this machine; there is nothing to sign in to", ExitStatus.FAILED)
     return entry
 

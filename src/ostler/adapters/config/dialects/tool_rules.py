@@ -64,14 +64,8 @@ def _remainders(glob: str, prefix: str) -> list[str]:
         return []
     places = {0}
     for char in prefix:
-        following: set[int] = set()
-        for place in _through_stars(glob, places):
-            if place < len(glob):
-                if glob[place] == "*":
-                    following.add(place)
-                elif glob[place] in ("?", char):
-                    following.add(place + 1)
-        places = following
+        reached = [place for place in _through_stars(glob, places) if place < len(glob)]
+        places = {place if glob[place] == "*" else place + 1 for place in reached if glob[place] in ("*", "?", char)}
     return sorted({glob[place:] for place in places})
 
 
