@@ -1,7 +1,7 @@
 """Entries of other clients' files as they would be in Ostler's own `mcp.json`."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
@@ -70,54 +70,89 @@ def candidates_in(
         limiting: returns the client's other files that limit the servers of all or of one project; while one cannot be
             read, no entry is returned.
     """
-    clients = frozenset({client}) if client else ANY
-    label = label or client or "a client"
-    others: dict[Path, Source] = {}
-
-    def limits_from(other: Path, there: Path | None) -> JsonObject:
-        if other not in others:
-            others[other] = read_source(other)
-        return _limits_of(other, as_object(others[other].value), there)
-
-    def load(project: str, there: Path | None) -> McpJson:
-        return load_mcp_json(
-            source,
-            environment,
-            folder=path.parent,
-            clients=clients,
-            workspace=there,
-            project=project,
-            answer=answer,
-            beside=[] if limiting is None else [limits_from(other, there) for other in limiting(there)],
-        )
-
     try:
         source = read_source(path)
     except SourceError as error:
         return [], [error.finding]
-    found: list[Candidate] = []
+    clients = frozenset({client}) if client else ANY
+    file = _ClientFile(path, source, environment, clients, label or client or "a client", answer, limiting)
     projects, has_others = _projects(as_object(source.value))
+    found: list[Candidate] = []
     try:
-        loaded = load("", workspace)
-        around = Surroundings(
-            environment,
-            path.parent,
-            workspace,
-            plugin_of(path.parent),
-            questions_in(as_object(source.value)),
-        )
+        loaded = file.load("", workspace)
         if has_others:
-            found += _candidates(loaded, path, label, "", around, clients)
+            found += file.candidates(loaded, "", workspace)
         of_entries = {finding for candidate in found for finding in candidate.findings}
         rest = [
             one for one in loaded.findings if one not in of_entries and one.rule not in ("projects", "reserved-name")
         ]
         for project in projects:
-            there = replace(around, workspace=Path(project))
-            found += _candidates(load(project, Path(project)), path, label, project, there, clients)
+            found += file.candidates(file.load(project, Path(project)), project, Path(project))
     except SourceError as error:
         return [], [error.finding._replace(message=f"{error.finding.message}; it limits the servers in {path}")]
     return found, rest
+
+
+@dataclass(frozen=True, slots=True)
+class _ClientFile:
+    """A client's file, with what its entries are read by; see `candidates_in`.
+
+    Attributes:
+        source: what is in it.
+        clients: whose file it may be, by id.
+        limiters: the files that limit its servers, as far as they have been read.
+    """
+
+    path: Path
+    source: Source
+    environment: Mapping[str, str]
+    clients: frozenset[str]
+    label: str
+    answer: Callable[[str], str | None] | None
+    limiting: Callable[[Path | None], Iterable[Path]] | None
+    limiters: dict[Path, Source] = field(default_factory=dict[Path, Source])
+
+    def load(self, project: str, workspace: Path | None) -> McpJson:
+        """Return the servers that the file has for `project`, or else for no project of its own.
+
+        Raises:
+            SourceError: a file that limits them cannot be read.
+        """
+        return load_mcp_json(
+            self.source,
+            self.environment,
+            folder=self.path.parent,
+            clients=self.clients,
+            workspace=workspace,
+            project=project,
+            answer=self.answer,
+            beside=[self._limits_from(other, workspace) for other in self.limiting(workspace)] if self.limiting else [],
+        )
+
+    def _limits_from(self, other: Path, workspace: Path | None) -> JsonObject:
+        if other not in self.limiters:
+            self.limiters[other] = read_source(other)
+        return _limits_of(other, as_object(self.limiters[other].value), workspace)
+
+    def candidates(self, loaded: McpJson, project: str, workspace: Path | None) -> Iterator[Candidate]:
+        """Yield what `load` found, without Ostler's own servers."""
+        folder, questions = self.path.parent, questions_in(as_object(self.source.value))
+        around = Surroundings(self.environment, folder, workspace, plugin_of(folder), questions)
+        for name in (*loaded.entries, *loaded.refused):
+            entry = loaded.entries.get(name)
+            if name == RESERVED_NAME or (entry is not None and entry.transport == "builtin"):
+                continue
+            made = _portable(loaded.drafts.get(name, {}), around, self.clients)
+            yield Candidate(
+                name=name,
+                source=self.path,
+                client=self.label,
+                project=project or (str(workspace) if workspace else ""),
+                entry=made,
+                shown={} if entry is None else {**entry.masked(), **({"cwd": made["cwd"]} if "cwd" in made else {})},
+                findings=loaded.refused.get(name) or tuple(_about(loaded.findings, loaded.written.get(name, name))),
+                questions=tuple(_written(one) for one in questions.values() if f"${{input:{one.id}}}" in str(made)),
+            )
 
 
 def _limits_of(path: Path, root: JsonObject, workspace: Path | None) -> JsonObject:
@@ -138,28 +173,6 @@ def _limits_of(path: Path, root: JsonObject, workspace: Path | None) -> JsonObje
         case _:
             project = as_object(as_object(root.get("projects")).get(str(workspace)))
             return {key: value for key, value in {**root, **project}.items() if key not in ("mcpServers", "projects")}
-
-
-def _candidates(  # noqa: PLR0917 (what a candidate is made of)
-    loaded: McpJson, path: Path, label: str, project: str, around: Surroundings, clients: frozenset[str]
-) -> Iterator[Candidate]:
-    for name in (*loaded.entries, *loaded.refused):
-        entry = loaded.entries.get(name)
-        findings = loaded.refused.get(name) or tuple(_about(loaded.findings, loaded.written.get(name, name)))
-        draft = loaded.drafts.get(name, {})
-        if name == RESERVED_NAME or (entry is not None and entry.transport == "builtin"):
-            continue
-        made = _portable(draft, around, clients)
-        yield Candidate(
-            name=name,
-            source=path,
-            client=label,
-            project=project or (str(around.workspace) if around.workspace else ""),
-            entry=made,
-            shown={} if entry is None else {**entry.masked(), **({"cwd": made["cwd"]} if "cwd" in made else {})},
-            findings=findings,
-            questions=tuple(_written(one) for one in around.questions.values() if f"${{input:{one.id}}}" in str(made)),
-        )
 
 
 def _written(question: Question) -> JsonObject:
