@@ -109,9 +109,10 @@ def test_each_other_key_says_that_it_waits_for_a_restart(file: Path) -> None:
     file.write_text(
         'idleExit = "never"\nshutdownTimeout = "9s"\n[limits]\nmaxEvents = 5\nmaxArgsBytes = 99\n[env]\nallow = ["A"]\n'
         '[http]\ntoken = "x"\nallowedHosts = ["h"]\n[process]\nenabled = false\n'
+        "[projects]\nautoPrune = true\n"
     )
     settings = live.current()
-    assert settings.limits.max_args_bytes == 99
+    assert (settings.limits.max_args_bytes, settings.projects.auto_prune) == (99, True)
     assert (settings.idle_exit, settings.process.enabled, settings.env.allow) == (600.0, True, ())
     assert set(live.waiting) == {
         "idleExit", "shutdownTimeout", "limits.maxEvents", "env.allow", "http.token", "http.allowedHosts",

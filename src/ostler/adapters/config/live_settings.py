@@ -13,6 +13,7 @@ from ostler.model.settings import Settings
 
 LIVE_KEYS: Final = frozenset(
     {"policy.allowTools", "policy.denyTools", "policy.confirmTools", "policy.cancelledCreate", "limits.maxArgsBytes"}
+    | {"projects.autoPrune"}
 )
 """Keys that take effect as soon as the file is written; every other one when the server starts again."""
 
@@ -68,7 +69,8 @@ class LiveSettings:
             return
         self.findings = ()
         limits = self._settings.limits.model_copy(update={"max_args_bytes": written.limits.max_args_bytes})
-        live = {"policy": written.policy, "principals": written.principals, "limits": limits}
+        live: dict[str, object] = {"policy": written.policy, "principals": written.principals, "limits": limits}
+        live["projects"] = written.projects
         self._settings = self._settings.model_copy(update=live)
         self.waiting = tuple(_differences(self._settings, written))
 
