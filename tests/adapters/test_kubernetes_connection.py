@@ -16,7 +16,7 @@ from tests.support.kube_server import Cluster, as_base64, kube_server, write_kub
 
 from ostler.adapters.kubernetes.kube_connection import KubeConnectionService
 from ostler.adapters.kubernetes.kubeconfig import read_access
-from ostler.adapters.kubernetes.reconnecting import World
+from ostler.adapters.kubernetes.reconnecting import SupervisedService, World
 from ostler.adapters.kubernetes.trouble import KubeTroubleError
 from ostler.engine.clock import SystemClock
 from ostler.model.errors import OperationError
@@ -241,3 +241,45 @@ def test_what_is_wrong_with_a_kubeconfig_is_said(tmp_path: Path, text: str, cont
         read_access(str(tmp_path / "config"), context, {})
     assert expected in caught.value.reason
     assert caught.value.next_actions
+
+
+class Attempts(SupervisedService):
+    """Attempts that end as `outcomes` say, each when it is let."""
+
+    def __init__(self, *outcomes: str) -> None:
+        manifest = {"apiVersion": "ostler/v1", "kind": "KubeConnection", "metadata": {"name": "cluster"}}
+        super().__init__(KubeConnection.model_validate(manifest), World({}, SystemClock()))
+        self.let = anyio.Event()
+        self._outcomes = list(outcomes)
+
+    async def _attempt(self) -> None:
+        await self.let.wait()
+        if self._outcomes.pop(0) == "lost":
+            raise KubeTroubleError("the API server is gone")
+        self._connected()
+        await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize("outcome", ["connected", "lost"])
+async def test_an_attempt_that_ends_as_a_stop_comes_does_not_undo_it(outcome: str) -> None:
+    service = Attempts(outcome, "connected")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service.run)
+        await anyio.wait_all_tasks_blocked()
+        service.let.set()
+        await service.stop()
+        assert service.state == "stopped"
+        await service.start()
+        assert service.state == "connected"
+        service.close()
+
+
+async def test_a_restart_does_not_report_the_loss_that_came_before_it() -> None:
+    service = Attempts("lost", "connected")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service.run)
+        await anyio.wait_all_tasks_blocked()
+        service.let.set()
+        await service.restart()
+        assert service.state == "connected"
+        service.close()

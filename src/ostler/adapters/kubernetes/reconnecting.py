@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 
 from ostler.adapters.backoff import Backoff, Nudge
 from ostler.adapters.connection_facts import ARRIVALS, way_to
@@ -172,11 +173,14 @@ class SupervisedService(BaseService):
         """
 
     def _connected(self) -> None:
+        if self._scope is not None and self._scope.cancel_called:
+            return  # a stop or restart came as this attempt succeeded: it ends with its next await
         self._connects += 1
         self._arrive(ServiceState.CONNECTED)
         self.set_reachability(Reachability.REACHABLE)
 
     async def _pause(self, trouble: KubeTroubleError) -> None:
+        await anyio.lowlevel.checkpoint_if_cancelled()  # a stop or restart came as this attempt failed
         delay = self._backoff.next_delay()
         self._next_attempt_at = self._clock.now() + timedelta(seconds=delay)
         error = trouble.as_error(self.name, self.service_type)
