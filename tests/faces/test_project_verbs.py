@@ -207,10 +207,13 @@ def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(
         "files.shop": "created", "api.shop": "failed", "web.shop": "skipped",
     }  # fmt: skip
     assert "no-such-program" in facts["error"]["message"]
+    assert "Next:" not in facts["error"]["message"]
+    assert facts["error"]["nextActions"][0] == "install it, give its whole path, or set PATH in env"
     worse = "  dep: {class: dev-server, args: {command: python3 -c 'import sys; import no_such'}}\n"
     (shop / "ostler.yaml").write_text(broken + worse)
     assert ostler.run("up") == ExitStatus.FAILED
-    assert "before it was ready: ModuleNotFoundError: No module named 'no_such'. Next: fix the command.\n" in ostler.err
+    said = "before it was ready: ModuleNotFoundError: No module named 'no_such'. Next: fix the command; ostler logs dep"
+    assert said in ostler.err
     (shop / "ostler.yaml").write_text(broken)
     reading, writing = os.pipe()
     os.close(reading)

@@ -2,8 +2,12 @@
 
 import json
 from dataclasses import dataclass, field
+from typing import Final
 
 from ostler.model.json import JsonObject, JsonValue
+
+NEXT_MARK: Final = "ostler/nextActions"
+"""Key in the `_meta` of a failed tool's result: the next steps that its text ends with, one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,7 @@ class ToolResponse:
         content: the content blocks as JSON objects, in order; embedded resources and links are kept.
         structured: structuredContent as it came, if any.
         duration: seconds from sending the request to the answer.
+        next_steps: what the text of a failure says to do next, where the server has it apart as well (`NEXT_MARK`).
         is_silent: it failed and said nothing about why; `text` then says that it did not. It proves nothing.
     """
 
@@ -28,6 +33,7 @@ class ToolResponse:
     structured: JsonValue = field(default=None, repr=False)
     duration: float = 0.0
     is_silent: bool = False
+    next_steps: tuple[str, ...] = ()
 
     @property
     def readable(self) -> str:

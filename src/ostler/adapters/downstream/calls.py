@@ -6,6 +6,7 @@ tool's own outputSchema is passed on, not hidden, for expectations and outputs t
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import anyio
@@ -19,7 +20,7 @@ from ostler.adapters.downstream.failure_texts import first_problem
 from ostler.adapters.downstream.fault_codes import LOST_MARK, TOO_LARGE_MARK, Fault, fault_of
 from ostler.adapters.downstream.links import Link
 from ostler.adapters.downstream.slots import TimeLimit
-from ostler.adapters.downstream.tool_lists import structured_of
+from ostler.adapters.downstream.tool_lists import next_steps_of, structured_of
 from ostler.engine.attribution import called_for
 from ostler.engine.protocols import Progress
 from ostler.model.errors import (
@@ -111,7 +112,8 @@ async def send_call(
     )
     if response.is_silent:
         link.doubt()
-    return response
+    steps = next_steps_of(result)
+    return replace(response, next_steps=steps) if steps else response
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from ostler.adapters.downstream.streams import Reads, Writes
 from ostler.engine.clock import in_turns
 from ostler.model.json import JsonObject, JsonValue, finite_number
+from ostler.model.responses import NEXT_MARK
 
 STRUCTURED_MARK: Final = "ostler/structuredContent"
 """Key in a tool result's `_meta`: a structured answer that the older protocol, which wants an object, forbids."""
@@ -152,6 +153,13 @@ def structured_of(result: JsonObject) -> JsonValue:
     if _is_object(meta) and STRUCTURED_MARK in meta:
         return meta[STRUCTURED_MARK]
     return result.get("structuredContent")
+
+
+def next_steps_of(result: JsonObject) -> tuple[str, ...]:
+    """Return what `result`, a failure, says to do next, as Ostler's own servers list it."""
+    meta = result.get("_meta")
+    steps = meta.get(NEXT_MARK) if _is_object(meta) and result.get("isError") else None
+    return tuple(map(str, cast("list[JsonValue]", steps))) if isinstance(steps, list) else ()
 
 
 def _complaint(version: str, result: JsonObject) -> tuple[tuple[str, ...], str] | None:

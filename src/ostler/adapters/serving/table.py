@@ -24,6 +24,7 @@ from ostler.adapters.serving.problems import near, read_args
 from ostler.adapters.serving.schemas import model_schema
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject
+from ostler.model.responses import NEXT_MARK
 
 AppT = TypeVar("AppT")
 ArgsT = TypeVar("ArgsT", bound=Args)
@@ -113,6 +114,10 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
             raise
         except OstlerError as error:
             failure = error_result(error)
+            if self.exact:
+                return failure.model_copy(
+                    update={"structured_content": None, "meta": {NEXT_MARK: list(error.next_actions)}}
+                )
         except Exception as error:  # noqa: BLE001 (boundary: a bug in one tool is an answer, not the end)
             failure = internal_error_result(self.name, error)
         return failure.model_copy(update={"structured_content": None}) if self.exact else failure

@@ -25,7 +25,7 @@ from ostler.model.errors import (
 )
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
-from ostler.model.records import CallOutcome, PlannedCall
+from ostler.model.records import START_STEPS, CallOutcome, PlannedCall
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.absence import (
     is_coming,
@@ -184,13 +184,16 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
     out_of_reach = is_out_of_reach(response)
     is_unjudged = expect is None and expect_not is None  # then a success is believed, unless it says what it is
     if not verdict.passed or is_final or (out_of_reach and is_unjudged):
-        said = _both_ends(service.mask_text(response.text).strip())
+        steps = [service.mask_text(step) for step in response.next_steps if call.step in START_STEPS]
+        said = _both_ends(service.mask_text(_said(response) if steps else response.text).strip())
         why = service.mask_text(verdict.reason)
         detail = said if (response.is_error or is_final or verdict.passed) and said else why
         is_quoted = said in why or said.replace("\n", "\\n") in why
         if not response.is_error and not verdict.passed and said and not is_quoted:
             detail = f"{why}; it said: {said}"
-        failure = ToolFailedError(f"{call.step} tool failed: {detail}", step=call.step, tool=call.tool)
+        failure = ToolFailedError(
+            f"{call.step} tool failed: {detail}", step=call.step, tool=call.tool, next_actions=steps
+        )
         failure.is_error = response.is_error
         failure.is_absence = proves_absence(response, expect)
         if call.step in _LOOKS and not failure.is_absence:
@@ -219,6 +222,12 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
         outputs = process_tool_outputs(wanted, response, service.template_names())
         service.keep_outputs(call.step, outputs)
     return Answer(response, outputs)
+
+
+def _said(response: ToolResponse) -> str:
+    """Return the text of a failed start tool without the next steps that it has apart."""
+    before, found, after = response.text.partition(f"Next: {'; '.join(response.next_steps)}")
+    return before.rstrip().removesuffix(".") + after if response.next_steps and found else response.text
 
 
 def located(service: InstanceState, error: OstlerError, call: PlannedCall) -> OstlerError:

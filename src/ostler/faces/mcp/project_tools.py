@@ -328,7 +328,10 @@ def _why(error: OstlerError | None) -> str:
     """Return the reason for a list, without the lines of a log: its first sentence has the one that counts."""
     if error is None:
         return ""
-    return f": {clipped(' '.join(str(error).partition(LAST_LOG_LINES)[0].split()), _MAX_REASON)}"
+    said, log, _ = str(error).partition(LAST_LOG_LINES)
+    if log and error.next_actions:
+        said = f"{said.removesuffix('.')}. Next: {'; '.join(error.next_actions)}"
+    return f": {clipped(' '.join(said.split()), _MAX_REASON)}"
 
 
 def _service(view: ServiceView) -> JsonObject:
