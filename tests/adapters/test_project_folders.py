@@ -330,6 +330,14 @@ def test_the_packages_of_a_workspace_are_services_each_in_its_folder(tmp_path: P
     )
 
 
+def test_what_compose_puts_over_its_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {db: {image: postgres}}")
+    (tmp_path / "docker-compose.override.yml").write_text("services: {db: {ports: !reset []}}")
+    (note,) = [note for found in read_sources(tmp_path) for note in found.notes]
+    assert note.startswith("docker-compose.override.yml is not read, which Compose puts over compose.yaml")
+    assert [*read_source(tmp_path / "docker-compose.override.yml").notes] != [note]
+
+
 def test_packages_that_the_script_at_the_top_leaves_out_are_not_brought_up(tmp_path: Path) -> None:
     line = "turbo dev --filter=web... --filter ./apps/api"
     written(tmp_path, {"package.json": {"workspaces": {"packages": ["apps/*"]}, "scripts": {"dev": line}}})

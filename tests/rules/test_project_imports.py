@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ostler.model.projects import ProjectServiceSpec
 from ostler.rules.imports.compose import read_compose
 from ostler.rules.imports.devcontainer import read_devcontainer
-from ostler.rules.imports.found import Found, UnreadableSourceError, shell_service
+from ostler.rules.imports.found import Found, UnreadableSourceError, read_yaml, shell_service
 from ostler.rules.imports.frameworks import (
     read_composer,
     read_deno,
@@ -437,6 +437,25 @@ def test_launch_configurations_and_container_commands() -> None:
     assert made["css"].depends_on["postcreate"].condition == "completed"
     assert len(launch.notes) == 2
     assert len(container.notes) == 1
+
+
+def test_yaml_is_read_with_its_tags_and_with_anchors_that_are_set_again() -> None:
+    text = """
+x-a: &env {A: one}
+services:
+  db: {image: postgres, ports: !reset [], environment: !override {POSTGRES_USER: shop}}
+  web: {build: ., command: !override [serve, !x 5], environment: *env}
+x-b: &env {A: two}
+services_more: {cache: *env, deep: !override {list: [1, !override true]}}
+"""
+    content = read_yaml(text)
+    assert content["services_more"] == {"cache": {"A": "two"}, "deep": {"list": [1, True]}}
+    made = services(read_compose(text, "compose.yaml"))
+    assert args(made["db"])["user"] == "shop"
+    assert (args(made["web"])["command"], made["web"].env) == ("serve 5", {"A": "one"})
+    assert "compose.yaml, line 4" in project_text("shop", [read_compose(text, "compose.yaml")])
+    with pytest.raises(UnreadableSourceError, match="undefined alias"):
+        read_yaml("a: *b")
 
 
 def test_process_compose_files_as_they_are_found_elsewhere() -> None:

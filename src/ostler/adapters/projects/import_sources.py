@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,6 +72,13 @@ def _launch(text: str, file: str, _beside: _Beside) -> Found:
     return read_launch_json(_jsonc(text, file), file)
 
 
+def _compose(text: str, file: str, beside: _Beside) -> Found:
+    found = read_compose(text, file, beside.dotenv)
+    over = [name for name in _OVERRIDES if name in beside.names and file.rpartition("/")[2] in _COMPOSE]
+    notes = [f"{name} is not read, which Compose puts over {file}: change here what it changes there" for name in over]
+    return replace(found, notes=(*found.notes, *notes))
+
+
 def _devcontainer(text: str, file: str, _beside: _Beside) -> Found:
     return read_devcontainer(_jsonc(text, file), file)
 
@@ -92,11 +99,13 @@ def _jsonc(text: str, file: str) -> JsonObject:
 
 
 _PACKAGE = "package.json"
+_OVERRIDES = ("compose.override.yaml", "compose.override.yml", "docker-compose.override.yaml",
+              "docker-compose.override.yml")  # fmt: skip
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 SOURCES = (
     _Source(
         _COMPOSE,
-        lambda text, file, beside: read_compose(text, file, beside.dotenv),
+        _compose,
         ("compose[.-]*.y*ml", "docker-compose[.-]*.y*ml", "*[.-]compose.y*ml"),
     ),
     _Source(

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -153,6 +153,32 @@ def variables(value: JsonValue) -> dict[str, str]:
     }
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads what PyYAML refuses: an anchor that is set again, and tags, such as Compose's `!reset` and `!override`."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Let an anchor stand for the last node that has it."""
+        event = cast("Any", self).peek_event()
+        if isinstance(event, yaml.NodeEvent) and not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(cast("Any", event).anchor, None)
+        return super().compose_node(parent, index)
+
+    def construct_tagged(self, node: Any) -> Any:
+        """Return what a node with a tag would be without it, nothing where that says so."""
+        if node.tag == "!reset":
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return self.construct_mapping(node, deep=True)
+        if isinstance(node, yaml.SequenceNode):
+            return self.construct_sequence(node, deep=True)
+        reader = cast("Any", self)
+        kind = reader.resolve(yaml.ScalarNode, node.value, (node.style is None, False))
+        return reader.construct_object(yaml.ScalarNode(kind, node.value))
+
+
+_Loader.add_constructor(None, _Loader.construct_tagged)
+
+
 def read_yaml(text: str) -> JsonObject:
     """Return YAML as people's other tools read it (merge keys and anchors included).
 
@@ -175,13 +201,13 @@ def _json_or_yaml(text: str) -> Any:
     if text.lstrip().startswith("{"):
         with suppress(ValueError):
             return json.loads(text)
-    return yaml.safe_load(text)
+    return _Loader(text).get_single_data()
 
 
 def key_lines(text: str, parent: str) -> dict[str, int]:
     """Return the 1-based lines of the keys of the mapping under the top-level key `parent`."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = _Loader(text).get_single_node()
     except yaml.YAMLError:  # JSON that is not YAML
         return {}
     if not isinstance(root, yaml.MappingNode):
