@@ -130,6 +130,20 @@ async def test_a_program_that_goes_into_the_background_is_followed_and_stopped(s
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+@pytest.mark.parametrize(
+    "waits", [{"startSeconds": 10}, {"ready": {"tcp": "{port}"}, "port": 0}], ids=["seconds", "ready"]
+)
+async def test_one_that_ends_there_silently_is_to_run_in_the_foreground(
+    state_dir: Path, waits: dict[str, object]
+) -> None:
+    """As Redis, memcached and sshd, which end with 0 and look at their port later."""
+    script = DAEMON.replace("import time; time.sleep(300)", "raise SystemExit(1)")
+    async with process_server(state_dir / "p") as server:
+        text = await server.fail("start", **start_arguments("daemon", script, **waits))
+        assert "run it in the foreground" in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
 async def test_one_that_goes_there_after_its_start_has_been_answered_is_followed_too(state_dir: Path) -> None:
     go = state_dir / "go"
     waits = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n"

@@ -77,6 +77,10 @@ _FOREGROUND = (
     "run it in the foreground: what it hands to another program (tmux, docker, systemctl) cannot be watched or stopped"
 )
 
+_SILENT = (
+    "if it went into the background, run it in the foreground: why it ended, such as a port in use, is then in its log"
+)
+
 PROGRESS_SECONDS = 1.0
 SHOWN_LINES = 20
 SEARCHED_LINES = 300
@@ -348,7 +352,8 @@ async def _not_ready(
 ) -> NotReadyError:
     """Return the failure with what the process said of it, who holds the port that it found taken, and its log's end.
 
-    What it said comes first, since lists of failures have room for the beginning alone.
+    What it said comes first, since lists of failures have room for the beginning alone. If it said nothing and may
+    have gone into the background, the next action says so: Redis and sshd exit with 0 before they have a port.
     """
     end = await anyio.to_thread.run_sync(lambda: tail(log_path, base=entry.record.log_base, lines=SEARCHED_LINES))
     said = last_words(end.lines)
@@ -360,6 +365,8 @@ async def _not_ready(
         what += f": {reason}" if entry.state == "exited" else f"; it said: {reason}"
         if sockets is not None and _TAKEN.search(said):
             what += await _taken_by(sockets, said)
+    if not shown and entry.state == "exited" and (entry.record.forked or entry.record.exit_code == 0):
+        actions = [*actions, *(() if _FOREGROUND in actions else (_SILENT,))]
     return NotReadyError(what, log=log, next_actions=actions)
 
 
