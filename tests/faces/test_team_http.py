@@ -522,7 +522,9 @@ async def test_https_is_served_with_the_certificate_and_plain_http_is_not(tmp_pa
                 await http.get(url)
 
 
-async def test_a_renewed_certificate_counts_with_its_new_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_renewed_certificate_counts_with_its_new_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(http_tls, "RELOAD", 0.05)
     tls = certificate(tmp_path, "one", "old.example")
     async with served(tmp_path, tls=tls) as (url, _, tokens):
@@ -545,6 +547,10 @@ async def test_a_renewed_certificate_counts_with_its_new_names(tmp_path: Path, m
                     if await status_of("new.example") != 421:
                         break
         assert await status_of("old.example") == 421
+    assert f"the certificate {tls.chain} expires at 20" in caplog.text
+    now = datetime.now(UTC)
+    assert tls.ending(now - timedelta(days=20)) == ""
+    assert f"the certificate {tls.chain} expired at 20" in tls.ending(now + timedelta(days=2))
 
 
 def test_a_certificate_that_cannot_be_used_is_reported_with_its_file(tmp_path: Path) -> None:
