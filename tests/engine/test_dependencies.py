@@ -94,6 +94,31 @@ async def test_a_completed_dependency_is_waited_for_and_not_run_again() -> None:
         assert [args["name"] for tool, args in world.calls if tool == "w/start"].count("migrate") == 1, "durable"
 
 
+async def test_a_job_that_was_stopped_or_removed_is_waited_for_no_longer() -> None:
+    job = named("job", completed={"jsonPath": {"state": "done"}}, lifecycleTools__healthCheck=None)
+    app = named("app", dependencies=[{"name": "migrate", "condition": "completed"}])
+    async with running(World(), job, app) as manager:
+        for end in ("stop", "abandon"):
+            await manager.create(CreateRequest("job", "migrate"))
+            began = anyio.current_time()
+            async with anyio.create_task_group() as group:
+
+                async def start() -> None:
+                    with pytest.raises(DependencyError, match=r"has not completed \(step"):
+                        await manager.create(CreateRequest("app", "web"))
+
+                group.start_soon(start)
+                await anyio.sleep(3)
+                if end == "stop":
+                    await manager.stop_service("migrate")
+                else:
+                    await manager.delete("migrate", abandon=True)
+            assert anyio.current_time() - began < 60, "not until the timeout of the dependency"
+            await manager.delete("web")
+            if end == "stop":
+                await manager.delete("migrate")
+
+
 async def test_a_completed_service_is_not_restarted_by_its_policy() -> None:
     world = World()
     job = named("job", completed={"jsonPath": {"state": "done"}}, restartPolicy="always")

@@ -9,6 +9,7 @@ import anyio
 
 from ostler.engine.dependencies.facts import facts_of, missing_facts, problem_of, together
 from ostler.engine.dependencies.graph import DependencyGraph, DependencyMaker, ResolvedDependency
+from ostler.engine.dependencies.jobs import await_end, is_job
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts, Runtime
@@ -325,7 +326,7 @@ class Prerequisites:
 
     async def _completed(self, service: Service, timeout: float) -> Service:
         """Wait until a job has completed."""
-        if not isinstance(service, ServiceInstance) or service.service_class.config.completed is None:
+        if not is_job(service):
             raise DependencyError(
                 f"nothing can ever show that service {service.name!r} has completed: its class has no 'completed'",
                 next_actions=("write serviceConfig.completed in its class",),
@@ -333,7 +334,7 @@ class Prerequisites:
         if not service.has_completed:
             await self.start(service)
         with anyio.move_on_after(timeout) as waiting:
-            await service.wait_until(lambda status: service.has_completed or status.state is ServiceState.FAILED)
+            await await_end(self._registry, service)
         if not service.has_completed:
             raise DependencyError(
                 f"service {service.name!r} is {service.state.value} and has not completed"
