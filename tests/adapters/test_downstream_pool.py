@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import mcp_types as types
 import pytest
 from mcp.server import Server
@@ -63,6 +64,16 @@ async def test_a_built_in_server_works_in_virtual_time(tmp_path: Path) -> None:
         await bus.publish(ToolsListChanged())
         await until(pool, "clock/doze")
         assert pool.snapshot("clock").transport == "builtin"
+
+
+async def test_a_server_can_be_stopped_at_each_moment_of_its_connecting(tmp_path: Path) -> None:
+    async with open_pool(tmp_path, builtin={"clock": clock_server(InMemorySubscriptionBus(), ["nap"])}) as pool:
+        for moment in range(30):
+            pool.connect("clock")
+            for _ in range(moment):
+                await anyio.lowlevel.checkpoint()
+            await pool.disconnect("clock")
+            assert pool.snapshot("clock").state == "stopped", moment
 
 
 async def test_a_built_in_server_can_be_stopped_and_its_calls_end(tmp_path: Path) -> None:

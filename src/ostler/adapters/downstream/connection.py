@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 import mcp_types as types
 from mcp.server import Server
 from mcp.shared.exceptions import MCPError
@@ -303,6 +304,7 @@ class DownstreamConnection:
             self._challenge = dial.challenge
 
     async def _supervise(self, link: Link, tools: list[types.Tool]) -> None:
+        await anyio.lowlevel.checkpoint_if_cancelled()  # a stop came as the connection was established
         self._connected(link, tools)
         try:
             async with anyio.create_task_group() as tasks:
