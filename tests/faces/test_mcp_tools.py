@@ -472,6 +472,23 @@ async def test_waiting_for_what_no_one_used_starts_it() -> None:
 
 
 @pytest.mark.virtual
+async def test_a_wait_that_is_sent_together_with_the_create_finds_the_service() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        waited: list[Any] = []
+
+        async def wait() -> None:
+            waited.append(await call(client, "service_wait", name="one", state=["running"]))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            await call(client, "service_create", serviceClassName="basic", name="one")
+        assert waited[0]["met"]
+        text, _ = await refusal(client, "service_wait", name="two", state=["running"])
+        assert text.startswith("service 'two' not found")
+
+
+@pytest.mark.virtual
 async def test_create_is_waited_for_below_the_limits_of_clients_and_service_wait_goes_on() -> None:
     world = World(ready_after=70)
     async with (

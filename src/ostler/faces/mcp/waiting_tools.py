@@ -19,13 +19,16 @@ from ostler.faces.mcp.definitions import MAX_WAIT, Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
-from ostler.model.events import Event
+from ostler.model.events import Event, EventKind
 from ostler.model.states import ServiceState
 
 DEFAULT_WAIT = 30.0
 MAX_WAIT_EVENTS = 20
 MAX_SERVICES = 200
 """Services that one call waits for at most."""
+
+_COMING = 1.0
+"""Seconds in which a service may still appear: clients create it and wait for it in calls that they send together."""
 
 _GOALS = (*(state.value for state in ServiceState), "deleted")
 
@@ -78,6 +81,8 @@ async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) 
     for name in started_by_wait(app, args):
         await app.manager.start_service(name, wait=False)
     since = app.manager.events.last_cursor if args.cursor is None else args.cursor
+    if (args.state or args.health) and "deleted" not in args.state:
+        await _until_created(app, args, min(_COMING, timeout))
     names = _names(app, args)
     if args.state or args.health:
         return await _wait_for_state(app, args, names, since, timeout)
@@ -90,6 +95,15 @@ async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) 
     met = bool(shown)
     message = f"{len(shown)} events" if met else f"nothing happened within {format_duration(timeout)}"
     return await _waited(app, names, message, met=met, events=shown, cursor=cursor)
+
+
+async def _until_created(app: ApplicationLike, args: ServiceWaitArgs, seconds: float) -> None:
+    """Wait a moment for services that do not exist yet."""
+    events = app.manager.events
+    seen = events.last_cursor
+    with anyio.move_on_after(seconds):
+        while any(app.manager.registry.find(name) is None for name in _names(app, args)):
+            seen = (await events.wait(since=seen, kinds=[EventKind.SERVICE_CREATED], timeout=seconds)).next_cursor
 
 
 def started_by_wait(app: ApplicationLike, args: ServiceWaitArgs) -> list[str]:
