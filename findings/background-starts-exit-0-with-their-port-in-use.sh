@@ -31,7 +31,7 @@ printf '[databases]\na = host=127.0.0.1\n[pgbouncer]\nlisten_addr=127.0.0.1\nlis
 printf 'server:\n interface: 127.0.0.1@%s\n do-daemonize: yes\n use-syslog: no\n logfile: "%s/unbound.log"\n pidfile: "%s/unbound.pid"\n chroot: ""\n username: ""\n directory: "%s"\n' "$port" "$run" "$run" "$run" >unbound.conf
 printf 'server.document-root = "%s"\nserver.port = %s\nserver.bind = "127.0.0.1"\nserver.pid-file = "%s/lighttpd.pid"\nserver.errorlog = "%s/lighttpd.log"\n' "$run" "$port" "$run" "$run" >lighttpd.conf
 printf 'pid = %s/stunnel.pid\noutput = %s/stunnel.log\n[a]\nclient = yes\naccept = 127.0.0.1:%s\nconnect = 127.0.0.1:1\n' "$run" "$run" "$port" >stunnel.conf
-printf 'pid %s/nginx.pid; error_log %s/nginx.log; events {} http { client_body_temp_path %s/1; proxy_temp_path %s/2; fastcgi_temp_path %s/3; uwsgi_temp_path %s/4; scgi_temp_path %s/5; server { listen 127.0.0.1:%s; } }' "$run" "$run" "$run" "$run" "$run" "$run" "$run" "$port" >nginx.conf
+printf 'pid %s/nginx.pid; error_log %s/nginx.log; events {} http { access_log off; client_body_temp_path %s/1; proxy_temp_path %s/2; fastcgi_temp_path %s/3; uwsgi_temp_path %s/4; scgi_temp_path %s/5; server { listen 127.0.0.1:%s; } }' "$run" "$run" "$run" "$run" "$run" "$run" "$run" "$port" >nginx.conf
 printf 'defaults\n mode http\n timeout client 9s\n timeout server 9s\n timeout connect 9s\nlisten a\n bind 127.0.0.1:%s\n' "$port" >haproxy.cfg
 ssh-keygen -q -t ed25519 -N '' -f key </dev/null
 redis=(redis-server --port "$port" --bind 127.0.0.1 --save '' --dir "$run" --logfile "$run/redis.log" --daemonize)

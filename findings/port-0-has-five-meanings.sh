@@ -28,7 +28,7 @@ printf 'Port 0\nListen 127.0.0.1\n' >tinyproxy.conf
 printf '[databases]\na = host=127.0.0.1\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port=0\nauth_type=any\nunix_socket_dir=%s\n' "$run" >pgbouncer.ini
 printf 'server:\n interface: 127.0.0.1@0\n do-udp: no\n use-syslog: no\n logfile: ""\n pidfile: ""\n chroot: ""\n username: ""\n directory: "%s"\n' "$run" >unbound.conf
 printf 'server.document-root = "%s"\nserver.port = 0\nserver.bind = "127.0.0.1"\n' "$run" >lighttpd.conf
-printf 'daemon off; master_process off; pid %s/nginx.pid; error_log stderr; events {} http { client_body_temp_path %s/1; proxy_temp_path %s/2; fastcgi_temp_path %s/3; uwsgi_temp_path %s/4; scgi_temp_path %s/5; server { listen 127.0.0.1:0; } }' "$run" "$run" "$run" "$run" "$run" "$run" >nginx.conf
+printf 'daemon off; master_process off; pid %s/nginx.pid; error_log stderr; events {} http { access_log off; client_body_temp_path %s/1; proxy_temp_path %s/2; fastcgi_temp_path %s/3; uwsgi_temp_path %s/4; scgi_temp_path %s/5; server { listen 127.0.0.1:0; } }' "$run" "$run" "$run" "$run" "$run" "$run" >nginx.conf
 printf 'defaults\n mode http\n timeout client 9s\n timeout server 9s\n timeout connect 9s\nlisten a\n bind 127.0.0.1:0\n' >haproxy.cfg
 printf '{\n admin off\n auto_https off\n}\nhttp://127.0.0.1:0 {\n bind 127.0.0.1\n respond hello\n}\n' >Caddyfile
 echo '[]' >hooks.json
