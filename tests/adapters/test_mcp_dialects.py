@@ -419,6 +419,9 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"blockedServers": ["a"]},
         {"amp.mcpPermissions": [{"action": "reject"}]},
         {"deniedMcpServers": [{"identity": {"command": "x"}}]},
+        {"deniedMcpServers": [{"serverCommand": "x"}]},
+        {"deniedMcpServers": [{"serverCommand": ["x", 1]}]},
+        {"deniedMcpServers": [{"serverName": "b", "serverUrl": 1}]},
         {"strictPluginOnlyCustomization": ["skills", "mcp"]},
         {"strictPluginOnlyCustomization": True},
         {"policies": [{"action": "mcp.use", "resource": "*", "effect": "deny"}]},
@@ -863,7 +866,8 @@ def test_a_time_that_no_client_is_known_to_write_is_read_by_its_name(
         ({"mcp": {"timeout": 9000}}, 9, None),
         ({"mcp": {"timeout": {"startup": 30000, "request": 9000}}}, 9, 30),
         ({"env": {"MCP_TIMEOUT": "30000", "MCP_TOOL_TIMEOUT": "9000"}}, 9, 30),
-        ({"env": {"MCP_TIMEOUT": "soon"}}, 60, None),
+        ({"env": {"MCP_TIMEOUT": "soon", "MCP_TOOL_TIMEOUT": "-1"}}, 60, None),
+        ({"env": {"MCP_TIMEOUT": "inf", "MCP_TOOL_TIMEOUT": "1e20"}}, 1e17, None),
     ],
 )
 def test_a_time_of_a_whole_file_is_that_of_its_servers(
@@ -875,6 +879,14 @@ def test_a_time_of_a_whole_file_is_that_of_its_servers(
         options = loaded.entries["a"].options
         assert (options.timeout, options.connect_timeout) == (timeout, connect_timeout)
         assert loaded.entries["own"].options.timeout == 1
+
+
+def test_the_time_of_a_file_is_for_its_client_and_a_projects_own_counts_first() -> None:
+    servers = {"a": {"command": "x"}}
+    zed = {"context_server_timeout": 5}
+    assert load({"mcpServers": servers, **zed}, "cursor").entries["a"].options.timeout == 60
+    own = load({"context_servers": servers, **zed}, "zed", beside=[{"context_server_timeout": 7}])
+    assert own.entries["a"].options.timeout == 5
 
 
 @pytest.mark.parametrize(
@@ -897,6 +909,24 @@ def test_a_server_is_where_librechat_lets_its_servers_be(url: str | None, is_adm
     loaded = load({"mcpServers": {"a": body}, "mcpSettings": {"allowedDomains": domains}}, "librechat")
     assert loaded.entries["a"].disabled != is_admitted
     assert not load({"mcpServers": {"a": body}, "mcpSettings": {"allowedDomains": []}}).entries["a"].disabled
+
+
+@pytest.mark.parametrize(
+    ("body", "limits"),
+    [
+        ({"url": "https://${HOST}/mcp"}, {"deniedMcpServers": [{"serverUrl": "https://evil.example/*"}]}),
+        ({"url": "https://${HOST}/mcp"}, {"allowedMcpServers": [{"serverUrl": "https://good.example/*"}]}),
+        ({"url": "HTTPS://EVIL.example/mcp"}, {"deniedMcpServers": [{"serverUrl": "https://evil.example/*"}]}),
+        ({"command": "npx", "args": ["${TOOL:-evil}"]}, {"deniedMcpServers": [{"serverCommand": ["npx", "evil"]}]}),
+    ],
+)
+def test_what_a_variable_hides_is_switched_off_too(body: dict[str, Any], limits: dict[str, Any]) -> None:
+    text = json.dumps({"mcpServers": {"a": body}, **limits})
+    assert load_mcp_json(text, {"HOST": "evil.example"}).entries["a"].disabled
+    amp = {"amp.mcpPermissions": [{"matches": {"url": "*evil.example*"}, "action": "reject"}]}
+    assert not load_mcp_json(
+        json.dumps({"mcpServers": {"a": {"url": "https://${HOST}"}}, **amp}), {"HOST": "evil.example"}
+    ).entries
 
 
 def test_remarks_of_people_are_not_reported() -> None:
@@ -936,6 +966,7 @@ def test_a_variable_that_the_program_itself_gets_stays_in_its_arguments() -> Non
         ("cmd", ["/c", "run.bat"], ["cmd", "/c", "run.bat"]),
         ("cmd", ["/c", "cd x && npx y"], ["cmd", "/c", "cd x && npx y"]),
         ("cmd", ["/c", "cd", "x", "&&", "npx"], ["cmd", "/c", "cd", "x", "&&", "npx"]),
+        ("cmd", ["/c", "set", "X=1&&", "npx"], ["cmd", "/c", "set", "X=1&&", "npx"]),
         ("cmd", ["/c", ""], ["cmd", "/c", ""]),
         ("cmd", ["/c", "it's"], ["it's"]),
         ("cmd", ["x"], ["cmd", "x"]),
@@ -947,6 +978,11 @@ def test_a_variable_that_the_program_itself_gets_stays_in_its_arguments() -> Non
 def test_a_command_of_windows_runs_here_without_its_shell(command: Any, args: list[str], becomes: list[str]) -> None:
     loaded = entry({"command": command, "args": args})
     assert [loaded.entries["a"].command, *loaded.entries["a"].args] == becomes
+
+
+def test_the_shell_of_windows_has_the_variables_of_the_entry() -> None:
+    body = {"command": "cmd", "args": ["/c", "npx x %key% %TOKEN%"], "env": {"KEY": "a b", "TOKEN": "mine"}}
+    assert entry(body).entries["a"].args == ("x", "a b", "mine")
 
 
 def test_what_is_missing_behind_the_shell_of_windows_is_found_where_it_stands() -> None:
@@ -972,6 +1008,7 @@ SCRIPT = 'for each in a b; do run ${each} ${1:-y} ${PWD##*/} "${KEY}" ${TOKEN}; 
     [
         ("bash", ["-c"]),
         ("/bin/sh", ["-e", "-lc"]),
+        ("bash", ["-eo", "pipefail", "-c"]),
         ("env", ["A=1", "zsh", "-c"]),
         ("docker", ["run", "-i", "image", "bash", "-euc"]),
     ],

@@ -74,6 +74,8 @@ def test_variables_expand(written: str, value: str) -> None:
 
 
 def test_a_default_with_a_missing_variable_names_both() -> None:
+    (finding,) = entry('{"command": "run", "args": ["${NONE:-${NOPE:-${NADA:-x}}}"]}').refused["a"]
+    assert "NONE" in finding.message
     (finding,) = entry('{"command": "run", "args": ["${NONE:-${NOPE}}"]}').refused["a"]
     assert finding.message == "the environment variables 'NONE' and 'NOPE' are not set"
 

@@ -22,13 +22,13 @@ from ostler.adapters.config.dialects.file_limits import FileLimits, limits_of_al
 from ostler.adapters.config.dialects.keys import translate, writers
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.times import times_of_file
-from ostler.adapters.config.dialects.variables import Surroundings, questions_in
+from ostler.adapters.config.dialects.variables import Surroundings, expand, questions_in
 from ostler.adapters.config.dialects.windows import without_windows_shell
 from ostler.adapters.config.entry_values import EntryValues
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.adapters.config.mcp_content import BUILTIN_NAMES, RESERVED_NAME, SERVER_KEYS, McpJson
 from ostler.model.errors import Finding
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object
 from ostler.model.servers import OPTION_NAMES, ServerEntry, ServerOptions, ServerTransport
 
 
@@ -78,7 +78,8 @@ class EntryLoader:
         own = [root] if root is not None and not describes_one(root) else []
         of_project = [as_object(at(one, ("projects", project))) for one in own if project]
         limits = limits_of_all([*own, *of_project, *self._beside])
-        self._times = {option: time for one in (*own, *self._beside) for option, time in times_of_file(one)}
+        every = (*self._beside, *own)  # a project's own file counts before the user's
+        self._times = {option: time for one in every for option, time in times_of_file(one, self._clients)}
         names = server_names(one.name for one in found)
         entries: dict[str, ServerEntry] = {}
         refused: dict[str, tuple[Finding, ...]] = {}
@@ -132,7 +133,7 @@ class EntryLoader:
         translate(draft)
         for option, time in self._times.items():
             draft.set_option(option, time, ("ostler", option))
-        self._obey(limits, found, draft)
+        self._obey(limits, found, draft, owners)
         without_windows_shell(draft)
         entry = drafts[name] = draft.finish()
         refused = any(finding.severity == "error" for finding in self._findings[before:])
@@ -152,20 +153,29 @@ class EntryLoader:
             fix = f"write {name!r} to say so yourself"
             self._find(found.path, message, "other-name", fix=fix, severity="warning")
 
-    def _obey(self, limits: FileLimits, found: Found, draft: Draft) -> None:
+    def _obey(self, limits: FileLimits, found: Found, draft: Draft, owners: frozenset[str]) -> None:
         for reason, path in limits.refused:
             where = ".".join(map(str, path))
             message = f"{where!r} next to the servers limits them, so {found.name!r} is not used: {reason}"
             self._find(path, message, "limit", fix="remove it if the servers may be used without")
-        if limits.switches_off(found.name, draft.entry):
+        entry = {
+            key: self._filled(value, owners) for key, value in draft.entry.items() if key in ("command", "args", "url")
+        }
+        if limits.switches_off(found.name, draft.entry, entry):
             draft.disable()
         for allowed, denied in limits.of_tools(found.name):
             draft.deny(denied)
             if allowed is not None:
                 draft.allow_only(allowed, found.path)
-        if path := limits.rejected_by(draft.entry):
+        if path := limits.rejected_by(draft.entry) or limits.rejected_by(entry):
             message = f"a rule of {'.'.join(map(str, path))!r} rejects the server {found.name!r}"
             self._find(path, message, "limit", fix="change the rule if the server may be used")
+
+    def _filled(self, value: JsonValue, owners: frozenset[str]) -> JsonValue:
+        """Return a text, or a list of texts, with its variables replaced; one that is missing is reported later."""
+        if isinstance(value, list):
+            return [self._filled(item, owners) for item in as_list(value)]
+        return expand(value, self._around, owners, lambda *_: None)[0] if isinstance(value, str) else value
 
     def _transport(
         self, name: str, entry: JsonObject, path: KeyPath, *, disabled: bool, refused: bool, since: int

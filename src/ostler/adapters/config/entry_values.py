@@ -220,7 +220,7 @@ def _script_of(words: list[JsonValue]) -> int | None:
             shell = True
         elif shell and isinstance(word, str) and re.fullmatch(r"-[a-z]*c", word):
             return index
-        elif shell and not str(word).startswith("-"):
+        elif shell and not (str(word).startswith("-") or re.fullmatch(r"-[a-z]*o", str(words[index - 1]))):
             shell = False
     return None
 

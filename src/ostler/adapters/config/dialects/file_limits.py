@@ -48,7 +48,6 @@ _AI_OFF: Final[tuple[tuple[KeyPath, bool | str], ...]] = (
     (("disable_ai",), True), (("chat.disableAIFeatures",), True), (("agent", "enabled"), False),
     (("chat.agent.enabled",), False), (("GOOSE_MODE",), "chat"),
 )  # fmt: skip
-_NAMING: Final = frozenset({"serverName", "serverCommand", "serverUrl"})
 _POLICED: Final = frozenset({"mcp.use", "tool.use", "integration.use", "integration.connect"})
 _NOT_MCP: Final = re.compile(r"(skill|plugin):.*")
 _ALL: Final = frozenset({"all", "any", "*"})
@@ -93,7 +92,7 @@ class Servers:
 
     def _is_known(self, entry: JsonObject) -> bool:
         if entry.get("url"):
-            return any(fnmatchcase(str(entry["url"]), glob) for glob in self.addresses)
+            return any(fnmatchcase(str(entry["url"]).lower(), glob.lower()) for glob in self.addresses)
         return (str(entry.get("command")), *map(str, items(entry.get("args")))) in self.commands
 
 
@@ -130,9 +129,17 @@ class FileLimits:
     addresses: tuple[tuple[_Address, ...], ...] = ()
     refused: tuple[tuple[str, KeyPath], ...] = ()
 
-    def switches_off(self, name: str, entry: JsonObject) -> bool:
-        """Whether the server that the file calls `name`, and that `entry` describes, is switched off."""
-        if any(off.has(name, entry) for off in self.off) or not all(only.admits(name, entry) for only in self.only):
+    def switches_off(self, name: str, written: JsonObject, entry: JsonObject) -> bool:
+        """Whether a server is switched off.
+
+        Args:
+            name: what the file calls it.
+            written: its entry.
+            entry: the same with its variables replaced, which is what runs.
+        """
+        if any(off.has(name, one) for off in self.off for one in (written, entry)):
+            return True
+        if not all(only.admits(name, entry) for only in self.only):
             return True
         return any(limits_of(rules, name) == (None, ["*"]) for rules in self.granted)
 
@@ -203,11 +210,8 @@ def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
         if not (rule.keys() <= {"matches", "action"} and values.keys() <= {"command", "args", "url"}):
             yield "a rule there decides by what Ostler does not know", ("amp.mcpPermissions",)
     for key in ("allowedMcpServers", "deniedMcpServers"):
-        if any(not (rule.keys() & _NAMING) for rule in objects(root.get(key))):
-            yield (
-                "its rules about commands and addresses decide which servers may run; Ostler does not read them",
-                (key,),
-            )
+        if not all(map(_is_known, objects(root.get(key)))):
+            yield "a rule there is about commands and addresses in a way that Ostler does not read", (key,)
     yield from _policies_in(root)
     for path, off in _AI_OFF:
         value = at(root, path)
@@ -263,6 +267,18 @@ def _servers(value: JsonValue) -> Servers | None:
         addresses=tuple(
             _with_stars(str(rule["serverUrl"])) for rule in rules if isinstance(rule.get("serverUrl"), str)
         ),
+    )
+
+
+def _is_known(rule: JsonObject) -> bool:
+    """Whether a rule names servers, and does it in nothing else than the known ways."""
+    command = rule.get("serverCommand", [])
+    names = [rule[key] for key in ("serverName", "serverUrl") if key in rule]
+    return (
+        bool(rule.keys() & {"serverName", "serverCommand", "serverUrl"})
+        and all(isinstance(name, str) for name in names)
+        and isinstance(command, list)
+        and len(texts(command)) == len(command)
     )
 
 

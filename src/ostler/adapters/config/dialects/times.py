@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from math import isfinite
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import Draft, Reading
@@ -25,15 +27,15 @@ _SECONDS: Final = re.compile(r"(sec(ond)?s?|_s)$", re.IGNORECASE)
 _PARTS: Final[Mapping[str, str]] = {"startup": "connectTimeout", "execution": "timeout", "request": "timeout"}
 """The parts of opencode's `timeout`, and the options that they are; `catalog`, of lists of tools, is none of them."""
 
-FILE_TIMES: Final[tuple[tuple[KeyPath, str, float], ...]] = (
-    (("context_server_timeout",), "timeout", 1),
-    (("experimental", "mcp_timeout"), "timeout", 1000),
-    (("mcp", "timeout"), "timeout", 1000),
-    *((("mcp", "timeout", part), option, 1000) for part, option in _PARTS.items()),
-    (("env", "MCP_TIMEOUT"), "connectTimeout", 1000),
-    (("env", "MCP_TOOL_TIMEOUT"), "timeout", 1000),
+FILE_TIMES: Final[tuple[tuple[str, KeyPath, str, float], ...]] = (
+    ("zed", ("context_server_timeout",), "timeout", 1),
+    ("opencode", ("experimental", "mcp_timeout"), "timeout", 1000),
+    ("opencode", ("mcp", "timeout"), "timeout", 1000),
+    *(("opencode", ("mcp", "timeout", part), option, 1000) for part, option in _PARTS.items()),
+    ("claude-code", ("env", "MCP_TIMEOUT"), "connectTimeout", 1000),
+    ("claude-code", ("env", "MCP_TOOL_TIMEOUT"), "timeout", 1000),
 )
-"""Where files of Zed, opencode and Claude Code say what holds for their servers, the option, and units in a second."""
+"""Whose files say what holds for all of their servers, and where; the option, and units in a second."""
 
 
 def seconds(option: str) -> Reading:
@@ -112,11 +114,11 @@ def read_time(draft: Draft, name: str, value: JsonValue) -> bool:
     return True
 
 
-def times_of_file(root: JsonObject) -> Iterator[tuple[str, str]]:
-    """Yield the options, with their times, that a client's file gives to all of its servers."""
-    for path, option, units in FILE_TIMES:
-        number = _number(at(root, path))
-        if number:
+def times_of_file(root: JsonObject, clients: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield the options, with their times, that a file gives to all of its servers; `clients` may have written it."""
+    for client, path, option, units in FILE_TIMES:
+        number = _number(at(root, path)) if client in clients else None
+        if number is not None and number > 0:
             yield option, f"{_plain(number / units)}s"
 
 
@@ -135,19 +137,13 @@ def _duration(option: str, in_seconds: Callable[[float], float]) -> Reading:
 
 def _plain(number: float) -> str:
     """Return a number without an exponent, which durations have none of: 2147483647 ms are written for no limit."""
-    return f"{number:.15g}"
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def _number(value: JsonValue) -> float | None:
-    match value:
-        case bool():
-            return None
-        case int() | float():
-            return value
-        case str():
-            try:
-                return float(value)
-            except ValueError:
-                return None
-        case _:
-            return None
+    """Return a number, also one in a text; None for all else, and for one without an end."""
+    number = None
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        with suppress(ValueError, OverflowError):
+            number = float(value)
+    return number if number is not None and isfinite(number) else None

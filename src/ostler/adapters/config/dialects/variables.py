@@ -184,6 +184,9 @@ def _default(text: str, name: str, around: Surroundings) -> Resolved:
         return value or ""
 
     filled = _INNER.sub(inner, text)
+    if "${" in _INNER.sub("", text):
+        problem = f"the environment variable {name!r} is not set, and its default has a default with a variable"
+        return Resolved("", name, problem, f"set {name}, or write one default")
     if not lacking:
         return Resolved(filled, name)
     problem = f"the environment variables {name!r} and {lacking[0]!r} are not set"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from ostler.adapters.config.dialects.draft import Draft
-from ostler.model.json import as_list
+from ostler.model.json import as_list, as_object
 
 _SHELL: Final = re.compile(r"(?:[a-z]:[\\/](?:[^\\/]+[\\/])*cmd(?:\.exe)?|cmd)", re.IGNORECASE)
 """`cmd`, or its path. The bare `cmd.exe` is a program inside WSL, too."""
@@ -15,7 +15,7 @@ _SHELL: Final = re.compile(r"(?:[a-z]:[\\/](?:[^\\/]+[\\/])*cmd(?:\.exe)?|cmd)",
 _BATCH: Final = re.compile(r"(?P<name>[\w.-]+)\.cmd", re.IGNORECASE)
 _OPTION: Final = re.compile(r"/[a-z](?::\w+)?", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"%([A-Za-z_]\w*)%")
-_OPERATOR: Final = re.compile(r"[&|<>]+")
+_OPERATOR: Final = re.compile(r"[&|<>].*|.*[&|<>]")
 _ELSEWHERE: Final = re.compile(r"[&|<>^\\]|(?i:\.(?:bat|ps1)$)")
 """What only that shell understands: its operators, and paths and scripts of Windows."""
 
@@ -51,7 +51,8 @@ def _unwrap(draft: Draft) -> None:
             line = shlex.split(line[0])
     if not line:
         return
-    program, *rest = (_VARIABLE.sub(r"${\1}", word) for word in line)
+    own = {name.upper(): value for name, value in as_object(draft.entry.get("env")).items() if isinstance(value, str)}
+    program, *rest = (_VARIABLE.sub(lambda found: own.get(found[1].upper(), f"${{{found[1]}}}"), word) for word in line)
     origins = [draft.origins.get(("args", index), ("args", index)) for index in range(len(args))]
     draft.entry["command"] = _BATCH.sub(r"\g<name>", program)
     draft.entry["args"] = list(rest)
