@@ -439,6 +439,30 @@ def test_launch_configurations_and_container_commands() -> None:
     assert len(container.notes) == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "at: 2024-13-45",
+        "port: !!int http",
+        "processes: {a: &a {command: x, again: *a}}",
+        f"a: {'[' * 4000}{']' * 4000}",
+        f'{{"a": {"[" * 99_999}{"]" * 99_999}}}',
+    ],
+)
+def test_a_value_that_cannot_be_read_is_a_reason(text: str) -> None:
+    with pytest.raises(UnreadableSourceError):
+        read_process_compose(text, "file")
+
+
+def test_what_is_nested_too_deeply_is_a_reason() -> None:
+    deep = f"{'[' * 99_999}{']' * 99_999}"
+    with pytest.raises(UnreadableSourceError, match="too deeply"):
+        read_package_json(f'{{"a": {deep}}}', "package.json")
+    with pytest.raises(UnreadableSourceError, match="too deeply"):
+        read_pyproject(f"a = {deep}", "pyproject.toml")
+    assert workspace_of(f'{{"a": {deep}}}', "", "", []) is None
+
+
 def test_yaml_is_read_with_its_tags_and_with_anchors_that_are_set_again() -> None:
     text = """
 x-a: &env {A: one}

@@ -22,7 +22,7 @@ from ostler.adapters.config.dialects.file_limits import FileLimits, limits_of_al
 from ostler.adapters.config.dialects.keys import translate, writers
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.times import times_of_file
-from ostler.adapters.config.dialects.variables import Surroundings, expand, questions_in
+from ostler.adapters.config.dialects.variables import Resolved, Surroundings, expand, questions_in
 from ostler.adapters.config.dialects.windows import without_windows_shell
 from ostler.adapters.config.entry_values import EntryValues
 from ostler.adapters.config.jsonc import KeyPath
@@ -175,7 +175,7 @@ class EntryLoader:
         """Return a text, or a list of texts, with its variables replaced; one that is missing is reported later."""
         if isinstance(value, list):
             return [self._filled(item, owners) for item in as_list(value)]
-        return expand(value, self._around, owners, lambda *_: None)[0] if isinstance(value, str) else value
+        return expand(value, self._around, owners, _ignored)[0] if isinstance(value, str) else value
 
     def _transport(
         self, name: str, entry: JsonObject, path: KeyPath, *, disabled: bool, refused: bool, since: int
@@ -264,6 +264,10 @@ class _Report:
 
 def _below(find: Callable[..., None], path: KeyPath, origins: Mapping[KeyPath, KeyPath] | None = None) -> _Report:
     return _Report(find, path, origins or {})
+
+
+def _ignored(missing: Resolved, text: str) -> None:
+    del missing, text
 
 
 def _kind_of(url: JsonValue) -> ServerTransport:

@@ -191,6 +191,10 @@ def read_yaml(text: str) -> JsonObject:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}: " if mark is not None else ""
         raise UnreadableSourceError(f"{place}{getattr(error, 'problem', None) or 'it is not YAML'}") from None
+    except ValueError as error:  # a number or a date that is none, as 2024-13-45
+        raise UnreadableSourceError(f"it has a value that cannot be read: {error}") from None
+    except RecursionError:
+        raise UnreadableSourceError("it is nested too deeply") from None
     if not isinstance(value, dict):
         raise UnreadableSourceError("it is not a mapping")
     return as_object(value)
@@ -201,7 +205,9 @@ def _json_or_yaml(text: str) -> Any:
     if text.lstrip().startswith("{"):
         with suppress(ValueError):
             return json.loads(text)
-    return _Loader(text).get_single_data()
+    loader = cast("Any", _Loader(text))
+    node = loader.get_single_node()
+    return None if node is None else loader.construct_object(node, deep=True)  # which refuses what holds itself
 
 
 def key_lines(text: str, parent: str) -> dict[str, int]:

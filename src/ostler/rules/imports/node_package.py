@@ -168,6 +168,8 @@ def _object(text: str) -> JsonObject:
         value: Any = json.loads(text)
     except ValueError as error:
         raise UnreadableSourceError(f"it is not JSON: {error}") from None
+    except RecursionError:
+        raise UnreadableSourceError("it is nested too deeply") from None
     if not isinstance(value, dict):
         raise UnreadableSourceError("it is not an object")
     return as_object(value)

@@ -77,6 +77,8 @@ def read_toml(text: str) -> JsonObject:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UnreadableSourceError(f"it is not TOML: {error}") from None
+    except RecursionError:
+        raise UnreadableSourceError("it is nested too deeply") from None
 
 
 def noted_tasks(file: str, program: str, names: Iterable[str]) -> Found:

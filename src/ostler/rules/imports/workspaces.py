@@ -87,7 +87,7 @@ def workspace_of(package: str, pnpm: str, lerna: str, beside: Collection[str]) -
 
 
 def _read(text: str) -> JsonObject:
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         return as_object(json.loads(text))
     return {}
 

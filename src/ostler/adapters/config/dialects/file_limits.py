@@ -278,7 +278,7 @@ def _is_known(rule: JsonObject) -> bool:
         bool(rule.keys() & {"serverName", "serverCommand", "serverUrl"})
         and all(isinstance(name, str) for name in names)
         and isinstance(command, list)
-        and len(texts(command)) == len(command)
+        and texts(command) == command
     )
 
 
