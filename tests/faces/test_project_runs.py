@@ -3,7 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -325,6 +325,131 @@ async def test_a_down_ends_the_up_under_way(shop: Path) -> None:
     assert len({id(error) for error in errors}) == 2, "each of those who wait may add to its own"
 
 
+async def test_a_down_ends_an_up_that_has_made_nothing_yet(shop: Path, worktree: Path) -> None:
+    world = World()
+    world.always["w/start"] = Hang()
+    async with life(world, MemoryStore(), shop) as (manager, projects), anyio.create_task_group() as group:
+
+        async def bring() -> None:
+            with pytest.raises(SupersededError, match=r"fix\.shop .*taken down"):
+                await up(projects, worktree)
+
+        group.start_soon(bring)
+        await until(lambda: world.tools_called("w/start"))  # of what is shared, which is the main checkout's
+        ref, report = await projects.down(str(worktree), (), timeout=None)
+        assert (ref.id, report.changes) == ("", {})
+        assert [service.name for service in manager.registry.get_all()] == ["db.shop"]
+
+
+async def test_a_clone_in_the_folder_of_a_worktree_is_meant_there_and_not_what_is_left_of_it(
+    shop: Path, worktree: Path
+) -> None:
+    async with life(World(), MemoryStore(), shop) as (_manager, projects):
+        await up(projects, worktree)
+        (worktree / ".git").unlink()
+        (worktree / ".git").mkdir()
+        for name in ("fix", "aaa"):  # whichever comes first by its name
+            (worktree / "ostler.yaml").write_text(f"name: {name}\n{FILE}")
+            await up(projects, worktree)
+            owner = await projects.owner_of_new(str(worktree))
+            assert owner is not None
+            assert (owner.id, projects.full_name("api", str(worktree))) == (name, f"api.{name}")
+            assert (await projects.down(str(worktree), (), timeout=None))[0].id == name
+        assert (await projects.down(str(worktree), (), timeout=None))[0].id == "fix.shop", "then what is left"
+
+
+async def test_a_worktree_inside_of_a_main_checkout_that_was_moved_is_not_taken_for_it(
+    shop: Path, worktree: Path
+) -> None:
+    inside = shop / "fix"
+    worktree.rename(inside)
+    (inside / "ostler.yaml").unlink()
+    moved = shop.rename(shop.with_name("moved"))
+    async with life(World(), MemoryStore(), moved) as (manager, projects):
+        await up(projects, moved)
+        with pytest.raises(NotFoundError, match="neither it nor a folder above"):
+            await projects.down(str(moved / "fix"), (), timeout=None)
+        assert len(manager.registry.get_all()) == 2
+        (moved / "fix" / ".git").write_text("gitdir: ../.git/modules/fix\n")  # a submodule, without what git keeps
+        assert (await projects.down(str(moved / "fix"), (), timeout=None))[0].id == "moved"
+
+
+async def test_a_worktree_that_comes_back_while_others_are_pruned_keeps_its_services(
+    shop: Path, worktree: Path, tmp_path: Path
+) -> None:
+    world = World()
+    other = tmp_path / "another"
+    shutil.copytree(worktree, other)
+    away, other_away = tmp_path / "away", tmp_path / "other-away"
+    entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
+    async with running(world, entry) as manager, anyio.create_task_group() as group:
+        prunes = False
+        projects = HostedProjects(manager, dict, prunes=lambda: prunes)
+        projects.run_in(group)
+        await up(projects, shop)
+
+        async def come_back() -> None:
+            await until(lambda: world.tools_called("w/stop"))
+            away.rename(worktree)
+
+        for automatic in (True, False):
+            await up(projects, worktree)
+            await up(projects, other)
+            worktree.rename(away)
+            other.rename(other_away)
+            world.calls.clear()
+            world.always["w/stop"] = Slow(20)
+            group.start_soon(come_back)
+            prunes = automatic
+            if not automatic:
+                assert [ref.id for ref, _ in await projects.prune(timeout=50)] == ["another.shop"]
+            await until(lambda: not projects.directory.members("another.shop"))
+            prunes = False
+            await anyio.sleep(60)
+            assert [service.name for service in projects.directory.members("fix.shop")] == ["api.fix.shop"]
+            world.always.clear()
+            other_away.rename(other)
+        group.cancel_scope.cancel()
+
+
+async def test_a_down_of_what_another_call_deletes_meanwhile_ends_well(shop: Path) -> None:
+    world = World()
+    async with life(world, MemoryStore(), shop) as (manager, projects), anyio.create_task_group() as group:
+        await up(projects, shop)
+        world.always["w/stop"] = Slow(5)
+
+        async def delete() -> None:
+            await until(lambda: world.tools_called("w/stop"))
+            world.always.clear()
+            await manager.delete("db.shop")
+
+        group.start_soon(delete)
+        _, report = await projects.down(str(shop), (), timeout=None)
+        assert (report.changes.keys(), report.failures) == ({"api", "db"}, {})
+        assert not manager.registry.get_all()
+
+
+async def test_a_prune_takes_worktrees_down_first_and_waits_no_longer_in_all(shop: Path, tmp_path: Path) -> None:
+    world = World()
+    worktree = tmp_path / "ux"
+    shutil.copytree(shop, worktree)
+    shutil.rmtree(worktree / ".git")
+    (shop / ".git" / "worktrees" / "ux").mkdir(parents=True)
+    (shop / ".git" / "worktrees" / "ux" / "commondir").write_text("../..\n")
+    (worktree / ".git").write_text(f"gitdir: {shop}/.git/worktrees/ux\n")
+    async with life(world, MemoryStore(), shop) as (manager, projects):
+        await up(projects, shop)
+        await up(projects, worktree)
+        for folder in (shop, worktree):
+            shutil.rmtree(folder)
+        world.always["w/stop"] = Slow(25)
+        began = anyio.current_time()
+        assert [report.unfinished for _, report in await projects.prune(timeout=50)] == [[], ["api", "db"]]
+        assert anyio.current_time() - began <= 51
+        assert [report.failures for _, report in await projects.prune(timeout=None)] == [{}]
+        assert not manager.registry.get_all()
+
+
 async def test_a_file_that_breaks_changes_nothing_and_is_shown(shop: Path) -> None:
     async with life(World(), MemoryStore(), shop) as (_manager, projects):
         (shop / "ostler.yaml").write_text("services: [")
@@ -396,6 +521,7 @@ class Jobs:
         self.world = world
         self.manager = manager
         self.runs = runs
+        self.lingers = 0.0
         ref = ProjectRef("shop", "/srv/shop")
         self.scope = ProjectScope(ref, ref, load_project(JOBS))
 
@@ -419,8 +545,13 @@ async def jobs() -> AsyncGenerator[Jobs]:
     }
     job = manifest(BASIC.replace("name: basic", "name: once"), **once, completed={"jsonPath": {"state": "done"}})
     async with running(world, entry, job) as manager, anyio.create_task_group() as group:
-        runs = ProjectRuns(manager, ProjectRunner(manager), UpJournal(), lambda _: nullcontext())
+        runs = ProjectRuns(manager, ProjectRunner(manager), UpJournal(), lambda _: around())
         jobs = Jobs(world, manager, runs)
+
+        @asynccontextmanager
+        async def around() -> AsyncGenerator[None]:
+            yield
+            await anyio.sleep(jobs.lingers)  # as until the files are watched
 
         async def scope_of(_directory: str) -> ProjectScope:
             return jobs.scope
@@ -443,11 +574,31 @@ async def test_a_job_that_is_named_is_waited_for_and_keeps_no_other_up_waiting(j
     await until(lambda: jobs.manager.view("seed.shop").reason == "completed")
 
 
+async def test_a_job_that_works_is_unfinished_from_its_start_and_its_end_is_said_however_soon_it_comes(
+    jobs: Jobs,
+) -> None:
+    jobs.lingers = 10
+    assert (await jobs.up("seed", timeout=5)).unfinished == ["seed"], "its run is not over"
+    jobs.world.seconds["db.shop"] = 40
+    reports: list[ProjectReport] = []
+    async with anyio.create_task_group() as group:
+
+        async def bring() -> None:
+            reports.append(await jobs.up("db", "seed"))
+
+        group.start_soon(bring)
+        await until(lambda: jobs.starts == 2)
+        jobs.world.always["w/status"] = DONE
+    assert reports[0].jobs == ["seed"], "it worked when the call came, and ended before the other service was up"
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["waits no longer", "is cancelled"])
 @pytest.mark.parametrize(("pause", "starts"), [(OWED_SECONDS - 5, 2), (OWED_SECONDS + 5, 3)])
 async def test_how_a_job_failed_is_said_to_who_waits_on_and_not_much_later(
-    jobs: Jobs, pause: float, starts: int
+    jobs: Jobs, pause: float, starts: int, leaves: bool
 ) -> None:
-    assert (await jobs.up("test", timeout=3)).unfinished == ["test"]
+    with anyio.move_on_after(3):  # a client's own limit, or Ctrl-C
+        assert (await jobs.up("test", timeout=50 if leaves else 2)).unfinished == ["test"]
     jobs.world.always["w/status"] = Answer({"state": "broken"})
     await until(lambda: jobs.manager.view("test.shop").state is ServiceState.FAILED)
     await anyio.sleep(pause)
@@ -487,9 +638,35 @@ async def test_what_becomes_of_a_job_that_is_waited_for(jobs: Jobs) -> None:
         gone = await after(lambda: jobs.manager.delete("seed.shop", abandon=True))
         assert gone == "service 'seed.shop' ended without success: it was removed"
         jobs.world.resources.clear()
-        down = await after(lambda: jobs.runs.cancel("shop", "/srv/shop"))
+        down = await after(lambda: jobs.runs.cancel("/srv/shop"))
         assert down == "project shop is not brought up any more: it is taken down"
-        assert await after(finish) == "completed"
+
+        async def restart() -> None:
+            await jobs.manager.restart_service("seed.shop")
+            await anyio.sleep(5)
+            assert not said, "it works again"
+            await finish()
+
+        assert await after(restart) == "completed"
+
+
+async def test_an_up_that_waits_for_another_one_ends_with_it_at_a_down(jobs: Jobs) -> None:
+    jobs.world.always["w/start"] = Hang()
+    ended: list[str] = []
+
+    async def bring(name: str) -> None:
+        with pytest.raises(SupersededError, match="taken down"):
+            await jobs.up(name)
+        ended.append(name)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(bring, "db")
+        await until(lambda: jobs.starts)
+        group.start_soon(bring, "seed")
+        await anyio.wait_all_tasks_blocked()
+        await jobs.runs.cancel("/srv/shop")
+        await until(lambda: len(ended) == 2)
+    assert jobs.starts == 1
 
 
 async def test_an_up_that_waits_for_another_one_first_waits_no_longer_in_all(jobs: Jobs) -> None:
@@ -661,6 +838,10 @@ async def test_services_of_a_removed_worktree_go_by_policy(shop: Path, worktree:
         (worktree / "ostler.yaml").unlink()
         assert await after_looks(3) == everything, "the folder is there"
         shutil.rmtree(worktree)
+        worktree.symlink_to(worktree.name)  # as out of reach as on a disk that does not answer
+        assert await after_looks(3) == everything
+        assert await projects.prune(timeout=None) == []
+        worktree.unlink()
         assert await after_looks(3) == {"db.shop", "api.shop"}
         assert "its services are removed" in manager.events.read(kinds=[EventKind.WARNING]).events[-1].message
         group.cancel_scope.cancel()
@@ -688,6 +869,15 @@ def test_a_disk_that_is_not_mounted_removes_nothing(tmp_path: Path) -> None:
     assert not removed(disk / "fix", "shop"), "no worktree: its file alone is gone"
     (disk / "fix" / ".git").write_text(f"gitdir: {disk}/moved/.git/worktrees/fix\n")
     assert not removed(disk / "fix", "fix.shop"), "its repository was moved"
+    (disk / "bare" / "worktrees" / "fix").mkdir(parents=True)
+    (disk / "bare" / "worktrees" / "fix" / "commondir").write_text("../..\n")
+    (disk / "fix" / ".git").write_text(f"gitdir: {disk}/bare/worktrees/fix\n")
+    assert not removed(disk / "fix", "fix.shop"), "its repository is a bare one now"
+    (disk / "fix" / ".git").unlink()
+    (disk / "fix" / ".git").symlink_to(".git")
+    assert not removed(disk / "fix", "fix.shop"), "whether it is a worktree cannot be seen"
+    (disk / "loop").symlink_to("loop")
+    assert not removed(disk / "loop"), "what is there cannot be seen"
 
 
 async def test_a_short_name_of_a_worktree_never_means_what_only_the_main_checkout_has(

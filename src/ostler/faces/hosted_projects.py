@@ -1,6 +1,7 @@
 """The projects of this server: `up`, `down` and `status` of the folder that a client works in, and leftovers."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +14,14 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from ostler.adapters.process.strays import Stray, end_strays, find_strays
-from ostler.adapters.projects.folders import find_checkout, find_project, linked_root, require_project
+from ostler.adapters.projects.folders import (
+    find_checkout,
+    find_project,
+    has_pointer,
+    is_gone,
+    linked_root,
+    require_project,
+)
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.projects.project_files import named_project, read_scope, read_variables
 from ostler.adapters.secret_calls import SecretCalls
@@ -77,6 +85,7 @@ class HostedProjects(Projects):
             manager.registry,
             lambda folder: linked_root(Path(folder)),
             lambda folder: find_project(Path(folder)) is not None,
+            lambda folder, known: named_project(Path(folder), known),
         )
 
     def __repr__(self) -> str:
@@ -217,9 +226,8 @@ class HostedProjects(Projects):
             return ProjectRef(project, known[project])
         if found is None:
             return None
-        for project, place in known.items():
-            if place == str(found.directory):
-                return ProjectRef(project, place)
+        if project := self.directory.project_at(str(found.directory)):
+            return ProjectRef(project, str(found.directory))
         try:
             return (await read_scope(found, known, self._environment())).ref
         except ManifestError:  # a broken file keeps no one from working in its folder
@@ -243,20 +251,18 @@ class HostedProjects(Projects):
     ) -> tuple[ProjectRef, ProjectReport]:
         """See `Projects.down`."""
         path = _path(directory)
-        folders = self.directory.folders()
-        project = self._left_at(path)
-        if not project:
-            folder = require_project(path)
-            inside = [name for name, place in folders.items() if place == str(folder.directory)]
-            if not inside:
-                return ProjectRef("", str(folder.directory)), ProjectReport()
-            project = inside[0]
-        if not names:
-            await self._runs.cancel(project, folders[project])
-        report = await self._runner.down(project, names, timeout=timeout)
-        if not self.directory.members(project):
-            self._watches.forget(project)
-        return ProjectRef(project, folders[project]), report
+        left = self._left_at(path)
+        place = self.directory.folders()[left] if left else str(require_project(path).directory)
+        if not names:  # one that is under way may have made no service yet
+            await self._runs.cancel(place)
+        ref = ProjectRef(left or self.directory.project_at(place), place)
+        return ref, await self._take_down(ref, names, timeout=timeout) if ref.id else ProjectReport()
+
+    async def _take_down(self, ref: ProjectRef, names: Sequence[str], *, timeout: float | None) -> ProjectReport:
+        report = await self._runner.down(ref.id, names, timeout=timeout)
+        if not self.directory.members(ref.id):
+            self._watches.forget(ref.id)
+        return report
 
     # -- leftovers -----------------------------------------------------------------------------------------
 
@@ -265,8 +271,9 @@ class HostedProjects(Projects):
         known = self.directory.folders()
         shared = {folder for folder, count in Counter(known.values()).items() if count > 1}
         left: list[ProjectRef] = []
-        for project, folder in sorted(known.items()):
-            if not (Path(folder) / PROJECT_FILE).is_file():
+        worktrees_first = sorted(known.items(), key=lambda item: ("." not in item[0], item))  # they use what is shared
+        for project, folder in worktrees_first:
+            if is_gone(Path(folder) / PROJECT_FILE):
                 left.append(ProjectRef(project, folder))
             elif folder in shared and (now := named_project(Path(folder), known)) not in ("", project):
                 left.append(ProjectRef(project, folder, now))
@@ -279,11 +286,11 @@ class HostedProjects(Projects):
             await anyio.sleep(PRUNE_SECONDS)
             gone = [ref for ref in self.left_over() if is_removed(ref)] if self._prunes() else []
             for ref in gone:
-                if ref.id not in seen:
+                if ref.id not in seen or not (self._is_left(ref) and is_removed(ref)):
                     continue
                 message = f"the folder {ref.directory} of project {ref.id} is gone: its services are removed"
                 self._manager.events.append(EventKind.WARNING, message=message)
-                report = await self._runner.down(ref.id, timeout=None)
+                report = await self._remove_left(ref, timeout=None)
                 for name, error in report.failures.items():
                     logger.warning("service %s of project %s could not be removed: %s", name, ref.id, error)
             seen = {ref.id for ref in gone}
@@ -311,7 +318,22 @@ class HostedProjects(Projects):
 
     async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:
         """See `Projects.prune`."""
-        return [(ref, await self._runner.down(ref.id, timeout=timeout)) for ref in self.left_over()]
+        ends = math.inf if timeout is None else anyio.current_time() + timeout
+        reports: list[tuple[ProjectRef, ProjectReport]] = []
+        for ref in self.left_over():
+            if self._is_left(ref):
+                left = None if timeout is None else max(0.0, ends - anyio.current_time())
+                reports.append((ref, await self._remove_left(ref, timeout=left)))
+        return reports
+
+    def _is_left(self, ref: ProjectRef) -> bool:
+        """Whether `ref` is still left over: its folder may have come back while other projects were taken down."""
+        return ref in self.left_over()
+
+    async def _remove_left(self, ref: ProjectRef, *, timeout: float | None) -> ProjectReport:
+        if not ref.replaced_by:  # else what is under way there is another project's
+            await self._runs.cancel(ref.directory)
+        return await self._take_down(ref, (), timeout=timeout)
 
 
 async def _ignored(_done: float, _total: float | None, _message: str | None) -> None:
@@ -327,11 +349,9 @@ def is_removed(left: ProjectRef) -> bool:
     """
     folder = Path(left.directory)
     try:
-        if not folder.exists():
+        if is_gone(folder):
             return any(folder.parent.iterdir()) or find_checkout(folder.parent) is not None
-        found = find_checkout(folder)
-        is_worktree = found is not None and (found.is_linked or found.is_cut_off)
-        return left.is_worktree and not is_worktree and any(folder.iterdir())
+        return left.is_worktree and not has_pointer(folder) and any(folder.iterdir())
     except OSError:
         return False
 

@@ -135,15 +135,17 @@ class ProjectRuns:
         with anyio.move_on_after(timeout):
             while (run := self._equal(scope, names)) is None and (other := self._runs.get(scope.ref.id)) is not None:
                 await other.brought.wait()
+                if other.cancelling.cancel_called:
+                    raise _taken_down(scope)
             run = run or self._begin(scope, names)
             run.listeners.append(progress)
             try:
                 await run.done.wait()
             finally:
                 run.listeners.remove(progress)
+                run.is_owed = not run.done.is_set()
         if run is None:
             return scope, ProjectReport(unfinished=list(wanted))
-        run.is_owed = not run.done.is_set()
         if run.error is not None:
             raise run.error.fresh()
         run.report.unfinished = [name for name in wanted if not run.report.has_ended(name)]
@@ -157,22 +159,18 @@ class ProjectRuns:
         found = [*([] if running is None else [running]), *self._later]
         return next((run for run in found if run.scope.ref == scope.ref and run.is_of(scope, names)), None)
 
-    async def cancel(self, project: str, directory: str) -> None:
-        """End the runs of a project that is to be taken down, and forget one that was cut off."""
-        running = self._runs.get(project)
-        for run in [*([] if running is None else [running]), *self._of(project)]:
+    async def cancel(self, directory: str) -> None:
+        """End the runs of the project in `directory`, which is to be taken down, and forget one that was cut off."""
+        for run in [run for run in (*self._runs.values(), *self._later) if run.scope.ref.directory == directory]:
             run.cancelling.cancel()
             await run.done.wait()
-        self._later = [run for run in self._later if run.scope.ref.id != project]
+        self._later = [run for run in self._later if run.scope.ref.directory != directory]
         await self._journal.end(directory)
-
-    def _of(self, project: str) -> list[_Run]:
-        return [run for run in self._later if run.scope.ref.id == project]
 
     def _begin(self, scope: ProjectScope, names: tuple[str, ...]) -> _Run:
         assert self._group is not None, "run_in comes first"
-        ended = [run for run in self._of(scope.ref.id) if run.done.is_set()]  # what they say is no longer so
-        self._later = [run for run in self._later if run not in ended]
+        # What those that have ended say is no longer so.
+        self._later = [run for run in self._later if run.scope.ref.id != scope.ref.id or not run.done.is_set()]
         run = self._runs[scope.ref.id] = _Run(names, ProjectReport(), scope)
         self._group.start_soon(self._carry_out, run, name=f"ostler-up-{scope.ref.id}")
         return run
@@ -185,15 +183,13 @@ class ProjectRuns:
                 opened = await self._journal.begin(ref.directory, run.names)
                 async with self._around(run.scope):
                     await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)
-                if jobs := self._runner.jobs_of(run.scope, run.names, run.report):
+                if jobs := sorted(run.report.working):
                     self._leave(run)
                     await self._forget(ref.directory, opened)
                     await run.show_progress(float(len(run.names)), None, f"waiting for the end of {', '.join(jobs)}")
-                    await self._runner.await_ends(run.scope, jobs, run.report)
+                    await self._runner.await_ends(run.scope, run.report)
             if run.cancelling.cancelled_caught:
-                steps = ("project_up again, if it is wanted all the same",)
-                said = f"project {ref.id} is not brought up any more: it is taken down"
-                run.error = SupersededError(said, next_actions=steps)
+                run.error = _taken_down(run.scope)
         except OstlerError as error:
             run.error = error
         except Exception as bug:  # boundary: a bug in one project must not end the server
@@ -222,3 +218,10 @@ class ProjectRuns:
             await self._journal.end(directory, opened)
         except OstlerError as error:
             logger.warning("%s", error)
+
+
+def _taken_down(scope: ProjectScope) -> SupersededError:
+    return SupersededError(
+        f"project {scope.ref.id} is not brought up any more: it is taken down",
+        next_actions=("project_up again, if it is wanted all the same",),
+    )

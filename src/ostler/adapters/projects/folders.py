@@ -7,6 +7,7 @@ two small files works where git is not installed.
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,11 @@ class Checkout:
     def is_linked(self) -> bool:
         """Whether it is a worktree next to the main one."""
         return self.root != self.main
+
+    @property
+    def is_worktree(self) -> bool:
+        """Whether it is a worktree next to a main one, which need not be where the worktree says."""
+        return self.is_linked or self.is_cut_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ def find_project(start: Path) -> ProjectFolder | None:
         if os.path.isfile(folder / PROJECT_FILE):  # noqa: PTH113 (Path.is_file raises where it may not look)
             return project_at(folder)
         mark = folder / ".git"
-        if os.path.isfile(mark) and _checkout_at(folder, mark).is_linked:  # noqa: PTH113
+        if os.path.isfile(mark) and _checkout_at(folder, mark).is_worktree:  # noqa: PTH113
             return None
     return None
 
@@ -184,7 +190,31 @@ def _is_linked(folder: Path) -> bool:
 def linked_root(start: Path) -> Path | None:
     """Return the worktree next to its main one that `start` lies in, or None."""
     found = find_checkout(start)
-    return found.root if found is not None and found.is_linked else None
+    return found.root if found is not None and found.is_worktree else None
+
+
+def is_gone(path: Path) -> bool:
+    """Whether nothing is at `path` any more; what is out of reach, as on a server that does not answer, is not gone."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def has_pointer(start: Path) -> bool:
+    """Whether git finds its repository from `start` through a `.git` file, as in any worktree that was added.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    for folder in (start, *start.parents):
+        mark = folder / ".git"
+        if not is_gone(mark):
+            return not stat.S_ISDIR(mark.stat().st_mode)
+    return False
 
 
 def _checkout_at(root: Path, mark: Path) -> Checkout:
@@ -195,7 +225,8 @@ def _checkout_at(root: Path, mark: Path) -> Checkout:
     git_dir = (root / text.removeprefix(_GITDIR).strip()).resolve()
     common = _read(git_dir / "commondir").strip()
     if not common:  # a submodule has a folder of its own below .git/modules, without commondir
-        return Checkout(root, root, is_cut_off=not os.path.exists(git_dir))  # noqa: PTH110 (as in find_project)
+        is_cut_off = git_dir.parent.name == "worktrees" and not os.path.exists(git_dir)  # noqa: PTH110 (as in find_project)
+        return Checkout(root, root, is_cut_off=is_cut_off)
     common_dir = (git_dir / common).resolve()
     return Checkout(root, common_dir.parent if common_dir.name == ".git" else root)
 

@@ -1,6 +1,6 @@
 """Which projects have services, and the full name that a short one means to a client in a folder."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -18,6 +18,11 @@ def _no_worktree(_folder: str) -> None:
 def _nowhere(_folder: str) -> bool:
     """Know no folders of projects."""
     return False
+
+
+def _unnamed(_folder: str, _known: Mapping[str, str]) -> str:
+    """Read no files of projects."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class ProjectDirectory:
         registry: has the services.
         worktree_of: returns the git worktree next to the main one that a folder lies in, or None.
         is_project: whether a folder lies in a project, also in one without services.
+        named: returns the project that a folder is by its file now, given those that have services; empty if unknown.
     """
 
     def __init__(
@@ -51,10 +57,12 @@ class ProjectDirectory:
         registry: RegistryAdapter,
         worktree_of: Callable[[str], PurePath | None] = _no_worktree,
         is_project: Callable[[str], bool] = _nowhere,
+        named: Callable[[str, Mapping[str, str]], str] = _unnamed,
     ) -> None:
         self._registry = registry
         self._worktree_of = worktree_of
         self._is_project = is_project
+        self._named = named
         self._members: dict[str, set[str]] = {}
         self._folders: dict[str, str] = {}
         for service in registry.get_all():
@@ -97,6 +105,16 @@ class ProjectDirectory:
         services = [*members, *(one for one in shared if isinstance(one, ServiceInstance))]
         return {one.name: one.name.removesuffix(f".{one.record.labels.get(PROJECT_LABEL)}") for one in services}
 
+    def project_at(self, folder: str) -> str:
+        """Return the id of the project that has services and whose folder is `folder`, or an empty text.
+
+        Of several, as after a worktree was replaced by a clone, it is the one that its file names now.
+        """
+        found = [project for project, place in self._folders.items() if place == folder]
+        if len(found) > 1 and (now := self._named(folder, self._folders)) in found:
+            return now
+        return max(found, default="")
+
     def project_of(self, folder: str) -> str:
         """Return the id of the innermost project that has services and that `folder` lies in, or an empty text.
 
@@ -105,12 +123,11 @@ class ProjectDirectory:
         if not folder or not self._folders:
             return ""
         inside = PurePath(folder)
-        found = [(len(place), project) for project, place in self._folders.items() if inside.is_relative_to(place)]
-        if not found:
+        place = max((place for place in self._folders.values() if inside.is_relative_to(place)), key=len, default="")
+        if not place:
             return ""
-        _, project = max(found)
         worktree = self._worktree_of(folder)
-        return project if worktree is None or PurePath(self._folders[project]).is_relative_to(worktree) else ""
+        return self.project_at(place) if worktree is None or PurePath(place).is_relative_to(worktree) else ""
 
     def seen_from(self, folder: str) -> "Outlook":
         """Return which services concern a client in `folder`: of its project, of none, and what its project uses."""

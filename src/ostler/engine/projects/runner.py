@@ -85,14 +85,19 @@ class ProjectRunner:
         """
         wanted = named_services(scope, names)
         report = report or ProjectReport()
-        await self._raise_all(scope, wanted, report, progress)
+        await self._raise_all(scope, wanted, names, report, progress)
         if not names:
             gone = [change.full_name for change in removals_of(scope, self._manager)]
             await self._remove(gone, scope.ref.id, report)
         return report
 
     async def _raise_all(
-        self, scope: ProjectScope, wanted: Sequence[str], report: ProjectReport, progress: Progress | None
+        self,
+        scope: ProjectScope,
+        wanted: Sequence[str],
+        named: Sequence[str],
+        report: ProjectReport,
+        progress: Progress | None,
     ) -> None:
         done = {name: anyio.Event() for name in wanted}
 
@@ -105,11 +110,14 @@ class ProjectRunner:
                     report.skipped[name] = report.skipped.get(failed, failed)
                     return
                 change = await self._bring(scope, name)
+                if name in named:
+                    change = self._seen_as_job(change, report)
                 if "completed" in scope.conditions_on(name):
                     await self._await_completion(change.full_name)
                 report.changes[name] = change
             except OstlerError as error:
                 report.failures[name] = error
+                report.working.discard(name)
             finally:
                 done[name].set()
             if progress is not None:
@@ -142,25 +150,18 @@ class ProjectRunner:
         if isinstance(job, ServiceInstance) and has_other_inputs(scope, name, job):
             await job.wait_until(lambda status: status.state.is_settled and not status.state.is_up)
 
-    def jobs_of(self, scope: ProjectScope, names: Sequence[str], report: ProjectReport) -> list[str]:
-        """Return which of `names` are jobs that were brought up, or work: `await_ends` waits for them.
+    def _seen_as_job(self, change: Change, report: ProjectReport) -> Change:
+        """Return the change of a service that was named; if it is a job that works, `await_ends` waits for it."""
+        service = self._manager.registry.find(change.full_name)
+        if not is_job(service):
+            return change
+        if change.kind is ChangeKind.KEEP and service.has_completed:
+            return replace(change, reason=change.reason or COMPLETED_BEFORE)
+        report.working.add(change.name)
+        return change
 
-        What a job that had completed before has as its change says so.
-        """
-        jobs: list[str] = []
-        for name in names:
-            change, service = report.changes.get(name), self._manager.registry.find(scope.full_name(name))
-            if change is None or not is_job(service):
-                continue
-            if change.kind is ChangeKind.KEEP and service.has_completed:
-                report.changes[name] = replace(change, reason=change.reason or COMPLETED_BEFORE)
-            else:
-                jobs.append(name)
-        return jobs
-
-    async def await_ends(self, scope: ProjectScope, jobs: Sequence[str], report: ProjectReport) -> None:
-        """Wait until `jobs` have ended, and note how."""
-        report.working.update(jobs)
+    async def await_ends(self, scope: ProjectScope, report: ProjectReport) -> None:
+        """Wait until the jobs that `report` has as working have ended, and note how."""
 
         async def wait(name: str) -> None:
             try:
@@ -172,7 +173,7 @@ class ProjectRunner:
             report.jobs.append(name)
 
         async with anyio.create_task_group() as group:
-            for name in jobs:
+            for name in sorted(report.working):
                 group.start_soon(wait, name)
 
     async def _await_completion(self, full_name: str) -> None:
@@ -230,7 +231,7 @@ class ProjectRunner:
                         await gone[other.name].wait()
                 if users := self._users_left(service, gone):
                     raise self._kept(service.name, users, project_id)
-                await self._manager.delete(service.name)
+                await self._delete(service)
                 report.changes[short] = Change(short, service.name, ChangeKind.REMOVE)
             except OstlerError as error:
                 report.failures[short] = error
@@ -240,6 +241,16 @@ class ProjectRunner:
         async with anyio.create_task_group() as group:
             for service in services:
                 group.start_soon(remove, service)
+
+    async def _delete(self, service: Service) -> None:
+        """Delete `service`, unless another call has done so; one that was made since under its name stays."""
+        if self._manager.registry.find(service.name) is not service:
+            return
+        try:
+            await self._manager.delete(service.name)
+        except NotFoundError:
+            if self._manager.registry.find(service.name) is service:
+                raise
 
     def _left_of_another(self, full_name: str) -> Change | None:
         """Return that a service of another project, which a removed one used, runs on without a user; else None."""
