@@ -18,9 +18,16 @@ import trustme
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 from tests.support.processes import process_server, start_arguments
 
-from ostler.adapters.process import readiness
+from ostler.adapters.process import process_table, readiness
 from ostler.adapters.process.port_owners import Sockets, listening_at
-from ostler.adapters.process.process_table import below, bound_by, bound_sockets, connections_of
+from ostler.adapters.process.process_table import (
+    Work,
+    below,
+    bound_by,
+    bound_sockets,
+    connections_of,
+    work_of,
+)
 
 pytestmark = [
     pytest.mark.anyio,
@@ -303,6 +310,20 @@ async def test_who_holds_the_port_of_what_ended_well_is_named(state_dir: Path, f
         ready = {"tcp": 1, "timeout": "700ms"}
         text = await server.fail("start", **start_arguments("stays", waits, ready=ready))
         assert f"; it said: {said} (port {foreign_port} is held by python" in text
+
+
+@pytest.mark.parametrize(("counted", "turns"), [("900 800 7", 7), ("0 0 0", None), (None, None)])
+def test_turns_that_the_kernel_does_not_count_are_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted: str | None, turns: int | None
+) -> None:
+    """Without accounting, some kernels have no such file, and others one of zeros, which would look like idleness."""
+    thread = tmp_path / "5" / "task" / "5"
+    thread.mkdir(parents=True)
+    (thread / "stat").write_text(f"5 (web) S 1 {' '.join(['3'] * 40)}\n")
+    if counted is not None:
+        (thread / "schedstat").write_text(f"{counted}\n")
+    monkeypatch.setattr(process_table, "_PROC", str(tmp_path))
+    assert work_of([5]) == Work(6, turns)
 
 
 async def test_an_address_that_lacks_an_s_is_said_to(state_dir: Path, tmp_path: Path) -> None:

@@ -276,6 +276,8 @@ async def test_all_problems_of_the_arguments_come_at_once(state_dir: Path) -> No
         )
         text = await server.fail("start", key="a", command="x", ready={"exit": 0})
         assert "unknown argument 'ready.exit' (ready takes tcp, send, answer, http, status, " in text
+        text = await server.fail("start", key="a", command="x", ready={"http": "http://[::1"})
+        assert "ready.http: 'http://[::1' is not a valid URL" in text
         text = await server.fail("status", key="a", ready={"status": "ok", "tcp": {}})
         assert "invalid type for argument 'ready.status': expected array or integer, got string" in text
         with pytest.raises(MCPError, match=r"tool 'strat' not found; did you mean 'start' or 'status'\?"):

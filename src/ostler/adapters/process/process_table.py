@@ -260,9 +260,10 @@ def work_of(pids: Iterable[int]) -> Work | None:
 
 
 def _turns(folder: str) -> int | None:
+    """Return how often a thread was given a processor; None where the kernel does not count that, or says 0 instead."""
     try:
-        return int(Path(folder, "schedstat").read_bytes().split()[2])
-    except (OSError, IndexError, ValueError):  # a kernel may be built without it
+        return int(Path(folder, "schedstat").read_bytes().split()[2]) or None
+    except (OSError, IndexError, ValueError):
         return None
 
 

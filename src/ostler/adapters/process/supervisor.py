@@ -26,6 +26,7 @@ from ostler.adapters.process.roster import Roster
 from ostler.adapters.process.termination import end_tree
 from ostler.adapters.process.trees import ProcessTree, find_process, graceful_signal
 from ostler.adapters.process.upkeep import Upkeep
+from ostler.adapters.process.web_probe import valid_url
 from ostler.engine.protocols import Progress
 from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, StoreError
 
@@ -418,3 +419,5 @@ def _check(request: StartRequest) -> None:
     if request.ready is not None:
         sample: Probe = probe_with_port(request.ready, None if request.port is None else request.port or 1)
         log_scanner(sample, Path())
+        if sample.http is not None:
+            valid_url(sample.http)

@@ -49,11 +49,11 @@ def valid_url(text: str) -> Url:
     Raises:
         ArgumentError: it is none.
     """
-    parts = urlsplit(text)
     try:
+        parts = urlsplit(text)
         host, port = parts.hostname or "", port_of(parts)
     except ValueError as error:
-        raise ArgumentError([f"ready.http: {text!r} has no valid port ({error})"]) from error
+        raise ArgumentError([f"ready.http: {text!r} is not a valid URL ({error})"]) from error
     if not text.isascii() or not text.isprintable() or " " in text or not host:
         raise ArgumentError([f"ready.http: {text!r} is not a valid URL"], next_actions=("percent-encode it",))
     return Url(parts, host, port)
@@ -73,7 +73,10 @@ async def look_http(url: Url, wanted: int | list[int] | None, timeout: float) ->
             try:
                 stream = await _connected(url)
             except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
-                return False, f"{url} could not be fetched ({reason_of(error)})"
+                said = f"could not be fetched ({reason_of(error)})"
+                if isinstance(error, ssl.SSLError):
+                    said += "; if it does not speak TLS there, its address begins with http://"
+                return False, f"{url} {said}"
             try:
                 got = await _status_of(url, stream)
             finally:
@@ -116,7 +119,7 @@ async def _status_of(url: Url, stream: ByteStream) -> int:
     """
     import h11  # noqa: PLC0415 (not loaded at the start)
 
-    target = url.parts._replace(scheme="", netloc="", path=url.parts.path or "/", fragment="").geturl()
+    target = (url.parts.path or "/") + (f"?{url.parts.query}" if url.parts.query else "")
     headers = [
         ("Host", url.parts.netloc.rpartition("@")[2]),
         ("User-Agent", "ostler"),
@@ -172,6 +175,8 @@ def reason_of(error: BaseException) -> str:
         cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[0]
     if isinstance(cause, anyio.EndOfStream | anyio.BrokenResourceError):
         return "the connection was closed"
+    if isinstance(cause, ssl.SSLError):  # its number is OpenSSL's own
+        return f"TLS failed: {(cause.reason or str(cause)).replace('_', ' ').lower()}"
     if isinstance(cause, OSError) and not isinstance(cause, socket.gaierror) and cause.errno:
         return os.strerror(cause.errno)  # the event loop's own words repeat the address
     return str(cause) or type(cause).__name__
