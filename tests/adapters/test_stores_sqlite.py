@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -17,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from tests.support.small_disk import fill, kept_full, small_disk
 
+from ostler.adapters.stores import sqlite
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.rows import CURSOR_RESERVE, encode_commit
 from ostler.adapters.stores.sqlite import FIND_REQUEST, SqliteStore
@@ -30,6 +33,7 @@ from ostler.adapters.stores.sqlite_schema import (
     COMPACT_BYTES,
     MIGRATIONS,
     Migration,
+    connect_reader,
     inspect,
     migrate,
     open_database,
@@ -425,6 +429,28 @@ async def test_history_is_read_while_a_write_waits_for_another_programs_lock(pat
                 shell.execute("ROLLBACK")  # the commit, which waited all the time, goes on
         assert {record.id for record in (await store.load()).services} == {"a", "b"}
     assert not path.with_name("ostler.db-wal").exists(), "the log is emptied by the last connection"
+
+
+async def test_a_store_is_closed_after_a_read_of_history_that_still_opens_its_connection(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, may_open, readers = threading.Event(), threading.Event(), list[sqlite3.Connection]()
+
+    def connect(path: Path) -> sqlite3.Connection:
+        opening.set()
+        assert may_open.wait(60)
+        readers.append(connect_reader(path))
+        return readers[0]
+
+    monkeypatch.setattr(sqlite, "connect_reader", connect)
+    async with anyio.create_task_group() as group, SqliteStore.open(path) as store:
+        group.start_soon(store.operations, "a")
+        await anyio.to_thread.run_sync(opening.wait, 60)
+        closing_time = threading.Timer(0.1, may_open.set)  # the close waits for it, however long it takes
+        closing_time.start()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        readers[0].execute("SELECT 1")
+    assert not path.with_name("ostler.db-wal").exists()
 
 
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -238,6 +238,10 @@ class SqliteStore:
         )
         return [OPERATION.read(text) for (text,) in rows]
 
+    def _close_reader(self) -> None:
+        if self._reader is not None and self._reader is not self._connection:
+            self._reader.close()
+
     # -- in the worker thread ------------------------------------------------------------------------------
 
     def _load(self) -> StoredState:
@@ -319,9 +323,8 @@ class SqliteStore:
         return fault
 
     async def _finish(self) -> None:
-        if self._reader is not None and self._reader is not self._connection:
-            # First, for the connection that is closed last empties the log.
-            await anyio.to_thread.run_sync(self._reader.close, limiter=self._reading, abandon_on_cancel=True)
+        # First, for the connection that is closed last empties the log; after the reads that were accepted.
+        await anyio.to_thread.run_sync(self._close_reader, limiter=self._reading, abandon_on_cancel=True)
         await self._thread.run(self._finish_now)
 
     def _finish_now(self) -> None:
