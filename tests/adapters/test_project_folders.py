@@ -392,6 +392,16 @@ def test_a_framework_runs_next_to_the_scripts_of_packages_and_not_next_to_a_proc
     assert found_in(tmp_path)["web"].args == {"directory": "crates/api", "command": "cargo run"}
 
 
+def test_the_first_of_several_containers_is_read(tmp_path: Path) -> None:
+    for name in ("web", "api"):
+        written(tmp_path, {f".devcontainer/{name}/devcontainer.json": {"postStartCommand": f"serve {name}"}})
+    assert [service.args["command"] for service in found_in(tmp_path).values()] == ["serve api"]
+    notes = [note for found in read_sources(tmp_path) for note in found.notes]
+    assert notes == ["not read, as .devcontainer/api/devcontainer.json is: .devcontainer/web/devcontainer.json"]
+    named = read_source(tmp_path / ".devcontainer" / "web" / "devcontainer.json")
+    assert [service.args["command"] for service in named.services] == ["serve web"]
+
+
 def test_folders_that_this_account_may_not_read_are_passed_over() -> None:
     with tempfile.TemporaryDirectory() as made:
         top = Path(made)

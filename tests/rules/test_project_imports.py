@@ -538,6 +538,8 @@ def test_a_launch_configuration_with_a_script_runs_it_with_node() -> None:
         ("streamlit run app.py", "dev-server", "streamlit run app.py --server.port {port}"),
         ("python manage.py runserver", "dev-server", "python manage.py runserver {port}"),
         ("ollama serve", "command", "ollama serve"),
+        ("sudo service postgresql start", "job", "sudo service postgresql start"),
+        ("docker compose up -d", "job", "docker compose up -d"),
         ("git config --global a b && flutter pub get", "job", "git config --global a b && flutter pub get"),
         (
             "X=${containerWorkspaceFolder}/a ./up ${localEnv:TZ:UTC} ${containerEnv:HOME}",
@@ -552,6 +554,13 @@ def test_what_a_container_runs_at_each_start_serves_or_sets_up(line: str, class_
     assert (made["postattach"].class_name, args(made["postattach"])["command"]) == (class_name, expected)
     assert (*made["postattach"].depends_on,) == ("oncreate", "postcreate")
     assert (*made["postcreate"].depends_on,) == ("oncreate",)
+
+
+def test_what_a_container_puts_into_the_background_once_is_a_service() -> None:
+    content: Any = {"postCreateCommand": {"run": "npm run dev &", "set": "npm ci"}, "postStartCommand": "echo x"}
+    made = services(read_devcontainer(content, "devcontainer.json"))
+    assert {name: one.class_name for name, one in made.items()} == {"run": "command", "set": "job", "poststart": "job"}
+    assert (*made["poststart"].depends_on,) == ("set",)
 
 
 def test_what_a_container_has_besides_commands_is_named() -> None:

@@ -129,7 +129,11 @@ SOURCES = (
     _Source(("justfile", "Justfile", ".justfile"), lambda text, file, _: read_justfile(text, file), only_alone=True),
     _Source(("Taskfile.yml", "Taskfile.yaml"), lambda text, file, _: read_taskfile(text, file), only_alone=True),
     _Source(("mise.toml", ".mise.toml"), lambda text, file, _: read_mise(text, file), only_alone=True),
-    _Source((".devcontainer/devcontainer.json", ".devcontainer.json"), _devcontainer),
+    _Source(
+        (".devcontainer/devcontainer.json", ".devcontainer.json", ".devcontainer/*/devcontainer.json"),
+        _devcontainer,
+        (".devcontainer/*/devcontainer.json",),
+    ),
 )
 """What is read, in this order; of each, the first file that there is."""
 
@@ -161,16 +165,27 @@ def _sources_in(top: Path, at: str, packages: "_Packages") -> list[Found]:
     found: list[Found] = []
     others: list[Found] = []  # than those of frameworks
     for source in SOURCES:
-        file = next((name for name in source.names if (folder / name).is_file()), None)
-        if file is None or (source.only_alone and _runs(others if file == _PACKAGE else found)):
+        files = _files_in(folder, source.names)
+        if not files or (source.only_alone and _runs(others if files == [_PACKAGE] else found)):
             continue
+        file, *alike = files
         if file == _PACKAGE:
             new = packages(top, at, beside)
         else:
             new = [_read(lambda text, name, read=source.read: read(text, name, beside), top, at, file)]
         found += new
+        found += [Found(notes=(f"not read, as {file} is: {', '.join(alike)}",))] if alike else []
         others += [] if source.of_framework else new
     return found
+
+
+def _files_in(folder: Path, names: Collection[str]) -> list[str]:
+    """Return the first of `names` that a folder has; of a pattern, all files, in order."""
+    for name in names:
+        found = sorted(folder.glob(name)) if "*" in name else [folder / name]
+        if files := [path.relative_to(folder).as_posix() for path in found if path.is_file()]:
+            return files
+    return []
 
 
 _Packages = Callable[[Path, str, _Beside], list[Found]]

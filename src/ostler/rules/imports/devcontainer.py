@@ -14,12 +14,17 @@ _AWAY = re.compile(r"\s*(?:(?:1?>>?|&>)\s*[^\s&|;]+(?:\s+2>&1)?\s*)?(?<!&)&(?=[\
 """What puts a line's last command into the background, with the file that it writes to."""
 
 _LASTING = re.compile(r"\b(dev|serve|server|start|runserver|watch)\b")
+_LEAVING = re.compile(
+    r"\b(?:service|systemctl|supervisorctl|pg_ctl(?:cluster)?)\s.*\b(?:re)?start\b|\binit\.d/\S+\s+(?:re)?start\b"
+    r"|\bdocker\b.*\b(?:start|up\b.*\s(?:-d|--detach))\b"
+)
+"""What starts something that the system or Docker keeps, and ends."""
 
 
 def read_devcontainer(content: JsonObject, file: str) -> Found:
     """Return the commands of the file; its image, features, mounts and variables are named.
 
-    At every start, most files set something up; what serves, or is put into the background, is a service.
+    What is put into the background is a service, and so is what serves at every start.
 
     Args:
         content: the file, read as JSON with comments.
@@ -49,7 +54,8 @@ def _service(key: str, name: str, line: str, file: str, jobs: dict[str, str]) ->
     if port is None and port_option(line):
         port = 0
     notes = ("it was made for a container: with sudo it changes this machine",) if re.search(r"\bsudo\b", line) else ()
-    if key in _ONCE or not (away or port is not None or _LASTING.search(f"{name} {line}")):
+    lasts = port is not None or _LASTING.search(f"{name} {line}")
+    if not away and (key in _ONCE or not lasts or _LEAVING.search(line)):
         return job(name, line, origin, notes=notes, depends_on=jobs)
     return shell_service(name, line, origin, port=port, notes=notes, depends_on=jobs)
 
