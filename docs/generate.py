@@ -132,7 +132,7 @@ def client_files() -> str:
     def written(paths: Iterable[str]) -> str:
         folders = {"{config}": "CONFIG", "{data}": "DATA", "{local}": "LOCAL", "{managed}": "MANAGED"}
         shown = [re.sub(r"\{(\w+)\}", lambda one: folders.get(one[0], f"${one[1]}"), path) for path in paths if path]
-        whole = ("$", *folders.values())
+        whole = ("$", "./", *folders.values())
         return ", ".join(f"`{path if path.startswith(whole) else f'~/{path}'}`" for path in shown)
 
     def rows() -> Iterator[Sequence[str]]:

@@ -217,6 +217,10 @@ def test_vs_code_has_files_for_each_profile_and_on_other_machines(home: Home) ->
     )
     machine = Machine({"HOME": str(home.folder)}, "linux")
     assert [file.path for file in machine.files()] == [work, play, remote, roo]
+    settings = home.write(".config/Code/User/profiles/2a/settings.json", '{"chat.mcp.access": "none"}')
+    limiting = {file.path: list(machine.limiting(file)) for file in machine.files()}
+    assert settings in limiting[play]
+    assert settings not in limiting[work]
     assert home.run("install", "--yes", "vscode-remote", "roo") == ExitStatus.OK, home.err
     assert json.loads(remote.read_text())["servers"]["ostler"]["type"] == "stdio"
     assert "ostler" in json.loads(roo.read_text())["mcpServers"]

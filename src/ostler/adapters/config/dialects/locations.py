@@ -37,7 +37,8 @@ class Location:
         name: its name, where the dialect's is that of several clients.
         further: files that are read for entries and never written, a folder's files as `folder/*.json`.
         project_further: the same below a project's folder.
-        limits: other files of the user that limit the servers, below the same folders as `paths`.
+        limits: other files of the user that limit the servers, below the same folders as `paths`, or with `./` next to
+            the file that has the servers.
         project_limits: the same below a project's folder.
         managed: the same in the folder where the machine's administrator sets the client up, see `_MANAGED`.
     """
@@ -117,11 +118,12 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              further=(f"{_CODE}/settings.json", f"{_CODE}/profiles/*/mcp.json",
                       "{config}/Code - Insiders/User/mcp.json", "{config}/VSCodium/User/mcp.json"),
              project_further=(".vs/mcp.json",),
-             limits=(f"{_CODE}/settings.json",), project_limits=(".vscode/settings.json",)),
+             limits=(f"{_CODE}/settings.json", "./settings.json"), project_limits=(".vscode/settings.json",)),
     Location("vscode-remote", (f"{_REMOTE}/mcp.json",), ("servers",), entry=_typed("stdio"), dialect="vscode",
              name="VS Code Server (SSH, WSL, containers)", markers=(".vscode-server",),
              further=(".vscode-server-insiders/data/User/mcp.json",),
-             limits=(".vscode-server/data/Machine/settings.json",), project_limits=(".vscode/settings.json",)),
+             limits=(".vscode-server/data/Machine/settings.json", ".vscode-server-insiders/data/Machine/settings.json"),
+             project_limits=(".vscode/settings.json",)),
     Location("copilot-jetbrains", ("{local}/github-copilot/intellij/mcp.json",), ("servers",), entry=_typed("stdio"),
              dialect="vscode", name="GitHub Copilot in JetBrains IDEs"),
     Location("copilot-xcode", (".config/github-copilot/xcode/mcp.json",), ("servers",), entry=_typed("stdio"),
@@ -314,7 +316,9 @@ class Machine:
         """Yield the other files that are there and limit the servers that `file` has for all or for one project."""
         location, project = file.location, project or file.workspace
         managed = (f"{{managed}}/{name}" for name in location.managed)
-        own = chain(self._own(location), self._there(location, (*location.limits, *managed)))
+        near = [] if file.workspace else [name for name in location.limits if name.startswith("./")]
+        limits = (name for name in (*location.limits, *managed) if not name.startswith("./"))
+        own = chain(self._own(location), self._there(location, limits), _below(file.path.parent, near))
         names = (location.project, *location.project_further, *location.project_limits)
         projects = iter(()) if project is None else _below(project, names)
         yield from dict.fromkeys(path for path in chain(own, projects) if path != file.path)
