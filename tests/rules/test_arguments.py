@@ -81,7 +81,11 @@ def test_what_is_plain_is_judged_as_json_schema_does() -> None:
         {"enum": ["b"], "maximum": 0},
     ]
     values = ["", "a", "aa", "0", 0, 1, -2, 2, 0.0, 1.5, True, False, None]
-    for kind, rule, value in product(kinds, rules, values):
+    items = [True, False, {}, {"type": "integer", "minimum": 1}, {"type": "object"}]
+    items += [{"type": "array", "items": each} for each in items]
+    lists = [[], [1], [0], ["a"], [True], [None], [{}], [[]], [[1]], [["a"], 1], {}, "a"]
+    of_lists = product(["array"], [{}, *({"items": each} for each in items)], lists)
+    for kind, rule, value in (*product(kinds, rules, values), *of_lists):
         spec = ArgSpec().model_copy(
             update={"type": kind, **rule}
         )  # which checks nothing: classes have no such patterns
@@ -109,6 +113,12 @@ def test_an_expression_that_takes_forever_is_cut_off() -> None:
     specs = {"x": ArgSpec(pattern=r"^(a|a)*$")}
     with pytest.raises(ArgumentError, match="took longer"):
         validate_args(specs, {"x": "a" * 40 + "b"})
+
+
+def test_all_items_of_a_list_are_checked_within_one_budget() -> None:
+    specs = {"x": ArgSpec(type="array", items={"type": "string", "pattern": r"^(a|a)*$"})}
+    with pytest.raises(ArgumentError, match=r"'x' takes more than 0\.25 s of processor time"):
+        validate_args(specs, {"x": ["a" * 5000] * 5000})
 
 
 def test_a_schema_that_refers_elsewhere_fetches_nothing() -> None:

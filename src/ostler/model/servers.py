@@ -32,11 +32,10 @@ MIN_SECRET_LENGTH = 6
 """Shorter values (`1`, `true`, `debug`) are not searched for in texts: masking them would blacken harmless words."""
 
 ServerTransport = Literal["stdio", "http", "sse", "builtin"]
-OVER_HTTP: Final[tuple[ServerTransport, ...]] = ("http", "sse")
-"""The transports of servers that have an address, in the order in which they are tried."""
-
 """How a server is reached. `http` is streamable HTTP; `builtin` runs inside Ostler."""
 
+OVER_HTTP: Final[tuple[ServerTransport, ...]] = ("http", "sse")
+"""The transports of servers that have an address, in the order in which they are tried."""
 
 ProtocolChoice = Literal["auto", "2025", "2026"]
 """The era of MCP to speak with a server; `auto` asks for the newer one first."""

@@ -82,7 +82,6 @@ class HealthScheduler:
         self._observer = observer
         self._rng = rng
         self._concurrency = concurrency
-
         self._heap: list[tuple[float, int, ServiceInstance | _Group, int]] = []
         self._epochs: dict[str, int] = {}
         """Which of its watches is the current one, by instance; a number is never used again."""

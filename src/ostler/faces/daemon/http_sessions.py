@@ -40,7 +40,7 @@ _VERSION: Final = b"mcp-protocol-version"
 _DEFAULT_VERSION: Final = "2025-03-26"
 """What the protocol assumes of a request that names no version."""
 
-_WITHSESSIONS: Final = frozenset({b"", *(version.encode() for version in HANDSHAKE_PROTOCOL_VERSIONS)})
+_WITH_SESSIONS: Final = frozenset({b"", *(version.encode() for version in HANDSHAKE_PROTOCOL_VERSIONS)})
 """The versions that have sessions; a request that names none is one of them."""
 
 _PLAIN: Final[dict[str, Any]] = {"capabilities": {}, "clientInfo": {"name": "unknown", "version": "0"}}
@@ -77,7 +77,7 @@ class LastingSessions:
         """Requests by session and id as text: to the SDK, 1 and "1" are one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or header(scope, _VERSION) not in _WITHSESSIONS:
+        if scope["type"] != "http" or header(scope, _VERSION) not in _WITH_SESSIONS:
             await self._app(scope, receive, send)
         elif held := header(scope, SESSION).decode("latin-1"):
             await self._serve_held(held, scope, receive, send)
@@ -233,7 +233,7 @@ def said_in(scope: Scope) -> Mapping[str, Any] | None:
     whether this server's key signed it shows when the request is served.
     """
     held = header(scope, SESSION).decode("latin-1")
-    if header(scope, _VERSION) not in _WITHSESSIONS or not held:
+    if header(scope, _VERSION) not in _WITH_SESSIONS or not held:
         return None
     with suppress(ValueError, IndexError, RecursionError):
         said: Any = _opening_of(held)

@@ -17,7 +17,7 @@ from ostler.model.manifest import ArgSpec
 from ostler.rules.secrets.masking import short_json
 from ostler.rules.secrets.secret_marks import marks_in
 from ostler.rules.text.patterns import PatternError, search
-from ostler.rules.text.work_budget import WorkSpentError, bounded_work
+from ostler.rules.text.work_budget import WorkSpentError, bounded_work, spend
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -195,20 +195,24 @@ def value_problems(name: str, spec: ArgSpec, value: JsonValue) -> Iterator[str]:
 
 def _errors(spec: ArgSpec, value: JsonValue) -> "list[ValidationError]":
     rules = {key: part for key, part in spec.json_schema().items() if key not in _NO_RULES}
-    if _plainly_satisfies(rules, value):
-        return []
+    with suppress(PatternError, WorkSpentError), bounded_work():
+        if _plainly_satisfies(rules, value):
+            return []
     from ostler.rules.calls.bounded_schemas import schema_errors  # noqa: PLC0415 (jsonschema: not loaded at the start)
 
     return schema_errors(rules, value)
 
 
-def _plainly_satisfies(rules: JsonMapping, value: JsonValue) -> bool:
+def _plainly_satisfies(rules: JsonMapping | bool, value: JsonValue) -> bool:
     """Return whether a value keeps the simplest rules, those of most args, for which jsonschema is not loaded.
 
     Its 35 ms and 2.5 MiB are more than most classes need. What is not plain, or wrong, is left to it.
+
+    Raises:
+        PatternError, WorkSpentError: it takes too much work.
     """
     kind = _TYPES.get(type(cast("object", value)))
-    if kind in ("number", "null") or kind != rules.get("type"):
+    if not isinstance(rules, Mapping) or kind in ("number", "null") or kind != rules.get("type"):
         return False
     return all(_plainly_keeps(key, limit, value) for key, limit in rules.items())
 
@@ -218,8 +222,8 @@ def _plainly_keeps(key: str, limit: JsonValue, value: JsonValue) -> bool:
     if isinstance(value, str) and key == "enum":
         keeps = value in limit
     elif isinstance(value, str) and key == "pattern":
-        with suppress(PatternError, WorkSpentError), bounded_work():
-            keeps = search(limit, value) is not None
+        spend()
+        keeps = search(limit, value) is not None
     elif type(value) is int and key == "minimum":
         keeps = value >= limit
     elif type(value) is int and key == "maximum":
