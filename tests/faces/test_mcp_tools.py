@@ -363,6 +363,8 @@ async def test_a_job_is_waited_for_until_it_has_ended_and_one_without_success_is
         assert created.structured_content["service"]["endAwaited"]
         assert "is running; it has not ended yet" in text_of(created)
         assert 'service_wait {"name": "migrate", "state": ["stopped", "failed"]' in text_of(created)
+        waited = await call(client, "service_start", name="migrate")
+        assert (waited["finished"], waited["changed"]) == (False, False)
         world.always["w/status"] = Answer({"state": "done"})
         again = await client.call_tool("service_create", {"serviceClassName": "basic", "name": "migrate"})
         assert "it has completed" in text_of(again), "it runs, so its end is waited for"

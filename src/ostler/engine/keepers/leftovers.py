@@ -46,7 +46,7 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """What cannot be asked of a server: whether classes left something, or what has become of services.
+    """A server that cannot be asked whether classes left something, or what has become of services.
 
     Attributes:
         server: the downstream server.
@@ -54,7 +54,7 @@ class Unseen:
         reason: why it was not read, in words.
         since: how long that has been so; None when that is unknown.
         fix: what to do, as an imperative phrase.
-        services: the services that were started through it, where it is in no configuration any more.
+        services: the services that it may still run, if no configuration has it any more.
     """
 
     server: str
@@ -67,8 +67,10 @@ class Unseen:
     def __str__(self) -> str:
         """Return it in words."""
         if self.services:
-            count = f"service{'' if len(self.services) == 1 else 's'} {', '.join(self.services)}"
-            return f"{count} cannot be checked or stopped: their server {self.server!r} {self.reason}"
+            is_one = len(self.services) == 1
+            named = f"service{'' if is_one else 's'} {', '.join(self.services)}"
+            whose = "its" if is_one else "their"
+            return f"{named} cannot be checked or stopped: {whose} server {self.server!r} {self.reason}"
         since = "" if self.since is None else f" since {self.since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
         classes = f"{'class' if len(self.classes) == 1 else 'classes'} {' and '.join(self.classes)}"
         return (
@@ -101,15 +103,17 @@ class Leftovers:
         self._runtime = runtime
         self._registry = registry
         self._classes = classes
+        self._calls = 0
+        """How many `remove_all` are under way."""
         self._removals = 0
         self._removing: set[str] = set()
         self._removed: dict[str, int] = {}
-        """Service id → how many removals had ended when that of what was made for it last did."""
+        """What calls under way have removed, by service id: the number of that removal, counted by `_removals`."""
 
     async def find(self, *, wait: bool = False) -> LeftoversSurvey:
         """Return what is left over, and which lists were not read.
 
-        Of a server that no configuration has, the services are named that were started through it, if there are any.
+        A server that no configuration has is among them only if it may still run services, with their names.
 
         Args:
             wait: wait for the first connection of a server that is still being connected.
@@ -249,6 +253,15 @@ class Leftovers:
 
     async def remove_all(self) -> LeftoversSurvey:
         """Stop everything that is left over that no other call stops; return what was, and what was not, and why."""
+        self._calls += 1
+        try:
+            return await self._remove_found()
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._removed.clear()
+
+    async def _remove_found(self) -> LeftoversSurvey:
         listed_at = self._removals
         before = await self.find(wait=True)
         removed: list[Leftover] = []

@@ -374,8 +374,7 @@ async def _past_its_looks(instance: ServiceInstance, operation: Operation) -> No
 
     async with anyio.create_task_group() as group:
         group.start_soon(until_end)
-        unknown = (ServiceState.UNKNOWN, ServiceState.UNREACHABLE)
-        await instance.wait_until(lambda status: status.state not in unknown)
+        await instance.wait_until(lambda status: not status.state.is_unverified)
         group.cancel_scope.cancel()
 
 

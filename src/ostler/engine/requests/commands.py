@@ -204,7 +204,9 @@ class Requests:
                 )
         if job is not None:
             message = f"{operation.message}; it has not ended yet"
-            return OperationResult(instance.view(), message, finished=False, operation_id=operation.id, job=job)
+            return OperationResult(
+                instance.view(), message, operation.changed, finished=False, operation_id=operation.id, job=job
+            )
         return OperationResult(
             instance.view(),
             f"{kind.value} of service {instance.name} is under way",
