@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.support.world import EPOCH, Answer, Down, Fail, Lost, Servers, Slow, World, manifest, running, until
+from tests.support.world import BASIC, EPOCH, Answer, Down, Fail, Lost, Servers, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
@@ -567,3 +567,24 @@ async def test_many_starts_that_were_cut_off_do_not_time_out_behind_each_other()
         await settle(manager)
         assert {(view.state, view.reason) for view in manager.views()} == {(ServiceState.RUNNING, "")}
     assert len(world.resources) == len(world.tools_called("w/start")) == 140
+
+
+async def test_a_server_that_does_not_answer_holds_up_no_service_of_another() -> None:
+    class Silent(World):
+        """A ledger, and a server `v` with the same tools, of which only `start` answers."""
+
+        async def call_tool(self, tool: str, args: Mapping[str, Any], **options: Any) -> ToolResponse:
+            server, _, name = tool.partition("/")
+            if server == "v" and name != "start":
+                await anyio.sleep(options.get("timeout") or 60.0)
+                raise ToolTimeoutError(f"tool {tool!r} did not answer")
+            return await super().call_tool(f"w/{name}", args, **options)
+
+    store = MemoryStore()
+    of_v = manifest(BASIC.replace("name: basic", "name: silent").replace("w/", "v/"), lifecycleTools__ready=None)
+    async with running(Silent(), manifest(), of_v, store=store) as manager:
+        for number in range(100):
+            await manager.create(CreateRequest("silent", f"silent{number}"))
+        await manager.create(CreateRequest("basic", "db"))
+    async with running(Silent(), manifest(), of_v, store=store) as manager:
+        await until(lambda: manager.view("db").state is not ServiceState.UNKNOWN, within=5)

@@ -38,7 +38,7 @@ from ostler.rules.secrets.record_secrets import possible_secrets
 logger = logging.getLogger(__name__)
 
 VERIFY_CONCURRENCY = 32
-"""Services verified at once after a restart, and as many operations resumed that have just begun."""
+"""Services of one server verified at once after a restart; as many of its cut-off operations are resumed at once."""
 
 _STOP_TURN = 5.0
 """Seconds for which a stop that is resumed keeps others from beginning."""
@@ -71,8 +71,10 @@ class Recovery:
         self._looks: dict[str, anyio.CancelScope] = {}
         """The next check of each instance, by id."""
         self._attempts: dict[str, int] = {}
-        self._verifying = anyio.CapacityLimiter(VERIFY_CONCURRENCY)
-        self._resuming = anyio.CapacityLimiter(VERIFY_CONCURRENCY)
+        self._turns: dict[tuple[str, bool], anyio.CapacityLimiter] = defaultdict(
+            lambda: anyio.CapacityLimiter(VERIFY_CONCURRENCY)
+        )
+        """By server and whether an operation is resumed; a server that does not answer delays no other's services."""
         self.finished = anyio.Event()
 
     async def restore(self, state: StoredState, register: Callable[[ServiceInstance], None]) -> None:
@@ -183,8 +185,8 @@ class Recovery:
 
         Looks of thousands at once would wait for each other's calls until their own time limits are over.
         """
-        is_open = instance.journal.interrupted is not None
-        async with self._resuming if is_open else self._verifying:
+        server, is_open = instance.service_class.tools.start.server, instance.journal.interrupted is not None
+        async with self._turns[server, is_open]:
             operation = step(instance)
             if operation is not None:
                 await _past_its_looks(instance, operation)
