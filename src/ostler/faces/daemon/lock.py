@@ -27,6 +27,9 @@ from ostler.model.errors import StateLockedError, StoreError
 _CONTENT_BYTES: Final = 128
 """Size of the file's content, filled up with spaces, so that it is replaced as a whole."""
 
+_MOST_ASKING: Final = 4096
+"""Processes that can learn who has a name: each takes a place in the queue of its socket for good."""
+
 _FAR_BYTE: Final = 1 << 30
 """Windows locks bytes, and a locked byte cannot be read: one far behind the file's content is locked."""
 
@@ -103,16 +106,38 @@ class StateLock:
     def _take_names(self) -> None:
         folder = os.path.realpath(self._place.state_dir)
         try:
-            self._names += _taken(hashlib.sha256(os.fsencode(folder)).hexdigest()[:32])
+            self._take_name(hashlib.sha256(os.fsencode(folder)).hexdigest()[:32])
         except _NameTakenError:
             raise StateLockedError(str(self._place.state_dir), "whose files were deleted; it is about to end") from None
         identity = ""
         with suppress(StoreError):  # a full disk: the copy of a folder that never had an id is no danger
             identity = owner_of(self._place.paths.process_dir)
         try:
-            self._names += _taken(f"id/{identity}") if identity else ()
+            if identity:
+                self._take_name(f"id/{identity}")
         except _NameTakenError as taken:
             raise _is_copy(self._place.state_dir, taken.pid) from None
+
+    def _take_name(self, name: str) -> None:
+        """Take a name that lives and dies with this process, if the system has such names.
+
+        Raises:
+            _NameTakenError: another process of this user has it.
+        """
+        if sys.platform != "linux":
+            return
+        full = f"\0ostler/{os.getuid()}/{name}"
+        holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            holder.bind(full)
+            holder.listen(_MOST_ASKING)
+        except OSError:
+            holder.close()
+            pid, user = _holder_of(full)
+            if user in (os.getuid(), None):
+                raise _NameTakenError(pid) from None
+            return  # a stranger sits on it: the lock's file is what counts
+        self._names.append(holder)
 
     def _drop_names(self) -> None:
         while self._names:
@@ -129,33 +154,11 @@ class StateLock:
 
 
 class _NameTakenError(Exception):
-    """Another process of this user has the name."""
+    """Another process of this user has the name: `pid`, which is 0 if that is unknown."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         super().__init__(pid)
-
-
-def _taken(name: str) -> list[socket.socket]:
-    """Take a name that lives and dies with this process; nothing if there are no such names.
-
-    Raises:
-        _NameTakenError: another process of this user has it.
-    """
-    if sys.platform != "linux":
-        return []
-    full = f"\0ostler/{os.getuid()}/{name}"
-    holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        holder.bind(full)
-        holder.listen(1)
-    except OSError:
-        holder.close()
-        pid, user = _holder_of(full)
-        if user in (os.getuid(), None):
-            raise _NameTakenError(pid) from None
-        return []  # a stranger sits on it: the lock's file is what counts
-    return [holder]
 
 
 def _holder_of(name: str) -> tuple[int, int | None]:
@@ -172,18 +175,26 @@ def _holder_of(name: str) -> tuple[int, int | None]:
 
 
 def _is_copy(folder: str, pid: int) -> StoreError:
-    """Return why the server of a copied state folder may not run next to that of the original, process `pid`."""
+    """Return why no server may run in `folder`: process `pid` (0: unknown) serves another one with the same id."""
+    import shlex
+
     words: list[str] = []
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
-    other = words[words.index("--state") + 1] if "--state" in words[:-1] else ""
-    stop = f"ostler --state {other} stop-server" if other else f"the end of process {pid}"
+    given = words[words.index("--state") + 1] if "--state" in words[:-1] else ""
+    other = given if Path(given).is_absolute() else ""
+    end = (
+        f"ostler --state {shlex.quote(other)} stop-server"
+        if other
+        else f"end {f'process {pid}' if pid else 'that one'}"
+    )
     return StoreError(
-        f"the state folder {folder!r} has the same id as {repr(other) if other else 'that'} of the server that runs as "
-        f"pid {pid}: one is a copy of the other, and both servers would start and stop the same services",
+        f"the state folder {folder!r} has the same id as {repr(other) if other else 'that'} of a server that runs"
+        + (f" as pid {pid}" if pid else "")
+        + ": one is a copy of the other, and both servers would start and stop the same services",
         next_actions=(
-            f"go on with this one after {stop}",
-            "or, to make it a folder of its own, which knows no service, remove everything in it",
+            f"{end}, then use this folder",
+            "or remove everything in this folder, which makes it one of its own, without services",
         ),
     )
 
