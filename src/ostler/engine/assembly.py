@@ -82,7 +82,7 @@ class Assembly:
         self.task_group: TaskGroup | None = None
         self.is_leaving = False
         self.registry = ServiceRegistry()
-        self.registry.why_removed = self.departed.said_of
+        self.registry.why_removed = self.departed.why_removed
         self.classes = ClassCatalogue(tools)
         self.factory = InstanceFactory(self, self.registry, self.classes)
         self.graph = DependencyGraph(self.registry, self.factory.virtual)

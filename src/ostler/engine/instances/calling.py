@@ -225,7 +225,7 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
 
 
 def _said(response: ToolResponse) -> str:
-    """Return the text of a failed start tool without the next steps that it has apart."""
+    """Return the text of a failed tool without its next steps, which the response also has as a list."""
     before, found, after = response.text.partition(f"Next: {'; '.join(response.next_steps)}")
     return before.rstrip().removesuffix(".") + after if response.next_steps and found else response.text
 

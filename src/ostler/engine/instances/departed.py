@@ -25,6 +25,7 @@ class Departed:
         self._clock = clock
         self._gone: dict[str, tuple[datetime, ServiceInstance]] = {}
         self._names: dict[str, tuple[datetime, str]] = {}
+        """When and why the service of a name was removed, the latest last."""
 
     def __repr__(self) -> str:
         return f"Departed({sorted(self._gone)})"
@@ -51,7 +52,7 @@ class Departed:
         short = [instance for _, instance in self._gone.values() if _short_name(instance) == name]
         return short[-1] if short else None
 
-    def said_of(self, name: str) -> str:
+    def why_removed(self, name: str) -> str:
         """Return when and why the service of this name was removed; empty if none was in the last hour."""
         at, why = self._names.get(name, (None, ""))
         age = 0.0 if at is None else (self._clock.now() - at).total_seconds()

@@ -12,7 +12,7 @@ from ostler.rules.secrets.record_secrets import secret_output_names
 
 
 def shown_of(instance: InstanceState, operation: Operation | None) -> dict[str, Any]:
-    """Return the fields of a snapshot that `instance` has and other services have not; `operation` is under way."""
+    """Return the fields of a snapshot that only instances have; `operation` is under way."""
     record, vitals = instance.record, instance.vitals
     return {
         "id": record.id,

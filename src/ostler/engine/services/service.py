@@ -327,7 +327,7 @@ class BaseService:
         return ServiceView(**self._shown())
 
     def _shown(self) -> dict[str, Any]:
-        """Return the fields of a snapshot; subclasses say more."""
+        """Return the fields of a snapshot; subclasses add theirs."""
         status = self._status.value
         return {
             "id": self._name,

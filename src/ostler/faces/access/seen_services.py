@@ -57,7 +57,7 @@ class Owners:
             self._remember(service.name, owner_of(service))
 
     def of(self, name: str) -> str | None:
-        """Return whose the service `name` is or was; None if that is not known."""
+        """Return the owner of the service `name`, also of one that was removed; None if that is not known."""
         service = self._registry.find(name)
         if service is not None:
             return owner_of(service)

@@ -186,7 +186,7 @@ class WaitingClient:
     due: float
     """When it is next sent a sign that its call is still running, by `time.monotonic`."""
     pings: anyio.Lock | None = None
-    """Held while it hears so; there from the first time on."""
+    """Held while a sign of life is sent; None before the first one."""
     is_stream: bool = False
     """Whether its answer has begun as a stream."""
 

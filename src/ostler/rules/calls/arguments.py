@@ -53,11 +53,11 @@ def validate_args(
 ) -> JsonObject:
     """Return `args` with the defaults filled in.
 
-    An arg that is required and has a default is satisfied by it; a relative path is no default if no folder is
-    known. A whole number written as `1.0` becomes an
-    integer if one is asked for. Many clients send every value as a text: one that stands for exactly one value of
-    the type asked for (`"5173"`, `"true"`, `"[1, 2]"`), at any depth, is taken as that; nothing else is converted.
-    Models in strict mode send null for what they leave out: for an arg that may be left out, it is not given then.
+    An arg that is required and has a default is satisfied by it; a relative path is no default if no folder is known. A
+    whole number written as `1.0` becomes an integer if one is required. Many clients send every value as text: one that
+    stands for exactly one value of the required type (`"5173"`, `"true"`, `"[1, 2]"`), at any depth, is taken as that;
+    nothing else is converted. Models in strict mode send null for what they leave out: an arg that may be left out
+    counts as not given then.
 
     Args:
         specs: the args that the class declares.
