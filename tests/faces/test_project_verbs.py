@@ -296,9 +296,9 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
     assert ostler.out.endswith("(it has completed before)\nNext: ostler restart good.shop runs the job again\n")
 
     assert ostler.run("up", "bad") == ExitStatus.FAILED
-    assert "last lines of bad.shop:\nno such table\n" in ostler.err
-    assert "'bad.shop' ended without success" in ostler.err
-    assert "exited with code 3: no such table" in ostler.err
+    assert "last lines of bad.shop:\nno such table\n\nfirst failure, bad: " in ostler.err
+    said = "'bad.shop' ended without success: bad.shop: exited with code 3: no such table; state was \"exited\""
+    assert said in ostler.err, "what happened comes before what was expected"
     by_hand = ["create", "job", "hand", "--arg", "command=sh -c 'sleep 1; echo no such table; exit 3'"]
     for again in (by_hand, ["restart", "hand"]):
         assert ostler.run(*again) == ExitStatus.FAILED
@@ -306,6 +306,18 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
         assert ostler.err.endswith("last lines of hand.shop:\nno such table\n")
     assert ostler.run("create", "job", "well", "--arg", "command=echo fine") == ExitStatus.OK
     assert ostler.out.endswith("it has completed (job, stopped, health unknown)\nlast lines of well.shop:\nfine\n")
+
+
+def test_a_folder_that_was_removed_under_the_command_is_named_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for words in (["project", "init"], ["up", "-C", "."]):
+        assert run_command(words) == ExitStatus.FAILED
+        said = "the folder that you are in does not exist any more. Next: change to another one, or name it\n"
+        assert capsys.readouterr().err == f"ostler: {said}"
 
 
 def test_a_folder_without_a_project_says_what_to_do(

@@ -1,5 +1,6 @@
 """The exit status of the command, and how it reports an error that no verb expects."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -26,6 +27,17 @@ def status_of(run: Callable[[], int]) -> int:
         return 0
     except OSError as error:
         # The system refuses a file that no verb expects it to: the user's matter, and no bug.
+        if not error.filename and _is_folder_gone():
+            complain("the folder that you are in does not exist any more. Next: change to another one, or name it")
+            return _FAILED
         at = f"{error.filename!r} cannot be used" if error.filename else "the system refused something"
         complain(f"{at}: {error.strerror or error}. Next: correct it, or use other folders (--config, --state)")
         return _FAILED
+
+
+def _is_folder_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 (Path.cwd is the same, and pathlib is not loaded by every command)
+    except FileNotFoundError:
+        return True
+    return False

@@ -93,10 +93,10 @@ class OstlerError(Exception):
         ]
         text = self.summary
         if context:
-            text += f"{' ' if self._is_sentence else chr(10)}({', '.join(context)})"
+            text += f"{' ' if self._is_sentence else chr(10) * 2}({', '.join(context)})"
         if self.next_actions:
             end = "" if text.endswith("?") else "."
-            end = f"{end} " if context or self._is_sentence else "\n"
+            end = f"{end} " if context or self._is_sentence else "\n\n"
             text += f"{end}Next: {'; '.join(self.next_actions)}"
         return text
 
@@ -106,8 +106,8 @@ class OstlerError(Exception):
         return self._has_remark or "\n" not in self.summary
 
     def add(self, remark: str) -> None:
-        """Add a remark to `summary`, on a line of its own if that ends with several lines of a tool."""
-        self.summary += f"; {remark}" if self._is_sentence else f"\n{remark[0].upper()}{remark[1:]}"
+        """Add a remark to `summary`, apart from it if that ends with several lines of a tool."""
+        self.summary += f"; {remark}" if self._is_sentence else f"\n\n{remark[0].upper()}{remark[1:]}"
         self._has_remark = True
 
     def located(self, *, service: str | None = None, step: str | None = None, tool: str | None = None) -> "OstlerError":

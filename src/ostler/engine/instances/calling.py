@@ -189,11 +189,15 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
         why = service.mask_text(verdict.reason)
         detail = said if (response.is_error or is_final or verdict.passed) and said else why
         is_quoted = said in why or said.replace("\n", "\\n") in why
+        failed = f"{call.step} tool failed: "
         if not response.is_error and not verdict.passed and said and not is_quoted:
-            detail = f"{why}; it said: {said}"
-        failure = ToolFailedError(
-            f"{call.step} tool failed: {detail}", step=call.step, tool=call.tool, next_actions=steps
-        )
+            if is_line := "\n" not in said and said[0] not in "[{":
+                detail = f"{said.removesuffix('.')}; {why}"
+            else:
+                detail = f"{why}; it said: {said}"
+            if is_line and call.step in _LOOKS:  # the tool did its part: what it says of the service comes first
+                failed = ""
+        failure = ToolFailedError(failed + detail, step=call.step, tool=call.tool, next_actions=steps)
         failure.is_error = response.is_error
         failure.is_absence = proves_absence(response, expect)
         if call.step in _LOOKS and not failure.is_absence:

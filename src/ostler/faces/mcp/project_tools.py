@@ -120,7 +120,7 @@ async def _up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
         entry.update(shapes.present({"lastLines": written.get(entry["name"])}))
     lines = await _report_lines(app, f"project {scope.ref.id}", "is up", report, names)
     for name, said in written.items():
-        lines += [f"last lines of {name}:", *said] if said else [f"{name} wrote nothing"]
+        lines += [f"last lines of {name}:", *said, ""] if said else [f"{name} wrote nothing"]
     if report.unfinished:
         lines.append("Next: project_up again to keep waiting")
     lines += [
@@ -267,7 +267,7 @@ def directory_of(args: ProjectArgs) -> str:
 def _answer(report: ProjectReport, structured: JsonObject, lines: list[str]) -> Answer:
     """Return the answer; one with a failure is an error, which has the rest of the report, too."""
     if not report.failures:
-        return Answer(structured, "\n".join(lines))
+        return Answer(structured, "\n".join(lines).rstrip("\n"))
     name, error = next(iter(report.failures.items()))
     text = "\n".join([*lines, f"first failure, {name}: {error}"])
     return Answer({**structured, "error": error_json(error)}, text, is_error=True)
