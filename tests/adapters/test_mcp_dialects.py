@@ -916,17 +916,37 @@ def test_a_server_is_where_librechat_lets_its_servers_be(url: str | None, is_adm
     [
         ({"url": "https://${HOST}/mcp"}, {"deniedMcpServers": [{"serverUrl": "https://evil.example/*"}]}),
         ({"url": "https://${HOST}/mcp"}, {"allowedMcpServers": [{"serverUrl": "https://good.example/*"}]}),
-        ({"url": "HTTPS://EVIL.example/mcp"}, {"deniedMcpServers": [{"serverUrl": "https://evil.example/*"}]}),
+        *(
+            ({"url": url}, {"deniedMcpServers": [{"serverUrl": "https://evil.example/*"}]})
+            for url in (
+                "HTTPS://EVIL.example/mcp",
+                "https://evil.example",
+                "https://evil.example:443/mcp",
+                "https://evil.example./mcp",
+                "https://me:pw@evil.example/mcp",
+            )
+        ),
+        (
+            {"url": "https://good.example@evil.example/"},
+            {"allowedMcpServers": [{"serverUrl": "https://good.example*"}]},
+        ),
+        ({"url": "https://good.example/Other"}, {"allowedMcpServers": [{"serverUrl": "https://good.example/other"}]}),
         ({"command": "npx", "args": ["${TOOL:-evil}"]}, {"deniedMcpServers": [{"serverCommand": ["npx", "evil"]}]}),
     ],
 )
-def test_what_a_variable_hides_is_switched_off_too(body: dict[str, Any], limits: dict[str, Any]) -> None:
+def test_what_a_variable_or_a_spelling_hides_is_switched_off_too(body: dict[str, Any], limits: dict[str, Any]) -> None:
     text = json.dumps({"mcpServers": {"a": body}, **limits})
     assert load_mcp_json(text, {"HOST": "evil.example"}).entries["a"].disabled
     amp = {"amp.mcpPermissions": [{"matches": {"url": "*evil.example*"}, "action": "reject"}]}
     assert not load_mcp_json(
         json.dumps({"mcpServers": {"a": {"url": "https://${HOST}"}}, **amp}), {"HOST": "evil.example"}
     ).entries
+
+
+@pytest.mark.parametrize("url", ["https://good.example", "https://GOOD.example/mcp", "https://good.example:443/x?y=1"])
+def test_an_address_that_is_listed_is_admitted_however_it_is_spelled(url: str) -> None:
+    limits = {"allowedMcpServers": [{"serverUrl": "https://good.example/*"}]}
+    assert not load({"mcpServers": {"a": {"url": url}}, **limits}).entries["a"].disabled
 
 
 def test_remarks_of_people_are_not_reported() -> None:

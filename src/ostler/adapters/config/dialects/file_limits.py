@@ -83,17 +83,21 @@ class Servers:
 
     def has(self, name: str, entry: JsonObject) -> bool:
         """Whether a server is in the list by any of these."""
-        return not self.names.isdisjoint((name, name.lower())) or self._is_known(entry)
+        if not self.names.isdisjoint((name, name.lower())):
+            return True
+        if url := str(entry.get("url") or ""):
+            every = (url, *_spellings(url))
+            return any(fnmatchcase(one.lower(), glob.lower()) for one in every for glob in self.addresses)
+        return _words(entry) in self.commands
 
     def admits(self, name: str, entry: JsonObject) -> bool:
         """Whether a server may run if no other may: its name is not enough where commands or addresses are listed."""
-        listed = self.addresses if entry.get("url") else self.commands
-        return self._is_known(entry) if listed else name in self.names
-
-    def _is_known(self, entry: JsonObject) -> bool:
-        if entry.get("url"):
-            return any(fnmatchcase(str(entry["url"]).lower(), glob.lower()) for glob in self.addresses)
-        return (str(entry.get("command")), *map(str, items(entry.get("args")))) in self.commands
+        url = str(entry.get("url") or "")
+        if not (self.addresses if url else self.commands):
+            return name in self.names
+        if url:
+            return any(fnmatchcase(one, glob) for one in _spellings(url) for glob in self.addresses)
+        return _words(entry) in self.commands
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +284,24 @@ def _is_known(rule: JsonObject) -> bool:
         and isinstance(command, list)
         and texts(command) == command
     )
+
+
+def _words(entry: JsonObject) -> tuple[str, ...]:
+    return (str(entry.get("command")), *map(str, items(entry.get("args"))))
+
+
+def _spellings(url: str) -> list[str]:
+    """Return an address as rules may spell it: its host in lower case, with and without the usual port and a path."""
+    with suppress(ValueError):  # a port that is not a number
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        begin = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}"
+        usual = {"https": 443, "http": 80}.get(parts.scheme)
+        port = parts.port or usual
+        ends = [*([f":{port}"] if port else []), *([""] if port == usual else [])]
+        query = f"?{parts.query}" if parts.query else ""
+        return [f"{begin}{end}{path}{query}" for end in ends for path in {parts.path, parts.path or "/"}]
+    return []
 
 
 def _is_at(url: str, pattern: str) -> bool:
