@@ -1,28 +1,20 @@
 """Which project a folder belongs to, with real checkouts and worktrees of git."""
 
-import contextlib
-import fcntl
 import json
 import os
 import pwd
-import shutil
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-import anyio
 import pytest
-from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ostler.adapters.projects.folders import find_project, label_of, linked_root, require_project
 from ostler.adapters.projects.import_sources import read_source, read_sources
 from ostler.adapters.projects.project_files import read_variables, variables_of
-from ostler.adapters.projects.restart_watch import digest_of_files, watch_files
+from ostler.adapters.projects.restart_watch import digest_of_files
 from ostler.model.errors import ManifestError, NotFoundError
 from ostler.rules.imports.found import FoundService
 from ostler.rules.imports.project_text import project_text
@@ -132,111 +124,6 @@ def test_the_digest_of_files_is_of_names_and_contents_of_this_checkout_alone(sho
     (shop / sql.parent.relative_to(shop) / "elsewhere").symlink_to("/", target_is_directory=True)
     assert digest_of_files(shop, globs) == seen[-2], "what a link leads to may be a whole disk"
     assert digest_of_files(shop, ["no/such/*", "*.none"]) == digest_of_files(shop, [])
-
-
-def watched_folders(descriptor: int) -> int:
-    """Return how many folders the kernel reports changes of to an open file of this process."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/self/fdinfo/{descriptor}").read_text().count("inotify wd")
-    return 0
-
-
-def inotify_files() -> set[int]:
-    """Return the open files of this process by which the kernel reports changes, of those that watch something."""
-    if not Path("/proc/self/fdinfo").is_dir():
-        return set()
-    return {number for entry in Path("/proc/self/fdinfo").iterdir() if watched_folders(number := int(entry.name))}
-
-
-def unread_bytes(descriptor: int) -> int:
-    """Return how much of what the kernel has reported no one has read."""
-    return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0]
-
-
-@asynccontextmanager
-async def followed(
-    directory: Path, globs: list[str], *, wanted: anyio.Event | None = None
-) -> AsyncGenerator[tuple[anyio.Event, MemoryObjectReceiveStream[str]]]:
-    """Watch files of a service; yield what is set once the watch has begun, and the files that changed."""
-    with anyio.fail_after(60):
-        while inotify_files():  # a cancelled watch ends a moment later
-            await anyio.sleep(0.01)
-    begun = anyio.Event()
-    send, receive = anyio.create_memory_object_stream[str](100)
-
-    async def changed(_name: str, file: str) -> None:
-        await send.send(file)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch_files, directory, {"app": globs}, changed, begun.set, wanted)
-        with anyio.fail_after(60), send, receive:
-            yield begun, receive
-            tasks.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize(("globs", "most"), [("seed.json", 1), ("sql/deep/seed.json", 3), ("s*", 303)])
-async def test_a_change_is_noticed_from_the_moment_that_a_watch_has_begun(
-    tmp_path: Path, globs: str, most: int
-) -> None:
-    """Folders that no file of it can be in are not watched: that of the packages may have thousands."""
-    file = globs.replace("s*", "sql/deep/seed.json")
-    (tmp_path / "sql" / "deep").mkdir(parents=True)
-    for number in range(300):
-        (tmp_path / f"folder{number}").mkdir()
-        (tmp_path / "node_modules" / f"package{number}").mkdir(parents=True)
-    (tmp_path / "sql" / "above").symlink_to(tmp_path, target_is_directory=True)
-    async with followed(tmp_path, [globs]) as (begun, found):
-        await begun.wait()
-        assert sum(map(watched_folders, inotify_files())) <= most
-        (tmp_path / file).write_text("changed")
-        assert await found.receive() == file
-
-
-async def test_files_of_folders_that_come_and_go_are_watched(tmp_path: Path) -> None:
-    """As with another branch: the folders on the way to a file may all be new, and have the names of earlier ones."""
-    folder = tmp_path / "db" / "migrations"
-    async with followed(tmp_path, ["db/migrations/*.sql"]) as (begun, found):
-        await begun.wait()
-        for name in ("1.sql", "2.sql"):
-            folder.mkdir(parents=True)
-            (folder / name).write_text("select 1")
-            assert await found.receive() == f"db/migrations/{name}"
-            (folder / "new").mkdir()
-            (folder / "new" / name).write_text("select 2")
-            while (file := await found.receive()) != f"db/migrations/new/{name}":
-                assert file == f"db/migrations/{name}"
-            shutil.rmtree(tmp_path / "db")
-            assert (await found.receive()).startswith("db/migrations/")
-
-
-@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="only Linux shows what is watched")
-async def test_what_changes_while_the_folders_are_watched_counts_from_when_it_is_wanted(tmp_path: Path) -> None:
-    """An `up` watches the folders while it starts services: what these write on their way restarts nothing."""
-    wanted = anyio.Event()
-    async with followed(tmp_path, ["*.txt"], wanted=wanted) as (begun, found):
-        while not (watched := inotify_files()):
-            await anyio.sleep(0.01)
-        (tmp_path / "new").mkdir()
-        (tmp_path / "early.txt").write_text("written by a start")
-        while any(unread_bytes(file) for file in watched):
-            await anyio.sleep(0.01)
-        assert not begun.is_set()
-        wanted.set()
-        await begun.wait()
-        (tmp_path / "new" / "late.txt").write_text("written by a person")
-        assert await found.receive() == "new/late.txt"
-
-
-async def test_a_watch_ends_as_soon_as_it_is_cancelled(tmp_path: Path) -> None:
-    async def changed(name: str, file: str) -> None:
-        raise AssertionError((name, file))
-
-    began = anyio.current_time()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch_files, tmp_path, {"app": ["*.py"]}, changed, lambda: None)
-        await anyio.wait_all_tasks_blocked()
-        tasks.cancel_scope.cancel()
-    assert anyio.current_time() - began < 4.5, "watchfiles looks up every 5 s only"
 
 
 def test_a_folder_outside_of_any_project_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -140,10 +140,12 @@ class ProjectWatches:
             try:
                 await self._watching(Path(project.directory), watch.patterns, changed, watch.begun.set, watch.wanted)
             except OSError as error:  # the folder went away, or there are no watches left
-                self._watches.pop(project.id, None)
+                if self._watches.get(project.id) is watch:
+                    del self._watches[project.id]
                 message = (
                     f"the files of project {project.id} are not watched any more: {error}. "
-                    "Next: project_up watches them again; at a limit, raise fs.inotify.max_user_watches first"
+                    "Next: project_up watches them again; at a limit, first raise fs.inotify.max_user_watches, or "
+                    "max_user_instances for open files"
                 )
                 self._manager.events.append(EventKind.WARNING, message=message)
                 logger.warning("%s", message)

@@ -4,8 +4,10 @@ import hashlib
 import os
 import platform
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePath
@@ -37,6 +39,15 @@ _SIGNS = frozenset("*?[")
 _Identity: TypeAlias = tuple[int, int]
 """Which folder it is, whatever its name: another one may take its place."""
 
+_Changes: TypeAlias = set[tuple[int, Path]]
+"""A series of changes: each a `Change`, and what changed."""
+
+_LOOKS = 5
+"""How often folders are looked for again that come or go meanwhile."""
+
+_COARSE = 0.02
+"""Seconds by which the time of a change that a file has may be earlier than the clock."""
+
 _MAX_READ = 16 * 1024 * 1024
 """Bytes of a file that are read for a digest; of a larger one its size and time of change count."""
 
@@ -67,11 +78,10 @@ class _OwnFiles(DefaultFilter):
             self._others.add(root)
         return not self._others.isdisjoint((folder, *folder.parents))
 
-    def keeps_folder(self, place: PurePath) -> bool:
-        """Whether a folder, relative to the project's folder, counts if the one above it does."""
-        folder = self._directory / place
+    def keeps_folder(self, folder: Path) -> bool:
+        """Whether a folder counts if the one above it does."""
         is_own = folder not in self._others and not (os.path.lexists(folder / ".git") and self.is_elsewhere(folder))
-        return is_own and self.keeps(str(place))
+        return is_own and self.keeps(folder.name)
 
 
 async def watch_files(
@@ -132,11 +142,36 @@ def _changed_files(directory: Path, globs: Sequence[str], stopped: threading.Eve
         watched.changes_so_far()
         yield []
         while (paths := watched.next_changes(stopped)) is not None:
-            files = {path.relative_to(directory).as_posix() for path in paths if own(Change.modified, str(path))}
+            inside = (path for path in paths if path.is_relative_to(directory) and own(Change.modified, str(path)))
+            files = {path.relative_to(directory).as_posix() for path in inside}
             if files:
                 yield sorted(files)
     finally:
         watched.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is to be watched.
+
+    Attributes:
+        folders: the folders, links resolved: the system reports changes in them under these names.
+        links: what other names a folder has in the project, with the folder: its files have those names, too.
+    """
+
+    folders: dict[Path, _Identity] = field(default_factory=dict[Path, _Identity])
+    links: dict[Path, Path] = field(default_factory=dict[Path, Path])
+
+    def names_of(self, path: Path) -> set[Path]:
+        """Return `path` under each of its names."""
+        names, new, links = {path}, [path], dict(self.links)
+        while new:
+            name = new.pop()
+            for link in [link for link, target in links.items() if name.is_relative_to(target)]:
+                named = link / name.relative_to(links.pop(link))  # each link once, as they may lead to each other
+                names.add(named)
+                new.append(named)
+        return names
 
 
 class _Folders:
@@ -146,98 +181,192 @@ class _Folders:
     the 2,000 folders of a small node_modules.
 
     Raises:
-        OSError: the folder of the project is gone, or there are no watches left.
+        OSError: the folder of the project is gone, or there are no watches left; also raised by each method.
     """
 
     def __init__(self, directory: Path, globs: Sequence[str], own: _OwnFiles) -> None:
         self._look = partial(_watched_folders, directory, globs, own)
-        self._folders = self._look()
-        self._notify = _notifier(self._folders)
+        self._seen = _Look()
+        self._notify: RustNotify | None = None
+        self._since = time.time()
+        """From when on changes were not returned yet."""
+        self._follow()
 
     def changes_so_far(self) -> set[Path]:
         """Return what has changed and was not returned yet."""
-        return self._renewed(_paths_of(self._notify.watch(1, 1, 1, None)))
+        return self._renewed(self._changes(1, 1, 1, None) or set())
 
     def next_changes(self, stopped: threading.Event) -> set[Path] | None:
         """Return the next series of changes, None once `stopped` is set."""
-        found = self._notify.watch(DEBOUNCE, _STEP, 0, stopped)
-        return None if found == "stop" else self._renewed(_paths_of(found))
-
-    def _renewed(self, paths: set[Path]) -> set[Path]:
-        """Return `paths` with the files of folders that came; these are watched from now on."""
-        replaced = paths & self._folders.keys()
-        if not replaced and not any(path.is_dir() for path in paths):
-            return paths
-        before, now = self._folders, self._look()
-        if not now or (now == before and not replaced):
-            return paths
-        earlier, self._notify, self._folders = self._notify, _notifier(now), now
-        paths |= _paths_of(earlier.watch(1, 1, 1, None))
-        earlier.close()
-        for folder, identity in now.items():
-            if before.get(folder) != identity or folder in replaced:
-                with suppress(OSError):
-                    paths |= set(folder.iterdir())
-        return paths
+        found = self._changes(DEBOUNCE, _STEP, 0, stopped)
+        return None if found is None else self._renewed(found)
 
     def close(self) -> None:
         """Watch nothing any more."""
-        self._notify.close()
+        if self._notify is not None:
+            self._notify.close()
+
+    def _changes(self, debounce: int, step: int, timeout: int, stopped: threading.Event | None) -> _Changes | None:
+        assert self._notify is not None, "it follows the folders from the beginning"
+        try:
+            found = self._notify.watch(debounce, step, timeout, stopped)
+        except RuntimeError:  # such as a name that is not text: watchfiles has dropped the series, and has no more
+            since, self._since = self._since, time.time()
+            self._seen = _Look()
+            self._follow()
+            return {(Change.modified, path) for path in _changed_since(since - _COARSE, self._seen.folders)}
+        self._since = time.time()
+        return None if found == "stop" else _changes_in(found)
+
+    def _renewed(self, found: _Changes) -> set[Path]:
+        """Return what changed, under each of its names, with the files of folders that came: these are watched now."""
+        before = self._seen
+        replaced = {path for change, path in found if change != Change.modified} & before.folders.keys()
+        if replaced or any(path in before.links or path.is_dir() for _, path in found):
+            found |= self._follow(replaced)
+        # Where files are polled, a folder is modified when a file in it comes or goes, which is reported as well.
+        paths = {path for change, path in found if change != Change.modified or not path.is_dir()}
+        new = {path for change, path in found if change != Change.modified}
+        came = [path for path, which in self._seen.folders.items() if path in new or before.folders.get(path) != which]
+        came += [link for link, target in self._seen.links.items() if before.links.get(link) != target]
+        for folder in came:
+            with suppress(OSError):
+                paths |= set(folder.iterdir())
+        return {name for path in paths for name in self._seen.names_of(path) | before.names_of(path)}
+
+    def _follow(self, replaced: Collection[Path] = ()) -> _Changes:
+        """Watch the folders that are there now; return what changed in those of before until then.
+
+        It looks again until nothing came or went between a look and the watch that is made of it.
+
+        Args:
+            replaced: folders that are not those of before, though they may look like them.
+        """
+        found: _Changes = set()
+        outdated: list[RustNotify] = []
+        for looks_left in reversed(range(_LOOKS)):
+            now = self._look()
+            if now == self._seen and not replaced:
+                break
+            try:
+                notify = _notifier(now.folders)
+            except FileNotFoundError:  # a folder has gone since the look
+                if looks_left:
+                    continue
+                raise
+            outdated += [] if self._notify is None else [self._notify]
+            self._notify, self._seen, replaced = notify, now, ()
+        for earlier in outdated:
+            with suppress(RuntimeError):  # as in `_changes`
+                found |= _changes_in(earlier.watch(1, 1, 1, None))
+            earlier.close()
+        return found
 
 
 def _notifier(folders: Iterable[Path]) -> RustNotify:
-    return RustNotify(
-        [str(folder) for folder in folders],
-        debug=False,
-        force_polling=_is_polled(),
-        poll_delay_ms=_POLL,
-        recursive=False,
-        ignore_permission_denied=True,
-    )
+    """Return what reports changes in `folders`.
+
+    Raises:
+        FileNotFoundError: one of them is gone.
+        OSError: there are no watches left.
+    """
+    try:
+        return RustNotify(
+            [str(folder) for folder in folders],
+            debug=False,
+            force_polling=_is_polled(),
+            poll_delay_ms=_POLL,
+            recursive=False,
+            ignore_permission_denied=True,
+        )
+    except RuntimeError as error:  # such as a limit on how many there may be
+        raise OSError(str(error)) from error
 
 
-def _paths_of(found: object) -> set[Path]:
-    """Return the paths of a series of changes, none where watchfiles says why it has none."""
-    return {Path(path) for _, path in cast("set[tuple[int, str]]", found)} if isinstance(found, set) else set()
+def _changes_in(found: object) -> _Changes:
+    """Return a series of changes, none where watchfiles says why it has none."""
+    if not isinstance(found, set):
+        return set()
+    return {(change, Path(path)) for change, path in cast("set[tuple[int, str]]", found)}
 
 
-def _watched_folders(directory: Path, globs: Sequence[str], own: _OwnFiles) -> dict[Path, _Identity]:
-    """Return which folders show every change of a file that `globs` mean, and of the folders that such files are in."""
-    found: dict[Path, _Identity] = {}
+def _changed_since(moment: float, folders: Iterable[Path]) -> Iterator[Path]:
+    for folder in folders:
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    facts = entry.stat()
+                    if max(facts.st_mtime, facts.st_ctime) >= moment and _is_text(entry.name):
+                        yield Path(entry.path)
+
+
+def _watched_folders(directory: Path, globs: Sequence[str], own: _OwnFiles) -> _Look:
+    """Return which folders show every change of a file that `globs` mean, and of the folders that such files are in.
+
+    Raises:
+        OSError: the folder of the project is gone.
+    """
+    found = _Look()
+    directory.stat()
     for glob in globs:
         base = PurePath(_fixed_part(glob))
-        for folder in (*reversed(base.parents), base):  # one that appears later shows in the one above it
-            with suppress(OSError):
-                found[directory / folder] = _identity_of(directory / folder)
-        if not _SIGNS.isdisjoint(glob):
-            found |= {
-                directory / place: identity for place, identity, _ in _walk(directory, base, own, follows_links=True)
-            }
+        for place in (*reversed(base.parents), base):  # one that appears later shows in the one above it
+            _add(found, directory / place)
+        if not _SIGNS.isdisjoint(glob) and own.keeps(str(base)):
+            _add_below(found, directory / base, own)
     return found
 
 
-def _walk(
-    directory: Path, base: PurePath, own: _OwnFiles, *, follows_links: bool
-) -> Iterator[tuple[PurePath, _Identity, list[str]]]:
-    """Yield the folders below `base` that count, itself first: where in `directory` and which one it is, its files."""
-    seen: set[_Identity] = set()
-    for folder, folders, files in os.walk(directory / base, followlinks=follows_links):
-        place = PurePath(folder).relative_to(directory)
-        try:
-            identity = _identity_of(folder)
-        except OSError:
-            continue
-        if identity in seen:  # a link to a folder above it
-            folders.clear()
-            continue
-        seen.add(identity)
-        folders[:] = [name for name in folders if own.keeps_folder(place / name)]
-        yield place, identity, files
+def _add(found: _Look, name: Path) -> Path | None:
+    """Add the folder that is called `name`, and return it with links resolved; None if there is none."""
+    folder = Path(os.path.realpath(name))
+    if not folder.is_dir() or not _is_text(str(folder)):  # watchfiles takes only text
+        return None
+    with suppress(OSError):
+        found.folders[folder] = _identity_of(folder)
+    if folder != name and folder not in name.parents:  # one that leads to a folder above itself gives no new names
+        found.links[name] = folder
+    return folder
 
 
-def _identity_of(folder: Path | str) -> _Identity:
-    facts = os.stat(folder)  # noqa: PTH116 (what os.walk gives)
+def _add_below(found: _Look, top: Path, own: _OwnFiles) -> None:
+    """Add all folders below `top` that count, and those that links lead to."""
+    walked: set[Path] = set()
+    tops = [_add(found, top)]
+    while tops:
+        top_folder = tops.pop()
+        if top_folder is None or top_folder in walked:
+            continue
+        for folder, folders, _ in _walk(top_folder, own):
+            if folder in walked:
+                folders.clear()
+                continue
+            walked.add(folder)
+            folders[:] = filter(_is_text, folders)
+            links = [name for name in folders if (folder / name).is_symlink()]
+            tops += [_add(found, folder / name) for name in links]
+            with suppress(OSError):
+                found.folders[folder] = _identity_of(folder)
+
+
+def _walk(top: Path, own: _OwnFiles) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield the folders below `top` that count, itself first: which it is, its folders that count, and its files."""
+    for folder, folders, files in os.walk(top):
+        folders[:] = [name for name in folders if own.keeps_folder(Path(folder, name))]
+        yield Path(folder), folders, files
+
+
+def _identity_of(folder: Path) -> _Identity:
+    facts = folder.stat()
     return facts.st_dev, facts.st_ino
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes that are not UTF-8
+        return False
+    return True
 
 
 def _is_polled() -> bool:
@@ -263,7 +392,8 @@ def _files_of(directory: Path, globs: Sequence[str]) -> Iterator[str]:
     """Yield the files that `globs` mean, relative to `directory`."""
     own = _OwnFiles(directory)
     for base in {_fixed_part(glob) for glob in globs}:
-        for place, _, files in _walk(directory, PurePath(base), own, follows_links=False):
+        for folder, _, files in _walk(directory / base, own):
+            place = folder.relative_to(directory)
             found = [(place / name).as_posix() for name in files if own.keeps(str(place / name))]
             yield from (file for file in found if matches(file, globs))
 
