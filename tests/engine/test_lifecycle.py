@@ -13,15 +13,18 @@ from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import (
     AlreadyExistsError,
     ArgumentError,
+    ClassUnavailableError,
     ConflictError,
     ManifestError,
     NotFoundError,
+    OperationError,
     OperationTimeoutError,
     OstlerError,
     SupersededError,
     ToolFailedError,
 )
 from ostler.model.events import EventKind
+from ostler.model.json import JsonObject
 from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -440,6 +443,29 @@ async def test_restart_without_a_restart_tool_stops_and_starts() -> None:
         assert world.tools_called("w/start", "w/stop") == ["w/start", "w/stop", "w/start"]
         assert result.service.outputs == {"url": "ledger://r2/1"}
         assert result.service.restarts == 1
+
+
+async def test_a_restart_stops_nothing_for_a_start_that_is_known_to_fail() -> None:
+    world, servers = World(), Servers()
+    refusals: list[OstlerError] = []
+
+    async def foresight(tool: str, args: JsonObject) -> OstlerError | None:
+        assert (tool, args["name"]) == ("w/start", "db")
+        return refusals.pop() if refusals else None
+
+    async with running(world, tools=servers, foresight=foresight) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        refusals.append(OperationError("its disk is away"))
+        with pytest.raises(OperationError, match="disk is away; so it was not stopped, and runs on"):
+            await manager.restart_service("db")
+        servers.connected.clear()  # its entry is in no configuration any more
+        with pytest.raises(ClassUnavailableError, match="w/start"):
+            await manager.restart_service("db")
+        assert manager.view("db").state is ServiceState.RUNNING
+        assert world.tools_called("w/start", "w/stop") == ["w/start"]
+        servers.connected["w"] = True
+        await manager.restart_service("db")
+        assert world.tools_called("w/start", "w/stop") == ["w/start", "w/stop", "w/start"]
 
 
 async def test_a_restart_tool_is_used_and_its_outputs_renew_the_stop_plan() -> None:

@@ -129,6 +129,28 @@ async def test_the_log_of_a_failed_create_is_kept_for_a_while(state_dir: Path, t
                 assert (await call(client, "service_events", name="mute"))["events"]
 
 
+async def test_a_restart_that_would_fail_stops_nothing(state_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        program = {"command": "sleep", "arguments": ["300"], "directory": str(folder)}
+        await call(client, "service_create", serviceClassName="command", name="web", args=program)
+        pid = (await call(client, "service_get", name="web"))["outputs"]["pid"]
+        folder.rmdir()
+        text, _ = await refusal(client, "service_restart", name="web")
+        assert text == (
+            f"cwd '{folder}' does not exist; so it was not stopped, and runs on (service 'web', step 'start', "
+            "tool 'process/start'). Next: create it, or name another folder"
+        )
+        shown = await call(client, "service_status", name="web")
+        assert (shown["state"], shown["outputs"]["pid"]) == ("running", pid)
+        folder.mkdir()
+        await call(client, "service_restart", name="web")
+        shown = await call(client, "service_status", name="web")
+        assert shown["state"] == "running"
+        assert shown["outputs"]["pid"] != pid
+
+
 def write_servers(tmp_path: Path, text: str) -> None:
     (tmp_path / "config").mkdir(exist_ok=True)
     (tmp_path / "config" / "mcp.json").write_text(text)

@@ -24,7 +24,7 @@ from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.keepers.leases import LeaseKeeper
 from ostler.engine.keepers.recovery import Recovery
 from ostler.engine.keepers.restarts import RestartKeeper
-from ostler.engine.protocols import Clock, HeldStore, Observer, Store, StoredState, ToolCaller, ToolDirectory
+from ostler.engine.protocols import Clock, Foresight, HeldStore, Observer, Store, StoredState, ToolCaller, ToolDirectory
 from ostler.engine.requests.commands import Requests
 from ostler.engine.requests.creator import Creator
 from ostler.engine.requests.instance_factory import InstanceFactory
@@ -64,6 +64,7 @@ class Assembly:
         make_id: Callable[[], str],
         reporter: StatusReporter | None,
         observer: Observer | None,
+        foresight: Foresight,
     ) -> None:
         self.caller = caller
         self.store = store
@@ -76,6 +77,7 @@ class Assembly:
         self.random = rng
         self.make_id = make_id
         self.observer = observer
+        self.foresight = foresight
         self.batches = BatchCalls()
         self.handles = Handles()
         self.departed = Departed(clock)

@@ -23,7 +23,16 @@ from ostler.engine.keepers.health import CONCURRENCY
 from ostler.engine.keepers.idleness import IdleKeeper
 from ostler.engine.keepers.shutdown import SHUTDOWN_TIMEOUT, depart
 from ostler.engine.management import Manager
-from ostler.engine.protocols import ActivityMeter, Clock, Observer, Store, ToolCaller, ToolDirectory
+from ostler.engine.protocols import (
+    ActivityMeter,
+    Clock,
+    Foresight,
+    Observer,
+    Store,
+    ToolCaller,
+    ToolDirectory,
+    no_foresight,
+)
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.reporting import StatusReporter
 from ostler.engine.services.service import HealthChecker
@@ -66,6 +75,7 @@ class ServiceManager(Manager):
         make_id: makes the ids of services and operations, each unique forever.
         reporter: receives the status of services, in words for people.
         observer: follows operations and health checks, for traces and metrics.
+        foresight: knows of some starts that they would fail, so that nothing that runs is stopped for them.
     """
 
     def __init__(
@@ -85,6 +95,7 @@ class ServiceManager(Manager):
         make_id: Callable[[], str] = new_id,
         reporter: StatusReporter | None = None,
         observer: Observer | None = None,
+        foresight: Foresight = no_foresight,
     ) -> None:
         clock = clock or SystemClock()
         self.stop_on_exit = stop_on_exit
@@ -102,6 +113,7 @@ class ServiceManager(Manager):
             make_id=make_id,
             reporter=reporter,
             observer=observer,
+            foresight=foresight,
         )
         self.leases = self._parts.leases
         self.health = self._parts.health

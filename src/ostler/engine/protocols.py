@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from ostler.model.errors import OstlerError
 from ostler.model.events import Event
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.records import OperationRecord, PlannedCall, ServiceRecord
@@ -110,6 +111,19 @@ class ToolDirectory(Protocol):
         Returns a function that ends the subscription.
         """
         ...
+
+
+class Foresight(Protocol):
+    """Knows of some calls that they would fail, without sending them."""
+
+    async def __call__(self, tool: str, args: JsonObject, /) -> OstlerError | None:
+        """Return why a call of `server/tool` would fail; None where that is not known."""
+        ...
+
+
+async def no_foresight(_tool: str, _args: JsonObject) -> OstlerError | None:
+    """Know of no call that it would fail."""
+    return None
 
 
 class ToolProvider(ToolCaller, ToolDirectory, Protocol):

@@ -114,6 +114,7 @@ async def open_application(
             shutdown_timeout=settings.shutdown_timeout,
             health_concurrency=limits.health_concurrency,
             observer=telemetry.observer,
+            foresight=processes.foresee,
         )
         app = Application(
             paths,

@@ -1,4 +1,4 @@
-"""Running a process as another user of the system, which root may: its ids, groups, home and variables."""
+"""Whose a process is, and where it runs: the ids, groups, home and variables of a user, and the folder to run in."""
 
 import os
 import sys
@@ -73,3 +73,32 @@ def account_of(name: str) -> Account:
         home=Path(entry.pw_dir),
         shell=entry.pw_shell or "/bin/sh",
     )
+
+
+def working_folder(given: str | None, account: Account | None) -> Path:
+    """Return the folder to run in: the `given` one, else that of the user. Blocks.
+
+    Raises:
+        ArgumentError: it is not absolute.
+        OperationError: it does not exist, or may not be entered.
+    """
+    try:
+        home = Path.home if account is None else account.folder
+        cwd = home() if given is None else Path(given).expanduser()
+    except RuntimeError:  # no home folder is known
+        cwd = Path(Path.cwd().anchor)
+    if not cwd.is_absolute():
+        raise ArgumentError(
+            [f"cwd: {given!r} is not absolute"],
+            next_actions=("give the whole path: the server does not run in the folder that you are in",),
+        )
+    try:
+        is_folder = cwd.is_dir()
+    except (OSError, ValueError):
+        is_folder = False
+    if not is_folder:
+        what = "is not a folder" if os.path.lexists(cwd) else "does not exist"
+        raise OperationError(f"cwd {str(cwd)!r} {what}", next_actions=("create it, or name another folder",))
+    if not os.access(cwd, os.X_OK):
+        raise OperationError(f"cwd {str(cwd)!r} may not be entered", next_actions=("change its permissions",))
+    return cwd

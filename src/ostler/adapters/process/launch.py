@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.environments import find_program, searched, start_trouble
-from ostler.adapters.process.accounts import Account, account_of
+from ostler.adapters.process.accounts import Account, account_of, working_folder
 from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
 from ostler.adapters.process.keeper import keeper_command
 from ostler.model.errors import ArgumentError, OperationError
@@ -112,7 +112,7 @@ class Launch:
                 since the line may define what it runs.
         """
         account = None if request.user is None else account_of(request.user)
-        cwd = _working_folder(request, account)
+        cwd = working_folder(request.cwd, account)
         env = without_own(inherited)
         env.setdefault("PYTHONUNBUFFERED", "1")  # else what a Python program prints reaches its log at its end
         if request.stdin == "tty":
@@ -320,31 +320,6 @@ def _shell(line: str, env: Mapping[str, str]) -> tuple[str, ...]:
     if sys.platform == "win32":
         return (env.get("COMSPEC", "cmd.exe"), "/d", "/s", "/c", line)
     return ("/bin/sh", "-c", line)
-
-
-def _working_folder(request: StartRequest, account: Account | None) -> Path:
-    try:
-        if request.cwd is not None:
-            cwd = Path(request.cwd).expanduser()
-        else:
-            cwd = Path.home() if account is None else account.folder()
-    except RuntimeError:  # no home folder is known
-        cwd = Path(Path.cwd().anchor)
-    if not cwd.is_absolute():
-        raise ArgumentError(
-            [f"cwd: {request.cwd!r} is not absolute"],
-            next_actions=("give the whole path: the server does not run in the folder that you are in",),
-        )
-    try:
-        is_folder = cwd.is_dir()
-    except (OSError, ValueError):
-        is_folder = False
-    if not is_folder:
-        what = "is not a folder" if os.path.lexists(cwd) else "does not exist"
-        raise OperationError(f"cwd {str(cwd)!r} {what}", next_actions=("create it, or name another folder",))
-    if not os.access(cwd, os.X_OK):
-        raise OperationError(f"cwd {str(cwd)!r} may not be entered", next_actions=("change its permissions",))
-    return cwd
 
 
 def _program(

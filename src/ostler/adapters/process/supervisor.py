@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 
 from ostler.adapters.environments import Environments
+from ostler.adapters.process.accounts import working_folder
 from ostler.adapters.process.adoption import birth_of, keeper_facts
 from ostler.adapters.process.contract import Probe, ProcessState, StartRequest, StartResult, StopRequest, StopResult
 from ostler.adapters.process.known_process import Entry
@@ -29,6 +30,8 @@ from ostler.adapters.process.upkeep import Upkeep
 from ostler.adapters.process.web_probe import valid_url
 from ostler.engine.protocols import Progress
 from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, StoreError
+from ostler.model.json import JsonObject
+from ostler.rules.calls.overrides import START_TOOL
 
 FAILED_START_GRACE = 3.0
 """Seconds that a process which did not become ready is given to end on its own."""
@@ -154,6 +157,17 @@ class Supervisor:
         await self._settle(entry)
         facts = entry.facts(str(self.folder.log_path(request.key)))
         return StartResult(**dict(facts), already_running=already)
+
+    async def foresee(self, tool: str, args: JsonObject) -> OstlerError | None:
+        """Return why a call would fail: it is a start whose folder is gone. See `Foresight`."""
+        cwd = args.get("cwd")
+        if tool != START_TOOL or not isinstance(cwd, str):
+            return None
+        try:
+            await anyio.to_thread.run_sync(working_folder, cwd, None, abandon_on_cancel=True)
+        except OstlerError as error:
+            return error
+        return None
 
     async def _settle(self, entry: Entry) -> None:
         """Check what a start is about to answer; a server killed then must not leave an ended process's pid."""

@@ -10,9 +10,16 @@ from ostler.engine.instances.compensation import clear_leftover
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find
 from ostler.engine.instances.reasons import DRIVER_UNREACHABLE, NOT_VERIFIED, UNKNOWN_OUTCOME
-from ostler.engine.instances.starting import bring_up, clean_up, cleaning_up, come_up, refuse_unreadable, restart
+from ostler.engine.instances.starting import bring_up, clean_up, cleaning_up, come_up, restart
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import LOOK_PAUSE, deadline, planned_call, take_start_key, under_way_until
+from ostler.engine.instances.steps import (
+    LOOK_PAUSE,
+    deadline,
+    planned_call,
+    refuse_unreadable,
+    take_start_key,
+    under_way_until,
+)
 from ostler.engine.instances.stopping import take_down
 from ostler.engine.instances.vanishing import proves_loss
 from ostler.engine.instances.verification import adopt_unverified, render_adopted_outputs

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from ostler.engine.events.log import EventLog
 from ostler.engine.instances.handles import Handles
 from ostler.engine.instances.shared_calls import BatchCalls
-from ostler.engine.protocols import Clock, Observer, Store, ToolCaller, ToolDirectory
+from ostler.engine.protocols import Clock, Foresight, Observer, Store, ToolCaller, ToolDirectory
 from ostler.model.json import JsonObject, JsonValue
 
 
@@ -49,6 +49,11 @@ class Runtime(Protocol):
     @property
     def store(self) -> Store:
         """Durable memory."""
+        ...
+
+    @property
+    def foresight(self) -> Foresight:
+        """Knows which calls would fail."""
         ...
 
     @property

@@ -18,12 +18,21 @@ from ostler.engine.instances.reasons import (
     UNSEEN_STARTS,
 )
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import deadline, is_in_doubt, planned_call, remaining, take_start_key
+from ostler.engine.instances.steps import (
+    check_tools,
+    deadline,
+    is_in_doubt,
+    planned_call,
+    refuse_failing_start,
+    refuse_unreadable,
+    refuse_unstoppable,
+    remaining,
+    take_start_key,
+)
 from ostler.engine.instances.stopping import SERVER_AWAY_PAUSE, may_start_again, take_down
 from ostler.engine.instances.vanishing import is_there
 from ostler.engine.instances.verification import verify
 from ostler.model.errors import (
-    ClassUnavailableError,
     ConnectionLostError,
     Delivery,
     DependencyError,
@@ -41,7 +50,6 @@ from ostler.model.records import CallOutcome, CallRecord, OperationKind, Planned
 from ostler.model.replacing import replaced
 from ostler.model.states import DesiredState, HealthStatus, Transition
 from ostler.rules.answers.extraction import OutputsMissingError, render_outputs
-from ostler.rules.templates.template import certain_failure
 
 
 async def start(service: InstanceState, operation: Operation) -> None:
@@ -93,7 +101,7 @@ def first_intent(service: InstanceState, operation: Operation) -> CallRecord | N
     take_start_key(service, operation)
     try:
         check_tools(service)
-        _refuse_unstoppable(service)
+        refuse_unstoppable(service)
         call = planned_call(service, step, spec, config.timeout.create)
     except OstlerError:
         return None
@@ -113,7 +121,7 @@ async def bring_up(service: InstanceState, operation: Operation, *, restart_ends
     async with cleaning_up(service, operation):
         if operation.planned is None:  # else it was checked when that was rendered
             check_tools(service)
-            _refuse_unstoppable(service)
+            refuse_unstoppable(service)
         operation.step = "dependencies"
         if service.service_class.config.dependencies and not operation.committed:
             await service.commit(operation)  # waiting may take long: what was accepted outlives a crash
@@ -273,42 +281,6 @@ async def _await_ready(service: InstanceState, operation: Operation, scope: anyi
         await anyio.sleep(spec.interval)
 
 
-def refuse_unreadable(service: InstanceState) -> None:
-    """Refuse to start or restart a service whose class cannot be read: only its stop plan is known."""
-    error = service.vitals.unreadable
-    if error is not None:
-        raise OperationError(error.summary, service=service.name, next_actions=error.next_actions)
-
-
-def check_tools(service: InstanceState) -> None:
-    """Refuse the operation, before anything is sent, if a tool is known to be missing."""
-    refuse_unreadable(service)
-    tools = service.runtime.tools
-    if tools is None:
-        return
-    missing: list[str] = []
-    for tool in service.service_class.required_tools():
-        if tools.find_tool(tool) is None:
-            status = tools.server_status(tool.partition("/")[0])
-            if not status.known or status.tools_known:
-                missing.append(tool)
-    if missing:
-        raise ClassUnavailableError(service.service_class.name, missing, service=service.name)
-
-
-def _refuse_unstoppable(service: InstanceState) -> None:
-    """Refuse the operation, before anything is sent, if the stop call could never be made."""
-    stop = service.service_class.tools.stop
-    if why := certain_failure(stop.args):
-        raise TemplateError(
-            f"it could not be stopped: {why}",
-            service=service.name,
-            step="stop",
-            tool=stop.tool,
-            next_actions=("correct the args of the class's stop tool",),
-        )
-
-
 async def clean_up(service: InstanceState, operation: Operation, error: OstlerError) -> None:
     """Run the stop plan after a failed start, and add the outcome to `error`.
 
@@ -371,6 +343,8 @@ async def restart(service: InstanceState, operation: Operation) -> None:
     """Restart with the class's restart tool when the service is up, else stop what is there and start."""
     refuse_unreadable(service)
     spec = service.service_class.tools.restart
+    if spec is None and service.state.is_up:
+        await refuse_failing_start(service)
     what = "was restarted and is running"
     service.set_record(desired=DesiredState.RUNNING)
     if spec is None or not service.state.is_up:

@@ -11,15 +11,18 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import START_LATE
 from ostler.engine.instances.state import InstanceState
 from ostler.model.durations import format_duration
-from ostler.model.errors import OperationTimeoutError, TemplateError
+from ostler.model.errors import ClassUnavailableError, OperationError, OperationTimeoutError, TemplateError
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.records import OperationRecord, PlannedCall
 from ostler.model.states import ServiceState
 from ostler.rules.calls.rendering import plan_call
-from ostler.rules.templates.template import optional_names, referenced_names
+from ostler.rules.templates.template import certain_failure, optional_names, referenced_names
 
 LOOK_PAUSE = 2.0
 """Seconds between two looks, while a call that was cut off may still be under way."""
+
+_FORESIGHT_SECONDS = 2.0
+"""How long may be spent on finding out whether a start would fail, before what runs is stopped for it."""
 
 
 def planned_call(
@@ -121,3 +124,56 @@ def takes_start_key(service: InstanceState) -> bool:
 def remaining(scope: anyio.CancelScope) -> float:
     """Return the seconds left in `scope`."""
     return max(scope.deadline - anyio.current_time(), 0.001)
+
+
+def refuse_unreadable(service: InstanceState) -> None:
+    """Refuse to start or restart a service whose class cannot be read: only its stop plan is known."""
+    error = service.vitals.unreadable
+    if error is not None:
+        raise OperationError(error.summary, service=service.name, next_actions=error.next_actions)
+
+
+def check_tools(service: InstanceState) -> None:
+    """Refuse the operation, before anything is sent, if a tool is known to be missing."""
+    refuse_unreadable(service)
+    tools = service.runtime.tools
+    if tools is None:
+        return
+    missing: list[str] = []
+    for tool in service.service_class.required_tools():
+        if tools.find_tool(tool) is None:
+            status = tools.server_status(tool.partition("/")[0])
+            if not status.known or status.tools_known:
+                missing.append(tool)
+    if missing:
+        raise ClassUnavailableError(service.service_class.name, missing, service=service.name)
+
+
+def refuse_unstoppable(service: InstanceState) -> None:
+    """Refuse the operation, before anything is sent, if the stop call could never be made."""
+    stop = service.service_class.tools.stop
+    if why := certain_failure(stop.args):
+        raise TemplateError(
+            f"it could not be stopped: {why}",
+            service=service.name,
+            step="stop",
+            tool=stop.tool,
+            next_actions=("correct the args of the class's stop tool",),
+        )
+
+
+async def refuse_failing_start(service: InstanceState) -> None:
+    """Refuse to stop a service that runs for a start that is known to fail."""
+    check_tools(service)
+    refuse_unstoppable(service)
+    tools = service.service_class.tools
+    if tools.pre_start:  # they may make what is missing
+        return
+    try:
+        call = planned_call(service, "start", tools.start, 0)
+    except TemplateError:  # it may name what its dependencies say only then
+        return
+    with anyio.move_on_after(_FORESIGHT_SECONDS):
+        if (error := await service.runtime.foresight(call.tool, call.args)) is not None:
+            error.add("so it was not stopped, and runs on")
+            raise error.located(service=service.name, step="start", tool=call.tool)
