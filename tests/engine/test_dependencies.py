@@ -119,6 +119,17 @@ async def test_a_job_that_was_stopped_or_removed_is_waited_for_no_longer() -> No
                 await manager.delete("migrate")
 
 
+async def test_a_job_that_failed_is_not_explained_as_what_should_run_on() -> None:
+    world = World()
+    job = named("job", completed={"jsonPath": {"state": "done"}})
+    async with running(world, job) as manager:
+        await manager.create(CreateRequest("job", "once"))
+        world.resources.clear()
+        await until(lambda: manager.view("once").reason == "gone")
+        said = explain(manager.registry.get("once"), manager.registry, None, ())
+        assert said.causes[0] == "once is failed: its work ended without success"
+
+
 async def test_a_completed_service_is_not_restarted_by_its_policy() -> None:
     world = World()
     job = named("job", completed={"jsonPath": {"state": "done"}}, restartPolicy="always")

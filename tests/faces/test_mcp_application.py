@@ -198,12 +198,26 @@ async def test_a_refused_edit_keeps_the_entry_in_force_and_says_so(state_dir: Pa
     write_servers(tmp_path, '{"mcpServers": {"a": {"command": "python3", "disabled": true}}}')
     async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
         explained = text_of(await client.call_tool("service_explain", {"name": "a"}))
-        assert "a is stopped: disabled in mcp.json; remove 'disabled' from its entry" in explained
+        way = "remove 'disabled' (or 'enabled', 'active', 'isActive') from its entry"
+        assert f"a is stopped: disabled in mcp.json; {way}" in explained
         assert "service_start" not in explained, "that is refused"
-        for tool, args in (("service_start", {"name": "a"}), ("tool_call", {"name": "a/x"})):
-            assert "Next: remove 'disabled' from its entry" in (await refusal(client, tool, **args))[0]
-        write_servers(tmp_path, '{"mcpServers": {"a": {"command": 3}}}')
+        command = {"serviceClassName": "command", "name": "c", "args": {"command": "true"}}
+        for tool, args in (
+            ("service_start", {"name": "a"}),
+            ("tool_call", {"name": "a/x"}),
+            ("tool_describe", {"name": "a/x"}),
+            ("serviceclass_draft", {"server": "a"}),
+            ("service_create", command | {"overrides": {"dependsOn": ["a"]}}),
+        ):
+            text = (await refusal(client, tool, **args))[0]
+            assert f"Next: {way}" in text
+            assert "disabled in mcp.json" in text
+            assert "service_start" not in text
+        write_servers(tmp_path, '{"mcpServers": {"a": {"command": 3}, "b": {"command": 3}}}')
         await app.reload_servers()
+        text = (await refusal(client, "service_explain", name="b"))[0]
+        assert "its entry was refused: " in text
+        assert text.endswith("Next: correct its entry in mcp.json; it is read at once")
         shown = await call(client, "mcpserver_get", name="a")
         assert shown["state"] == "stopped"
         assert "an earlier version of its entry is in force; its entry was refused: " in shown["reason"]

@@ -11,7 +11,8 @@ from ostler.model.states import ServiceState
 DISABLED: Final = "disabled in mcp.json"
 """The reason of a server whose entry is not to be used."""
 
-WAY_TO_ENABLE: Final = "remove 'disabled' from its entry"
+WAY_TO_ENABLE: Final = "remove 'disabled' (or 'enabled', 'active', 'isActive') from its entry"
+"""What to change so that it is used; clients have several words for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts, Runtime
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import RegistryAdapter
-from ostler.engine.services.service import BaseService, Service, StateUpdater
+from ostler.engine.services.service import BaseService, Service, StateUpdater, way_to_enable
 from ostler.model.durations import format_duration
 from ostler.model.errors import AlreadyExistsError, DependencyError, OperationError, OstlerError
 from ostler.model.events import EventKind
@@ -176,6 +176,8 @@ class Prerequisites:
         if not trouble:
             return None
         stopped = service is not None and service.state is ServiceState.STOPPED
+        if service is not None and (way := way_to_enable(service)):
+            return DependencyError(f"it is {service.view().reason}", next_actions=(way,))
         action = f"service_start {name} connects it" if stopped else f"service_status {name} shows why"
         return DependencyError("it is stopped" if stopped else trouble, next_actions=(action,))
 

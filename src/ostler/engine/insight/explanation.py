@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ostler.engine.dependencies.jobs import is_job
 from ostler.engine.instances import reasons
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.reasons import (
@@ -24,7 +25,7 @@ from ostler.engine.instances.resuming import missing_outputs
 from ostler.engine.instances.stopping import may_start_again
 from ostler.engine.protocols import ToolDirectory
 from ostler.engine.services.registry import RegistryAdapter
-from ostler.engine.services.service import Disabled, Service
+from ostler.engine.services.service import Service, way_to_enable
 from ostler.engine.services.views import ServiceView
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject
@@ -145,7 +146,8 @@ def _causes(service: Service, registry: RegistryAdapter, tools: ToolDirectory | 
     for dependency in _ailing(view, registry) if depth else ():
         yield from _causes(dependency, registry, tools, depth - 1)
     for server, reason in _lost_servers(service, tools):
-        yield f"downstream server {server} is not connected: {reason}"
+        why = "; ".join(filter(None, (reason, way_to_enable(registry.find(server)))))
+        yield f"downstream server {server} is not connected: {why}"
 
 
 def _lacking(view: ServiceView, registry: RegistryAdapter) -> list[tuple[str, Service | None]]:
@@ -184,19 +186,15 @@ def _state_words(service: Service, view: ServiceView) -> str:
     if view.state.is_up and view.health is not HealthStatus.UNKNOWN:
         is_past = view.health_failures and view.health is HealthStatus.HEALTHY
         words += " and was healthy until its last check" if is_past else f" and {view.health.value}"
-    why = _REASONS.get(view.reason, "")
+    has_failed_its_work = view.reason == "gone" and is_job(service)
+    why = "its work ended without success" if has_failed_its_work else _REASONS.get(view.reason, "")
     if not why and not isinstance(service, ServiceInstance) and not view.state.is_up:
-        why = "; ".join(filter(None, (view.reason, _way_to_enable(service))))
+        why = "; ".join(filter(None, (view.reason, way_to_enable(service))))
     if not why and view.state is ServiceState.STOPPED:
         why = "as it was asked to be" if view.desired is DesiredState.STOPPED else "though it is wanted"
     if not why and view.state is ServiceState.WAITING:
         why = "it starts automatically when its dependencies are ready"
     return f"{words}: {why}" if why else words
-
-
-def _way_to_enable(service: Service) -> str:
-    """Return what to do before the service may be started; empty when nothing is in the way."""
-    return service.way_to_enable if isinstance(service, Disabled) else ""
 
 
 def _own_error(service: Service, view: ServiceView) -> str:
@@ -267,7 +265,8 @@ def _after_the_cause(
 ) -> Iterator[NextCall]:
     name: JsonObject = {"name": view.name}
     for server, _ in _lost_servers(service, tools):
-        if registry.find(server) is not None:
+        found = registry.find(server)
+        if found is not None and not way_to_enable(found):
             yield NextCall("service_start", {"name": server}, "to connect the server that drives it")
             yield NextCall("service_logs", {"name": server}, "to see why it does not connect")
     yield from _after_the_dependencies(service, view, registry)
@@ -278,14 +277,14 @@ def _after_the_cause(
     )
     is_troubled = view.state in (ServiceState.FAILED, ServiceState.RETRYING) or view.health is HealthStatus.UNHEALTHY
     if (is_troubled or view.reason == "gone" or (view.state.is_up and view.health_failures)) and has_logs:
-        yield NextCall("service_logs", name, "what it printed")
+        yield NextCall("service_logs", name, "to see what it printed")
     if view.state.is_up and view.health is HealthStatus.UNHEALTHY:
         yield NextCall("service_restart", name, "to restart it")
     if view.state is ServiceState.FAILED and not view.reason.startswith(("stop-", UNKNOWN_OUTCOME)):
         yield NextCall("service_start", name, "once the cause is fixed")
     if view.state in (ServiceState.UNREACHABLE, ServiceState.DISCONNECTED):
         yield NextCall("service_start", name, "to try again at once")
-    if view.state is ServiceState.STOPPED and not _way_to_enable(service):
+    if view.state is ServiceState.STOPPED and not way_to_enable(service):
         yield NextCall("service_start", name, "to run it again" if _has_completed(service) else "to start it")
 
 

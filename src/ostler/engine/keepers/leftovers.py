@@ -9,7 +9,7 @@ import anyio
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance, instances_in
 from ostler.engine.services.registry import ServiceRegistry
-from ostler.engine.services.service import Disabled
+from ostler.engine.services.service import way_to_enable
 from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, ToolFailedError
 from ostler.model.json import JsonObject, as_list
 from ostler.model.manifest import LeftoversSpec
@@ -175,7 +175,7 @@ class Leftovers:
             fix = f"tool_list with server {server!r} shows its tools"
         elif service is not None and service.state is ServiceState.STOPPED:
             reason = status.reason or "it is stopped"
-            fix = (service.way_to_enable if isinstance(service, Disabled) else "") or f"service_start {server}"
+            fix = way_to_enable(service) or f"service_start {server}"
         else:
             reason, fix = status.reason or "it is not connected", f"service_explain {server} shows what to do"
         return Unseen(server, tuple(sorted(classes)), reason, since, fix)

@@ -135,8 +135,10 @@ class ServiceRegistry(RegistryAdapter):
             with self._lock:
                 known = list(self._services)
             why = self.why_missing(name)
-            step = "mcpserver_list shows the servers" if why else "service_list shows the names that there are"
-            if not why and (why := self.why_removed(name)):
+            step = "service_list shows the names that there are"
+            if why:
+                step = "correct its entry in mcp.json; it is read at once"
+            elif why := self.why_removed(name):
                 step = f"service_explain {name} shows what happened to it; {step}"
             raise NotFoundError("service", name, known=known, why=why, next_actions=(step,))
         return service

@@ -77,6 +77,11 @@ class Disabled(Protocol):
         ...
 
 
+def way_to_enable(service: object) -> str:
+    """Return what to change before `service` may be started; empty when nothing disables it."""
+    return service.way_to_enable if isinstance(service, Disabled) else ""
+
+
 @runtime_checkable
 class StateUpdater(Protocol):
     """A service whose state others may report, such as a dependency that went away."""

@@ -14,6 +14,7 @@ from ostler.adapters.serving.problems import near
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.protocols import ToolInfo
+from ostler.engine.services.service import way_to_enable
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.paging import page
@@ -209,7 +210,7 @@ def find_tool(app: ApplicationLike, name: str) -> ToolInfo:
         raise ToolNotFoundError(
             f"tool {name!r} not found: server {server!r} is not connected ({reason})",
             tool=name,
-            next_actions=(f"service_start {server}",),
+            next_actions=(way_to_enable(app.manager.registry.find(server)) or f"service_start {server}",),
         )
     if slash and not status.known:
         near_by = near(name, [item.qualified for item in app.pool.list_tools()])

@@ -10,6 +10,7 @@ from ostler.adapters.serving.arguments import Args
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.protocols import ToolInfo
+from ostler.engine.services.service import way_to_enable
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.call_log import MAX_CALLS, reading_tools
 from ostler.faces.mcp.definitions import Call
@@ -112,12 +113,14 @@ def _tools_of(app: ApplicationLike, server: str) -> list[ToolInfo]:
         raise NotFoundError("MCP server", server, known=known, next_actions=("mcpserver_list shows the servers",))
     tools = list(app.pool.list_tools(server))
     if not tools:
+        way = way_to_enable(app.manager.registry.find(server))
+        connecting = (
+            f'service_wait {{"name": "{server}", "state": ["connected"]}} while it is being connected',
+            f"service_start {server} when it is stopped; then draft again",
+        )
         raise DefinitionError(
             f"server {server!r} has not listed any tools ({status.reason or 'it may still be connecting'})",
-            next_actions=(
-                f'service_wait {{"name": "{server}", "state": ["connected"]}} while it is being connected',
-                f"service_start {server} when it is stopped; then draft again",
-            ),
+            next_actions=(f"{way}; then draft again",) if way else connecting,
         )
     return tools
 

@@ -1,6 +1,7 @@
 """muster's `core_service_…` tools over Ostler's services."""
 
 from ostler.adapters.serving.problems import read_args
+from ostler.engine.services.service import way_to_enable
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.lifecycle_tools import ServiceCreateArgs, create, requested
@@ -75,13 +76,16 @@ def _refuse_stopped_servers(app: ApplicationLike, class_name: str) -> None:
         return
     service_class = app.classes.get(class_name).service_class
     services = [app.manager.registry.find(server) for server in service_class.servers()]
-    stopped = [service.name for service in services if service and service.state is ServiceState.STOPPED]
+    stopped = [service for service in services if service and service.state is ServiceState.STOPPED]
     if stopped:
         prefixes = tool_prefixes(app)
         raise ClassUnavailableError(
             class_name,
             [shown_tool(tool, prefixes) for tool in missing_tools(app, service_class)],
-            next_actions=[f"core_service_start {server} starts the server again" for server in stopped],
+            next_actions=[
+                way_to_enable(service) or f"core_service_start {service.name} starts the server again"
+                for service in stopped
+            ],
         )
 
 

@@ -9,6 +9,7 @@ from mcp_types import CallToolResult, TextContent
 
 from ostler.adapters.serving.answers import clipped
 from ostler.adapters.serving.problems import near
+from ostler.engine.services.service import way_to_enable
 from ostler.faces.mcp.shapes import present
 from ostler.faces.muster.core_tool import flag_arg, text_arg
 from ostler.faces.muster.dispatch import call_reachable, failed, text_result
@@ -177,4 +178,5 @@ def _away(request: Request, name: str) -> Iterator[str]:
         if state in ("connected", "running") or not name.startswith(f"{EXTERNAL}{tool_prefix(entry) or server}_"):
             continue
         why = f"server {server!r} is not connected: {entry.get('reason') or state}"
-        yield why if state == "auth_required" else f"{why}. Next: core_service_start {server}"
+        step = way_to_enable(request.app.manager.registry.find(server)) or f"core_service_start {server}"
+        yield why if state == "auth_required" else f"{why}. Next: {step}"
