@@ -20,6 +20,8 @@ from tests.support.processes import nothing_left as nothing_left  # noqa: PLC041
 from tests.support.small_disk import fill, small_disk
 
 from ostler.adapters.process.logfile import MAX_TAIL_BYTES, rotate, tail, unread
+from ostler.adapters.process.probes import SCAN_BYTES, SCANS_PER_LOOK, LogScanner
+from ostler.rules.text.patterns import line_filter
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 
@@ -308,3 +310,31 @@ def test_what_is_unread_is_found_over_a_rotation(tmp_path: Path) -> None:
     with log.open("ab") as file:
         file.write(b"th\n")
     assert unread(log, base=cut[0], since=position)[0] == b"fifth\n"
+
+
+def test_a_log_is_read_again_only_where_something_was_written(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+
+    def looks(scanner: LogScanner) -> tuple[bool, bool, bool]:
+        """Return whether the log had no news, whether the line was found, and whether it has no news then."""
+        return scanner.has_no_news(), scanner.look(), scanner.has_no_news()
+
+    waiting = LogScanner(log, "ready (?P<how>.+)", line_filter("ready (?P<how>.+)", "ready.log"))
+    assert looks(waiting) == (False, False, False), "there is no log yet"
+    log.write_bytes(b"x" * (SCAN_BYTES * SCANS_PER_LOOK + 1) + b"\n")
+    assert looks(waiting) == (False, False, False), "there is more than one look reads"
+    assert looks(waiting) == (False, False, True)
+    with log.open("a") as file:
+        file.write("ready at l")
+    assert looks(waiting) == (False, False, True), "half a line"
+    with log.open("a") as file:
+        file.write("ast\n")
+    assert looks(waiting) == (False, True, False)
+    assert waiting.matched == {"how": "at last"}
+
+    other = LogScanner(log, "ready", line_filter("ready", "ready.log"))
+    log.write_text("begins\n")
+    assert looks(other) == (False, False, True)
+    (tmp_path / "b.log").write_text("ready!\n")
+    (tmp_path / "b.log").rename(log)
+    assert looks(other) == (False, True, False), "another file of the same length"

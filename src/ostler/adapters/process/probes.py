@@ -1,6 +1,7 @@
 """Readiness: TCP and a short talk, HTTP, a pattern in the log, a program. One probe is one look with a deadline."""
 
 import errno
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ class LogScanner:
         found: it was there once.
         line: the line that had it.
         matched: what its named groups found then.
+        read: the file's number, size and time of change as the last look began that read all of it.
     """
 
     path: Path
@@ -82,14 +84,26 @@ class LogScanner:
     found: bool = False
     line: str = ""
     matched: dict[str, str] = field(default_factory=dict[str, str])
+    read: tuple[int, int, int] | None = None
+
+    def has_no_news(self) -> bool:
+        """Return whether nothing was written since all was read in vain: microseconds, and a look needs a thread."""
+        if self.found or self.read is None:
+            return False
+        try:
+            return self.read == _mark_of(self.path.stat())
+        except OSError:
+            return False
 
     def look(self) -> bool:
         """Return whether the pattern has been found up to now, in a bounded piece of the log. Blocks."""
+        self.read = None
         for _ in range(SCANS_PER_LOOK):
             if self.found:
                 break
             try:
                 with self.path.open("rb") as file:
+                    mark = _mark_of(os.fstat(file.fileno()))
                     size = file.seek(0, 2)
                     if size < self.position:
                         self.position = 0
@@ -102,6 +116,7 @@ class LogScanner:
                 self.found = any(self._takes(line) for line in split_lines(data))
             self.position = begin + len(data)
             if self.position >= size:
+                self.read = mark
                 break
         return self.found
 
@@ -117,6 +132,10 @@ class LogScanner:
             assert match is not None, "it has just matched"
             self.matched = {name: value for name, value in match.groupdict().items() if value is not None}
         return True
+
+
+def _mark_of(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def log_scanner(probe: Probe, path: Path) -> LogScanner | None:
@@ -147,7 +166,7 @@ async def look(
         watch: for the lines that report trouble, if there are such.
         timeout: seconds for each part.
     """
-    if scanner is not None and not await anyio.to_thread.run_sync(scanner.look):
+    if scanner is not None and (scanner.has_no_news() or not await anyio.to_thread.run_sync(scanner.look)):
         return Verdict(ready=False, detail=f"no log line matches {scanner.pattern!r} yet", is_brief=True)
     trouble = None if watch is None else await watch.look()
     if trouble is not None:
