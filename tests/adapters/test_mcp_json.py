@@ -75,9 +75,17 @@ def test_variables_expand(written: str, value: str) -> None:
 
 def test_a_default_with_a_missing_variable_names_both() -> None:
     (finding,) = entry('{"command": "run", "args": ["${NONE:-${NOPE:-${NADA:-x}}}"]}').refused["a"]
-    assert "NONE" in finding.message
+    assert "has a form that is not read" in finding.message
     (finding,) = entry('{"command": "run", "args": ["${NONE:-${NOPE}}"]}').refused["a"]
-    assert finding.message == "the environment variables 'NONE' and 'NOPE' are not set"
+    assert (
+        finding.message == "the environment variable 'NONE' is not set, and 'NOPE', in its default, is not set either"
+    )
+
+
+def test_a_secret_in_a_default_is_never_shown() -> None:
+    text = '{"mcpServers": {"a": {"command": "run", "args": ["--key=${NONE:-${API_TOKEN}}"]}}}'
+    shown = load_mcp_json(text, {"API_TOKEN": "s3cret-token"}).entries["a"].masked()
+    assert shown["args"] == ["--key=***"]
 
 
 def test_a_missing_variable_is_named_with_its_place_and_takes_only_its_entry_down() -> None:

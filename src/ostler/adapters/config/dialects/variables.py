@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import at, items
+from ostler.model.credentials import is_secret_name
 from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.rules.secrets.secret_marks import LIKE_REFERENCE, SECRET_FORMS, is_reference
 
@@ -168,29 +169,29 @@ def _environment(match: re.Match[str], around: Surroundings, *, optional: bool) 
         return Resolved(value or "", name)
     if default is not None:
         return _default(default, name, around)
-    again = f"${{{name}:-default}}"
-    problem = f"the environment variable {name!r} is not set"
-    return Resolved("", name, problem, f"set {name}, or write {again}", optional)
+    fix = f"set {name}, or write ${{{name}:-default}}"
+    return Resolved("", name, f"the environment variable {name!r} is not set", fix, optional)
 
 
 def _default(text: str, name: str, around: Surroundings) -> Resolved:
     """Return the default of the variable `name`, in which others may stand: `${A:-${B}}`."""
-    lacking: list[str] = []
+    lacking, used = list[str](), [name]
 
     def inner(match: re.Match[str]) -> str:
+        used.append(match["name"])
         value = around.environment.get(match["name"]) or match["default"]
         if value is None and match["name"] not in around.environment:
             lacking.append(match["name"])
         return value or ""
 
-    filled = _INNER.sub(inner, text)
-    if "${" in _INNER.sub("", text):
-        problem = f"the environment variable {name!r} is not set, and its default has a default with a variable"
-        return Resolved("", name, problem, f"set {name}, or write one default")
-    if not lacking:
-        return Resolved(filled, name)
-    problem = f"the environment variables {name!r} and {lacking[0]!r} are not set"
-    return Resolved("", lacking[0], problem, f"set {name} or {lacking[0]}")
+    filled, unknown = _INNER.sub(inner, text), "${" in _INNER.sub("", text)
+    if not (lacking or unknown):
+        return Resolved(filled, name, is_secret=any(map(is_secret_name, used)))
+    other = (
+        f"{lacking[0]!r}, in its default, is not set either" if lacking else "its default has a form that is not read"
+    )
+    problem = f"the environment variable {name!r} is not set, and {other}"
+    return Resolved("", [*lacking, name][0], problem, f"set {name}")
 
 
 def _required(match: re.Match[str], around: Surroundings) -> Resolved:
@@ -351,7 +352,6 @@ VARIABLES: Final[tuple[Variable, ...]] = (
 
 _ONLY_WHERE: Final = frozenset({"${HOME}", "$VAR", "$(command)", "{{VAR}}", "{file:path}"})
 """Forms that are ordinary text in every client but those that have them."""
-
 
 _SHELL_FORMS: Final = frozenset({"${VAR}", "${VAR:-default}", "${other:…}"})
 """Forms that a shell has, too, for its own variables."""
