@@ -280,7 +280,8 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
     assert ostler.run("up", "good", "--timeout", "300ms") == ExitStatus.FAILED
     said = "bringing the project up takes longer than 300ms, and goes on. Next: ostler up again to keep waiting\n"
     assert ostler.err == f"ostler: {said}"
-    assert ostler.run("up", "--timeout", "soon") == ExitStatus.USAGE
+    for wrong in ("soon", "0s"):
+        assert ostler.run("up", "--timeout", wrong) == ExitStatus.USAGE
 
     def interrupted(*_words: object, **_more: object) -> ToolAnswer:
         raise KeyboardInterrupt

@@ -26,6 +26,9 @@ INTERVAL_SECONDS = 0.05
 BRIEF_INTERVAL_SECONDS = 0.02
 """Between looks that cost little: nothing listens yet, or the log line has not come."""
 
+BRIEF_SECONDS = 1.0
+"""How long these are that frequent: half a millisecond for each is much where many programs start slowly."""
+
 START_SECONDS = 0.5
 """How long a process is watched if nothing else shows that it is ready."""
 
@@ -175,7 +178,8 @@ async def await_ready(
                 reported = now
                 await progress(now - began, timeout, f"waiting for {entry.record.key}: {verdict.detail}")
             scope.deadline = began + timeout
-            pause = BRIEF_INTERVAL_SECONDS if seen.is_brief else INTERVAL_SECONDS
+            is_frequent = seen.is_brief and now - began < BRIEF_SECONDS
+            pause = BRIEF_INTERVAL_SECONDS if is_frequent else INTERVAL_SECONDS
             await _until_ended(entry, pause if probe.interval is None else probe.interval)
     if entry.refresh() != "exited" and is_current():
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"

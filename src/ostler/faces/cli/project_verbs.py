@@ -172,9 +172,10 @@ def _seconds(option: str, text: str | None) -> float:
     from ostler.model.durations import parse_duration
 
     try:
-        return parse_duration(text) if text else math.inf
+        seconds = parse_duration(text) if text else math.inf
     except ValueError as error:
         usage_error(f"{option}: {error}")
+    return seconds or usage_error(f"{option}: give more than 0, as nothing is asked for in no time")
 
 
 def _show(answer: ToolAnswer, *, as_json: bool) -> None:
