@@ -15,6 +15,8 @@ from ostler.engine.services.views import CreateRequest, OperationResult
 from ostler.model.errors import ConflictError, NotFoundError, OstlerError, StoreError, SupersededError
 from ostler.model.states import ServiceState
 
+COMPLETED = {"jsonPath": {"state": "done"}}
+
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
 Ask = Callable[..., Awaitable[OperationResult]]
@@ -274,3 +276,31 @@ async def test_a_service_that_ends_before_its_start_is_durable_is_not_said_to_ru
         assert created.message.startswith("service db was created and started; by now it is failed: healthCheck tool")
         restarted = await manager.restart_service("db")
         assert "; by now it is failed: healthCheck tool" in restarted.message
+
+
+@pytest.mark.parametrize(("state", "is_well"), [("done", True), ("broken", False)])
+async def test_a_job_runs_once_for_a_key_and_each_call_with_it_waits_for_its_end(state: str, is_well: bool) -> None:
+    once: dict[str, Any] = {"lifecycleTools__healthCheck": None, "lifecycleTools__ready": None}
+    entry = manifest(**once, healthCheck__interval="1s", healthCheck__failureThreshold=1, completed=COMPLETED)
+    world = World()
+    async with running(world, entry) as manager:
+
+        async def create(timeout: float | None = None) -> OperationResult:
+            request = CreateRequest("basic", "db", idempotency_key="k1")
+            return await manager.create(request, timeout=timeout, to_end=True)
+
+        async def restart(timeout: float | None = None) -> OperationResult:
+            return await manager.restart_service("db", idempotency_key="k2", timeout=timeout, to_end=True)
+
+        for starts, ask in enumerate((create, restart), 1):
+            assert not (await ask(timeout=3)).finished
+            late = await ask(timeout=3)
+            assert (late.finished, late.job) == (False, False)
+            assert late.message.endswith("it has not ended yet")
+            world.always["w/status"] = Answer({"state": state})
+            for _ in range(2):
+                ended = await ask()
+                assert (ended.finished, ended.job) == (True, is_well)
+                assert ("it has completed" if is_well else "by now it is failed") in ended.message
+            assert len(world.tools_called("w/start")) == starts, "it is not run again"
+            world.always.clear()

@@ -48,6 +48,11 @@ async def await_completion(registry: RegistryAdapter, job: ServiceInstance) -> N
         )
 
 
+def has_ended(job: ServiceInstance) -> bool:
+    """Whether `job` has ended, and no crash of Ostler left its start to be finished."""
+    return job.interrupted_start is None and _has_ended(job, job.status)
+
+
 def _has_ended(job: ServiceInstance, status: ServiceStatus) -> bool:
     if status.state is ServiceState.FAILED:
         policy = job.service_class.config.restart.policy

@@ -5,7 +5,7 @@ from dataclasses import replace
 import anyio
 
 from ostler.engine.dependencies.graph import DependencyGraph
-from ostler.engine.dependencies.jobs import await_end, is_job
+from ostler.engine.dependencies.jobs import await_end, has_ended, is_job
 from ostler.engine.dependencies.ordering import stop_in_order
 from ostler.engine.dependencies.prerequisites import Prerequisites
 from ostler.engine.instances.instance import ServiceInstance
@@ -84,6 +84,9 @@ class Requests:
         message = f"service {instance.name} already exists with the same arguments"
         if not request.start or (instance.state.is_up and not (waiting.to_end and is_job(instance))):
             return OperationResult(instance.view(), message, changed=False)
+        if request.idempotency_key and is_job(instance) and has_ended(instance):
+            result = OperationResult(instance.view(), message, changed=False)
+            return await self._with_end(instance, result, waiting)
         result = await self.carry_out(instance, OperationRequest(OperationKind.START), waiting)
         return replace(result, message=f"{message}; {result.message}")
 
@@ -105,7 +108,10 @@ class Requests:
         async with self._replays.turn(name, asked.idempotency_key):
             found = await self._replays.find(name, asked)
             if isinstance(found, OperationRecord):
-                return self._replays.answer(found)
+                result, job = self._replays.answer(found), self._registry.find(name)
+                if not (found.kind.brings_up and is_job(job) and job.id == found.service_id):
+                    return result
+                return await self._with_end(job, result, waiting)
             instance = self._registry.get(name)
             if not isinstance(instance, ServiceInstance):
                 raise OperationError(
@@ -213,6 +219,16 @@ class Requests:
             finished=False,
             operation_id=operation.id,
         )
+
+    async def _with_end(self, job: ServiceInstance, earlier: OperationResult, waiting: Waiting) -> OperationResult:
+        """Return the `earlier` answer of a start that is not repeated, and how the job ended if that is waited for."""
+        if not (waiting.wait and waiting.to_end):
+            return earlier
+        with anyio.move_on_after(waiting.timeout):
+            await await_end(self._registry, job)
+            message = earlier.message + self._since(job, OperationKind.START)
+            return replace(earlier, service=job.view(), message=message, job=job.has_completed)
+        return replace(earlier, message=f"{earlier.message}; it has not ended yet", finished=False, job=False)
 
     @staticmethod
     def _since(instance: ServiceInstance, kind: OperationKind) -> str:
