@@ -327,6 +327,14 @@ async def test_leftovers() -> None:
         assert not [error for survey in surveys for error in survey.errors]
         assert [left.service_id for survey in surveys for left in survey.elsewhere]
         assert len(world.tools_called("w/stop")) == stops + 2, "each is stopped by one of them"
+        for name in ("slow", "unbegun"):
+            lost = {"name": name, "mark": "me", "class": "basic", "service": name}
+            await world.call_tool("w/start", lost)
+        survey = await manager.leftovers().remove_all(timeout=1)
+        assert (survey.found, [left.name for left in survey.late]) == ([], ["left-slow", "left-unbegun"])
+        survey = await manager.leftovers().remove_all()
+        assert [left.name for left in survey.found] == ["left-unbegun"], "the other stop goes on"
+        await until(lambda: [view.name for view in manager.views()] == ["db"])
 
 
 # -- a tool call -------------------------------------------------------------------------------------------

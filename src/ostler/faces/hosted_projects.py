@@ -309,9 +309,9 @@ class HostedProjects(Projects):
         """See `Projects.leftovers`."""
         return await self._manager.leftovers().find()
 
-    async def remove_leftovers(self) -> "LeftoversSurvey":
+    async def remove_leftovers(self, *, timeout: float | None = None) -> "LeftoversSurvey":
         """See `Projects.remove_leftovers`."""
-        return await self._manager.leftovers().remove_all()
+        return await self._manager.leftovers().remove_all(timeout=timeout)
 
     def _service_ids(self) -> frozenset[str]:
         return frozenset(service.id for service in instances_in(self._manager.registry))

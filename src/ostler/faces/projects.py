@@ -185,8 +185,12 @@ class Projects(ABC):
         """Return what was made for services that are not known any more, and carries this Ostler's mark."""
 
     @abstractmethod
-    async def remove_leftovers(self) -> "LeftoversSurvey":
-        """Stop that; return what was stopped, what could not be looked for, and what failed."""
+    async def remove_leftovers(self, *, timeout: float | None = None) -> "LeftoversSurvey":
+        """Stop that; return what was stopped, what could not be looked for, and what failed.
+
+        Args:
+            timeout: seconds to wait for the stops; one that is under way then goes on.
+        """
 
     @abstractmethod
     async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:

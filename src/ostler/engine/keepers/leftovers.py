@@ -1,5 +1,6 @@
 """What carries this Ostler's mark and belongs to no service, as its record was lost: found by classes, and stopped."""
 
+import math
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +38,11 @@ class Leftover:
     entry: ClassEntry
     service_id: str
     outputs: JsonObject
+
+    @property
+    def name(self) -> str:
+        """The name of the service that it is while it is stopped."""
+        return f"left-{self.service_id.lower()}"
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -88,12 +94,14 @@ class LeftoversSurvey:
         unseen: lists of servers that are not connected, or do not have the tool any more.
         errors: what failed.
         elsewhere: what another `remove_all` at the same time stops, or has stopped meanwhile.
+        late: what `remove_all` had no time for, or still stops.
     """
 
     found: list[Leftover] = field(default_factory=list[Leftover])
     unseen: list[Unseen] = field(default_factory=list[Unseen])
     errors: list[OstlerError] = field(default_factory=list[OstlerError])
     elsewhere: list[Leftover] = field(default_factory=list[Leftover])
+    late: list[Leftover] = field(default_factory=list[Leftover])
 
 
 class Leftovers:
@@ -232,7 +240,7 @@ class Leftovers:
         specs = {name: spec for name, spec in entry.service_class.spec.args.items() if spec.has_default}
         record = ServiceRecord(
             id=left.service_id,
-            name=f"left-{left.service_id.lower()}",
+            name=left.name,
             class_name=entry.name,
             class_digest=entry.digest,
             class_manifest=service_class_to_json(entry.service_class),
@@ -251,29 +259,37 @@ class Leftovers:
         self._registry.register(instance)
         await instance.request(OperationKind.DELETE, reason=record.purpose).wait()
 
-    async def remove_all(self) -> LeftoversSurvey:
-        """Stop everything that is left over that no other call stops; return what was, and what was not, and why."""
+    async def remove_all(self, *, timeout: float | None = None) -> LeftoversSurvey:
+        """Stop everything that is left over that no other call stops; return what was, and what was not, and why.
+
+        Args:
+            timeout: seconds to wait for the stops; one that is under way then goes on.
+        """
         self._calls += 1
         try:
-            return await self._remove_found()
+            return await self._remove_found(math.inf if timeout is None else anyio.current_time() + timeout)
         finally:
             self._calls -= 1
             if not self._calls:
                 self._removed.clear()
 
-    async def _remove_found(self) -> LeftoversSurvey:
+    async def _remove_found(self, until: float) -> LeftoversSurvey:
         listed_at = self._removals
         before = await self.find(wait=True)
         removed: list[Leftover] = []
-        errors, elsewhere = before.errors, before.elsewhere
+        errors, elsewhere, late = before.errors, before.elsewhere, before.late
         for left in before.found:
             if left.service_id in self._removing or self._removed.get(left.service_id, 0) > listed_at:
                 elsewhere.append(left)
                 continue
+            if anyio.current_time() >= until:
+                late.append(left)
+                continue
             self._removing.add(left.service_id)
             try:
-                await self.remove(left)
-                removed.append(left)
+                with anyio.move_on_after(until - anyio.current_time()) as waiting:
+                    await self.remove(left)
+                (late if waiting.cancelled_caught else removed).append(left)
             except OstlerError as error:
                 errors.append(error)
             finally:
@@ -284,7 +300,7 @@ class Leftovers:
             there = {left.service_id: left for left in (await self.find()).found}
             errors += [_still_there(there[left.service_id]) for left in removed if left.service_id in there]
             removed = [left for left in removed if left.service_id not in there]
-        return LeftoversSurvey(removed, before.unseen, errors, elsewhere)
+        return LeftoversSurvey(removed, before.unseen, errors, elsewhere, late)
 
 
 def _still_there(left: Leftover) -> OperationError:

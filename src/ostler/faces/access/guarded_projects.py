@@ -120,11 +120,11 @@ class GuardedProjects(Projects):
 
         return await self._projects.leftovers() if self._rights.policy().admin else LeftoversSurvey()
 
-    async def remove_leftovers(self) -> "LeftoversSurvey":
+    async def remove_leftovers(self, *, timeout: float | None = None) -> "LeftoversSurvey":
         """Stop that; AccessDeniedError for all but admins."""
         projects = self._all()
         async with self._acting.act("project", "remove leftovers"):
-            return await projects.remove_leftovers()
+            return await projects.remove_leftovers(timeout=timeout)
 
     async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:
         """Stop and remove the services of projects whose folder is gone; AccessDeniedError for all but admins."""

@@ -153,6 +153,8 @@ async def _prune(app: ApplicationLike) -> Answer:
     whole = ProjectReport()
     lines: list[str] = []
     services: list[JsonObject] = []
+    ended: list[Stray] = []
+    ends = anyio.current_time() + MAX_OPERATION_WAIT
     for ref, report in await app.projects.prune(timeout=MAX_OPERATION_WAIT):
         names = {name: f"{name}.{ref.id}" for name in report.failures}
         names |= {name: change.full_name for name, change in report.changes.items()}
@@ -160,10 +162,15 @@ async def _prune(app: ApplicationLike) -> Answer:
         lines += await _report_lines(app, f"project {ref.id}, {_why_left(_left(ref))},", "is down", report, names)
         whole.failures |= {names[name]: error for name, error in report.failures.items()}
         whole.unfinished += [f"{name}.{ref.id}" for name in report.unfinished]
-    ended = await app.projects.end_strays()
-    removal = await app.projects.remove_leftovers()
+    try:
+        ended = await app.projects.end_strays()
+    except OstlerError as error:  # what was done before is reported all the same
+        whole.failures["processes"] = error
+    removal = await app.projects.remove_leftovers(timeout=max(0.0, ends - anyio.current_time()))
+    whole.unfinished += [left.name for left in removal.late]
     lines += [f"ended: {left}, left by an earlier run of Ostler" for left in (*ended, *removal.found)]
     lines += [f"another prune stops: {left}, left by an earlier run of Ostler" for left in removal.elsewhere]
+    lines += [f"not done yet: {left}, left by an earlier run of Ostler" for left in removal.late]
     lines += [f"failed: {error}" for error in removal.errors]
     whole.failures |= {error.service or f"leftovers-{number}": error for number, error in enumerate(removal.errors)}
     structured: JsonObject = {"project": "", "services": services, "unfinished": whole.unfinished}
@@ -173,6 +180,8 @@ async def _prune(app: ApplicationLike) -> Answer:
             "notLookedAt": (unseen := [_unseen(each) for each in removal.unseen]),
         }
     )
+    if whole.unfinished:
+        lines.append('Next: project_down {"leftOver": true} again to keep waiting')
     lines = lines or ["nothing is left over that was looked for: no service of a folder that is gone, no process"]
     return _answer(whole, structured, [*lines, *_unseen_lines(unseen)])
 

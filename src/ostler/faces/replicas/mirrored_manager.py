@@ -239,8 +239,9 @@ class MirroredProjects(Projects):
         """Leave it to the holder."""
         leave_to_holder("look for leftovers")
 
-    async def remove_leftovers(self) -> "LeftoversSurvey":
+    async def remove_leftovers(self, *, timeout: float | None = None) -> "LeftoversSurvey":
         """Leave it to the holder."""
+        del timeout
         leave_to_holder("remove leftovers")
 
     async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:
