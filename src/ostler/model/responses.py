@@ -22,7 +22,7 @@ class ToolResponse:
         content: the content blocks as JSON objects, in order; embedded resources and links are kept.
         structured: structuredContent as it came, if any.
         duration: seconds from sending the request to the answer.
-        next_steps: the next steps at the end of a failure's text, if the server also lists them (`NEXT_MARK`).
+        next_steps: the next steps at the end of a failure's text, if a built-in server also lists them (`NEXT_MARK`).
         is_silent: it failed and said nothing about why; `text` then says that it did not. It proves nothing.
     """
 

@@ -112,7 +112,7 @@ async def send_call(
     )
     if response.is_silent:
         link.doubt()
-    steps = next_steps_of(result)
+    steps = next_steps_of(result) if link.transport == "builtin" else ()  # no one else speaks for Ostler
     return replace(response, next_steps=steps) if steps else response
 
 

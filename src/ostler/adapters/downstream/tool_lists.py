@@ -156,7 +156,7 @@ def structured_of(result: JsonObject) -> JsonValue:
 
 
 def next_steps_of(result: JsonObject) -> tuple[str, ...]:
-    """Return the next steps that `result`, a failure, lists under `NEXT_MARK`, as Ostler's own servers do."""
+    """Return the next steps that a failure of a built-in server lists under `NEXT_MARK`; none for a success."""
     meta = result.get("_meta")
     steps = meta.get(NEXT_MARK) if _is_object(meta) and result.get("isError") else None
     return tuple(map(str, cast("list[JsonValue]", steps))) if isinstance(steps, list) else ()
