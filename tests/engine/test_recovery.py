@@ -533,10 +533,11 @@ async def test_a_stop_that_may_have_arrived_is_a_failure() -> None:
 
 
 class Crowded(World):
-    """A ledger of which four calls are under way at once, and whose `find` takes a second."""
+    """A ledger of which four calls are under way at once, and one of whose tools takes a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, slow: str = "w/find") -> None:
         super().__init__()
+        self._slow = slow
         self._slots = anyio.Semaphore(4)
 
     async def call_tool(
@@ -544,7 +545,7 @@ class Crowded(World):
     ) -> ToolResponse:
         with anyio.move_on_after(timeout or 60.0):
             async with self._slots:
-                await anyio.sleep(1.0 if tool == "w/find" else 0.0)
+                await anyio.sleep(1.0 if tool == self._slow else 0.0)
                 return await super().call_tool(tool, args, timeout=timeout, progress=progress)
         raise ToolTimeoutError(f"tool {tool!r} did not answer within {timeout}s")
 
@@ -567,6 +568,25 @@ async def test_many_starts_that_were_cut_off_do_not_time_out_behind_each_other()
         await settle(manager)
         assert {(view.state, view.reason) for view in manager.views()} == {(ServiceState.RUNNING, "")}
     assert len(world.resources) == len(world.tools_called("w/start")) == 140
+
+
+async def test_many_stops_that_are_due_do_not_time_out_behind_each_other() -> None:
+    world, store, after = Crowded("w/status"), MemoryStore(), MemoryStore()
+    async with running(world, manifest(timeout={"delete": "20s"}), store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        (record,) = (await store.load()).services
+    for number in range(140):
+        name = f"db{number}"
+        made = (await world.call_tool("w/start", {"name": name})).value
+        plan = tuple(replace(call, args=made) for call in record.stop_plan)
+        due = replace(record, id=name, name=name, stop_plan=plan, step_outputs={"start": made})
+        missed = replace(due, missed_stop=True, desired=DesiredState.STOPPED)
+        await after.commit([PutService(missed if number % 2 else replace(due, persist=False))])
+    async with running(world, store=after) as manager:
+        await settle(manager)
+        ended = manager.events.read(kinds=[EventKind.OPERATION_ENDED], limit=1000).events
+        assert {event.data["outcome"] for event in ended} == {"succeeded"}
+    assert {made["name"] for made in world.resources.values()} == {"db"}
 
 
 async def test_a_server_that_does_not_answer_holds_up_no_service_of_another() -> None:

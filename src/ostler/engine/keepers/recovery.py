@@ -38,10 +38,10 @@ from ostler.rules.secrets.record_secrets import possible_secrets
 logger = logging.getLogger(__name__)
 
 VERIFY_CONCURRENCY = 32
-"""Services of one server verified at once after a restart; as many of its cut-off operations are resumed at once."""
+"""Services of one server that are verified at once after a restart, and as many operations that begin at once."""
 
 _STOP_TURN = 5.0
-"""Seconds for which a stop that is resumed keeps others from beginning."""
+"""Seconds for which a stop keeps others from beginning."""
 
 _AT_ONCE = 100
 """Services that are restored before others have their turn: some 10 ms."""
@@ -292,10 +292,10 @@ class Recovery:
         if not instance.record.persist:
             if instance.state.is_up:
                 instance.note("not persisted and left over from an earlier run: stopping it")
-            await instance.request(OperationKind.DELETE, reason="not persisted").wait()
+            await self._in_turn(instance, lambda one: one.request(OperationKind.DELETE, reason="not persisted"))
             return
-        if (missed := self._missed(instance)) is not None:
-            await instance.request(missed, reason=f"its {missed.value} could not be carried out before").wait()
+        if self._missed(instance) is not None:
+            await self._in_turn(instance, self._make_up)
             return
         wanted = instance.record.auto_start or instance.id in self._promised
         self._promised.discard(instance.id)
@@ -310,6 +310,12 @@ class Recovery:
         if old is None or instance.operation is not None or instance.state is ServiceState.UNREACHABLE:
             return None
         return None if self._waits_for_driver(instance, old.kind) else self._first_step(instance)
+
+    def _make_up(self, instance: ServiceInstance) -> Operation | None:
+        missed = self._missed(instance)
+        if missed is None:
+            return None
+        return instance.request(missed, reason=f"its {missed.value} could not be carried out before")
 
     @staticmethod
     def _missed(instance: ServiceInstance) -> OperationKind | None:
