@@ -263,6 +263,7 @@ async def test_a_worktree_inside_of_the_main_checkout_is_not_taken_for_it(shop: 
         assert (await projects.down(str(inside), (), timeout=None))[0].id == "fix.shop", "not the project around it"
         assert [service.name for service in seen.members("shop")] == ["api.shop", "db.shop"]
         assert not projects.is_project(str(inside))
+        assert not projects.is_project(str(shop / ("a" * 300))), "a name that no folder can have"
         with pytest.raises(NotFoundError, match="there is no such folder"):
             await projects.down(str(inside), (), timeout=None)
         with pytest.raises(NotFoundError, match="there is no such folder"):
@@ -738,13 +739,16 @@ async def test_the_files_of_a_first_up_are_watched_while_it_starts_services_and_
         group.cancel_scope.cancel()
 
 
-async def test_files_that_cannot_be_watched_are_said_and_watched_again_by_the_next_up(shop: Path) -> None:
+@pytest.mark.parametrize("kind", [OSError, RuntimeError])
+async def test_files_that_cannot_be_watched_are_said_and_watched_again_by_the_next_up(
+    shop: Path, kind: type[Exception]
+) -> None:
     looks = 0
 
     async def watching(*_: Any) -> None:
         nonlocal looks
         looks += 1
-        raise OSError("OS file watch limit reached")
+        raise kind("OS file watch limit reached")
 
     ref = ProjectRef("shop", str(shop))
     scope = ProjectScope(ref, ref, load_project("services:\n  api: {class: basic, watch: x}\n"))

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -151,7 +152,7 @@ class HostedProjects(Projects):
         """See `Projects.scope_of`."""
         path = _path(directory)
         if project := self._left_at(path):
-            gone = f"its {PROJECT_FILE}" if path.is_dir() else "the folder"
+            gone = f"its {PROJECT_FILE}" if _exists(path) else "the folder"
             raise NotFoundError(
                 "project",
                 str(path),
@@ -204,7 +205,7 @@ class HostedProjects(Projects):
         """See `Projects.is_project`."""
         if not directory:
             return False
-        found = find_project(Path(directory)) if Path(directory).exists() else None
+        found = find_project(Path(directory)) if _exists(Path(directory)) else None
         return found is not None or bool(self._left_at(Path(directory)))
 
     async def plan(self, directory: str, names: Sequence[str]) -> tuple[ProjectScope, list[Change]]:
@@ -354,6 +355,10 @@ def is_removed(left: ProjectRef) -> bool:
         return left.is_worktree and not has_pointer(folder) and any(folder.iterdir())
     except OSError:
         return False
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 (Path.exists raises where it may not look)
 
 
 def _path(directory: str) -> Path:

@@ -139,7 +139,7 @@ class ProjectWatches:
         with watch.cancelling:
             try:
                 await self._watching(Path(project.directory), watch.patterns, changed, watch.begun.set, watch.wanted)
-            except OSError as error:  # the folder went away, or there are no watches left
+            except Exception as error:  # boundary: what is wrong with one project's files must not end the server
                 if self._watches.get(project.id) is watch:
                     del self._watches[project.id]
                 message = (
@@ -148,7 +148,8 @@ class ProjectWatches:
                     "max_user_instances for open files"
                 )
                 self._manager.events.append(EventKind.WARNING, message=message)
-                logger.warning("%s", message)
+                # An OSError is expected: the folder went away, or there are no watches left.
+                logger.warning("%s", message, exc_info=not isinstance(error, OSError))
             finally:
                 watch.begun.set()
 

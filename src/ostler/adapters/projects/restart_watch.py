@@ -222,10 +222,10 @@ class _Folders:
         """Return what changed, under each of its names, with the files of folders that came: these are watched now."""
         before = self._seen
         replaced = {path for change, path in found if change != Change.modified} & before.folders.keys()
-        if replaced or any(path in before.links or path.is_dir() for _, path in found):
+        if replaced or any(path in before.links or _is_folder(path) for _, path in found):
             found |= self._follow(replaced)
         # Where files are polled, a folder is modified when a file in it comes or goes, which is reported as well.
-        paths = {path for change, path in found if change != Change.modified or not path.is_dir()}
+        paths = {path for change, path in found if change != Change.modified or not _is_folder(path)}
         new = {path for change, path in found if change != Change.modified}
         came = [path for path, which in self._seen.folders.items() if path in new or before.folders.get(path) != which]
         came += [link for link, target in self._seen.links.items() if before.links.get(link) != target]
@@ -320,7 +320,7 @@ def _watched_folders(directory: Path, globs: Sequence[str], own: _OwnFiles) -> _
 def _add(found: _Look, name: Path) -> Path | None:
     """Add the folder that is called `name`, and return it with links resolved; None if there is none."""
     folder = Path(os.path.realpath(name))
-    if not folder.is_dir() or not _is_text(str(folder)):  # watchfiles takes only text
+    if not _is_folder(folder) or not _is_text(str(folder)):  # watchfiles takes only text
         return None
     with suppress(OSError):
         found.folders[folder] = _identity_of(folder)
@@ -359,6 +359,10 @@ def _walk(top: Path, own: _OwnFiles) -> Iterator[tuple[Path, list[str], list[str
 def _identity_of(folder: Path) -> _Identity:
     facts = folder.stat()
     return facts.st_dev, facts.st_ino
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 (Path.is_dir raises where it may not look)
 
 
 def _is_text(name: str) -> bool:
