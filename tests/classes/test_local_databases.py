@@ -115,6 +115,21 @@ async def test_postgresql_from_nothing_to_a_clean_stop_and_back(
         assert await sql(outputs["connectionString"].replace("/second", "/shop"), "TABLE things") == "kept"
         await manager.delete("again")
 
+        # the database postgres and the user that made the data are there: no program looks for them before the server
+        plain: dict[str, Any] = {"dataDirectory": args["dataDirectory"], "user": "keeper", **account}
+        connection = (await create(manager, "postgresql", "plain", **plain))["connectionString"]
+        assert await sql(connection, "SELECT current_user, current_database()") == "keeper|postgres"
+        looked_first = "checkpoint starting: shutdown"
+        assert looked_first not in await logged(app, "plain")
+        await sql(connection.replace("/postgres?", "/second?"), "DROP DATABASE postgres")
+        await manager.restart_service("plain")
+        assert await sql(connection, "SELECT current_database()") == "postgres"
+        assert looked_first in await logged(app, "plain")
+        await manager.delete("plain")
+        connection = (await create(manager, "postgresql", "other", **{**plain, "user": "guest"}))["connectionString"]
+        assert await sql(connection, "SELECT current_user, current_database()") == "guest|postgres"
+        await manager.delete("other")
+
 
 async def test_what_keeps_postgresql_from_starting_is_said(tmp_path: Path, data: Path, account: dict[str, str]) -> None:
     postgres_programs()
