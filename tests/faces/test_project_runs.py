@@ -24,7 +24,7 @@ from ostler.engine.services.views import ProjectRef
 from ostler.faces.hosted_projects import PRUNE_SECONDS, HostedProjects, is_removed
 from ostler.faces.project_runs import OWED_SECONDS, ProjectRuns
 from ostler.faces.project_watches import Changed, ProjectWatches
-from ostler.model.errors import ManifestError, NotFoundError, OstlerError, SupersededError
+from ostler.model.errors import ManifestError, NotFoundError, OstlerError, StoreError, SupersededError
 from ostler.model.events import EventKind
 from ostler.model.states import ServiceState
 from ostler.rules.loading.projects import load_project
@@ -818,11 +818,23 @@ async def test_a_lease_runs_from_when_the_last_client_that_works_in_the_project_
         group.cancel_scope.cancel()
 
 
+class FullDisk(UpJournal):
+    """A journal that cannot be written as often as `fails` says."""
+
+    fails = 0
+
+    async def end(self, directory: str, opened: list[str] | None = None) -> None:
+        if self.fails:
+            self.fails -= 1
+            raise StoreError("the disk is full")
+        await super().end(directory, opened)
+
+
 async def test_services_of_a_removed_worktree_go_by_policy(shop: Path, worktree: Path) -> None:
     entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
-    prunes = False
+    prunes, journal = False, FullDisk()
     async with running(World(), entry) as manager, anyio.create_task_group() as group:
-        projects = HostedProjects(manager, dict, prunes=lambda: prunes)
+        projects = HostedProjects(manager, dict, journal, prunes=lambda: prunes)
         projects.run_in(group)
         await up(projects, shop)
         await up(projects, worktree)
@@ -846,7 +858,9 @@ async def test_services_of_a_removed_worktree_go_by_policy(shop: Path, worktree:
         assert await after_looks(3) == everything
         assert await projects.prune(timeout=None) == []
         worktree.unlink()
-        assert await after_looks(3) == {"db.shop", "api.shop"}
+        journal.fails = 1
+        assert await after_looks(4) == {"db.shop", "api.shop"}
+        assert not journal.fails
         assert "its services are removed" in manager.events.read(kinds=[EventKind.WARNING]).events[-1].message
         group.cancel_scope.cancel()
 

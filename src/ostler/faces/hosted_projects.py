@@ -291,7 +291,11 @@ class HostedProjects(Projects):
                     continue
                 message = f"the folder {ref.directory} of project {ref.id} is gone: its services are removed"
                 self._manager.events.append(EventKind.WARNING, message=message)
-                report = await self._remove_left(ref, timeout=None)
+                try:
+                    report = await self._remove_left(ref, timeout=None)
+                except OstlerError as error:  # the journal cannot be written; the next look tries again
+                    logger.warning("project %s could not be removed: %s", ref.id, error)
+                    continue
                 for name, error in report.failures.items():
                     logger.warning("service %s of project %s could not be removed: %s", name, ref.id, error)
             seen = {ref.id for ref in gone}
