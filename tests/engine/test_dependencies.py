@@ -11,7 +11,7 @@ from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.insight.explanation import explain
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.service import BaseService
-from ostler.engine.services.views import CreateRequest
+from ostler.engine.services.views import CreateRequest, ProjectRef
 from ostler.model.errors import ArgumentError, DependencyError, OperationTimeoutError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.states import HealthStatus, ServiceState, Transition
@@ -342,6 +342,16 @@ async def test_outputs_of_a_dependency_that_are_not_used_may_change() -> None:
 def test_what_a_class_uses_of_a_dependency_is_known(used: Any, is_used: bool) -> None:
     entry = named("app", dependencies=[{"name": "db", "alias": "db"}], outputs={"o": used})
     assert uses_output(entry.service_class, "db", "url") is is_used
+
+
+@pytest.mark.parametrize(("project", "step"), [(None, "service_create"), (ProjectRef("shop", "/shop"), "project_up")])
+async def test_a_start_without_its_dependency_names_what_makes_it(project: ProjectRef | None, step: str) -> None:
+    async with running(World(), manifest(), named("app", dependencies=["db"])) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        view = (await manager.create(CreateRequest("app", "web", start=False, project=project))).service
+        await manager.delete("db")
+        with pytest.raises(DependencyError, match=f"service 'db' not found .*Next: {step} makes it; it starts autom"):
+            await manager.start_service(view.name)
 
 
 async def test_a_waiting_service_is_not_woken_by_a_dependency_that_is_not_the_cause() -> None:

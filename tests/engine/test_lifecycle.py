@@ -211,8 +211,9 @@ async def test_a_start_whose_answer_is_lost_is_found_and_stopped() -> None:
     world = World()
     world.faults["w/start"].append(Lost(acts=True))
     async with running(world) as manager:
-        with pytest.raises(OstlerError, match="cleaned up with w/stop"):
+        with pytest.raises(OstlerError, match="cleaned up with w/stop") as failure:
             await manager.create(CreateRequest("basic", "db"))
+        assert failure.value.next_actions == ("correct the cause, then create it again",), "there is nothing to check"
         assert world.resources == {}
 
 

@@ -304,3 +304,20 @@ async def test_a_job_runs_once_for_a_key_and_each_call_with_it_waits_for_its_end
                 assert ("it has completed" if is_well else "by now it is failed") in ended.message
             assert len(world.tools_called("w/start")) == starts, "it is not run again"
             world.always.clear()
+
+
+async def test_a_stop_says_that_a_later_request_has_started_the_service_again() -> None:
+    world = World()
+    messages: list[str] = []
+    async with running(world) as manager, anyio.create_task_group() as group:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Slow(1.0))
+        world.seconds["db"] = 5.0
+
+        async def stop() -> None:
+            messages.append((await manager.stop_service("db")).message)
+
+        group.start_soon(stop)
+        await until(lambda: manager.view("db").state is ServiceState.STOPPING)
+        await manager.start_service("db")
+    assert messages == ["service db is stopped; by now it is starting"]

@@ -10,7 +10,9 @@ from typing import Any
 
 import anyio
 import pytest
+from mcp.client import Client
 from tests.support.crashes import DeadError, Fuse, Ledger, MortalStore
+from tests.support.ledger_app import ledger, server_over, text_of
 from tests.support.world import BASIC, Answer, Hang, Slow, World, manifest, running, until
 
 from ostler.adapters.projects.journal import UpJournal
@@ -20,7 +22,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import ChangeKind, changes_of
 from ostler.engine.projects.runner import ProjectReport, ProjectRunner
 from ostler.engine.projects.scope import ProjectScope
-from ostler.engine.services.views import ProjectRef
+from ostler.engine.services.views import CreateRequest, ProjectRef
 from ostler.faces.hosted_projects import PRUNE_SECONDS, HostedProjects, is_removed
 from ostler.faces.project_runs import OWED_SECONDS, ProjectRuns
 from ostler.faces.project_watches import Changed, ProjectWatches
@@ -196,6 +198,26 @@ async def test_a_down_names_what_it_leaves_of_another_project_without_a_user(sho
         assert await down(worktree) == {"api.fix.shop": ("remove", "")}
         assert (await down(shop)).keys() == {"api.shop", "db.shop"}
         assert manager.views() == []
+
+
+async def test_a_down_of_named_services_is_safe_to_repeat(shop: Path, worktree: Path) -> None:
+    async with life(World(), MemoryStore(), shop) as (manager, projects):
+
+        async def down(folder: Path, *names: str) -> dict[str, tuple[str, str]]:
+            _, report = await projects.down(str(folder), names, timeout=None)
+            assert report.is_good
+            return {change.full_name: (change.kind.value, change.reason) for change in report.changes.values()}
+
+        await up(projects, worktree)
+        await up(projects, shop)
+        assert await down(shop, "api") == {"api.shop": ("remove", "")}
+        assert await down(shop, "api") == {"api.shop": ("remove", "it was gone already")}
+        shared = "it is shared: project_down in the main checkout removes it"
+        left = {"db.shop": ("keep", shared)}
+        assert await down(worktree, "db", "api") == {**left, "api.fix.shop": ("remove", "")}
+        assert [view.name for view in manager.views()] == ["db.shop"]
+        with pytest.raises(NotFoundError, match="service 'apo' not found; did you mean 'api'"):
+            await down(shop, "apo")
 
 
 async def test_two_worktrees_that_come_up_at_once_make_what_is_shared_once(shop: Path, worktree: Path) -> None:
@@ -911,3 +933,36 @@ async def test_a_short_name_of_a_worktree_never_means_what_only_the_main_checkou
         await projects.down(str(worktree), ("web",), timeout=None)
         assert names.full_name("web", str(worktree)) == "web", "a delete of it would remove that of the main checkout"
         assert names.full_name("db", str(worktree)) == "db.shop", "its api uses it"
+
+
+async def test_an_up_and_a_down_say_what_others_have_undone_meanwhile(shop: Path) -> None:
+    world = World(seconds={"api.shop": 2.0})
+    async with ledger(world) as app, anyio.create_task_group() as group, Client(server_over(app)) as client:
+        app.projects.run_in(group)
+        said: list[Any] = []
+
+        async def call_project(tool: str) -> None:
+            said.append(await client.call_tool(tool, {"directory": str(shop)}))
+
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(call_project, "project_up")
+            await until(lambda: app.manager.registry.find("api.shop") is not None)
+            await app.manager.delete("db.shop")
+        assert text_of(said[0]).splitlines() == [
+            "project shop: 1 not up any more",
+            "created: db.shop; deleted since",
+            "created: api.shop [basic] running, unknown, ledger://r2/1",
+        ]
+        assert [each["state"] for each in said[0].structured_content["services"]] == ["deleted", "running"]
+        await app.manager.create(CreateRequest("basic", "db.shop", project=ProjectRef("shop", str(shop))))
+        world.faults["w/stop"].extend([Slow(0.2), Slow(2.0)])
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(call_project, "project_down")
+            await until(lambda: app.manager.registry.find("api.shop") is None)
+            await app.manager.create(CreateRequest("basic", "api.shop", start=False))
+        assert text_of(said[1]).splitlines() == [
+            "project shop: 1 made again since",
+            "removed: api.shop [basic] stopped; made again since",
+            "removed: db.shop",
+        ]
+        group.cancel_scope.cancel()

@@ -20,7 +20,7 @@ from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ServerStatus, ToolInfo
 from ostler.model.errors import ConnectionLostError, ServerUnavailableError, ToolTimeoutError
-from ostler.model.responses import ToolResponse
+from ostler.model.responses import CHECK_FIRST, ToolResponse
 from ostler.rules.answers.responses import normalise
 from ostler.rules.reading import load_manifests
 
@@ -244,7 +244,7 @@ class World:
             case Lost(acts):
                 if acts:
                     self._do(tool, args)
-                raise ConnectionLostError(f"the connection ended during {tool!r}")
+                raise ConnectionLostError(f"the connection ended during {tool!r}", next_actions=(CHECK_FIRST,))
             case Down():
                 raise ServerUnavailableError("downstream server 'w' is not connected")
             case Slow(seconds):

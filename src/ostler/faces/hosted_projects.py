@@ -260,7 +260,12 @@ class HostedProjects(Projects):
         return ref, await self._take_down(ref, names, timeout=timeout) if ref.id else ProjectReport()
 
     async def _take_down(self, ref: ProjectRef, names: Sequence[str], *, timeout: float | None) -> ProjectReport:
-        report = await self._runner.down(ref.id, names, timeout=timeout)
+        declared: dict[str, str] = {}
+        if names:
+            with suppress(OstlerError):  # a file with mistakes, or none, keeps no one from taking down
+                scope = await self.scope_of(ref.directory)
+                declared = {name: scope.full_name(name) for name in scope.services}
+        report = await self._runner.down(ref.id, names, declared=declared, timeout=timeout)
         if not self.directory.members(ref.id):
             self._watches.forget(ref.id)
         return report

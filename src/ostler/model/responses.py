@@ -6,6 +6,9 @@ from typing import Final
 
 from ostler.model.json import JsonObject, JsonValue
 
+CHECK_FIRST: Final = "check what the tool did before calling it again"
+"""The next step after a call without an answer, which may have acted; when that has been cleaned up, it is another."""
+
 NEXT_MARK: Final = "ostler/nextActions"
 """Key in the `_meta` of a failed tool's result: the next steps that its text ends with, one by one."""
 

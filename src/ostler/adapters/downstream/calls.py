@@ -34,7 +34,7 @@ from ostler.model.errors import (
     ToolTimeoutError,
 )
 from ostler.model.json import JsonMapping, JsonObject, json_flaw
-from ostler.model.responses import ToolResponse
+from ostler.model.responses import CHECK_FIRST, ToolResponse
 from ostler.model.servers import ServerEntry
 from ostler.rules.answers.responses import normalise, without_reason
 
@@ -85,7 +85,7 @@ async def send_call(
             raise BadResponseError(
                 f"server {server!r} answered with something that is not a tool result: {first_problem(error)}",
                 tool=qualified,
-                next_actions=("report it to the server's author", "check what the tool did before calling it again"),
+                next_actions=("report it to the server's author", CHECK_FIRST),
             ) from error
         finally:
             link.scopes.discard(scope)
@@ -98,7 +98,7 @@ async def send_call(
             raise BadResponseError(
                 f"server {server!r} answered with what is not JSON: {flaw}",
                 tool=qualified,
-                next_actions=("report it to the server's author", "check what the tool did before calling it again"),
+                next_actions=("report it to the server's author", CHECK_FIRST),
             )
     content = cast("list[JsonObject]", result.get("content") or [])
     response = without_reason(
@@ -190,7 +190,7 @@ def _timed_out(link: Link, tool: str, limit: TimeLimit) -> ToolTimeoutError:
     return ToolTimeoutError(
         f"no answer from {tool!r} within {seconds}; the call was cancelled" + (f"; {noise}" if noise else ""),
         tool=tool,
-        next_actions=("check what the tool did before calling it again", f"if it needs longer, raise {allowed}"),
+        next_actions=(CHECK_FIRST, f"if it needs longer, raise {allowed}"),
     )
 
 
@@ -198,7 +198,7 @@ def _lost(reason: str, server: str, tool: str) -> ConnectionLostError:
     return ConnectionLostError(
         f"the connection to server {server!r} was lost while {tool!r} was under way: {reason}",
         tool=tool,
-        next_actions=("check what the tool did before calling it again", "Ostler reconnects automatically"),
+        next_actions=(CHECK_FIRST, "Ostler reconnects automatically"),
     )
 
 
@@ -235,7 +235,7 @@ def _foreign_error(error: MCPError, text: str, link: Link, server: str, tool: st
         return BadResponseError(
             f"server {server!r} answered with something that is not MCP: {text}",
             tool=tool,
-            next_actions=("report it to the server's author", "check what the tool did before calling it again"),
+            next_actions=("report it to the server's author", CHECK_FIRST),
         )
     delivery = Delivery.REJECTED if error.code in _REFUSALS else Delivery.AMBIGUOUS
     return _rejected(text, server, tool, delivery, code=error.code)
@@ -246,7 +246,7 @@ def _rejected(text: str, server: str, tool: str, delivery: Delivery, *, code: in
     if delivery is Delivery.REJECTED:
         action = f"compare the arguments with the schema of {tool!r} (tool_describe)"
     else:
-        action = "check what the tool did before calling it again"
+        action = CHECK_FIRST
     error = ToolRejectedError(f"server {server!r} refused {tool!r}{number}: {text}", tool=tool, next_actions=(action,))
     error.delivery = delivery
     return error

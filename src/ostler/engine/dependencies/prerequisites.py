@@ -16,6 +16,7 @@ from ostler.engine.instances.runtime import DependencyFacts, Runtime
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import RegistryAdapter
 from ostler.engine.services.service import BaseService, Service, StateUpdater, way_to_enable
+from ostler.engine.services.views import PROJECT_LABEL
 from ostler.model.durations import format_duration
 from ostler.model.errors import AlreadyExistsError, DependencyError, OperationError, OstlerError
 from ostler.model.events import EventKind
@@ -197,7 +198,8 @@ class Prerequisites:
         service = await undeleted(self._registry, dependency.name)
         if service is None:
             if not spec.create:
-                raise DependencyError(f"service {dependency.name!r} not found")
+                step = "project_up" if PROJECT_LABEL in instance.record.labels else "service_create"
+                raise DependencyError(f"service {dependency.name!r} not found", next_actions=(f"{step} makes it",))
             service = await self._make(instance, dependency)
         elif spec.create and isinstance(service, ServiceInstance):
             service = await self._maker.fitting_dependency(service, dependency, instance)

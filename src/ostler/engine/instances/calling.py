@@ -26,7 +26,7 @@ from ostler.model.errors import (
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import START_STEPS, CallOutcome, PlannedCall
-from ostler.model.responses import ToolResponse
+from ostler.model.responses import CHECK_FIRST, ToolResponse
 from ostler.rules.answers.absence import (
     is_coming,
     is_leaving,
@@ -324,7 +324,7 @@ async def _call_tool(service: InstanceState, call: PlannedCall, progress: Progre
     except Exception as fault:  # boundary: a ToolCaller of others may raise anything after it has sent
         raise BadResponseError(
             f"calling tool {call.tool!r} failed: {type(fault).__name__}: {fault}",
-            next_actions=("check what the tool did before calling it again",),
+            next_actions=(CHECK_FIRST,),
         ) from fault
     service.driver_answered()
     return response

@@ -13,6 +13,7 @@ from ostler.engine.instances.vanishing import proves_loss
 from ostler.model.errors import OperationError, TemplateError, ToolFailedError
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.responses import ToolResponse
+from ostler.model.states import ServiceState
 from ostler.rules.answers.expectations import evaluate_health_check_expectation
 from ostler.rules.calls.rendering import expectation_of
 from ostler.rules.templates.template import optional_names, referenced_names
@@ -186,7 +187,8 @@ async def read_logs(service: InstanceState, wanted: LogRange) -> LogPage:
     """Return the lines that are wanted of what the class's `logs` tool shows.
 
     The tool's arguments may ask for the part that is wanted, by `service.logs`, and its answer may say where to read
-    on, by the output `cursor`; what it leaves out is done here.
+    on, by the output `cursor`; what it leaves out is done here. If the tool fails, a service that has not started yet
+    has no lines.
 
     Raises:
         OperationError: the class has none.
@@ -213,7 +215,12 @@ async def read_logs(service: InstanceState, wanted: LogRange) -> LogPage:
             next_actions=("leave 'since' out", "or let the class's logs tool use service.logs.newerThan"),
         )
     asked = wanted.facts(tool_searches=("service", "logs", "search") in used)
-    answer = await probe(service, planned_call(service, "logs", spec, 10.0, about_service={"logs": asked}))
+    try:
+        answer = await probe(service, planned_call(service, "logs", spec, 10.0, about_service={"logs": asked}))
+    except (TemplateError, ToolFailedError):
+        if service.record.starts or service.state is ServiceState.FAILED:
+            raise
+        return page_of((), wanted, source=spec.tool)  # nothing of it exists yet, and so no log
     value: JsonValue = answer.response.value
     text = answer.response.text
     if isinstance(value, dict) and isinstance(lines := cast("JsonObject", value).get("lines"), list):

@@ -48,6 +48,7 @@ from ostler.model.json import JsonObject
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, PlannedCall
 from ostler.model.replacing import replaced
+from ostler.model.responses import CHECK_FIRST
 from ostler.model.states import DesiredState, HealthStatus, Transition
 from ostler.rules.answers.extraction import OutputsMissingError, render_outputs
 
@@ -305,6 +306,9 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
         again = f"service_start {service.name} calls its start tool again"
         if cleaned.reason == START_FAILED:
             service.forget_start(is_proven=cleaned.is_proven)
+            if cleaned.is_proven and CHECK_FIRST in error.next_actions:
+                others = (each for each in error.next_actions if each != CHECK_FIRST)
+                error.next_actions = (*others, start_again(service.name))
         else:
             if cleaned.reason in UNSEEN_STARTS:
                 error.add("it is looked for again automatically")

@@ -1,7 +1,8 @@
 """Bringing a project up and taking it down: level-triggered, along the graph, safe to repeat and to call at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import anyio
 
@@ -191,12 +192,20 @@ class ProjectRunner:
             error.next_actions = (*error.next_actions, "project_up again when it is fixed")
             raise
 
-    async def down(self, project_id: str, names: Sequence[str] = (), *, timeout: float | None = None) -> ProjectReport:
+    async def down(
+        self,
+        project_id: str,
+        names: Sequence[str] = (),
+        *,
+        declared: Mapping[str, str] = MappingProxyType({}),
+        timeout: float | None = None,
+    ) -> ProjectReport:
         """Stop and remove services of a project, dependents first; what other projects use is kept and named.
 
         Args:
             project_id: which project, `shop` or `fix-ui.shop`.
             names: short names; none means all of the project, those that were created by hand included.
+            declared: the full names of the services of its file, by short name: one that is gone already is no mistake.
             timeout: seconds to wait.
 
         Raises:
@@ -205,15 +214,17 @@ class ProjectRunner:
         report = ProjectReport()
         members = [service.name for service in members_of(project_id, self._manager)]
         wanted = [f"{name}.{project_id}" for name in names] or members
-        for full in wanted:
-            if full not in members:
-                known = [_short(member, project_id) for member in members]
-                raise NotFoundError(
-                    "service", _short(full, project_id), known=known, next_actions=("project_status lists them",)
-                )
+        for full in [full for full in wanted if full not in members]:
+            short = _short(full, project_id)
+            if short not in declared:
+                known = [*declared, *(_short(member, project_id) for member in members)]
+                raise NotFoundError("service", short, known=known, next_actions=("project_status lists them",))
+            report.changes[short] = _absent(short, full, declared[short])
+        wanted = [full for full in wanted if full in members]
         used = {name for full in wanted for name in self._manager.registry.get(full).dependencies} - set(members)
         with anyio.move_on_after(timeout):
             await self._remove(wanted, project_id, report)
+        used -= {change.full_name for change in report.changes.values()}
         report.changes |= {change.full_name: change for change in map(self._left_of_another, sorted(used)) if change}
         report.unfinished = [name for full in wanted if not report.has_ended(name := _short(full, project_id))]
         return report
@@ -281,6 +292,13 @@ class ProjectRunner:
             service=full_name,
             next_actions=(step, f"or service_stop {full_name}"),
         )
+
+
+def _absent(name: str, full_name: str, declared: str) -> Change:
+    """Return that a service of the file is not there to be removed: it is gone, or belongs to the main checkout."""
+    if declared == full_name:
+        return Change(name, full_name, ChangeKind.REMOVE, "it was gone already")
+    return Change(name, declared, ChangeKind.KEEP, "it is shared: project_down in the main checkout removes it")
 
 
 def _short(full_name: str, project_id: str) -> str:

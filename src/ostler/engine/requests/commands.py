@@ -232,10 +232,11 @@ class Requests:
 
     @staticmethod
     def _since(instance: ServiceInstance, kind: OperationKind) -> str:
-        """Return what became of a service that was started, if it is not up any more."""
-        if not kind.brings_up or instance.state.is_up:
+        """Return what became of a service that was started or stopped, if it is not up, or stopped, any more."""
+        is_so = instance.state.is_up if kind.brings_up else instance.state is ServiceState.STOPPED
+        if is_so or kind is OperationKind.DELETE:
             return ""
-        if instance.has_completed:
+        if kind.brings_up and instance.has_completed:
             return "; it has completed"
         view = instance.view()
         return f"; by now it is {view.state.value}" + (f": {view.error}" if view.error else "")

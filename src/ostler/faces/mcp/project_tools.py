@@ -1,6 +1,6 @@
 """Tools about the services of a project together: up, down, status."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from ostler.engine.clock import in_turns
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.projects.changes import Change, ChangeKind
 from ostler.engine.projects.runner import COMPLETED_BEFORE, ProjectReport
+from ostler.engine.services.service import Service
 from ostler.engine.services.views import ProjectRef, ServiceView
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
@@ -42,6 +43,8 @@ _DONE = {
     ChangeKind.UNKNOWN: "brought up",
     ChangeKind.IMPOSSIBLE: "brought up",
 }
+
+_UP = "is up"
 
 _MAX_REASON = 240
 """Characters of a failure's reason on its own line."""
@@ -118,7 +121,7 @@ async def _up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
     structured = await _reported(app, scope.ref.id, report, names)
     for entry in structured["services"]:
         entry.update(shapes.present({"lastLines": written.get(entry["name"])}))
-    lines = await _report_lines(app, f"project {scope.ref.id}", "is up", report, names)
+    lines = await _report_lines(app, f"project {scope.ref.id}", _UP, report, names)
     for name, said in written.items():
         lines += [f"last lines of {name}:", *said, ""] if said else [f"{name} wrote nothing"]
     if report.unfinished:
@@ -295,6 +298,8 @@ async def _reported(app: ApplicationLike, project: str, report: ProjectReport, n
         service = app.manager.registry.find(entry["name"])
         if isinstance(service, ServiceInstance):
             entry |= _service(service.view())
+        elif change is not None and change.kind is not ChangeKind.REMOVE:
+            entry["state"] = "deleted"
         return entry
 
     services = await in_turns(map(reported, _order(report)))
@@ -309,22 +314,39 @@ async def _report_lines(
     app: ApplicationLike, what: str, done: str, report: ProjectReport, names: dict[str, str]
 ) -> list[str]:
     def changed(name: str, change: Change) -> str:
-        service = app.manager.registry.find(names.get(name, change.full_name))
+        service = found[name]
         shown = f" {_service_line(service.view())}" if service is not None else f" {change.full_name}"
         reason = f" ({change.reason})" if change.reason else ""
-        return f"{_DONE[change.kind]}:{shown}{reason}"
+        since = ""
+        if (service is None) is not (change.kind is ChangeKind.REMOVE):
+            since = "; deleted since" if service is None else "; made again since"
+        return f"{_DONE[change.kind]}:{shown}{reason}{since}"
+
+    found = {name: app.manager.registry.find(names.get(name, each.full_name)) for name, each in report.changes.items()}
 
     lines = await in_turns(changed(name, change) for name, change in report.changes.items())
     lines += [f"failed: {names.get(name, name)}{_why(error)}" for name, error in _after_first(report.failures)]
     lines += [f"skipped: {names.get(name, name)}, because {cause} failed" for name, cause in report.skipped.items()]
     lines += [f"not done yet: {names.get(name, name)}" for name in report.unfinished]
-    found = [app.manager.registry.find(names.get(name, change.full_name)) for name, change in report.changes.items()]
-    ill = [service for service in found if service is not None and service.health is HealthStatus.UNHEALTHY]
-    counts = {
-        "failed": report.failures, "skipped": report.skipped, "not done yet": report.unfinished, "unhealthy": ill,
-    }  # fmt: skip
-    troubles = ", ".join(f"{len(found)} {words}" for words, found in counts.items() if found)
+    removed = {name for name, change in report.changes.items() if change.kind is ChangeKind.REMOVE}
+    raised = [service for name, service in found.items() if name not in removed and done == _UP]
+    counts: dict[str, Sized] = {
+        "failed": report.failures,
+        "skipped": report.skipped,
+        "not done yet": report.unfinished,
+        "unhealthy": [each for each in found.values() if each is not None and each.health is HealthStatus.UNHEALTHY],
+        "not up any more": [service for service in raised if not _is_up(service)],
+        "made again since": [name for name in removed if found[name] is not None],
+    }
+    troubles = ", ".join(f"{len(those)} {words}" for words, those in counts.items() if those)
     return [f"{what}: {troubles}" if troubles else f"{what} {done}", *lines]
+
+
+def _is_up(service: Service | None) -> bool:
+    """Whether a service that was brought up still is, whatever others requested since; a job may have completed."""
+    if service is None:
+        return False
+    return service.state.is_up or (isinstance(service, ServiceInstance) and service.has_completed)
 
 
 def _after_first(failures: Mapping[str, OstlerError]) -> Iterator[tuple[str, OstlerError | None]]:
