@@ -11,8 +11,9 @@ from tests.support.world import Answer, Down, Fail, Servers, World, manifest, ru
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import ManifestError, OstlerError
+from ostler.model.errors import ManifestError, OperationError, OstlerError
 from ostler.model.events import Event, EventKind
+from ostler.model.json import JsonObject
 from ostler.model.records import OperationKind
 from ostler.model.states import HealthStatus, ServiceState
 
@@ -47,6 +48,19 @@ async def test_pauses_grow_to_their_cap_and_the_next_one_is_shown() -> None:
         assert manager.view("db").next_retry_at is None
         states = [item.data["to"] for item in manager.events.read(service="db", kinds=[EventKind.STATE_CHANGED]).events]
         assert states[-2:] == ["starting", "failed"]
+
+
+async def test_an_unhealthy_service_that_the_policy_gives_up_does_not_run_on() -> None:
+    async def foresight(_tool: str, _args: JsonObject) -> OstlerError | None:
+        return OperationError("its folder is gone")
+
+    world = World()
+    async with running(world, manifest(restartPolicy=policy()), foresight=foresight) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.healthy = False
+        world.always["w/start"] = Fail("no folder")
+        await until(lambda: manager.view("db").reason == "crash-loop", within=7200)
+        assert world.resources == {}, "a failed service is down"
 
 
 async def test_jitter_never_passes_the_cap() -> None:

@@ -75,7 +75,7 @@ class ServiceManager(Manager):
         make_id: makes the ids of services and operations, each unique forever.
         reporter: receives the status of services, in words for people.
         observer: follows operations and health checks, for traces and metrics.
-        foresight: knows of some starts that they would fail, so that nothing that runs is stopped for them.
+        foresight: predicts the failure of some starts, so that no running service is stopped for them.
     """
 
     def __init__(

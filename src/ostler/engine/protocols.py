@@ -114,15 +114,15 @@ class ToolDirectory(Protocol):
 
 
 class Foresight(Protocol):
-    """Knows of some calls that they would fail, without sending them."""
+    """Predicts the failure of some calls, without sending them."""
 
     async def __call__(self, tool: str, args: JsonObject, /) -> OstlerError | None:
-        """Return why a call of `server/tool` would fail; None where that is not known."""
+        """Return why a call of `server/tool` would fail; None if that is not known."""
         ...
 
 
 async def no_foresight(_tool: str, _args: JsonObject) -> OstlerError | None:
-    """Know of no call that it would fail."""
+    """Predict nothing."""
     return None
 
 

@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer, get_cu
 
 from ostler.adapters.telemetry.instruments import Instruments
 from ostler.adapters.telemetry.scopes import Origin, Scope, current_scope, entered, untraced
-from ostler.engine.keepers.restarts import POLICY_REASON
+from ostler.engine.instances.reasons import POLICY_REASON
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord
 
 if TYPE_CHECKING:

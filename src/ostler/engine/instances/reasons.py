@@ -15,6 +15,9 @@ START_LATE = "start-late"
 UNSEEN_STARTS = (START_LATE, START_UNSEEN)
 """What a start may have left is looked for again."""
 
+POLICY_REASON = "restart policy"
+"""How the reason of a restart begins that the restart policy requests."""
+
 IDLE = "idle"
 """No one used it, so it was stopped; reason of that stop, too."""
 

@@ -53,7 +53,7 @@ class Runtime(Protocol):
 
     @property
     def foresight(self) -> Foresight:
-        """Knows which calls would fail."""
+        """Predicts the failure of some calls."""
         ...
 
     @property

@@ -13,6 +13,7 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find
 from ostler.engine.instances.reasons import (
     GONE,
+    POLICY_REASON,
     START_FAILED,
     UNKNOWN_OUTCOME,
     UNSEEN_STARTS,
@@ -347,8 +348,8 @@ async def restart(service: InstanceState, operation: Operation) -> None:
     """Restart with the class's restart tool when the service is up, else stop what is there and start."""
     refuse_unreadable(service)
     spec = service.service_class.tools.restart
-    if spec is None and service.state.is_up:
-        await refuse_failing_start(service)
+    if spec is None and service.state.is_up and not operation.reason.startswith(POLICY_REASON):
+        await refuse_failing_start(service)  # the policy ends in `failed`, which must not run on
     what = "was restarted and is running"
     service.set_record(desired=DesiredState.RUNNING)
     if spec is None or not service.state.is_up:

@@ -163,7 +163,7 @@ def refuse_unstoppable(service: InstanceState) -> None:
 
 
 async def refuse_failing_start(service: InstanceState) -> None:
-    """Refuse to stop a service that runs for a start that is known to fail."""
+    """Refuse a restart, before the running service is stopped, if its start is known to fail."""
     check_tools(service)
     refuse_unstoppable(service)
     tools = service.service_class.tools

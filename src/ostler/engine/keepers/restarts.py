@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.instances.reasons import CRASH_LOOP
+from ostler.engine.instances.reasons import CRASH_LOOP, POLICY_REASON
 from ostler.engine.instances.runtime import Runtime
 from ostler.model.durations import format_duration
 from ostler.model.errors import OperationError, OstlerError, StoreError
@@ -19,9 +19,6 @@ from ostler.model.states import HealthStatus, ServiceState, Transition
 
 RESTART_POLICY = "restart-policy"
 """Reason of a service that waits for its next restart."""
-
-POLICY_REASON = "restart policy"
-"""What the reason of an operation that the policy wants begins with."""
 
 _PERSONAL = ("created", "requested")
 """Reasons of operations that a person waits for and hears the result of."""
