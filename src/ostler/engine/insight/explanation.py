@@ -223,7 +223,7 @@ def _next_calls(
         service.service_class.tools.find or service.service_class.tools.status
     )
     if view.operation is not None:
-        yield NextCall("service_wait", {**name, "state": ["running", "stopped", "failed"]}, "to wait for its end")
+        yield NextCall("service_wait", {**name, "state": ["running", "stopped", "failed"]}, "until it has ended")
     if view.reason in (UNKNOWN_OUTCOME, NOT_VERIFIABLE):
         yield _adopt(service, view, "if it runs")
         if has_plan:

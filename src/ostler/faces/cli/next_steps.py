@@ -21,6 +21,7 @@ VERBS: Final = {
     "service_renew": "renew",
     "service_input": "input",
     "service_delete": "delete",
+    "service_wait": "status",
     "serviceclass_list": "classes",
     "serviceclass_get": "class show",
     "mcpserver_list": "servers",
@@ -35,6 +36,8 @@ _SUBJECTS: Final = ("name", "service", "serviceClassName", "server")
 
 _OPTIONS: Final = {"abandon": "--abandon", "force": "--force", "adopt": "--adopt", "dependents": "--dependents"}
 _PAIRS: Final = {"outputs": "--output"}
+_AWAITED: Final = ("state", "health", "cursor")
+"""Args that say what `service_wait` waits for: a person looks again."""
 
 _NAMED: Final = re.compile(rf"\b(?P<tool>{'|'.join(VERBS)})\b(?!`)")
 _WORD: Final = re.compile(r" (?P<word>[^\s=;,]+)(?= with \w+=)")
@@ -94,14 +97,14 @@ def _verb(tool: str, args: Mapping[str, JsonValue]) -> str | None:
     """Return the command that does what `tool` does with `args`; None where there is none."""
     subjects, options = list[str](), list[str]()
     for key, value in args.items():
-        if key in _SUBJECTS:
+        if key in _SUBJECTS and isinstance(value, str):
             subjects.append(str(value))
         elif key in _OPTIONS and value in (True, "true"):
             options.append(_OPTIONS[key])
         elif key in _PAIRS and isinstance(value, dict):
             pairs = cast("JsonObject", value).items()
             options += [word for name, one in pairs for word in (_PAIRS[key], f"{name}={_as_word(one)}")]
-        else:
+        elif tool != "service_wait" or key not in _AWAITED:
             return None
     return " ".join(["ostler", VERBS[tool], *map(shlex.quote, [*subjects, *options])])
 

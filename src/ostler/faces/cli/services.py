@@ -290,7 +290,7 @@ def _each(context: typer.Context, tool: str, names: list[str], no_wait: bool, **
                 missing = answer.error_code == "not_found"
                 failure = failure or (ExitStatus.NOT_FOUND if missing else ExitStatus.FAILED)
             else:
-                say(answer.text)
+                say(in_verbs(answer.text))
     if failure is not None:
         raise typer.Exit(int(failure))
 

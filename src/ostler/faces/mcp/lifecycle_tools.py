@@ -11,6 +11,7 @@ from ostler.adapters.serving.answers import Answer, clipped, error_json
 from ostler.adapters.serving.arguments import FREE_FORM, Args, JsonArgs, Labels, ObjectFromText, SomeSeconds
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
+from ostler.engine.dependencies.jobs import is_job
 from ostler.engine.services.views import (
     CreateRequest,
     OperationRequest,
@@ -260,7 +261,7 @@ async def _changed(app: ApplicationLike, result: OperationResult, goal: Goal, cu
         lines.append(shapes.outputs_text(view.outputs))
     if not result.finished:
         structured["cursor"] = cursor
-        if result.job is not None:
+        if goal == "running" and is_job(app.manager.registry.find(view.name)):
             goal = "stopped"
             structured["service"]["endAwaited"] = True
         lines.append(f'Next: service_wait {{"name": "{view.name}", "state": ["{goal}", "failed"], "cursor": {cursor}}}')

@@ -154,7 +154,7 @@ async def _wait_for_state(
             seen = max(seen, events.last_cursor)
             waiting, hopeless = _still_waiting(app, args, names)
             if hopeless:
-                message = f"service {hopeless} failed and nothing is under way that would change that"
+                message = f"service {hopeless} and nothing is under way that would change that"
             elif not waiting:
                 met, message = True, _how(app, names)
             else:
@@ -168,7 +168,7 @@ async def _wait_for_state(
 
 
 def _still_waiting(app: ApplicationLike, args: ServiceWaitArgs, names: Sequence[str]) -> tuple[list[str], str]:
-    """Return which services are not as wanted yet, and one of them that will never be."""
+    """Return which services are not as wanted yet, and of one of them that will never be, why."""
     states = [ServiceState(state) for state in args.state if state != "deleted"]
     waiting: list[str] = []
     for name in names:
@@ -178,12 +178,13 @@ def _still_waiting(app: ApplicationLike, args: ServiceWaitArgs, names: Sequence[
         # Each event of a project asks for all of its services: a view of one costs ten times as much.
         if _is_as_wanted(service if isinstance(service, ServiceInstance) else service.view(), states, args):
             continue
-        if args.project and _is_for_use(args) and isinstance(service, ServiceInstance) and service.has_completed:
+        is_done = _is_for_use(args) and isinstance(service, ServiceInstance) and service.has_completed
+        if is_done and args.project:
             continue  # a job of the project that has done its work
-        if service.state is ServiceState.FAILED:
+        if service.state is ServiceState.FAILED or is_done:
             view = service.view()
             if view.operation is None and view.next_retry_at is None:
-                return [], name
+                return [], f"{name} {'has completed' if is_done else 'failed'}"
         waiting.append(name)
     return waiting, ""
 
