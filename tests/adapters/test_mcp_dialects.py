@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ostler.adapters.config.dialects.client_texts import Source, parse_source
 from ostler.adapters.config.dialects.clients import ANY, CLIENTS
 from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.entry_places import PLACES
@@ -26,6 +27,10 @@ TOOLS = ("get", "get_all", "drop", "put*")
 def load(root: Any, client: str = "", **given: Any) -> McpJson:
     clients = frozenset({client}) if client else ANY
     return load_mcp_json(json.dumps(root), ENV, file="mcp.json", clients=clients, **given)
+
+
+def source(root: Any) -> Source:
+    return parse_source(json.dumps(root, indent=1), "other.json")
 
 
 def entry(body: dict[str, Any], client: str = "", **given: Any) -> McpJson:
@@ -874,7 +879,7 @@ def test_a_time_of_a_whole_file_is_that_of_its_servers(
     beside: dict[str, Any], timeout: float, connect_timeout: float | None
 ) -> None:
     servers = {"a": {"command": "x"}, "own": {"command": "x", "ostler": {"timeout": "1s"}}}
-    for loaded in (load({"mcpServers": servers, **beside}), load({"mcpServers": servers}, beside=[beside])):
+    for loaded in (load({"mcpServers": servers, **beside}), load({"mcpServers": servers}, beside=[source(beside)])):
         assert loaded.findings == ()
         options = loaded.entries["a"].options
         assert (options.timeout, options.connect_timeout) == (timeout, connect_timeout)
@@ -885,7 +890,7 @@ def test_the_time_of_a_file_is_for_its_client_and_a_projects_own_counts_first() 
     servers = {"a": {"command": "x"}}
     zed = {"context_server_timeout": 5}
     assert load({"mcpServers": servers, **zed}, "cursor").entries["a"].options.timeout == 60
-    own = load({"context_servers": servers, **zed}, "zed", beside=[{"context_server_timeout": 7}])
+    own = load({"context_servers": servers, **zed}, "zed", beside=[source({"context_server_timeout": 7})])
     assert own.entries["a"].options.timeout == 5
 
 
@@ -1193,6 +1198,10 @@ def test_a_requirement_about_commands_refuses_what_it_may_forbid(tmp_path: Path)
     (found,), _ = candidates_in(file, ENV, client="codex", limiting=lambda _: [other])
     assert found.is_refused
     assert "commands and addresses" in found.findings[0].message
+    allowed = tmp_path / "allowed.json"
+    allowed.write_text('{"a": 1,\n"deniedMcpServers": [{"identity": {}}]}')
+    (found,), _ = candidates_in(file, ENV, client="codex", limiting=lambda _: [allowed])
+    assert [(one.file, one.line) for one in found.findings] == [(str(allowed), 2)], "where the limit is written"
 
 
 @pytest.mark.parametrize(
@@ -1206,7 +1215,7 @@ def test_a_requirement_about_commands_refuses_what_it_may_forbid(tmp_path: Path)
 )
 def test_lists_of_several_files_all_count(here: dict[str, Any], there: dict[str, Any], tools: set[str] | None) -> None:
     text = json.dumps({"mcpServers": {"a": {"command": "x"}}, **here})
-    loaded = load_mcp_json(text, ENV, file="mcp.json", beside=[there])
+    loaded = load_mcp_json(text, ENV, file="mcp.json", beside=[source(there)])
     if tools is None:
         assert loaded.entries["a"].disabled
     else:
@@ -1218,5 +1227,5 @@ def test_a_file_s_rule_about_addresses_is_not_undone_by_another_file_s() -> None
         {"amp.mcpPermissions": [{"matches": {"command": "x"}, "action": action}]} for action in ("allow", "reject")
     )
     text = json.dumps({"mcpServers": {"a": {"command": "x"}}, **allow})
-    assert load_mcp_json(text, ENV, file="mcp.json", beside=[allow]).entries
-    assert not load_mcp_json(text, ENV, file="mcp.json", beside=[reject]).entries
+    assert load_mcp_json(text, ENV, file="mcp.json", beside=[source(allow)]).entries
+    assert not load_mcp_json(text, ENV, file="mcp.json", beside=[source(reject)]).entries

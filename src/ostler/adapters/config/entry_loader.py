@@ -18,7 +18,7 @@ from ostler.adapters.config.dialects.entry_places import (
     is_bare,
     places_in,
 )
-from ostler.adapters.config.dialects.file_limits import FileLimits, limits_of_all
+from ostler.adapters.config.dialects.file_limits import FileLimits, limits_in, limits_of_all
 from ostler.adapters.config.dialects.keys import translate, writers
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.times import times_of_file
@@ -43,7 +43,7 @@ class EntryLoader:
         source: the file.
         around: where it stands.
         clients: whose file it is, by id.
-        beside: what the client's other files hold that limit these servers.
+        beside: the client's other files, as far as they limit these servers.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class EntryLoader:
         source: Source,
         around: Surroundings,
         clients: frozenset[str],
-        beside: Sequence[JsonObject],
+        beside: Sequence[Source],
     ) -> None:
         self._source = source
         self._around = around
@@ -77,8 +77,9 @@ class EntryLoader:
         self._around = replace(self._around, questions=questions_in(root or {}))
         own = [root] if root is not None and not describes_one(root) else []
         of_project = [as_object(at(one, ("projects", project))) for one in own if project]
-        limits = limits_of_all([*own, *of_project, *self._beside])
-        every = (*self._beside, *own)  # a project's own file counts before the user's
+        beside = [as_object(one.value) for one in self._beside]
+        limits = limits_of_all([*own, *of_project, *beside])
+        every = (*beside, *own)  # a project's own file counts before the user's
         self._times = {option: time for one in every for option, time in times_of_file(one, self._clients)}
         names = server_names(one.name for one in found)
         entries: dict[str, ServerEntry] = {}
@@ -154,10 +155,13 @@ class EntryLoader:
             self._find(found.path, message, "other-name", fix=fix, severity="warning")
 
     def _obey(self, limits: FileLimits, found: Found, draft: Draft, owners: frozenset[str]) -> None:
-        for reason, path in limits.refused:
+        beside = [(one, limits_in(as_object(one.value))) for one in self._beside] if limits.refused else []
+        for refusal in limits.refused:
+            reason, path = refusal
             where = ".".join(map(str, path))
-            message = f"{where!r} next to the servers limits them, so {found.name!r} is not used: {reason}"
-            self._find(path, message, "limit", fix="remove it if the servers may be used without")
+            message = f"{where!r} limits the servers, so {found.name!r} is not used: {reason}"
+            source = next((one for one, its in beside if refusal in its.refused), None)
+            self._find(path, message, "limit", fix="remove it if the servers may be used without", source=source)
         entry = {
             key: self._filled(value, owners) for key, value in draft.entry.items() if key in ("command", "args", "url")
         }
@@ -227,12 +231,23 @@ class EntryLoader:
                     report(at, f"{problem['loc'][0]!r} is wrong: {message}", "bad-value")
             raise _BrokenEntryError from None
 
-    def _find(self, path: KeyPath, message: str, rule: str, *, fix: str = "", severity: str = "error") -> None:
-        line, column = self._source.locate(path)
+    def _find(
+        self,
+        path: KeyPath,
+        message: str,
+        rule: str,
+        *,
+        fix: str = "",
+        severity: str = "error",
+        source: Source | None = None,
+    ) -> None:
+        """Record a finding, in `source` if it is about another file."""
+        source = source or self._source
+        line, column = source.locate(path)
         self._findings.append(
             Finding(
                 message,
-                file=self._source.file,
+                file=source.file,
                 line=line,
                 column=column,
                 rule=rule,

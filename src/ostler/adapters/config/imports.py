@@ -1,7 +1,7 @@
 """Entries of other clients' files as they would be in Ostler's own `mcp.json`."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, cast
 
@@ -129,10 +129,11 @@ class _ClientFile:
             beside=[self._limits_from(other, workspace) for other in self.limiting(workspace)] if self.limiting else [],
         )
 
-    def _limits_from(self, other: Path, workspace: Path | None) -> JsonObject:
+    def _limits_from(self, other: Path, workspace: Path | None) -> Source:
         if other not in self.limiters:
             self.limiters[other] = read_source(other)
-        return _limits_of(other, as_object(self.limiters[other].value), workspace)
+        source = self.limiters[other]
+        return replace(source, value=_limits_of(other, as_object(source.value), workspace))
 
     def candidates(self, loaded: McpJson, project: str, workspace: Path | None) -> Iterator[Candidate]:
         """Yield what `load` found, without Ostler's own servers."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from ostler.adapters.config.dialects.client_texts import Source, SourceError, parse_source, read_source
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.mcp_content import McpJson
-from ostler.model.json import JsonObject
 
 
 def load_mcp_json(
@@ -24,7 +23,7 @@ def load_mcp_json(
     workspace: Path | None = None,
     project: str = "",
     answer: Callable[[str], str | None] | None = None,
-    beside: Sequence[JsonObject] = (),
+    beside: Sequence[Source] = (),
 ) -> McpJson:
     """Read an `mcp.json`, or any client's file.
 
@@ -37,7 +36,7 @@ def load_mcp_json(
         workspace: the project that the file belongs to.
         project: read only the servers that the file has for this project of its own.
         answer: returns what a person answered to the question of an id; None when no one has.
-        beside: what the client's other files hold that limit these servers.
+        beside: the client's other files, as far as they limit these servers.
     """
     try:
         match source:
