@@ -55,8 +55,7 @@ async def test_every_fault_is_told_and_leaves_nothing(tmp_path: Path) -> None:
             assert facts["service"] == "job"
             if name not in ("errs", "strands"):
                 assert facts["step"] == "start"
-            if name != "fails":  # what to do about a full disk the tool's own words must say
-                assert facts["nextActions"]
+            assert facts["nextActions"]
             if "may still act" in said:  # it is looked for until a person knows better
                 assert name in ("hangs", "babbles", "strays", "floods")
                 await call(client, "service_delete", name="job", abandon=True)
@@ -64,6 +63,10 @@ async def test_every_fault_is_told_and_leaves_nothing(tmp_path: Path) -> None:
             assert [service["name"] for service in services if service["serviceClassName"]] == []
         await app.downstream.wait_until_connected("s", 60)
         assert (await call(client, "tool_call", name="s/list"))["isError"] is False
+        for tool, given in (("service_start", {"adopt": True}), ("service_input", {"text": "x"})):
+            said, facts = await refusal(client, tool, name="s", **given)
+            assert "is a configured MCPServer" in said
+            assert facts["nextActions"]
 
         said, _ = await refusal(client, "service_create", serviceClassName="fails", args={"size": "big", "sise": 1})
         assert "invalid type for argument 'size'" in said

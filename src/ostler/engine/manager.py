@@ -291,7 +291,9 @@ class ServiceManager(Manager):
         service = self.registry.get(name)
         if not isinstance(service, ServiceInstance):
             raise OperationError(
-                f"service {name!r} is a configured {service.service_type}: it has no input", service=name
+                f"service {name!r} is a configured {service.service_type}: it has no input",
+                service=name,
+                next_actions=("service_list shows the services that were made from classes",),
             )
         return await send_input(service, text, enter=enter)
 

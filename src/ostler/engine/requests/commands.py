@@ -131,7 +131,11 @@ class Requests:
     ) -> OperationResult:
         kind, name = asked.kind, service.name
         if asked.adopt is not None:
-            raise OperationError(f"service {name!r} cannot be adopted: it is a configured {service.service_type}")
+            raise OperationError(
+                f"service {name!r} cannot be adopted: it is a configured {service.service_type}",
+                service=name,
+                next_actions=("make the call without 'adopt'",),
+            )
         if kind is OperationKind.DELETE:
             raise OperationError(
                 f"service {name!r} is a configured {service.service_type}; it cannot be deleted here",

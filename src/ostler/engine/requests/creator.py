@@ -209,7 +209,9 @@ class Creator:
         self._check_room(instance)
         with self._claimed(instance):
             if instance.name in self._registry:
-                raise AlreadyExistsError(f"service {instance.name!r} already exists", service=instance.name)
+                steps = (f"service_get {instance.name} shows it", "choose another name")
+                text = f"service {instance.name!r} already exists"
+                raise AlreadyExistsError(text, service=instance.name, next_actions=steps)
             first = await _recorded(instance, start=start)
             self._registry.register(instance)
         return self._begun(instance, first)
