@@ -1,17 +1,32 @@
 """service_plan and the planId of service_create, as a client meets them."""
 # ruff: noqa: E501 (texts are compared as they are)
 
+import json
 from dataclasses import replace
 
 import pytest
 from inline_snapshot import snapshot
 from mcp.client import Client
 from tests.support.ledger_app import call, ledger, refusal, server_over, text_of
-from tests.support.world import World, manifest
+from tests.support.world import BASIC, World, manifest
 
 from ostler.engine.protocols import ToolInfo
 
 pytestmark = pytest.mark.anyio
+
+
+async def test_a_plan_cuts_long_values_and_shows_their_size() -> None:
+    declared = "  args:\n    script: {type: string}\n    variables: {type: object}\n"
+    used = {f"lifecycleTools__start__args__{name}": f"{{{{ {name} }}}}" for name in ("script", "variables")}
+    entry = manifest(BASIC.replace("  args:\n", declared, 1), **used)
+    async with ledger(World(), entry) as app, Client(server_over(app)) as client:
+        args = {"script": "x" * 200_000, "variables": {f"V{number}": "y" * 90 for number in range(1000)}}
+        plan = await client.call_tool("service_plan", {"serviceClassName": "basic", "name": "one", "args": args})
+        start = plan.structured_content["steps"][0]["args"]
+        assert start["script"].endswith("x… (200000 characters)")
+        assert start["variables"].startswith('{"V0": "yyy')
+        assert len(json.dumps(plan.structured_content)) < 10_000
+        assert (await call(client, "service_create", serviceClassName="basic", name="one", args=args))["changed"]
 
 
 async def test_a_plan_says_everything_before_anything_is_done() -> None:

@@ -15,6 +15,7 @@ from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonObject
 from ostler.model.plans import Plan, PlanAction, PlannedStep
+from ostler.rules.secrets.masking import shorten
 
 
 class ServicePlanArgs(Args):
@@ -76,7 +77,8 @@ def plan_facts(plan: Plan) -> JsonObject:
 
 
 def _step(step: PlannedStep) -> JsonObject:
-    facts: JsonObject = {"service": step.service, "step": step.step, "tool": step.tool, "args": step.args}
+    args = {name: shorten(value, shapes.MAX_VALUE_TEXT) for name, value in step.args.items()}
+    facts: JsonObject = {"service": step.service, "step": step.step, "tool": step.tool, "args": args}
     if not step.known:
         facts["partlyKnown"] = True
     if step.every is not None:
