@@ -689,12 +689,14 @@ async def test_logs_tool() -> None:
         service: Any = manager.registry.get("db")
         page = await service.read_logs()
         assert (page.lines, page.source) == (("one", "two"), "w/logs")
-        world.faults["w/logs"].extend([Fail("container 'next' not found"), Fail("container 'db' not found")])
+        world.always["w/logs"] = Fail("no container")
         await manager.create(CreateRequest("basic", "next", start=False))
         new: Any = manager.registry.get("next")
         assert (await new.read_logs()).lines == (), "what has not started yet has no log"
-        with pytest.raises(ToolFailedError, match="container 'db' not found"):
-            await service.read_logs()
+        await manager.start_service("next", adopt={"id": "r1"})
+        for one in (service, new):
+            with pytest.raises(ToolFailedError, match="no container"):
+                await one.read_logs()
 
 
 @proves("LifecycleTools.delete")

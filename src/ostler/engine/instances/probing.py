@@ -187,8 +187,8 @@ async def read_logs(service: InstanceState, wanted: LogRange) -> LogPage:
     """Return the lines that are wanted of what the class's `logs` tool shows.
 
     The tool's arguments may ask for the part that is wanted, by `service.logs`, and its answer may say where to read
-    on, by the output `cursor`; what it leaves out is done here. If the tool fails, a service that has not started yet
-    has no lines.
+    on, by the output `cursor`; what it leaves out is done here. If the tool fails, a service that was never there has
+    no lines.
 
     Raises:
         OperationError: the class has none.
@@ -218,7 +218,7 @@ async def read_logs(service: InstanceState, wanted: LogRange) -> LogPage:
     try:
         answer = await probe(service, planned_call(service, "logs", spec, 10.0, about_service={"logs": asked}))
     except (TemplateError, ToolFailedError):
-        if service.record.starts or service.state is ServiceState.FAILED:
+        if service.record.starts or service.may_be_there or service.state is ServiceState.FAILED:
             raise
         return page_of((), wanted, source=spec.tool)  # nothing of it exists yet, and so no log
     value: JsonValue = answer.response.value
