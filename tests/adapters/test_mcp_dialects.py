@@ -359,6 +359,8 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
             {"get"},
         ),
         ({"rules": [{"capability": "all", "effect": "ask"}]}, set()),
+        ({"rules": [{"capability": "mcp", "effect": "deny", "match": "a/drop"}]}, {"get", "get_all", "put*"}),
+        ({"rules": [{"capability": "mcp", "effect": "deny", "match": []}]}, set()),
         ({"rules": [{"capability": "shell", "effect": "deny"}, {"capability": "mcp", "effect": "allow"}]}, set(TOOLS)),
         # Augment's tools are called by their own name and their server's after it.
         ({"toolPermissions": [{"toolName": "drop_a", "permission": {"type": "deny"}}]}, {"get", "get_all", "put*"}),

@@ -363,6 +363,7 @@ def test_a_django_project_is_served_and_migrated_by_the_python_that_has_its_pack
             "build": "gradle classes", "web": "gradle bootRun --args=--server.port={port}",
         }),
         ("Cargo.toml", 'axum = "0.8"', ("src",), {"build": "cargo build", "web": "cargo run"}),
+        ("Cargo.toml", '[dependencies.axum]\nversion = "0.8"', ("src",), {"build": "cargo build", "web": "cargo run"}),
         ("Cargo.toml", 'axum = "0.8"', (), {}),
         ("Cargo.toml", 'serde = "1" # no axum', ("src",), {}),
     ],

@@ -61,7 +61,7 @@ _FRAMEWORKS = {
     "build.gradle": _GRADLE,
     "build.gradle.kts": _GRADLE,
     "Cargo.toml": _Framework(
-        r"(?m)^(?:axum|actix-web|rocket|warp|poem|salvo|loco-rs|tide|hyper)\b", "cargo run",
+        r"(?m)^(?:\[dependencies\.)?(?:axum|actix-web|rocket|warp|poem|salvo|loco-rs|tide|hyper)\b", "cargo run",
         build="cargo build", watch=("Cargo.toml", "Cargo.lock"),
         note="its port is the variable PORT if it reads that; else the port that it opens is found",
     ),

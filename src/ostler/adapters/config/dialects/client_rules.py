@@ -218,7 +218,8 @@ def _kiro_rules(root: JsonObject) -> Iterator[list[Rule]]:
         if rule.get("capability") in ("mcp", "all") and rule.get("effect") in ("deny", "ask"):
             is_for_mcp = rule["capability"] == "mcp"  # the patterns of `all` are of paths and commands, too
             excepted = texts(rule.get("exclude")) if is_for_mcp else []
-            matched = texts(rule.get("match")) if is_for_mcp and rule.get("match") is not None else ["*"]
+            match = rule.get("match") if is_for_mcp else None
+            matched = [match] if isinstance(match, str) else texts(match) or ["*"]
             yield [Rule(glob, "{}/", permits=glob in excepted) for glob in (*excepted, *matched)]
 
 
