@@ -63,3 +63,16 @@ def test_near_names_are_found_among_very_many_without_a_look_at_each(monkeypatch
     assert "'web.shop'" in near_names.hint_at("wen", [*known, "web.shop"])
     assert near_names.hint_at("entirely-different", known) == ""
     assert max(compared) <= near_names.MOST
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("cache.shop", ""),  # that all of a project's names end alike means nothing
+        ("wbe.shop", "; did you mean 'web.shop'?"),
+        ("db.fix.shop", "; did you mean 'db.shop'?"),
+        ("web.fxi.shop", "; did you mean 'web.fix.shop' or 'web.shop' or 'api.fix.shop'?"),
+    ],
+)
+def test_names_of_a_project_are_compared_by_what_differs(name: str, hint: str) -> None:
+    assert near_names.hint_at(name, ["api.shop", "db.shop", "web.shop", "api.fix.shop", "web.fix.shop"]) == hint

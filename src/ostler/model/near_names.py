@@ -12,11 +12,16 @@ MOST: Final = 500
 
 def hint_at(name: str, known: Sequence[str]) -> str:
     """Return `; did you mean 'x' or 'y'?` with the names of `known` that are like `name`, or nothing."""
-    close = close_names(name, known)
-    if not close and "." not in name:  # a short name of a project's service
-        first = {each: each.partition(".")[0] for each in known}
-        labels = close_names(name, list(dict.fromkeys(first.values())))
-        close = [each for each, label in first.items() if label in labels][:3]
+    label, dot, project = name.partition(".")
+    labels = {each: each.partition(".")[::2] for each in known}
+    mates = {each: first for each, (first, other) in labels.items() if other == project} if dot else {}
+    if mates:  # of the same project, whose name makes all of its services alike; then of the same short name
+        near = close_names(label, list(mates.values()))
+        close = [each for one in near for each, first in mates.items() if first == one]
+        close = (close or [each for each, (first, _) in labels.items() if first == label])[:3]
+    elif not (close := close_names(name, known)) and not dot:  # a short name of a project's service
+        near = close_names(name, list(dict.fromkeys(first for first, _ in labels.values())))
+        close = [each for each, (first, _) in labels.items() if first in near][:3]
     return f"; did you mean {' or '.join(repr(each) for each in close)}?" if close else ""
 
 
