@@ -27,7 +27,7 @@ BRIEF_INTERVAL_SECONDS = 0.02
 """Between looks that cost little: nothing listens yet, or the log line has not come."""
 
 BRIEF_SECONDS = 1.0
-"""How long these are that frequent: half a millisecond for each is much where many programs start slowly."""
+"""How long these are that frequent: together they cost much where many programs start slowly."""
 
 START_SECONDS = 0.5
 """How long a process is watched if nothing else shows that it is ready."""
