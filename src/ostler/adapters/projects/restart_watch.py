@@ -110,8 +110,15 @@ async def watch_files(
     series = _changed_files(directory, sorted({glob for globs in patterns.values() for glob in globs}), stopped)
     own_thread = anyio.CapacityLimiter(1)  # it is busy for as long as the files are watched
 
+    def take() -> list[str] | None:
+        files = next(series, None)
+        if stopped.is_set():  # no one waits for it any more
+            with suppress(ValueError):  # it is being closed
+                series.close()
+        return files
+
     async def following() -> list[str] | None:
-        return await anyio.to_thread.run_sync(lambda: next(series, None), abandon_on_cancel=True, limiter=own_thread)
+        return await anyio.to_thread.run_sync(take, abandon_on_cancel=True, limiter=own_thread)
 
     try:
         await following()
@@ -125,7 +132,7 @@ async def watch_files(
                     await changed(name, file)
     finally:
         stopped.set()
-        with suppress(ValueError):  # its thread is in it, and ends it
+        with suppress(ValueError):  # its thread is in it, and closes it
             series.close()
 
 
