@@ -241,6 +241,26 @@ async def test_a_file_that_comes_changes_no_other_where_files_are_polled(
         assert await found.receive() == "b.py"
 
 
+async def test_a_removal_has_ended_before_its_files_count_as_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.py", "z.py"):
+        (tmp_path / name).write_text("old")
+
+    def removal(_stopped: object) -> None:
+        (tmp_path / "z.py").unlink(missing_ok=True)
+
+    monkeypatch.setattr(restart_watch, "_await_removal", removal)
+    async with followed(tmp_path, ["*.py"]) as (begun, found):
+        await begun.wait()
+        (tmp_path / "z.py").write_text("new")
+        assert await found.receive() == "z.py"
+        assert (tmp_path / "z.py").is_file(), "what is there is not waited for"
+        (tmp_path / "a.py").unlink()
+        assert await found.receive() == "a.py"
+        assert not (tmp_path / "z.py").exists()
+
+
 async def test_files_that_cannot_be_watched_any_more_are_an_error_of_the_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,15 @@ def test_outputs_of_another_service_are_known(classes: dict[str, ServiceClass]) 
     assert check_project(load_project(HEAD + good, "ostler.yaml"), KnownTools(), classes) == []
 
 
+def test_what_an_alias_repeats_is_found_once(classes: dict[str, ServiceClass]) -> None:
+    text = (
+        "services:\n  a: {class: job, args: &x {command: '{{ services.c.outputs.no }}'}}\n  b: {class: job, args: *x}\n"
+    )
+    text += "  c: {class: job, args: {command: x}}\n"
+    [found] = check_project(load_project(text, "ostler.yaml"), KnownTools(), classes)
+    assert (found.line, found.path) == (2, "services.a.args.command")
+
+
 PROJECTS = sorted((Path(__file__).parents[1] / "projects").glob("*/ostler.yaml"))
 
 

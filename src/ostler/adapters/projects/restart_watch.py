@@ -39,6 +39,8 @@ _SIGNS = frozenset("*?[")
 _Identity: TypeAlias = tuple[int, int]
 """Which folder it is, whatever its name: another one may take its place."""
 
+_REMOVAL_SECONDS = 1.0
+
 _Changes: TypeAlias = set[tuple[int, Path]]
 """A series of changes: each a `Change`, and what changed."""
 
@@ -144,17 +146,29 @@ def _changed_files(directory: Path, globs: Sequence[str], stopped: threading.Eve
     """
     own = _OwnFiles(directory)
     watched = _Folders(directory, globs, own)
+
+    def files_of(paths: set[Path]) -> set[str]:
+        inside = (path for path in paths if path.is_relative_to(directory) and own(Change.modified, str(path)))
+        return {path.relative_to(directory).as_posix() for path in inside}
+
     try:
         yield []
         watched.changes_so_far()
         yield []
         while (paths := watched.next_changes(stopped)) is not None:
-            inside = (path for path in paths if path.is_relative_to(directory) and own(Change.modified, str(path)))
-            files = {path.relative_to(directory).as_posix() for path in inside}
+            files = files_of(paths)
+            if files and not any(map(os.path.lexists, paths)):
+                _await_removal(stopped)
+                files |= files_of(watched.changes_so_far())
             if files:
                 yield sorted(files)
     finally:
         watched.close()
+
+
+def _await_removal(stopped: threading.Event) -> None:
+    """Let a removal end: files that are gone may be the first of a whole folder, from which nothing is to be run."""
+    stopped.wait(_REMOVAL_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,8 +319,8 @@ class Relay:
             self._write(
                 error_line(
                     key,
-                    f"the Ostler server ended while this call was under way ({how}); its outcome is being recovered: "
-                    "ask service_status for the service before you repeat the call",
+                    f"the Ostler server ended while this call was under way ({how}); repeat a call that changes "
+                    "nothing; the outcome of any other is being recovered: ask service_status for the service first",
                 )
             )
         for key in orphans.of_server:

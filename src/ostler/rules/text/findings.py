@@ -40,27 +40,29 @@ class Findings:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._found: dict[Finding, None] = {}
+        self._found: dict[Finding, Finding] = {}
 
     def __repr__(self) -> str:
         return f"Findings({self._document.file!r}, {len(self._found)} found)"
 
     def add(self, violations: Iterable[Violation]) -> None:
         """Note each violation, those that are the same once."""
-        self._found.update(dict.fromkeys(finding_of(violation, self._document) for violation in violations))
+        for violation in violations:
+            found = finding_of(violation, self._document)
+            self._found.setdefault(_as_shown(found), found)
 
     def __iter__(self) -> Iterator[Finding]:
-        return iter(self._found)
+        return iter(self._found.values())
 
     @property
     def errors(self) -> list[Finding]:
         """What keeps the document, or a part of it, from ever working."""
-        return [finding for finding in self._found if finding.severity == "error"]
+        return [finding for finding in self if finding.severity == "error"]
 
     @property
     def warnings(self) -> list[Finding]:
         """What need not fail."""
-        return [finding for finding in self._found if finding.severity != "error"]
+        return [finding for finding in self if finding.severity != "error"]
 
 
 def finding_of(violation: Violation, document: Document) -> Finding:
@@ -77,8 +79,14 @@ def finding_of(violation: Violation, document: Document) -> Finding:
 
 
 def by_place(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings in the order of the text."""
-    return sorted(findings, key=lambda finding: (finding.line, finding.column, finding.rule))
+    """Return the findings in the order of the text, those that look the same once."""
+    once = {_as_shown(finding): finding for finding in findings}
+    return sorted(once.values(), key=lambda finding: (finding.line, finding.column, finding.rule))
+
+
+def _as_shown(finding: Finding) -> Finding:
+    """Return the finding without its path: a value that an alias repeats has several, and is written once."""
+    return finding._replace(path="") if finding.line else finding
 
 
 def dotted(path: Sequence[str | int]) -> str:
