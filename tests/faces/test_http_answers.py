@@ -6,12 +6,14 @@ import struct
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Literal
 from urllib.parse import urlsplit
 
 import anyio
 import anyio.abc
 import httpx2
 import pytest
+from mcp import MCPError
 from mcp.client import Client
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,7 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from tests.support.http_session import Session
 from tests.support.ledger_app import call, ledger, refusal, server_over
-from tests.support.world import World
+from tests.support.world import Held, World, until
 
 from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.daemon.http_answers import LoadShedding
@@ -141,6 +143,34 @@ async def test_more_requests_than_are_taken_are_told_when_to_come_back() -> None
             assert "again after 1 s" in refused.json()["error"]["message"]
             free.set()
         assert (await http.post("/")).status_code == 200
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_call_under_way_when_the_server_ends_is_answered(
+    mode: Literal["auto", "legacy"], caplog: pytest.LogCaptureFixture
+) -> None:
+    world, held = World(), Held(anyio.Event())
+    world.faults["w/status"].append(held)
+    told = ""
+    async with ledger(world) as app, anyio.create_task_group() as tasks:
+        server = server_over(app)
+
+        async def serve(*, task_status: anyio.abc.TaskStatus[str]) -> None:
+            settings = HttpSettings("127.0.0.1", 0)
+            async with serving_http(lambda _toolset, _principal: server, settings, version="1") as url:
+                task_status.started(url)
+                await until(lambda: world.tools_called("w/status"))
+
+        async with Client(await tasks.start(serve), mode=mode) as client:
+            try:
+                await client.call_tool("tool_call", {"name": "w/status", "args": {"name": "one"}})
+            except MCPError as error:
+                told = str(error)
+        held.goes_on.set()
+    assert "ended while this call was under way (it was stopped)" in told
+    assert "Exception in ASGI application" not in caplog.text
 
 
 @pytest.mark.anyio

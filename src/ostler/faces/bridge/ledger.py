@@ -50,6 +50,14 @@ def error_line(key: RequestKey | None, message: str, *, code: int = -32000) -> b
     return json.dumps(answer, separators=(",", ":")).encode() + b"\n"
 
 
+def cut_off(how: str) -> str:
+    """Return what to tell the client of a call that was under way when the server ended; `how` says how it did."""
+    return (
+        f"the Ostler server ended while this call was under way ({how}); repeat a call that changes nothing; "
+        "the outcome of any other is being recovered: ask service_status for the service first"
+    )
+
+
 def batch_refusals(messages: Sequence[Message]) -> list[bytes]:
     """Return the answers to a batch: an error for each request in it, and one without an id where it has none."""
     keys = [key for message in messages if is_key(key := message.get("id"))]

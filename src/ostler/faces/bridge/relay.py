@@ -22,6 +22,7 @@ from ostler.faces.bridge.ledger import (
     Ledger,
     Message,
     batch_refusals,
+    cut_off,
     error_line,
     is_key,
     notification_line,
@@ -316,13 +317,7 @@ class Relay:
             self._changed.notify_all()
         self._note(f"the server ended ({how})" + ("; starting it again" if again else ""))
         for key in orphans.of_client:
-            self._write(
-                error_line(
-                    key,
-                    f"the Ostler server ended while this call was under way ({how}); repeat a call that changes "
-                    "nothing; the outcome of any other is being recovered: ask service_status for the service first",
-                )
-            )
+            self._write(error_line(key, cut_off(how)))
         for key in orphans.of_server:
             cancelled = {"requestId": key, "reason": "the Ostler server that asked has ended"}
             self._write(notification_line("notifications/cancelled", cancelled))

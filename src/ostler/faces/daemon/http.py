@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ostler.faces.daemon.forwarded_requests import ForwardedClients
-from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers
+from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers, ShutdownAnswers
 from ostler.faces.daemon.http_hosts import Front, Hosts
 from ostler.faces.daemon.http_pages import Page
 from ostler.faces.daemon.http_paths import MakeServer, web_application
@@ -373,4 +373,4 @@ def _gated(web: ASGIApp, settings: HttpSettings, policy: PolicyOf) -> ASGIApp:
 
         open_paths = PUBLIC_PATHS | {route.path for route in settings.documents}
         app = Gate(app, Entrance(AnyOf(verifiers), policy, settings.metadata_url, settings.scopes, open_paths))
-    return app
+    return ShutdownAnswers(app)  # outside of the gate, which cancels requests, too

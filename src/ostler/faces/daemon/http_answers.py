@@ -14,6 +14,8 @@ from typing import Any, Final
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ostler.faces.bridge.ledger import cut_off
+
 logger = logging.getLogger(__name__)
 
 MAX_REQUESTS: Final = 1_024
@@ -116,6 +118,38 @@ def answer_in(event: bytes) -> bytes | None:
     return None
 
 
+class ShutdownAnswers:
+    """Answers a request that uvicorn cancels because the server ends and the grace for requests is over.
+
+    A call is refused in the words of the bridge, and an open stream ends; uvicorn would send a bare 500 and log a
+    traceback for each. It must be the outermost application, as it takes every cancellation for the server's end.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = ended = False
+
+        async def answer(message: Message) -> None:
+            nonlocal begun, ended
+            begun = True
+            ended = message["type"] == "http.response.body" and not message.get("more_body")
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(_LAST_ANSWER_SECONDS, shield=True), suppress(OSError):
+                if begun and not ended:
+                    await send({"type": "http.response.body", "body": b""})
+                elif not begun:
+                    await _refuse(_with_retry(send), cut_off("it was stopped"), {})
+
+
+_LAST_ANSWER_SECONDS: Final = 0.5
+
+
 class LoadShedding:
     """Refuses requests beyond `limit` that are under way at once, with a time to come back, before they are read."""
 
@@ -155,7 +189,11 @@ def _with_retry(send: Send) -> Send:
 async def refuse_busy(send: Send, why: str) -> None:
     """Answer a request with 503, and with when to come back; its header is added on the way out."""
     text = f"{why}. Next: the same request again after {RETRY_AFTER} s"
-    error = {"code": -32000, "message": text, "data": {"retryable": True, "retryAfterSeconds": RETRY_AFTER}}
+    await _refuse(send, text, {"retryable": True, "retryAfterSeconds": RETRY_AFTER})
+
+
+async def _refuse(send: Send, text: str, data: dict[str, object]) -> None:
+    error = {"code": -32000, "message": text, "data": data}
     await answer_json(send, 503, json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode())
 
 
