@@ -68,6 +68,31 @@ NODE_PLAIN = """
 
     Node.js v22.1.0
 """
+NODE_PROPERTIES = """
+    /srv/migrate.js:2
+    async function main() { throw new DatabaseError('table "nowhere" does not exist') }
+                                  ^
+
+    error: table "nowhere" does not exist
+        at main (/srv/migrate.js:2:30)
+        at node:internal/main/run_main_module:28:49 {
+      length: 105,
+      severity: 'ERROR',
+      code: '42P01',
+      detail: undefined,
+      line: '1304',
+      routine: 'DropErrorMsgNonExistent'
+    }
+
+    Node.js v20.20.2
+"""
+NODE_BRACKETS = """
+    Migration failed: [error: table "nowhere" does not exist] {
+      length: 105,
+      severity: 'ERROR',
+      routine: 'DropErrorMsgNonExistent'
+    }
+"""
 NODE_CODE = """
     Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'zod' imported from /srv/x.mjs
         at packageResolve (node:internal/modules/esm/resolve:854:9)
@@ -133,6 +158,8 @@ COUNTS = """
         (GROUP, "ConnectionRefusedError: [Errno 111] Connection refused"),
         (NODE, "Error: Cannot find module '/srv/dist/index.js'"),
         (NODE_PLAIN, "Error: API_KEY is required"),
+        (NODE_PROPERTIES, 'error: table "nowhere" does not exist'),
+        (NODE_BRACKETS, 'Migration failed: [error: table "nowhere" does not exist]'),
         (NODE_CODE, "Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'zod' imported from /srv/x.mjs"),
         (SYNTAX, "SyntaxError: '(' was never closed"),
         (RUST, "thread 'main' panicked at src/main.rs:4:5: | no configuration at /etc/x.toml"),

@@ -12,6 +12,10 @@ _NAMED: Final = re.compile(
     r"(?:[A-Za-z_$][\w$]*\.)*[A-Za-z_$]*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault)"
     r"(?: \[[A-Z_]+\])?(?::|$)"
 )
+_LOWER_NAMED: Final = re.compile(r"^[a-z][\w$.]*: ")
+"""An error of a class that gives it a name of its own, such as `error` of the library pg."""
+
+_CALL: Final = re.compile(r"^\s+at .*:\d+:\d+\)?$")
 _FRAME: Final = re.compile(
     r"^\s+at |^\s*File \"|^node:|^Node\.js v\d|^\s*\^+\s*$|^\s*\.\.\. \d+ (?:more|lines)|^goroutine \d|^\t"
     r"|^exit status \d|^\s*throw |^note: run with|^stack backtrace|^\s+\d+: |^\d+: 0x|^\[process exited|^\s*[~^]+\s*$"
@@ -25,6 +29,7 @@ _NOISE: Final = re.compile(
 _DETAIL: Final = re.compile(
     r"^\s+(?:code|errno|syscall|path|requireStack|\[cause\]|port|address|url|\[stack\])['\"]?: "
 )
+_INSPECTED: Final = re.compile(r"^(?P<said>\s+at .*|.*\]) \{$")
 _CAUSE: Final = re.compile(
     r"^Caused by: |^panic: |^thread '.*' panicked at|^Exception in thread |^Traceback \(most recent"
 )
@@ -52,7 +57,7 @@ def last_words(lines: Sequence[str]) -> str:
     Of a stack of calls (Python, Node, Java, Rust, Go) that is the message, not the calls; else the last lines, without
     those that say nothing. Whatever a terminal would make colours of is left out.
     """
-    plain = [cleaned for line in lines if (cleaned := _plain(line)).strip()]
+    plain = _without_properties([cleaned for line in lines if (cleaned := _plain(line)).strip()])
     chosen = _message_of_stack(plain) or _last(plain) or [line.strip() for line in plain[-SHOWN_LINES:]]
     text = " | ".join(chosen)
     return text if len(text) <= SHOWN_CHARS else f"…{text[1 - SHOWN_CHARS :]}"
@@ -67,6 +72,21 @@ def _plain(line: str) -> str:
     line = without_control(line.rsplit("\r", 1)[-1] if not line.endswith("\r") else line[:-1]).rstrip()
     bare = _GROUP.sub("", line)  # the drawing around Python's exception groups
     return bare if bare != line else line
+
+
+def _without_properties(lines: Sequence[str]) -> list[str]:
+    """Leave out the properties that Node prints of an error, in braces behind its calls or its name in brackets."""
+    kept: list[str] = []
+    skips = False
+    for line in lines:
+        if skips:
+            skips = line != "}"
+        elif inspected := _INSPECTED.search(line):
+            kept.append(inspected["said"])
+            skips = True
+        else:
+            kept.append(line)
+    return kept
 
 
 def _message_of_stack(lines: Sequence[str]) -> list[str]:
@@ -91,6 +111,8 @@ def _begins_message(lines: Sequence[str], number: int) -> bool:
     if line.startswith("Traceback ("):
         return False
     if _CAUSE.search(line):
+        return True
+    if _LOWER_NAMED.search(line) and number + 1 < len(lines) and _CALL.search(lines[number + 1]):
         return True
     if not _NAMED.search(line.strip()) or _FRAME.search(line) or _DETAIL.search(line):
         return False
