@@ -21,7 +21,9 @@ from ostler.model.json import JsonObject, JsonValue, sendable
 
 logger = logging.getLogger(__name__)
 
-_STARTED = time.time()
+_STARTED = time.time() - 1
+"""When this process began, with room for the clock of files, which may be behind this one."""
+
 _PACKAGE = Path(ostler.__file__)
 _INODE = _PACKAGE.stat().st_ino
 
