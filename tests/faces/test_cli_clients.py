@@ -301,13 +301,20 @@ def test_what_an_administrator_sets_limits_the_users_servers(home: Home, tmp_pat
     assert machine.file_at(etc / "managed-mcp.json") is not None
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"mcpServers": []}', "{'a': 1}"])
-def test_a_broken_file_is_left_as_it_is(home: Home, text: str) -> None:
-    file = home.write(".cursor/mcp.json", text)
-    assert home.run("install", "--yes", "cursor") == ExitStatus.FAILED
+@pytest.mark.parametrize(
+    ("name", "client", "text"),
+    [
+        *((".cursor/mcp.json", "cursor", text) for text in ("{", "[]", '{"mcpServers": []}', "{'a': 1}")),
+        (".codex/config.toml", "codex", "a = "),
+        (".codex/config.toml", "codex", f"a = {'[' * 2000}{']' * 2000}"),
+    ],
+)
+def test_a_broken_file_is_left_as_it_is(home: Home, name: str, client: str, text: str) -> None:
+    file = home.write(name, text)
+    assert home.run("install", "--yes", client) == ExitStatus.FAILED
     assert str(file) in home.err
     assert file.read_text() == text
-    assert [path.name for path in file.parent.iterdir()] == ["mcp.json"]
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
 def test_a_file_that_changed_meanwhile_is_not_written(home: Home) -> None:

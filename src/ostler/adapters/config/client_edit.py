@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from ostler.adapters.config.dialects.entry_places import is_bare, objects
 from ostler.adapters.config.dialects.locations import ClientFile
 from ostler.adapters.config.jsonc import JsoncError, KeyPath
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
+from ostler.adapters.config.toml_places import TomlError, parse_toml
 from ostler.adapters.config.yaml_edit import YamlEditError, remove_yaml_entry, set_yaml_entry
 from ostler.model.errors import ConflictError, Finding, ManifestError, StoreError
 from ostler.model.json import JsonObject, as_object
@@ -292,8 +292,8 @@ def _toml_servers(text: str, file: ClientFile) -> JsonObject:
 
 def _parsed_toml(text: str, file: ClientFile) -> JsonObject:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text)
+    except TomlError as error:
         raise _broken(file, error) from None
 
 
