@@ -118,6 +118,25 @@ def answer_in(event: bytes) -> bytes | None:
     return None
 
 
+class Answering:
+    """Sends an answer, and knows whether it has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.has_begun = False
+        self._has_ended = False
+
+    async def __call__(self, message: Message) -> None:
+        self.has_begun = True
+        self._has_ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Cut off an answer that was begun."""
+        if self.has_begun and not self._has_ended:
+            await self({"type": "http.response.body", "body": b""})
+
+
 class ShutdownAnswers:
     """Answers a request that uvicorn cancels because the server ends and the grace for requests is over.
 
@@ -129,21 +148,14 @@ class ShutdownAnswers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = ended = False
-
-        async def answer(message: Message) -> None:
-            nonlocal begun, ended
-            begun = True
-            ended = message["type"] == "http.response.body" and not message.get("more_body")
-            await send(message)
-
+        answering = Answering(send)
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, receive, answering)
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(_LAST_ANSWER_SECONDS, shield=True), suppress(OSError):
-                if begun and not ended:
-                    await send({"type": "http.response.body", "body": b""})
-                elif not begun:
+                if answering.has_begun:
+                    await answering.finish()
+                else:
                     await _refuse(_with_retry(send), cut_off("it was stopped"), {})
 
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.access.proofs import ProvenToken
 from ostler.faces.access.rate import Rate
-from ostler.faces.daemon.http_answers import PRINCIPAL, answer_json
+from ostler.faces.daemon.http_answers import PRINCIPAL, Answering, answer_json
 from ostler.faces.daemon.http_pages import OPEN_PATHS
 from ostler.faces.daemon.http_paths import ROOT
 from ostler.model.access import Principal, PrincipalSettings
@@ -109,7 +109,7 @@ class Gate:
         """
         proven, policy = guest.proven, guest.policy
         known = {PRINCIPAL: proven.principal, "user": AuthenticatedUser(proven), "auth": AuthCredentials(proven.scopes)}
-        answering = _Answer(send)
+        answering = Answering(send)
         is_done = False
         tasks = anyio.create_task_group()
         reading = _Bounded(receive, None if policy is None else int(policy.max_request_bytes), tasks.cancel_scope)
@@ -182,25 +182,6 @@ class _Bounded:
             self._request.cancel()
             await anyio.sleep_forever()  # which the cancellation ends
         return message
-
-
-class _Answer:
-    """Sends an answer, and knows whether it has begun."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.has_begun = False
-        self._has_ended = False
-
-    async def __call__(self, message: Message) -> None:
-        self.has_begun = True
-        self._has_ended = message["type"] == "http.response.body" and not message.get("more_body", False)
-        await self._send(message)
-
-    async def finish(self) -> None:
-        """Cut off an answer that was begun."""
-        if self.has_begun and not self._has_ended:
-            await self({"type": "http.response.body", "body": b""})
 
 
 def _token_of(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
