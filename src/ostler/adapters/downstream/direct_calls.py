@@ -56,10 +56,14 @@ class CalledDirectly(Protocol):
         ...
 
 
+def is_traced() -> bool:
+    """Whether calls are traced, through the span that the SDK makes of each."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
 def is_followed() -> bool:
     """Whether a call belongs to a trace, or spans are made at all: the SDK makes those, and passes traces on."""
-    is_traced = trace.get_current_span().get_span_context().is_valid
-    return is_traced or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    return trace.get_current_span().get_span_context().is_valid or is_traced()
 
 
 @dataclass(eq=False, slots=True)

@@ -15,9 +15,10 @@ from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY, ServerEvent, even
 from mcp_types import RequestId, ServerNotification, SubscriptionFilter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ostler.adapters.downstream.direct_calls import is_traced
 from ostler.faces.daemon import http_answers
 from ostler.faces.daemon.http_answers import replaying
-from ostler.faces.daemon.http_looks import is_traced, plain_headers, plain_request
+from ostler.faces.daemon.http_looks import plain_headers, plain_request
 from ostler.faces.mcp.server import OstlerServer
 from ostler.faces.mcp.subscriptions import ChangeStream, ListenHandler
 

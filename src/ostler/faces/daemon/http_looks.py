@@ -21,10 +21,10 @@ from mcp_types import (
     TextContent,
     methods,
 )
-from opentelemetry import trace
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ostler.adapters.downstream.direct_calls import is_traced
 from ostler.faces.daemon.http_answers import WaitingClients, answer_json, replaying
 from ostler.faces.hanging_up import WHEN_LOST, until_hanging_up
 from ostler.faces.mcp.server import Change, Look, OstlerServer
@@ -182,8 +182,3 @@ def _shown(result: CallToolResult) -> dict[str, Any] | None:
         content.append({"text": block.text, "type": "text"})
     structured = {} if result.structured_content is None else {"structuredContent": result.structured_content}
     return {"content": content, "isError": result.is_error, "resultType": "complete", **structured}
-
-
-def is_traced() -> bool:
-    """Whether calls are traced, through the span that the SDK makes of each."""
-    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
