@@ -37,9 +37,10 @@ async def looked(url: str, answers: Sequence[bytes]) -> tuple[bool, str, list[st
     ("path", "sent"), [("", "/"), ("//a", "//a"), ("/a?b=%20|#c", "/a?b=%20%7C"), ("?b", "/?b"), ("/a:b;c?", "/a:b;c")]
 )
 async def test_the_path_is_sent_as_it_is_written(path: str, sent: str) -> None:
-    passed, _, asked = await looked(f"http://127.0.0.1:PORT{path}", [OK])
+    passed, said, asked = await looked(f"http://ada:pass@word@127.0.0.1:PORT{path}", [OK])
     assert passed
     assert asked == [f"GET {sent} HTTP/1.1"]
+    assert said.startswith("http://127.0.0.1:"), "who signs in is not shown"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,8 @@ async def test_an_address_with_an_s_too_many_is_said_to_have_one() -> None:
     assert said.endswith("if it does not speak TLS there, its address begins with http://")
 
 
-@pytest.mark.parametrize("url", ["http://[::1", "http://x:99999/", "http:///x"])
+@pytest.mark.parametrize("url", ["http://[::1", "http://x:99999/", "http:///x", "http://ada:pass@x/ö"])
 def test_what_is_not_an_address_is_refused(url: str) -> None:
-    with pytest.raises(ArgumentError, match="not a valid URL"):
+    with pytest.raises(ArgumentError, match="not a valid URL") as refused:
         valid_url(url)
+    assert "pass" not in str(refused.value)

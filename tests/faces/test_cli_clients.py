@@ -99,6 +99,20 @@ def test_ostler_is_added_and_removed_with_everything_else_kept(home: Home) -> No
     assert "# keep" in codex.read_text()
 
 
+def test_secrets_next_to_ostlers_entry_are_not_shown(home: Home) -> None:
+    home.write(
+        ".cursor/mcp.json", '{"mcpServers":{"a":{"command":"x","args":["--api-key","k3y-one"]}},"token":"t0k-two"}'
+    )
+    home.write(
+        ".codex/config.toml", '[mcp_servers.a]\nurl = "https://x/"\nhttp_headers = { Authorization = "Bearer b-th3" }\n'
+    )
+    for command in (["install", "--dry-run"], ["install", "--yes"], ["uninstall", "--yes"]):
+        assert home.run(*command, "cursor", "codex") == ExitStatus.OK
+        assert '"a":{"command":"x","args":["--api-key","***"]' in home.out
+        assert 'http_headers = { Authorization = "***" }' in home.out
+        assert not any(secret in home.out for secret in ("k3y-one", "t0k-two", "b-th3"))
+
+
 @pytest.mark.parametrize("client", [location.client for location in LOCATIONS if location.paths])
 def test_what_is_written_for_a_client_is_what_it_reads(home: Home, client: str) -> None:
     file = Machine({"HOME": str(home.folder)}).file_of(client)

@@ -233,12 +233,19 @@ def test_a_token_is_required_where_one_is_set(place: ServerPlace) -> None:
 
 
 @pytest.mark.realtime
-def test_other_machines_are_not_let_in_without_a_token(place: ServerPlace) -> None:
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["0.0.0.0:0"], "a bearer token is required: set OSTLER_HTTP_TOKEN"),
+        (["127.0.0.1:0", "--advertise", "http://ada:pass@h"], "--advertise 'http://h' is not like http://HOST:PORT"),
+    ],
+)
+def test_what_is_unsafe_is_refused(place: ServerPlace, options: list[str], said: str) -> None:
     command: list[str] = [sys.executable, "-m", "ostler.faces.entry", "--state", place.state_dir, "--config"]
-    command += [place.config_dir, "serve", "--http", "0.0.0.0:0"]
+    command += [place.config_dir, "serve", "--http", *options]
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "a bearer token is required: set OSTLER_HTTP_TOKEN" in done.stderr.decode()
+    assert said in done.stderr.decode()
 
 
 @pytest.mark.parametrize(

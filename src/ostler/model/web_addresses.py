@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 """The hosts by which this machine reaches itself."""
 
+_USER: Final = re.compile(r"(?<=//)[^/?#]*@")
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]@/\\?#]+)(?::([0-9]{1,5}|\*))?")
 
 
@@ -17,6 +18,11 @@ def is_web_address(text: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         return False
+
+
+def without_user(address: str) -> str:
+    """Return a URL, well-formed or not, without the user and the password that it may name."""
+    return _USER.sub("", address, count=1)
 
 
 def is_local(address: str) -> bool:

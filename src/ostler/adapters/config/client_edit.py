@@ -25,6 +25,7 @@ from ostler.adapters.config.toml_places import TomlError, parse_toml
 from ostler.adapters.config.yaml_edit import YamlEditError, remove_yaml_entry, set_yaml_entry
 from ostler.model.errors import ConflictError, Finding, ManifestError, StoreError
 from ostler.model.json import JsonObject, as_object
+from ostler.rules.secrets.masking import credentials_in, mask
 
 OSTLER = "ostler"
 """The name of Ostler's entry."""
@@ -50,12 +51,11 @@ class Edit:
         return self.before != self.after
 
     def diff(self) -> str:
-        """Return the change as a unified diff."""
+        """Return the change as a unified diff; the credentials of other entries, which stand next to it, are masked."""
         name = str(self.file.path)
-        lines = difflib.unified_diff(
-            self.before.splitlines(), self.after.splitlines(), name if self.before else "/dev/null", name, lineterm=""
-        )
-        return "\n".join(lines)
+        secrets = credentials_in(parse_source(self.before, self.file.path.name).value)
+        before, after = (str(mask(text, secrets)).splitlines() for text in (self.before, self.after))
+        return "\n".join(difflib.unified_diff(before, after, name if self.before else "/dev/null", name, lineterm=""))
 
     def apply(self) -> Path | None:
         """Make the change; return the backup of what was there, if anything was.

@@ -12,7 +12,7 @@ from anyio.abc import ByteStream
 
 from ostler.adapters.process.ports import address_of, reachable_host
 from ostler.model.errors import ArgumentError
-from ostler.model.web_addresses import port_of
+from ostler.model.web_addresses import port_of, without_user
 
 _BAD_REQUEST = 400
 """What servers answer that were asked in HTTP where they speak TLS, if they answer."""
@@ -28,7 +28,7 @@ _AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A URL to ask, in its parts; what it says of a user is not sent on."""
+    """A URL to ask, in its parts, without a user and a password, which are neither sent nor shown."""
 
     parts: SplitResult
     host: str
@@ -53,10 +53,11 @@ def valid_url(text: str) -> Url:
         parts = urlsplit(text)
         host, port = parts.hostname or "", port_of(parts)
     except ValueError as error:
-        raise ArgumentError([f"ready.http: {text!r} is not a valid URL ({error})"]) from error
+        raise ArgumentError([f"ready.http: {without_user(text)!r} is not a valid URL ({error})"]) from error
     if not text.isascii() or not text.isprintable() or " " in text or not host:
-        raise ArgumentError([f"ready.http: {text!r} is not a valid URL"], next_actions=("percent-encode it",))
-    return Url(parts, host, port)
+        shown = without_user(text)
+        raise ArgumentError([f"ready.http: {shown!r} is not a valid URL"], next_actions=("percent-encode it",))
+    return Url(urlsplit(without_user(text)), host, port)
 
 
 class _NoHttpError(Exception):
@@ -121,7 +122,7 @@ async def _status_of(url: Url, stream: ByteStream) -> int:
 
     target = (url.parts.path or "/") + (f"?{url.parts.query}" if url.parts.query else "")
     headers = [
-        ("Host", url.parts.netloc.rpartition("@")[2]),
+        ("Host", url.parts.netloc),
         ("User-Agent", "ostler"),
         ("Accept", "*/*"),
         ("Connection", "close"),

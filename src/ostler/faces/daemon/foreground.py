@@ -12,6 +12,7 @@ from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.logs import log_format, set_up_logging
 from ostler.faces.output import complain
 from ostler.model.errors import OstlerError
+from ostler.model.web_addresses import is_web_address, without_user
 
 if TYPE_CHECKING:
     from ostler.adapters.access.token_file import TokenFile
@@ -106,10 +107,10 @@ def _advertised_host(url: str) -> tuple[str, ...]:
 
     if not url:
         return ()
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise HttpSettingsError(f"--advertise {url!r} is not like http://HOST:PORT")
-    return (parts.hostname,)
+    parts = urlsplit(url) if is_web_address(url) else None
+    if parts is None or parts.path.strip("/") or parts.query or "@" in parts.netloc:
+        raise HttpSettingsError(f"--advertise {without_user(url)!r} is not like http://HOST:PORT")
+    return (parts.hostname or "",)
 
 
 def _tokens(paths: Paths, settings: "Settings") -> "TokenFile | None":

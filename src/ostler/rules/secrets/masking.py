@@ -129,6 +129,20 @@ def secrets_by_key(value: JsonValue) -> frozenset[str]:
     return frozenset(found - {MASK})
 
 
+def credentials_in(value: JsonValue) -> frozenset[str]:
+    """Return the credentials anywhere in a configuration: in each object as variables, in each list as arguments."""
+    parts: list[JsonValue] = []
+    found: list[str] = []
+    if isinstance(value, Mapping):
+        fields = cast("JsonMapping", value)
+        parts = list(fields.values())
+        found += secrets_in_environment({name: item for name, item in fields.items() if isinstance(item, str)})
+    elif isinstance(value, list):
+        parts = cast("list[JsonValue]", value)
+        found += secrets_in_arguments([item for item in parts if isinstance(item, str)])
+    return frozenset(found).union(*(credentials_in(part) for part in parts))
+
+
 def strings_in(value: JsonValue) -> frozenset[str]:
     """Return every non-empty text in `value`, nested, and every number as text; keys, booleans and nulls not."""
     if isinstance(value, Mapping):
