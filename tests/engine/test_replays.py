@@ -306,6 +306,32 @@ async def test_a_job_runs_once_for_a_key_and_each_call_with_it_waits_for_its_end
             world.always.clear()
 
 
+async def test_a_create_of_a_job_that_exists_runs_it_again_only_if_it_failed() -> None:
+    once: dict[str, Any] = {"lifecycleTools__healthCheck": None, "lifecycleTools__ready": None}
+    entry = manifest(**once, healthCheck__interval="1s", healthCheck__failureThreshold=1, completed=COMPLETED)
+    world = World()
+    async with running(world, entry) as manager:
+        world.always["w/status"] = Answer({"state": "broken"})
+        request = CreateRequest("basic", "db")
+        await manager.create(request, to_end=True)
+        assert manager.plans.create(request).services[0].effect == "start"
+        world.always["w/status"] = Answer({"state": "done"})
+        again = await manager.create(request, to_end=True)
+        assert again.job
+        assert again.message == (
+            "service db already exists with the same arguments and has failed, so it runs again; service db was "
+            "started; it has completed"
+        )
+        assert manager.plans.create(request).services[0].effect == "reuse"
+        for to_end in (True, False):
+            kept = await manager.create(request, to_end=to_end)
+            assert (kept.changed, kept.finished) == (False, True)
+            assert kept.message == (
+                "service db already exists with the same arguments; it has completed; service_restart db runs it again"
+            )
+        assert len(world.tools_called("w/start")) == 2
+
+
 async def test_a_stop_says_that_a_later_request_has_started_the_service_again() -> None:
     world = World()
     messages: list[str] = []

@@ -1,6 +1,7 @@
 """The MCP face over the full application: real files, a real process, and real HTTP in both protocol eras."""
 
 import re
+import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -149,6 +150,39 @@ async def test_a_restart_that_would_fail_stops_nothing(state_dir: Path, tmp_path
         shown = await call(client, "service_status", name="web")
         assert shown["state"] == "running"
         assert shown["outputs"]["pid"] != pid
+
+
+async def test_a_replacement_that_would_fail_stops_nothing(state_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "ostler.yaml"
+    broken = tmp_path / "config" / "serviceclasses"
+    broken.mkdir(parents=True)
+    (broken / "broken.yaml").write_text(
+        "apiVersion: ostler/v1\nkind: ServiceClass\nmetadata: {name: broken}\nspec:\n  serviceConfig:\n"
+        "    lifecycleTools:\n"
+        "      start: {tool: process/start, args: {key: '{{ name }}', command: '{{ env.SURELY_NOT_SET }}'}}\n"
+        "      stop: {tool: process/stop, args: {key: '{{ name }}'}}\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = {
+            "class: command, args: {command: sleep 300, directory: gone}": "gone' does not exist",
+            "class: command, args: {command: no-such-program}": "'no-such-program'",
+            f"class: command, args: {{command: sleep 300, port: {port}}}": f"port {port} on 127.0.0.1 is already",
+            "class: command, args: {command: sleep 300, readyLog: '('}": "not a regular expression",
+            "class: command, args: {command: sleep 300}, envFile: .env": "there is no such file",
+            "class: broken": "SURELY_NOT_SET",
+        }
+        async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+            file.write_text("services: {web: {class: command, args: {command: sleep 300}}}\n")
+            [web] = (await call(client, "project_up", directory=str(tmp_path)))["services"]
+            pid = web["outputs"]["pid"]
+            for changed, why in refused.items():
+                file.write_text(f"services: {{web: {{{changed}}}}}\n")
+                text, _ = await refusal(client, "project_up", directory=str(tmp_path))
+                assert why in text, changed
+                assert "envFile" in changed or "so it was not stopped, and runs on" in text, changed
+                shown = await call(client, "service_status", name=web["name"])
+                assert (shown["state"], shown["outputs"]["pid"]) == ("running", pid), changed
 
 
 def write_servers(tmp_path: Path, text: str) -> None:

@@ -597,6 +597,33 @@ async def test_a_job_that_is_named_is_waited_for_and_keeps_no_other_up_waiting(j
     await until(lambda: jobs.manager.view("seed.shop").reason == "completed")
 
 
+async def test_a_job_at_work_is_not_cut_off_by_a_change_of_it_or_of_what_it_needs(jobs: Jobs) -> None:
+    jobs.scope = replace(jobs.scope, loaded=load_project(JOBS + "  old: {class: once}\n"))
+    assert (await jobs.up(timeout=5)).is_good
+    changed = JOBS.replace("{class: basic}", "{class: basic, args: {size: 2}}").replace(
+        "seed: {class: once}", "seed: {class: once, args: {size: 2}}"
+    )
+    jobs.scope = replace(jobs.scope, loaded=load_project(changed))
+    plan = await changes_of(jobs.scope, ["db", "test", "seed"], jobs.manager)
+    waits = {name: f"waits until {name}.shop, which is at work, has ended" for name in ("test", "seed", "old")}
+    assert {each.name: (each.kind, each.reason) for each in plan} == {
+        "db": ("replace", f"changed: args size; {waits['test']}"),
+        "test": ("keep", ""),
+        "seed": ("replace", f"changed: args size; {waits['seed']}"),
+        "old": ("remove", f"it left ostler.yaml; {waits['old']}"),
+    }
+    report = await jobs.up(timeout=60)
+    assert (sorted(report.unfinished), jobs.starts) == (["db", "seed", "test"], 4)
+    assert report.waiting["seed"] == f"{waits['seed']}; service_stop seed.shop ends it now"
+    assert report.waiting["db"] == f"{waits['test']}; service_stop test.shop ends it now"
+    await jobs.manager.stop_service("test.shop")
+    await until(lambda: jobs.starts == 6)  # the database, and the job that it needs
+    jobs.world.always["w/status"] = DONE
+    report = await jobs.up()
+    assert (report.is_good, report.waiting, jobs.starts) == (True, {}, 7)
+    assert jobs.manager.registry.find("old.shop") is None
+
+
 async def test_a_job_that_works_is_unfinished_from_its_start_and_its_end_is_said_however_soon_it_comes(
     jobs: Jobs,
 ) -> None:

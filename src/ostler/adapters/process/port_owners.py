@@ -9,9 +9,10 @@ import anyio.to_thread
 import psutil
 
 from ostler.adapters.process.known_process import Entry
-from ostler.adapters.process.ports import address_of
+from ostler.adapters.process.ports import OTHER_PORTS, address_of, is_free
 from ostler.adapters.process.process_table import Bound, Work, below, bound_by, bound_sockets, holders_among, work_of
 from ostler.adapters.process.trees import is_frozen, keeper_of
+from ostler.model.errors import ConflictError
 
 ELSEWHERE_SECONDS = 2.0
 """How long a process may listen elsewhere only, before its other ports are asked instead of the one it was given."""
@@ -219,6 +220,26 @@ def holders_of(port: int, entries: Iterable[Entry], hosts: Iterable[str] | None 
             keys.update({pid: entry.record.key for pid in (entry.record.pid, entry.record.keeper) if pid is not None})
     holders = {holder.pid: holder for holder in (_holder(pid, port, keys) for pid in pids)}
     return [holders[pid] for pid in sorted(holders, key=lambda pid: pid or 0)]
+
+
+def refuse_foreign_port(host: str, port: int, entries: Iterable[Entry]) -> None:
+    """Refuse a port that another program holds; a service that holds it may be stopped first. Blocks.
+
+    Raises:
+        ConflictError: another program holds it.
+    """
+    holders = [] if is_free(host, port) else holders_of(port, entries)
+    if holders and not any(holder.key or holder.pid is None for holder in holders):
+        raise held_port(host, port, holders)
+
+
+def held_port(host: str, port: int, holders: Iterable[Holder]) -> ConflictError:
+    """Return the error of a port that `holders` have."""
+    own = [f"use service {holder.key!r}, which listens there" for holder in holders if holder.key]
+    return ConflictError(
+        f"port {port} on {host} is already in use: it is held by {in_words(holders)}",
+        next_actions=(*own, *OTHER_PORTS),
+    )
 
 
 def _pids_at(port: int, hosts: Iterable[str] | None) -> set[int | None]:

@@ -19,6 +19,9 @@ OWN_PORTS = range(20_000, 30_000)
 ATTEMPTS = 200
 """Ports tried of these, and then of those that the system gives; most are free."""
 
+OTHER_PORTS = ("choose another port", "give port 0 for any free one")
+"""Next actions, where a port is taken."""
+
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost", "", "*", "0.0.0.0", "::"})  # noqa: S104 (only compared)
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -113,7 +116,7 @@ class PortBook:
         if not is_free(host, port):
             raise ConflictError(
                 f"port {port} on {host} is already in use, or needs more rights",
-                next_actions=("choose another port", "give port 0 for any free one"),
+                next_actions=OTHER_PORTS,
             )
         with self._lock:
             self._held[port] = time.monotonic() + HOLD_SECONDS

@@ -10,15 +10,15 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from ostler.adapters.caller_environment import environment_of_caller
 from ostler.adapters.environments import Environments
-from ostler.adapters.process.accounts import working_folder
 from ostler.adapters.process.adoption import birth_of, keeper_facts
 from ostler.adapters.process.contract import Probe, ProcessState, StartRequest, StartResult, StopRequest, StopResult
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.launch import Child, Launch, ProgramNotFoundError, probe_with_port, request_digest
 from ostler.adapters.process.logfile import new_log
 from ostler.adapters.process.meter import Meter
-from ostler.adapters.process.port_owners import Sockets, holders_of, in_words
+from ostler.adapters.process.port_owners import Sockets, held_port, holders_of, in_words, refuse_foreign_port
 from ostler.adapters.process.ports import PortBook
 from ostler.adapters.process.probes import log_scanner
 from ostler.adapters.process.readiness import NotReadyError, await_ended, await_ready, await_started, awaited_by
@@ -28,10 +28,12 @@ from ostler.adapters.process.termination import end_tree
 from ostler.adapters.process.trees import ProcessTree, find_process, graceful_signal
 from ostler.adapters.process.upkeep import Upkeep
 from ostler.adapters.process.web_probe import valid_url
+from ostler.adapters.serving.problems import read_args
 from ostler.engine.protocols import Progress
 from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, StoreError
 from ostler.model.json import JsonObject
 from ostler.rules.calls.overrides import START_TOOL
+from ostler.rules.secrets.secret_marks import marks_in
 
 FAILED_START_GRACE = 3.0
 """Seconds that a process which did not become ready is given to end on its own."""
@@ -159,12 +161,20 @@ class Supervisor:
         return StartResult(**dict(facts), already_running=already)
 
     async def foresee(self, tool: str, args: JsonObject) -> OstlerError | None:
-        """Return why a call would fail: it is a start whose folder is gone. See `Foresight`."""
-        cwd = args.get("cwd")
-        if tool != START_TOOL or not isinstance(cwd, str):
+        """Return why a call would fail: it is a start whose folder, program or port is not there. See `Foresight`."""
+        if tool != START_TOOL or marks_in([args.get("cwd"), args.get("command"), args.get("args")]):
             return None
         try:
-            await anyio.to_thread.run_sync(working_folder, cwd, None, abandon_on_cancel=True)
+            request = read_args(tool, StartRequest, args)
+            _check(request)
+            earlier = self.entries.get(request.key)
+            kept = environment_of_caller() or (earlier.record.environment if earlier is not None else None)
+            await self._launch(request, request.port, kept)
+            if request.port:
+                others = list(self.entries.values())
+                await anyio.to_thread.run_sync(
+                    refuse_foreign_port, request.host, request.port, others, abandon_on_cancel=True
+                )
         except OstlerError as error:
             return error
         return None
@@ -352,9 +362,7 @@ class Supervisor:
             self.ports.claim(host, port)
         except ConflictError as error:
             if holders := holders_of(port, list(self.entries.values())):
-                error.summary = f"port {port} on {host} is already in use: it is held by {in_words(holders)}"
-                own = [f"use service {holder.key!r}, which listens there" for holder in holders if holder.key]
-                error.next_actions = (*own, *error.next_actions)
+                raise held_port(host, port, holders) from error
             raise
 
     def used_ports(self) -> set[int]:

@@ -8,7 +8,7 @@ from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
 from ostler.engine.insight.plan_builder import PARTS, PlanDraft
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
-from ostler.engine.requests.instance_factory import InstanceFactory
+from ostler.engine.requests.instance_factory import InstanceFactory, runs_again
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import CREATED_FOR, CreateRequest
@@ -100,11 +100,12 @@ class Planner(Plans):
             else:
                 draft.depend_on_class(instance)
                 draft.concern(instance, "create", "it is not started")
-        elif request.start and not existing.state.is_up:
+        elif request.start and not existing.state.is_up and runs_again(existing, request):
             self._start(draft, existing, "start", "it exists with the same arguments")
         else:
             draft.depend_on_state(existing)
-            draft.concern(existing, "reuse", "it exists with the same arguments")
+            ended = "; it has completed" if existing.has_completed else ""
+            draft.concern(existing, "reuse", f"it exists with the same arguments{ended}")
         asked = [request.class_name, new.name, new.args, request.start]
         return draft.plan("create", new.name, asked, self._runtime.tools)
 

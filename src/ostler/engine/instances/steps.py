@@ -11,7 +11,7 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import START_LATE
 from ostler.engine.instances.state import InstanceState
 from ostler.model.durations import format_duration
-from ostler.model.errors import ClassUnavailableError, OperationError, OperationTimeoutError, TemplateError
+from ostler.model.errors import ClassUnavailableError, OperationError, OperationTimeoutError, OstlerError, TemplateError
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.records import OperationRecord, PlannedCall
 from ostler.model.states import ServiceState
@@ -162,18 +162,25 @@ def refuse_unstoppable(service: InstanceState) -> None:
         )
 
 
+def _names_dependencies(spec: ToolCallSpec) -> bool:
+    named = referenced_names(spec.args) | optional_names(spec.args)
+    return any(path[:1] == ("dependencies",) for path in named)
+
+
 async def refuse_failing_start(service: InstanceState) -> None:
-    """Refuse a restart, before the running service is stopped, if its start is known to fail."""
-    check_tools(service)
-    refuse_unstoppable(service)
+    """Refuse a restart or a replacement, before what runs is stopped for it, if its start is known to fail."""
     tools = service.service_class.tools
-    if tools.pre_start:  # they may make what is missing
-        return
     try:
+        check_tools(service)
+        refuse_unstoppable(service)
+        if tools.pre_start:  # they may make what is missing
+            return
         call = planned_call(service, "start", tools.start, 0)
-    except TemplateError:  # it may name what its dependencies say only then
-        return
-    with anyio.move_on_after(_FORESIGHT_SECONDS):
-        if (error := await service.runtime.foresight(call.tool, call.args)) is not None:
-            error.add("so it was not stopped, and runs on")
-            raise error.located(service=service.name, step="start", tool=call.tool)
+        with anyio.move_on_after(_FORESIGHT_SECONDS):
+            if (error := await service.runtime.foresight(call.tool, call.args)) is not None:
+                raise error.located(service=service.name, step="start", tool=call.tool)
+    except OstlerError as error:
+        if isinstance(error, TemplateError) and _names_dependencies(tools.start):
+            return  # they may say only then what it names
+        error.add("so it was not stopped, and runs on")
+        raise

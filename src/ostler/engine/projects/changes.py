@@ -1,16 +1,19 @@
 """What differs between a project's file and what runs: one change for each service, found out without doing any."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ostler.engine.clock import in_turns
+from ostler.engine.dependencies.graph import reached
+from ostler.engine.dependencies.jobs import is_job
 from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import INPUTS_LABEL, MANAGED_LABEL, PROJECT_LABEL
 from ostler.model.errors import ArgumentError, NotFoundError, TemplateError
+from ostler.model.states import ServiceState
 
 
 class ChangeKind(StrEnum):
@@ -64,14 +67,38 @@ def change_of(
         difference = ""
     if service is None:
         return Change(name, full, ChangeKind.CREATE)
-    if difference and scope.owner_of(name) == scope.ref:
-        return Change(name, full, ChangeKind.REPLACE, f"changed: {difference}")
-    if has_other_inputs(scope, name, service):
-        return Change(name, full, ChangeKind.REPLACE, f"changed: files of {', '.join(scope.services[name].watch)}")
+    changed = difference if scope.owner_of(name) == scope.ref else ""
+    if not changed and has_other_inputs(scope, name, service):
+        changed = f"files of {', '.join(scope.services[name].watch)}"
+    if changed:
+        until = until_ended(runs_cut_off(full, manager))
+        return Change(name, full, ChangeKind.REPLACE, f"changed: {changed}{until and f'; {until}'}")
     reason = f"kept as {scope.main.id} has it, which decides; here it differs: {difference}" if difference else ""
     if service.state.is_up or (isinstance(service, ServiceInstance) and service.has_completed):
         return Change(name, full, ChangeKind.KEEP, reason)
     return Change(name, full, ChangeKind.START, reason or f"was {service.state.value}")
+
+
+def runs_cut_off(full_name: str, manager: ServiceManager) -> list[ServiceInstance]:
+    """Return the jobs at work that the replacement of a service would cut off: its own run, and those that need it."""
+
+    def needs(name: str) -> Iterable[str]:
+        found = manager.registry.find(name)
+        return () if found is None else found.dependencies
+
+    def is_cut_off(job: ServiceInstance) -> bool:
+        if job.name == full_name:
+            return job.state.is_up or not (job.state.is_settled or job.state is ServiceState.WAITING)
+        return job.state.is_up and full_name in reached(job.dependencies, needs)
+
+    return [job for job in instances_in(manager.registry) if is_job(job) and is_cut_off(job)]
+
+
+def until_ended(jobs: Sequence[ServiceInstance]) -> str:
+    """Return in words that `jobs` are waited for; empty without any."""
+    names = " and ".join(job.name for job in jobs)
+    are, have = ("are", "have") if len(jobs) > 1 else ("is", "has")
+    return f"waits until {names}, which {are} at work, {have} ended" if jobs else ""
 
 
 def _are_kept(scope: ProjectScope, needs: list[str], manager: ServiceManager, known: dict[str, Change]) -> bool:
@@ -103,8 +130,14 @@ async def changes_of(scope: ProjectScope, names: Sequence[str], manager: Service
 def removals_of(scope: ProjectScope, manager: ServiceManager) -> list[Change]:
     """Return the services that `up` made earlier and that the file has no more."""
     kept = {scope.full_name(name) for name in scope.services}
+
+    def removal(service: ServiceInstance) -> Change:
+        until = until_ended([job for job in runs_cut_off(service.name, manager) if job is service])
+        reason = f"it left ostler.yaml{until and f'; {until}'}"
+        return Change(service.name.removesuffix(f".{scope.ref.id}"), service.name, ChangeKind.REMOVE, reason)
+
     return [
-        Change(service.name.removesuffix(f".{scope.ref.id}"), service.name, ChangeKind.REMOVE, "it left ostler.yaml")
+        removal(service)
         for service in members_of(scope.ref.id, manager)
         if service.name not in kept and MANAGED_LABEL in service.record.labels
     ]

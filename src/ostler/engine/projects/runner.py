@@ -1,6 +1,6 @@
 """Bringing a project up and taking it down: level-triggered, along the graph, safe to repeat and to call at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -14,10 +14,11 @@ from ostler.engine.projects.changes import (
     Change,
     ChangeKind,
     change_of,
-    has_other_inputs,
     members_of,
     named_services,
     removals_of,
+    runs_cut_off,
+    until_ended,
 )
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.protocols import Progress
@@ -39,6 +40,7 @@ class ProjectReport:
         skipped: short name → the service that it needs and that failed.
         unfinished: what still went on when the wait was over.
         working: jobs that were named, and have not ended yet.
+        waiting: what a change waits for, by short name: a job at work, which it would cut off.
         jobs: jobs that were named, and have ended.
     """
 
@@ -48,10 +50,16 @@ class ProjectReport:
     unfinished: list[str] = field(default_factory=list[str])
     working: set[str] = field(default_factory=set[str])
     jobs: list[str] = field(default_factory=list[str])
+    waiting: dict[str, str] = field(default_factory=dict[str, str])
 
     def has_ended(self, name: str) -> bool:
         """Whether the service called `name` is done with, well or not."""
         return name not in self.working and (name in self.changes or name in self.failures or name in self.skipped)
+
+    @property
+    def ended(self) -> int:
+        """How many services are done with."""
+        return len(self.changes) + len(self.failures) + len(self.skipped)
 
     @property
     def is_good(self) -> bool:
@@ -88,8 +96,12 @@ class ProjectRunner:
         report = report or ProjectReport()
         await self._raise_all(scope, wanted, names, report, progress)
         if not names:
-            gone = [change.full_name for change in removals_of(scope, self._manager)]
-            await self._remove(gone, scope.ref.id, report)
+            gone = removals_of(scope, self._manager)
+
+            async def await_run(service: Service) -> None:
+                await self._await_runs(next(one for one in gone if one.full_name == service.name), report, progress)
+
+            await self._remove([change.full_name for change in gone], scope.ref.id, report, await_run)
         return report
 
     async def _raise_all(
@@ -110,7 +122,7 @@ class ProjectRunner:
                 if failed is not None and _is_required(scope, name, failed):
                     report.skipped[name] = report.skipped.get(failed, failed)
                     return
-                change = await self._bring(scope, name)
+                change = await self._bring(scope, name, report, progress)
                 if name in named:
                     change = self._seen_as_job(change, report)
                 if "completed" in scope.conditions_on(name):
@@ -122,18 +134,18 @@ class ProjectRunner:
             finally:
                 done[name].set()
             if progress is not None:
-                ended = len(report.changes) + len(report.failures) + len(report.skipped)
-                await progress(float(ended), float(len(wanted)), _progress_text(name, report))
+                await progress(float(report.ended), float(len(wanted)), _progress_text(name, report))
 
         async with anyio.create_task_group() as group:
             for name in wanted:
                 group.start_soon(bring, name)
 
-    async def _bring(self, scope: ProjectScope, name: str) -> Change:
+    async def _bring(self, scope: ProjectScope, name: str, report: ProjectReport, progress: Progress | None) -> Change:
         """Do what `change_of` says of one service whose needs are up."""
         await undeleted(self._manager.registry, scope.full_name(name))
-        await self._await_outdated_run(scope, name)
-        change = change_of(scope, name, self._manager)
+        while (change := change_of(scope, name, self._manager)).kind is ChangeKind.REPLACE:
+            if not await self._await_runs(change, report, progress):
+                break
         match change.kind:
             case ChangeKind.KEEP:
                 pass
@@ -145,11 +157,20 @@ class ProjectRunner:
                 await self._manager.create(scope.request(name, self._manager))
         return change
 
-    async def _await_outdated_run(self, scope: ProjectScope, name: str) -> None:
-        """Wait for the end of a job that runs with files as they were: a migration is not cut off in the middle."""
-        job = self._manager.registry.find(scope.full_name(name))
-        if isinstance(job, ServiceInstance) and has_other_inputs(scope, name, job):
+    async def _await_runs(self, change: Change, report: ProjectReport, progress: Progress | None) -> bool:
+        """Wait for the end of jobs that `change` would cut off, such as a migration; return whether there was one."""
+        jobs = runs_cut_off(change.full_name, self._manager)
+        if change.kind is ChangeKind.REMOVE:  # it is kept while others use it
+            jobs = [job for job in jobs if job.name == change.full_name]
+        if not jobs:
+            return False
+        report.waiting[change.name] = f"{until_ended(jobs)}; service_stop {jobs[0].name} ends it now"
+        if progress is not None:
+            await progress(float(report.ended), None, f"{change.name} {report.waiting[change.name]}")
+        for job in jobs:
             await job.wait_until(lambda status: status.state.is_settled and not status.state.is_up)
+        del report.waiting[change.name]
+        return True
 
     def _seen_as_job(self, change: Change, report: ProjectReport) -> Change:
         """Return the change of a service that was named; if it is a job that works, `await_ends` waits for it."""
@@ -229,8 +250,14 @@ class ProjectRunner:
         report.unfinished = [name for full in wanted if not report.has_ended(name := _short(full, project_id))]
         return report
 
-    async def _remove(self, full_names: Sequence[str], project_id: str, report: ProjectReport) -> None:
-        """Delete services, dependents before what they need."""
+    async def _remove(
+        self,
+        full_names: Sequence[str],
+        project_id: str,
+        report: ProjectReport,
+        before: Callable[[Service], Awaitable[None]] | None = None,
+    ) -> None:
+        """Delete services, dependents before what they need, each after `before`."""
         services = [service for name in full_names if (service := self._manager.registry.find(name)) is not None]
         gone = {service.name: anyio.Event() for service in services}
 
@@ -242,6 +269,8 @@ class ProjectRunner:
                         await gone[other.name].wait()
                 if users := self._users_left(service, gone):
                     raise self._kept(service.name, users, project_id)
+                if before is not None:
+                    await before(service)
                 await self._delete(service)
                 report.changes[short] = Change(short, service.name, ChangeKind.REMOVE)
             except OstlerError as error:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import anyio
 
 from ostler.engine.dependencies.graph import DependencyGraph
-from ostler.engine.dependencies.jobs import await_end, has_ended, is_job
+from ostler.engine.dependencies.jobs import await_end, is_job
 from ostler.engine.dependencies.ordering import stop_in_order
 from ostler.engine.dependencies.prerequisites import Prerequisites
 from ostler.engine.instances.instance import ServiceInstance
@@ -16,6 +16,7 @@ from ostler.engine.keepers.restarts import RestartKeeper
 from ostler.engine.protocols import PutOperation
 from ostler.engine.requests.creator import Creator
 from ostler.engine.requests.idempotency import Replays
+from ostler.engine.requests.instance_factory import runs_again
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import CreateRequest, OperationRequest, OperationResult, Waiting
@@ -84,9 +85,14 @@ class Requests:
         message = f"service {instance.name} already exists with the same arguments"
         if not request.start or (instance.state.is_up and not (waiting.to_end and is_job(instance))):
             return OperationResult(instance.view(), message, changed=False)
-        if request.idempotency_key and is_job(instance) and has_ended(instance):
-            result = OperationResult(instance.view(), message, changed=False)
-            return await self._with_end(instance, result, waiting)
+        if not runs_again(instance, request):
+            message += self._since(instance, OperationKind.START)
+            if instance.has_completed:
+                message += f"; service_restart {instance.name} runs it again"
+            job = instance.has_completed if waiting.wait and waiting.to_end else None
+            return OperationResult(instance.view(), message, changed=False, job=job)
+        if is_job(instance) and instance.state is ServiceState.FAILED:
+            message += " and has failed, so it runs again"
         result = await self.carry_out(instance, OperationRequest(OperationKind.START), waiting)
         return replace(result, message=f"{message}; {result.message}")
 

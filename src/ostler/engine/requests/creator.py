@@ -15,7 +15,7 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.instances.starting import first_intent, start_again
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import is_in_doubt
+from ostler.engine.instances.steps import is_in_doubt, refuse_failing_start
 from ostler.engine.requests.idempotency import key_conflict, used_for
 from ostler.engine.requests.instance_factory import InstanceFactory, NewService, dependency_request
 from ostler.engine.services.registry import ServiceRegistry
@@ -133,6 +133,8 @@ class Creator:
         if not isinstance(old, ServiceInstance) or (was_made and not self.difference(request)):
             return await self.place(request)
         with self._heir_of(old, request) as heir:
+            if old.state.is_up and request.start:
+                await refuse_failing_start(heir)
             deletion = await delete(old)
             if is_before := deletion.record.finished_at is None:
                 deletion.heir = heir

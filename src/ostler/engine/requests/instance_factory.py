@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.dependencies.jobs import has_ended, is_job
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance, instances_in
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
@@ -248,6 +249,14 @@ class InstanceFactory:
         assert self._runtime.tools is not None
         status = self._runtime.tools.server_status(tool.partition("/")[0])
         return status.known and not status.tools_known
+
+
+def runs_again(existing: ServiceInstance, request: CreateRequest) -> bool:
+    """Whether an equal create starts a service that is not up: a job that has completed is there, and stays so.
+
+    One that has failed runs again, unless an idempotency key says that it is the same request.
+    """
+    return not (is_job(existing) and has_ended(existing) and (request.idempotency_key or existing.has_completed))
 
 
 def dependency_request(class_name: str, name: str, args: JsonObject, user: InstanceState) -> CreateRequest:

@@ -327,7 +327,10 @@ async def _report_lines(
     lines = await in_turns(changed(name, change) for name, change in report.changes.items())
     lines += [f"failed: {names.get(name, name)}{_why(error)}" for name, error in _after_first(report.failures)]
     lines += [f"skipped: {names.get(name, name)}, because {cause} failed" for name, cause in report.skipped.items()]
-    lines += [f"not done yet: {names.get(name, name)}" for name in report.unfinished]
+    lines += [
+        f"not done yet: {names.get(name, name)}" + (f": it {why}" if (why := report.waiting.get(name)) else "")
+        for name in report.unfinished
+    ]
     removed = {name for name, change in report.changes.items() if change.kind is ChangeKind.REMOVE}
     raised = [service for name, service in found.items() if name not in removed and done == _UP]
     counts: dict[str, Sized] = {
