@@ -27,10 +27,23 @@ from ostler.rules.text.log_pages import LogPage, LogRange, page_of
 FILE = """\
 services:
   api:
-    class: command
-    args: {command: "echo begin; echo 'error: no route to the database'; echo password=hunter2; sleep 300", shell: true}
+    class: bare
+    args: {script: "echo begin; echo 'error: no route to the database'; echo password=hunter2; sleep 300"}
   web: {class: command, args: {command: "seq 1 300 | sed 's/^/line /'; sleep 300", shell: true}}
 """
+BARE = """\
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {name: bare}
+spec:
+  args: {script: {required: true}}
+  serviceConfig:
+    lifecycleTools:
+      start: {tool: process/start, args: {key: "{{ name }}", command: /bin/sh, args: [-c, "{{ args.script }}"]}}
+      stop: {tool: process/stop, args: {key: "{{ name }}"}}
+      status: {tool: process/status, args: {key: "{{ name }}"}, expect: {jsonPath: {state: running}}}
+"""
+"""A class that says nothing about logs: the process server has those of what it started."""
 
 
 @asynccontextmanager
@@ -56,6 +69,8 @@ async def test_one_cursor_reads_all_logs_of_a_project(state_dir: Path, tmp_path:
     shop = tmp_path / "shop"
     shop.mkdir()
     paths = Paths(tmp_path / "config", state_dir)
+    paths.serviceclasses_dir.mkdir(parents=True)
+    (paths.serviceclasses_dir / "bare.yaml").write_text(BARE)
     async with open_application(paths) as app, client_in(shop, app) as client:
         await app.downstream.wait_until_connected("process", 60)
         text, _ = await refusal(client, "project_up")

@@ -30,6 +30,7 @@ from ostler.model.class_tests import StandIn
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.states import HealthStatus, ServiceState
+from ostler.rules.calls.rendering import logs_call
 from ostler.rules.drafts.tool_traits import Tool
 from ostler.rules.text.log_pages import LogRange
 
@@ -258,7 +259,7 @@ class _Trial:
             else:
                 self._adviser.misses(step, probe)
                 wrong.append(f"{step} does not find it running: {probe.reason}")
-        if self._entry.service_class.tools.logs is not None:
+        if logs_call(self._entry.service_class) is not None:
             try:
                 lines = (await self._tried.instance.read_logs(LogRange())).lines
                 seen.append(f"logs ({len(lines)} lines)")

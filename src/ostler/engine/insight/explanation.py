@@ -31,6 +31,7 @@ from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.records import CallOutcome, CallRecord, OperationRecord
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
+from ostler.rules.calls.rendering import logs_call
 
 _DEPTH = 3
 """How far the causes are followed through dependencies."""
@@ -271,7 +272,7 @@ def _after_the_cause(
             yield NextCall("service_logs", {"name": server}, "to see why it does not connect")
     yield from _after_the_dependencies(service, view, registry)
     has_logs = (
-        service.service_class.tools.logs is not None
+        logs_call(service.service_class) is not None
         if isinstance(service, ServiceInstance)
         else bool(view.service_data.get("stderrLog"))
     )

@@ -7,6 +7,7 @@ from ostler.engine.protocols import Clock
 from ostler.engine.services.views import PROJECT_LABEL
 from ostler.model.durations import format_duration
 from ostler.model.label_names import is_label
+from ostler.rules.calls.rendering import logs_call
 
 KEPT_SECONDS = 3600.0
 """Seconds for which the logs of a removed service can be read."""
@@ -37,7 +38,7 @@ class Departed:
         while len(self._names) > _NAMES_KEPT:
             del self._names[next(iter(self._names))]
         self._gone.pop(instance.name, None)
-        if instance.service_class.tools.logs is None:
+        if logs_call(instance.service_class) is None:
             return
         self._gone[instance.name] = (self._clock.now(), instance)
         while len(self._gone) > KEPT:

@@ -15,7 +15,7 @@ from ostler.model.manifest import ToolCallSpec
 from ostler.model.responses import ToolResponse
 from ostler.model.states import ServiceState
 from ostler.rules.answers.expectations import evaluate_health_check_expectation
-from ostler.rules.calls.rendering import expectation_of
+from ostler.rules.calls.rendering import expectation_of, logs_call
 from ostler.rules.templates.template import optional_names, referenced_names
 from ostler.rules.text.log_pages import LogPage, LogRange, page_of
 from ostler.rules.text.patterns import line_filter
@@ -195,7 +195,7 @@ async def read_logs(service: InstanceState, wanted: LogRange) -> LogPage:
         ArgumentError: the search or the cursor means nothing.
         OstlerError: the tool failed.
     """
-    spec = service.service_class.tools.logs
+    spec = logs_call(service.service_class)
     if spec is None:
         raise OperationError(
             f"class {service.record.class_name!r} has no 'logs' tool, so nothing can show the logs of "

@@ -15,7 +15,7 @@ from ostler.model.errors import ClassUnavailableError, OperationError, Operation
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.records import OperationRecord, PlannedCall
 from ostler.model.states import ServiceState
-from ostler.rules.calls.rendering import plan_call
+from ostler.rules.calls.rendering import logs_call, plan_call
 from ostler.rules.templates.template import certain_failure, optional_names, referenced_names
 
 LOOK_PAUSE = 2.0
@@ -68,7 +68,7 @@ def deadline(service: InstanceState, operation: Operation, seconds: float, key: 
         if operation.step == "ready" and operation.last_miss:
             what += f"; the last ready check said: {operation.last_miss}"
         actions = [f"raise timeout.{key} in the class if it is slow"]
-        if service.service_class.tools.logs is not None:
+        if logs_call(service.service_class) is not None:
             actions.insert(0, f"service_logs {service.name} shows what it printed")
         if operation.step == "stopped" and operation.last_miss:
             what += f"; its stop tool answered, but it is still there: {operation.last_miss}"

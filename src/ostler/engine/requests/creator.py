@@ -26,6 +26,7 @@ from ostler.model.events import EventKind
 from ostler.model.records import CallOutcome, OperationKind
 from ostler.model.settings import CancelledCreate
 from ostler.model.states import DesiredState, ServiceState
+from ostler.rules.calls.rendering import logs_call
 from ostler.rules.text.log_pages import LAST_LOG_LINES, NO_OUTPUT
 
 logger = logging.getLogger(__name__)
@@ -327,7 +328,7 @@ class Creator:
                 "correct the cause, then create it again" if each == again else each for each in error.next_actions
             )
             error.next_actions = tuple(steps)
-            if instance.service_class.tools.logs is not None and _may_have_printed(start, error):
+            if logs_call(instance.service_class) is not None and _may_have_printed(start, error):
                 error.next_actions = (*error.next_actions, f"service_logs {instance.name} still shows what it printed")
 
     async def create_dependency(self, dependency: ResolvedDependency, user: InstanceState) -> Service:

@@ -10,9 +10,27 @@ from ostler.model.errors import TemplateError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import Expectation, OutputSpec, ReadySpec, ServiceClass, StopSpec, ToolCallSpec
 from ostler.model.records import PlannedCall
+from ostler.model.tool_names import PROCESS_SERVER
 from ostler.rules.templates.plain_values import plain_text
 from ostler.rules.templates.template import render
 from ostler.rules.text.work_budget import bounded_work
+
+
+def logs_call(service_class: ServiceClass) -> ToolCallSpec | None:
+    """Return what shows the logs: the class's `logs` tool, else the process server for what that started."""
+    tools = service_class.tools
+    key = tools.start.args.get("key") if tools.start.tool == f"{PROCESS_SERVER}/start" else None
+    if tools.logs is not None or key is None:
+        return tools.logs
+    args: JsonObject = {
+        "key": key,
+        "lines": "{{ service.logs.lines }}",
+        "since": "{{ service.logs.since | default(omit) }}",
+        "newerThan": "{{ service.logs.newerThan | default(omit) }}",
+        "grep": "{{ service.logs.search | default(omit) }}",
+    }
+    outputs: dict[str, str | OutputSpec] = {"cursor": "cursor", "truncated": "truncated"}
+    return ToolCallSpec(tool=f"{PROCESS_SERVER}/logs", args=args, outputs=outputs)
 
 
 def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeout: float) -> PlannedCall:
