@@ -169,6 +169,33 @@ async def test_a_create_changes_its_class_as_a_project_does() -> None:
             assert said in text_of(refused), text_of(refused)
 
 
+@ERAS
+@pytest.mark.realtime  # asyncio alone begins calls in the order in which they came
+async def test_calls_that_are_sent_together_with_a_create_find_its_service(mode: Any) -> None:
+    together: list[tuple[str, dict[str, Any]]] = [
+        ("service_create", {"serviceClassName": "basic", "name": "db"}),
+        ("service_create", {"serviceClassName": "basic", "name": "api", "overrides": '{"dependsOn": ["db"]}'}),
+        ("service_status", {"name": "db"}),
+        ("service_logs", {"name": "api"}),
+        ("service_events", {"name": "db"}),
+        ("service_create", {"serviceClassName": "basic", "name": "bad", "args": {"size": 0}}),
+        ("service_create", {"serviceClassName": "basic", "name": "old", "start": False}),
+        ("service_stop", {"name": "old"}),
+        ("service_status", {"name": "bad"}),
+    ]
+    answers: dict[int, Any] = {}
+    async with ledger(World()) as app, Client(server_over(app), mode=mode) as client, anyio.create_task_group() as tg:
+
+        async def send(number: int, tool: str, arguments: dict[str, Any]) -> None:
+            answers[number] = await client.call_tool(tool, arguments)
+
+        for number, (tool, arguments) in enumerate(together):
+            tg.start_soon(send, number, tool, arguments)
+    texts = [text_of(answers[number]) for number in range(len(together))]
+    assert [number for number, answer in sorted(answers.items()) if answer.is_error] == [5, 8], texts
+    assert "'bad' not found" in texts[-1], "the one that was not created is missing at once"
+
+
 # -- the whole way -----------------------------------------------------------------------------------------
 
 

@@ -1,10 +1,12 @@
 """The table of all tools, and the way of a call to one of them and back."""
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+import json
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
+import anyio
 from mcp.server import ServerRequestContext
 from mcp_types import (
     CallToolRequestParams,
@@ -42,6 +44,8 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.visible import seen_with
 from ostler.faces.mcp.waiting_tools import WAITING_TOOLS
 from ostler.model.errors import ArgumentError, BusyError, ToolDeniedError
+from ostler.model.events import Event, EventKind
+from ostler.model.json import as_object
 from ostler.rules.secrets.secret_marks import marks_in
 
 Toolset = Literal["full", "core", "muster"]
@@ -52,6 +56,9 @@ MAX_CALLS = 1_000
 
 RETRY_AFTER = 1
 """Seconds after which a refused client may call again."""
+
+COMING_SECONDS = 5.0
+"""Seconds that a call waits for the create of its service to be recorded: one that asks a person may take long."""
 
 TOOLS: tuple[AnyTool, ...] = (
     *SERVICE_TOOLS,
@@ -160,6 +167,64 @@ class CallDesk:
                 yield call
 
 
+class ComingServices:
+    """The creates under way: calls about their services, which clients send together with them, wait for these."""
+
+    def __init__(self, app: ApplicationLike) -> None:
+        self._app = app
+        self._coming: dict[str, list[anyio.Event]] = {}
+        """For each name, an event of each create: the service is there, or will not come."""
+
+    @contextmanager
+    def announced(self, tool: str, arguments: Mapping[str, Any] | None) -> Generator[None]:
+        """Let calls that arrive while the block runs know of the service that `tool` creates, if it does."""
+        name = (arguments or {}).get("name")
+        if tool != "service_create" or not (isinstance(name, str) and name):
+            yield
+            return
+        decided = anyio.Event()
+
+        def see(event: Event) -> None:
+            if event.kind is EventKind.SERVICE_CREATED and f"{event.service}.".startswith(f"{name}."):
+                decided.set()
+
+        leave = self._app.manager.events.subscribe(see)
+        self._coming.setdefault(name, []).append(decided)
+        try:
+            yield
+        finally:
+            leave()
+            self._coming[name].remove(decided)
+            if not self._coming[name]:
+                del self._coming[name]
+            decided.set()
+
+    async def wait(self, tool: str, arguments: Mapping[str, Any] | None) -> None:
+        """Wait, but not for long, until the services that a call is about are there, if they are being created."""
+        for name in _names_in(tool, arguments or {}) if self._coming else ():
+            for decided in tuple(self._coming.get(name, ())):
+                full = self._app.projects.full_name(name, current_client().directory)
+                if self._app.manager.registry.find(full) is None:
+                    with anyio.move_on_after(COMING_SECONDS):
+                        await decided.wait()
+
+
+def _names_in(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of the services that a call needs."""
+    if tool == "service_create":
+        overrides = arguments.get("overrides")
+        if isinstance(overrides, str):
+            with suppress(ValueError):
+                overrides = json.loads(overrides)
+        found = [as_object(overrides).get("dependsOn")]
+    else:
+        found = [arguments.get("name"), arguments.get("service")]
+    for given in found:
+        names = given.split(",") if isinstance(given, str) else given
+        if isinstance(names, list | dict):
+            yield from (each.strip() for each in cast("Iterable[object]", names) if isinstance(each, str))
+
+
 class Toolbox:
     """Lists the tools of a toolset and answers calls to them."""
 
@@ -168,6 +233,7 @@ class Toolbox:
         self._table = ToolTable(tools_of(toolset))
         self._names = frozenset(self._table.names)
         self._desk = CallDesk(clock, self._names)
+        self._coming = ComingServices(app)
 
     async def list_tools(
         self, context: ServerRequestContext[Lifespan], params: PaginatedRequestParams | None
@@ -188,8 +254,9 @@ class Toolbox:
         """
         tool = self._table.get(params.name)
         try:
-            async with self._desk.take(context, params) as call:
-                return await self._answer(tool, params.arguments, call)
+            with self._coming.announced(tool.name, params.arguments):
+                async with self._desk.take(context, params) as call:
+                    return await self._answer(tool, params.arguments, call)
         except (ArgumentError, BusyError) as error:
             return error_result(error)
 
@@ -197,7 +264,8 @@ class Toolbox:
         """Answer a call of one of `CHANGES` as `call` does, for a client that wants no progress and cannot be asked."""
         try:
             self._desk.admit(arguments)
-            with self._desk.under_way(CallFacts(name, client, address), has_hung_up) as call:
+            facts = CallFacts(name, client, address)
+            with self._coming.announced(name, arguments), self._desk.under_way(facts, has_hung_up) as call:
                 result = await self._answer(self._table.get(name), arguments, call)
         except (ArgumentError, BusyError) as error:
             return error_result(error)
@@ -217,6 +285,7 @@ class Toolbox:
             self._desk.admit(arguments)
         except (BusyError, ArgumentError) as error:
             return error_result(error)
+        await self._coming.wait(name, arguments)
         result = await self._table.get(name).run(self._app, self._in_scope(name, arguments), self._desk.stranger())
         return seen_with(self._names, NAMES, result) if isinstance(result, CallToolResult) else None
 
@@ -230,6 +299,7 @@ class Toolbox:
                 client = current_client()
                 given = (arguments or {}).get("directory") or client.directory
                 self._app.projects.clients.note_call(str(given), client.connection)
+                await self._coming.wait(tool.name, arguments)
                 result = await CONFIRMATIONS.run(self._app, tool, self._in_scope(tool.name, arguments), call)
         except InputNeededError as needed:
             return needed.result
