@@ -1,5 +1,6 @@
 """Port forwards against a scripted API server that speaks the real wire protocol, to real TCP servers."""
 
+import contextlib
 import os
 import socket
 from collections.abc import AsyncGenerator, Callable
@@ -9,9 +10,11 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 import pytest
 from tests.support.kube_server import Cluster, kube_server, speaker, tcp_server, write_kubeconfig
 
+from ostler.adapters.kubernetes.local_end import TunnelListener, bind
 from ostler.adapters.kubernetes.port_forward import PortForwardService
 from ostler.adapters.kubernetes.reconnecting import World
 from ostler.engine.clock import SystemClock
@@ -417,3 +420,21 @@ async def test_targets(tmp_path: Path, spec: dict[str, Any], expected: int | str
                 with pytest.raises(OperationError) as caught:
                     await service.start()
                 assert expected in str(caught.value)
+
+
+async def test_a_connection_that_comes_as_its_tunnel_is_closed_is_closed_too() -> None:
+    async def nowhere() -> None:
+        return None
+
+    listener, port = await bind("127.0.0.1", None, wanted="tunnel")
+    local_end = TunnelListener(listener, port, route=nowhere, failed=lambda error: pytest.fail(str(error)))
+    with socket.socket() as client:
+        client.settimeout(WITHIN)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(local_end.serve)
+            await anyio.wait_all_tasks_blocked()
+            client.connect(("127.0.0.1", port))
+            await anyio.lowlevel.checkpoint()  # the loop sees the connection after this task has gone on
+            tasks.cancel_scope.cancel()
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""

@@ -9,7 +9,9 @@ from typing import Final
 
 import anyio
 import anyio.abc
+from anyio.streams.stapled import MultiListener
 
+from ostler.adapters.accepting import serve_connections
 from ostler.adapters.kubernetes.api_client import KubeClient
 from ostler.adapters.kubernetes.pod_streams import PortRefusedError, PortStream
 from ostler.adapters.kubernetes.targets import PodPort
@@ -53,7 +55,7 @@ class TunnelListener:
 
     def __init__(
         self,
-        listener: anyio.abc.Listener[anyio.abc.SocketStream],
+        listener: MultiListener[anyio.abc.SocketStream],
         port: int,
         *,
         route: Callable[[], Awaitable[Route | None]],
@@ -67,8 +69,7 @@ class TunnelListener:
 
     async def serve(self) -> None:
         """Carry connections until cancelled."""
-        async with self._listener:
-            await self._listener.serve(self._carry)
+        await serve_connections(self._listener, self._carry)
 
     async def _carry(self, local: anyio.abc.SocketStream) -> None:
         traffic = self.traffic
@@ -143,9 +144,7 @@ class _Connection:
             self._failure = error
 
 
-async def bind(
-    address: str, port: int | None, *, wanted: str
-) -> tuple[anyio.abc.Listener[anyio.abc.SocketStream], int]:
+async def bind(address: str, port: int | None, *, wanted: str) -> tuple[MultiListener[anyio.abc.SocketStream], int]:
     """Return a listener on `address`, and its port: `port`, or a free one.
 
     Raises:

@@ -1,7 +1,7 @@
 """The local address that the browser comes back to when a person has decided."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
@@ -10,6 +10,7 @@ import anyio
 from anyio.abc import SocketAttribute, SocketStream
 from mcp.shared.auth import AuthorizationCodeResult
 
+from ostler.adapters.accepting import serve_connections
 from ostler.model.errors import OperationError
 
 PATH: Final = "/callback"
@@ -109,19 +110,16 @@ async def open_callback(port: int = 0) -> AsyncGenerator[Callback]:
             next_actions=("end what holds it", "or change 'callbackPort' under 'oauth' of the entry"),
         ) from None
     raised: Exception | None = None
-    async with AsyncExitStack() as stack:
-        listeners = [await stack.enter_async_context(listener)]
-        callback = Callback(listener.extra(SocketAttribute.local_port))  # noqa: S610 (anyio's, not Django's)
+    callback = Callback(listener.extra(SocketAttribute.local_port))  # noqa: S610 (anyio's, not Django's)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve_connections, listener, callback.serve)
         with suppress(OSError):  # browsers may try IPv6 first; they go on to IPv4 where it is refused
             also = await anyio.create_tcp_listener(local_host="::1", local_port=callback.port)
-            listeners.append(await stack.enter_async_context(also))
-        async with anyio.create_task_group() as tasks:
-            for one in listeners:
-                tasks.start_soon(one.serve, callback.serve)
-            try:
-                yield callback
-            except Exception as error:  # noqa: BLE001 (raised below, as it is rather than in the group's wrapping)
-                raised = error
-            tasks.cancel_scope.cancel()
+            tasks.start_soon(serve_connections, also, callback.serve)
+        try:
+            yield callback
+        except Exception as error:  # noqa: BLE001 (raised below, as it is rather than in the group's wrapping)
+            raised = error
+        tasks.cancel_scope.cancel()
     if raised is not None:
         raise raised

@@ -1,0 +1,54 @@
+"""Accepts the connections of a TCP listener without losing one when it is cancelled."""
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+from anyio.abc import Listener, SocketAttribute, SocketStream, TaskGroup
+from anyio.streams.stapled import MultiListener
+
+logger = logging.getLogger(__name__)
+
+_PAUSE: Final = 0.1
+"""Seconds until the next connection is accepted after one could not be."""
+
+
+async def serve_connections(
+    listener: MultiListener[SocketStream], handle: Callable[[SocketStream], Awaitable[None]]
+) -> None:
+    """Let `handle` serve each connection in a task of its own until cancelled, and close the listener.
+
+    asyncio's `sock_accept`, on which the `serve` of anyio's listeners is based, leaves a connection open that comes in
+    the moment in which it is cancelled.
+    """
+    async with listener, anyio.create_task_group() as tasks:
+        for each in listener.listeners:
+            tasks.start_soon(_accept, each, handle, tasks)
+
+
+async def _accept(
+    listener: Listener[SocketStream], handle: Callable[[SocketStream], Awaitable[None]], tasks: TaskGroup
+) -> None:
+    async def serve(accepted: socket.socket) -> None:
+        try:
+            stream = await SocketStream.from_socket(accepted)
+        except BaseException:
+            accepted.close()
+            raise
+        await handle(stream)
+
+    listening = listener.extra(SocketAttribute.raw_socket)  # noqa: S610 (anyio's typed attributes, not SQL)
+    while True:
+        await anyio.wait_readable(listening)
+        try:
+            accepted, _ = listening.accept()
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except BlockingIOError:
+            continue
+        except OSError as error:  # its client is gone again, or no file is free
+            logger.warning("no connection can be accepted for a moment: %s", error)
+            await anyio.sleep(_PAUSE)
+        else:
+            tasks.start_soon(serve, accepted)
