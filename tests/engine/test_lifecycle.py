@@ -141,7 +141,9 @@ async def test_what_a_failed_start_left_is_looked_for_until_find_shows_it(*, act
     async with running(world, store=store) as manager:
         await until(lambda: manager.view("db").reason == "start-failed")
         assert world.resources == {}
-        assert "the daemon is not ready" in str(manager.view("db").error)
+        said = "had left something: cleaned up with w/stop" if acts else "left nothing"
+        assert f"it was looked for since: its failed start {said}" in str(manager.view("db").error)
+        assert str(manager.view("db").error).endswith("Next: correct the cause, then service_start db")
         await manager.start_service("db")
         await manager.delete("db")
     assert len(world.tools_called("w/start")) == 2

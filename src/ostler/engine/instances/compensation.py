@@ -80,6 +80,11 @@ async def compensate(service: InstanceState, operation: Operation, *, may_act_ye
         return await _after_failed_cleanup(service, failure, refused=refused)
 
 
+def start_again(name: str) -> str:
+    """Return the next step after a start of service `name` that failed and left nothing."""
+    return f"correct the cause, then service_start {name}"
+
+
 async def await_late_start(service: InstanceState, operation: Operation) -> None:
     """Wait as long as a start whose connection was lost may still act at its server, unless it is seen before."""
     lost = [call for call in operation.record.calls if call.outcome.is_unclear]

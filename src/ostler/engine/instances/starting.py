@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 
 from ostler.engine.instances.calling import passed, run_call
-from ostler.engine.instances.compensation import await_late_start, clear_leftover, compensate
+from ostler.engine.instances.compensation import await_late_start, clear_leftover, compensate, start_again
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find
@@ -331,11 +331,6 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
         service.set_record(held=True)
         service.report(Transition.START_FAILED, reason=UNKNOWN_OUTCOME, error=error)
     await anyio.lowlevel.checkpoint()  # the operation ends here, open where the next run goes on with it
-
-
-def start_again(name: str) -> str:
-    """Return the next step after a start of service `name` that failed and left nothing."""
-    return f"correct the cause, then service_start {name}"
 
 
 def _advise(service: InstanceState, error: OstlerError) -> None:

@@ -386,6 +386,7 @@ class InstanceState(BaseService):
             else {
                 "code": getattr(error, "code", "error"),
                 "message": self.mask_text(error_text(error) or ""),
+                "summary": self.mask_text(error.summary if isinstance(error, OstlerError) else str(error)),
                 "reason": status.reason,
             },
         )

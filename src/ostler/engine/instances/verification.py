@@ -1,6 +1,6 @@
 """Whether a service exists, found out after a restart or before a start; nothing outside is changed."""
 
-from ostler.engine.instances.compensation import compensate
+from ostler.engine.instances.compensation import compensate, start_again
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import FRESH, find, is_alive
 from ostler.engine.instances.reasons import (
@@ -76,6 +76,12 @@ async def _settle_failed_start(service: InstanceState, operation: Operation, *, 
     service.note(what)
     if reason == START_FAILED:
         service.forget_start()
+        if isinstance(error, OstlerError):
+            error = error.fresh()
+        else:  # it failed in an earlier run
+            error = OperationError(str((service.record.error or {}).get("summary")), service=service.name)
+        error.add(f"it was looked for since: {what}")
+        error.next_actions = (start_again(service.name),)
     service.report(Transition.FAILED, reason=reason, error=error)
     return f"service {service.name} is failed: {what}"
 
