@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -155,11 +156,11 @@ class Chaos(Killer):
             with self.client() as client:
                 for name in PROJECTS:
                     client.call_tool("project_up" if name in states else "project_down", self._project_args(name))
+                rows = self._rows(client)
                 for name in self.names:
                     if name in PROJECTS:
                         continue
-                    if client.call_tool("service_delete", {"name": name, "force": True}).is_error:
-                        self._remove(name)
+                    self._put_right(client, name, rows)
                     if (state := states.get(name, "absent")) != "absent":
                         args = {"name": name, "serviceClassName": self.names[name], "start": state == "running"}
                         args |= ARGS.get(self.names[name], {})
@@ -443,11 +444,9 @@ class Chaos(Killer):
             if name == BASE and name in seen and "needs-1" not in seen and self._goes(client, name):
                 seen.pop(name)  # with what it was made for, which a person has just deleted
                 there = self.there()
-            kind, count = self._kind(name), len(there[name])
-            if whole := PROCESSES.get(kind):
-                count = -(-processes[name] // whole)
-                if processes[name] % whole:
-                    self._violation(f"{name} has {processes[name]} processes, and not {whole} or none")
+            kind, count = self._kind(name), self._count(name, there, processes)
+            if processes[name] % PROCESSES.get(kind, 1):
+                self._violation(f"{name} has {processes[name]} processes, and not {PROCESSES[kind]} or none")
             if count > 1:
                 self._violation(f"{name} is there {count} times")
             state = str(seen[name]["state"]) if name in seen else "absent"
@@ -468,6 +467,11 @@ class Chaos(Killer):
                 continue
             if state != "stopping":
                 self._ask_person(client, name, seen, count)
+
+    def _count(self, name: str, there: Mapping[str, Sized], processes: Mapping[str, int]) -> int:
+        """Return how many services of a name are there, whole or in part."""
+        whole = PROCESSES.get(self._kind(name))
+        return -(-processes[name] // whole) if whole else len(there[name])
 
     def _compare_made(self, seen: dict[str, dict[str, Any]]) -> None:
         """Compare what was made for a service, and the services of the project."""
@@ -516,7 +520,8 @@ class Chaos(Killer):
             self._violation(f"{name} is unknown, and looking once would tell: {error}")
         advised = json.dumps(why)
         is_advised = any(way in advised for way in ("service_stop", "adopt", "abandon", "stop what is left"))
-        if state == "failed" and count and not is_advised and not self._was_misled(name):
+        is_left = count and self._count(name, self.there(), self.processes())  # a later look may have stopped it
+        if state == "failed" and is_left and not is_advised and not self._was_misled(name):
             self._violation(f"{name} is failed, it is there, and nothing is advised: {error}")
         self._put_right(client, name, seen)
 
