@@ -19,6 +19,7 @@ from ostler.adapters.config.dialects.windows import without_windows_shell
 from ostler.adapters.config.imports import candidates_in
 from ostler.adapters.config.mcp_content import McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json
+from ostler.model.durations import LONGEST
 
 ENV = {"HOME": "/home/ada", "TOKEN": "s3cret-token", "EMPTY": ""}
 TOOLS = ("get", "get_all", "drop", "put*")
@@ -548,6 +549,7 @@ def test_a_transport_that_nothing_else_can_reach_says_what_it_is(kind: str) -> N
         ({"timeout": 2000, "alwaysAllow": [], "watchPaths": []}, "", 2000),
         ({"timeout": 100000, "transportType": "stdio"}, "", 100),  # Cline's form, as Huawei's CodeArts writes it
         ({"timeout": 2147483647}, "claude-code", 2147483.647),
+        ({"timeout": 2**53 - 1}, "claude-code", LONGEST),
         ({"timeout": {"execution": 5000, "catalog": 1}}, "", 5),
         ({"timeout": 5000}, "opencode", 5),
         ({"timeout": 2147483647, "transportType": "stdio"}, "", 2147483.647),
@@ -874,7 +876,7 @@ def test_a_time_that_no_client_is_known_to_write_is_read_by_its_name(
         ({"mcp": {"timeout": {"startup": 30000, "request": 9000}}}, 9, 30),
         ({"env": {"MCP_TIMEOUT": "30000", "MCP_TOOL_TIMEOUT": "9000"}}, 9, 30),
         ({"env": {"MCP_TIMEOUT": "soon", "MCP_TOOL_TIMEOUT": "-1"}}, 60, None),
-        ({"env": {"MCP_TIMEOUT": "inf", "MCP_TOOL_TIMEOUT": "1e20"}}, 1e17, None),
+        ({"env": {"MCP_TIMEOUT": "inf", "MCP_TOOL_TIMEOUT": "1e20"}}, LONGEST, None),
     ],
 )
 def test_a_time_of_a_whole_file_is_that_of_its_servers(

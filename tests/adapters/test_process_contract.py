@@ -107,6 +107,11 @@ def test_nulls_are_absent_and_numbers_become_words() -> None:
     assert request.ready.is_empty
 
 
+def test_a_size_that_no_machine_has_is_refused() -> None:
+    with pytest.raises(ValidationError, match="a size is at most"):
+        StartRequest.model_validate({"key": "k", "command": "c", "memoryLimit": "9" * 400})
+
+
 @pytest.mark.anyio
 async def test_a_call_within_this_process_is_answered_as_over_the_protocol(state_dir: Path) -> None:
     server = build_process_server(state_dir / "p")

@@ -112,6 +112,12 @@ def test_a_time_without_a_zone_is_refused() -> None:
         parse_time("2026-01-01T00:00:00")
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00"])
+def test_a_time_that_is_no_date_in_utc_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no date in UTC"):
+        parse_time(text)
+
+
 def test_keys_are_camel_case() -> None:
     data = service_to_json(SERVICE_RECORD)
     assert data["className"] == "c"

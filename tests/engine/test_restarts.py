@@ -195,6 +195,7 @@ async def test_the_reason_of_a_crash_loop_is_kept_over_a_restart_of_the_server()
     [
         ({"policy": "never", "resetAfter": "1m"}, "resetAfter"),
         ({"maxRestarts": 10, "window": "1m", "backoff": {"initial": "30s"}}, "maxRestarts"),
+        ({"maxRestarts": 10**15}, "maxRestarts"),
         ({"window": "1m", "resetAfter": "1m"}, "resetAfter"),
         ({"backoff": {"initial": "0s", "multiplier": 3}}, "backoff.multiplier"),
         ({"backoff": {"initial": "0s", "jitter": 0.5}}, "backoff.jitter"),

@@ -37,6 +37,12 @@ def test_what_is_not_a_duration_is_refused_with_an_example(written: object) -> N
         parse_duration(written)
 
 
+@pytest.mark.parametrize("written", ["36501d", "9" * 400, "9" * 400 + "d", 1e300, 10**400])
+def test_a_duration_that_no_date_can_be_reached_with_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="a duration is at most 36500d"):
+        parse_duration(written)
+
+
 @given(st.integers(min_value=0, max_value=10**12))
 def test_format_and_parse_are_inverse_to_the_millisecond(milliseconds: int) -> None:
     assert round(parse_duration(format_duration(milliseconds / 1000)) * 1000) == milliseconds

@@ -115,6 +115,7 @@ def test_a_name_twice_in_a_file() -> None:
     assert "first in line 1" in finding.message
 
 
+POLICY = "spec.serviceConfig.restartPolicy"
 LIST = {"tool": "w/list", "mark": "mark", "serviceClass": "class", "service": "service"}
 """`leftovers` of a class."""
 
@@ -238,8 +239,14 @@ def test_what_is_not_a_service_class_is_reported_once(head: str, rule: str, phra
             "bad-value",
             "spec.serviceConfig.leftovers",
         ),
+        (
+            {"restartPolicy": {"policy": "always", "backoff": {"multiplier": 1e10}}},
+            "bad-value",
+            f"{POLICY}.backoff.multiplier",
+        ),
+        ({"timeout": {"create": "36501d"}}, "bad-duration", "spec.serviceConfig.timeout.create"),
         ({"timeout": {"healthCheck": "5s"}}, "no-effect", "spec.serviceConfig.timeout.healthCheck"),
-        ({"restartPolicy": {"maxRestarts": 3}}, "no-effect", "spec.serviceConfig.restartPolicy.maxRestarts"),
+        ({"restartPolicy": {"maxRestarts": 3}}, "no-effect", f"{POLICY}.maxRestarts"),
         ({"dependencies": ["db", {"name": "db"}]}, "bad-value", "spec.serviceConfig.dependencies[1]"),
         ({"dependencies": [{"name": "a", "when": "cache"}]}, "no-effect", "spec.serviceConfig.dependencies[0].when"),
         ({"outputs": {"u": {"regex": "x"}}}, "no-effect", "spec.serviceConfig.outputs.u.regex"),

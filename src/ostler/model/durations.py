@@ -3,9 +3,12 @@
 import math
 import re
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+LONGEST: Final = 36_500 * 86_400.0
+"""The longest duration, about a century: a moment that much later can still be written as a date."""
 
 _UNIT_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
@@ -20,20 +23,23 @@ def parse_duration(value: object) -> float:
         value: `30s`, `2m`, `1h30m`, `1d`, `250ms`, or a number of seconds (also as text).
 
     Raises:
-        ValueError: `value` is not a duration, or is negative or not finite.
+        ValueError: `value` is not a duration, is negative, or is longer than `LONGEST`.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"{value!r} is not a duration; write it like '30s', '2m' or '1h30m'")  # noqa: TRY004
     if isinstance(value, int | float):
-        if not math.isfinite(value) or value < 0:
+        if not 0 <= value < math.inf:
             raise ValueError(f"{value!r} is not a duration; it must be zero or more seconds")
-        return float(value)
-    text = value.strip()
-    if _NUMBER.fullmatch(text):
-        return float(text)
-    if not _WHOLE.fullmatch(text):
+        seconds = value
+    elif _NUMBER.fullmatch(text := value.strip()):
+        seconds = float(text)
+    elif _WHOLE.fullmatch(text):
+        seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(text))
+    else:
         raise ValueError(f"{value!r} is not a duration; write it like '30s', '2m' or '1h30m'")
-    return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(text))
+    if seconds > LONGEST:
+        raise ValueError(f"a duration is at most {format_duration(LONGEST)}")
+    return float(seconds)
 
 
 @lru_cache(4096)

@@ -266,12 +266,16 @@ class TimeoutSpec(StrictModel):
         return self.create + self.delete if self.restart is None else self.restart
 
 
+_GROWING_PAUSES: Final = 64
+"""Restarts after which the pauses before them do not grow any more, where `max` has not ended that long before."""
+
+
 class BackoffSpec(StrictModel):
     """Exponential backoff between restarts; `jitter` is the share of each delay that is random."""
 
     initial: Duration = 1.0
     max: Duration = 60.0
-    multiplier: Annotated[float, Field(ge=1)] = 2.0
+    multiplier: Annotated[float, Field(ge=1, le=1000)] = 2.0
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
@@ -287,11 +291,13 @@ class RestartPolicySpec(StrictModel):
 
     def shortest_loop(self) -> float:
         """Return the seconds that `max_restarts` restarts in a row take at least, by their pauses alone."""
-        return sum(self.pause(done) for done in range(self.max_restarts))
+        growing = [self.pause(done) for done in range(min(self.max_restarts, _GROWING_PAUSES + 1))]
+        return sum(growing) + (self.max_restarts - len(growing)) * growing[-1]
 
     def pause(self, restarts: int) -> float:
         """Return the seconds to wait, without jitter, after `restarts` restarts."""
-        return min(self.backoff.initial * self.backoff.multiplier ** min(restarts, 64), self.backoff.max)
+        growth = self.backoff.multiplier ** min(restarts, _GROWING_PAUSES)
+        return min(self.backoff.initial * growth, self.backoff.max)
 
 
 def _in_long_form(value: object) -> object:

@@ -29,12 +29,15 @@ def parse_time(text: str) -> datetime:
     """Return the aware time written in `text`, in UTC.
 
     Raises:
-        ValueError: `text` is not RFC 3339 or has no time zone.
+        ValueError: `text` is not RFC 3339, has no time zone, or is no date in UTC.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the first hours of the year 1, and the last ones of 9999
+        raise ValueError(f"{text!r} is no date in UTC") from None
 
 
 def _read(value: object) -> datetime:

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 _POWERS: Final = " kmg"
+_LARGEST: Final = 2**63 - 1
 _SIZE: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmg]?)(i?)b?\s*", re.IGNORECASE)
 
 
@@ -11,13 +12,16 @@ def parse_size(text: str) -> int:
     """Return the bytes that `text` stands for.
 
     Raises:
-        ValueError: it is not a size.
+        ValueError: it is not a size, or is too large for any machine.
     """
     found = _SIZE.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not a size; write bytes, or a number with KB, MB, GB, KiB, MiB or GiB")
     thousand = 1024 if found[3] else 1000
-    return int(float(found[1]) * thousand ** _POWERS.index(found[2].lower() or " "))
+    size = float(found[1]) * thousand ** _POWERS.index(found[2].lower() or " ")
+    if size > _LARGEST:
+        raise ValueError(f"a size is at most {_LARGEST} bytes")
+    return int(size)
 
 
 def size_text(size: int) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ostler.model.durations import format_duration
+from ostler.model.durations import LONGEST, format_duration
 from ostler.model.manifest import RestartPolicySpec, ServiceClass
 from ostler.rules.text.findings import Violation
 from ostler.rules.text.yaml_source import Path
@@ -77,7 +77,10 @@ def _check_window(policy: RestartPolicySpec) -> Iterator[Violation]:
             f"{policy.max_restarts} restarts can never happen within {format_duration(policy.window)}: their pauses "
             f"alone take {format_duration(round(needed, 1))}, so that the service would be restarted forever"
         )
-        fix = f"write 'window: {format_duration(float(round(needed * 2)))}' or so, or shorter pauses"
+        longer = min(float(round(needed * 2)), LONGEST)
+        fix = f"write 'window: {format_duration(longer)}' or so, or shorter pauses"
+        if needed > LONGEST:
+            fix = "write fewer restarts, or shorter pauses"
         yield Violation((*POLICY, key), "no-effect", message, fix, at_key=True)
     if policy.reset_after is not None and policy.reset_after >= policy.window:
         message = "'resetAfter' has no effect: restarts are forgotten after 'window' anyway"

@@ -143,7 +143,12 @@ def _unknown_key(path: Path, shape: SchemaShape) -> Violation:
 
 
 def _value_error(path: Path, message: str) -> Violation:
-    rules = {"is not a duration": "bad-duration", "is not a valid name": "bad-name", "is not a tool name": "bad-tool"}
+    rules = {
+        "is not a duration": "bad-duration",
+        "a duration is at most": "bad-duration",
+        "is not a valid name": "bad-name",
+        "is not a tool name": "bad-tool",
+    }
     rule = next((rule for phrase, rule in rules.items() if phrase in message), "bad-value")
     if "has no effect" in message or "needs at least one of" in message:
         rule = "no-effect"

@@ -9,6 +9,7 @@ from typing import Final, cast
 from ostler.adapters.config.dialects.draft import Draft, Reading
 from ostler.adapters.config.dialects.entry_places import at
 from ostler.adapters.config.jsonc import KeyPath
+from ostler.model.durations import LONGEST
 from ostler.model.json import JsonObject, JsonValue
 
 _LONGEST_SECONDS: Final = 3600
@@ -119,7 +120,7 @@ def times_of_file(root: JsonObject, clients: frozenset[str]) -> Iterator[tuple[s
     for client, path, option, units in FILE_TIMES:
         number = _number(at(root, path)) if client in clients else None
         if number is not None and number > 0:
-            yield option, f"{_plain(number / units)}s"
+            yield option, f"{_plain(min(number / units, LONGEST))}s"
 
 
 def _duration(option: str, in_seconds: Callable[[float], float]) -> Reading:
@@ -130,7 +131,7 @@ def _duration(option: str, in_seconds: Callable[[float], float]) -> Reading:
         if number is None or number < 0:
             draft.report((key,), f"{key!r} must be a number", "bad-value", severity="warning")
             return
-        draft.set_option(option, f"{_plain(in_seconds(number))}s", (key,))
+        draft.set_option(option, f"{_plain(min(in_seconds(number), LONGEST))}s", (key,))
 
     return read
 
