@@ -25,10 +25,9 @@ from ostler.adapters.config.settings_file import parse_settings
 from ostler.adapters.testing.discovery import run_test_file
 from ostler.faces.cli.app import build_app
 from ostler.faces.mcp.toolbox import TOOLS
-from ostler.model import access, class_tests, manifest, settings, statics
+from ostler.model import access, class_tests, manifest, policies, settings, statics
 from ostler.model.durations import parse_duration
 from ostler.model.errors import ManifestError
-from ostler.model.idle_stops import IdleStopSpec
 from ostler.model.servers import ServerOptions
 from ostler.rules.loading.projects import load_project
 from ostler.rules.loading.static_services import load_static_services
@@ -53,10 +52,10 @@ SECTIONS = {
     "batch": manifest.BatchSpec,
     "healthCheck": manifest.HealthCheckSpec,
     "timeout": manifest.TimeoutSpec,
-    "idleStop": IdleStopSpec,
+    "idleStop": policies.IdleStopSpec,
     "leftovers": manifest.LeftoversSpec,
-    "restartPolicy": manifest.RestartPolicySpec,
-    "restartPolicy.backoff": manifest.BackoffSpec,
+    "restartPolicy": policies.RestartPolicySpec,
+    "restartPolicy.backoff": policies.BackoffSpec,
     "dependencies": manifest.DependencySpec,
     "An output": manifest.OutputSpec,
     "An expectation": manifest.Expectation,

@@ -35,7 +35,7 @@ from ostler.model.errors import (
     ToolFailedError,
 )
 from ostler.model.events import EventKind
-from ostler.model.idle_stops import IdleStopSpec
+from ostler.model.policies import IdleStopSpec
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
 from ostler.rules.reading import load_manifests

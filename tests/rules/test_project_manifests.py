@@ -7,7 +7,7 @@ import pytest
 from tests.support.world import manifest
 
 from ostler.model.errors import ArgumentError, ManifestError
-from ostler.model.idle_stops import IdleStopSpec
+from ostler.model.policies import IdleStopSpec
 from ostler.model.projects import Overrides
 from ostler.rules.calls.overrides import overridden, overridden_args
 from ostler.rules.loading.projects import load_project

@@ -7,16 +7,16 @@ and column. Every key here has an effect; what is not here is refused.
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_snake
 
 from ostler.model.durations import Duration
 from ostler.model.expectations import Expectation
-from ostler.model.idle_stops import IdleStop
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.label_names import validate_class_name, validate_name
+from ostler.model.policies import IdleStop, RestartPolicy, RestartPolicySpec
 from ostler.model.strict import StrictModel
 
 API_VERSION = "ostler/v1"
@@ -264,48 +264,6 @@ class TimeoutSpec(StrictModel):
     def restart_in_all(self) -> float:
         """How long a restart may take: as written, else as long as a stop and a start."""
         return self.create + self.delete if self.restart is None else self.restart
-
-
-_GROWING_PAUSES: Final = 64
-"""Restarts after which the pauses before them do not grow any more, where `max` has not ended that long before."""
-
-
-class BackoffSpec(StrictModel):
-    """Exponential backoff between restarts; `jitter` is the share of each delay that is random."""
-
-    initial: Duration = 1.0
-    max: Duration = 60.0
-    multiplier: Annotated[float, Field(ge=1, le=1000)] = 2.0
-    jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
-
-
-class RestartPolicySpec(StrictModel):
-    """What to do when a running service fails or is found gone."""
-
-    policy: Literal["never", "on-failure", "always"] = "never"
-    backoff: BackoffSpec = Field(default_factory=BackoffSpec)
-    max_restarts: Annotated[int, Field(ge=1)] = 5
-    window: Annotated[Duration, Field(gt=0)] = 600.0
-    reset_after: Annotated[Duration | None, Field(gt=0)] = None
-    """Seconds of running well after which earlier restarts are forgotten; None: the window."""
-
-    def shortest_loop(self) -> float:
-        """Return the seconds that `max_restarts` restarts in a row take at least, by their pauses alone."""
-        growing = [self.pause(done) for done in range(min(self.max_restarts, _GROWING_PAUSES + 1))]
-        return sum(growing) + (self.max_restarts - len(growing)) * growing[-1]
-
-    def pause(self, restarts: int) -> float:
-        """Return the seconds to wait, without jitter, after `restarts` restarts."""
-        growth = self.backoff.multiplier ** min(restarts, _GROWING_PAUSES)
-        return min(self.backoff.initial * growth, self.backoff.max)
-
-
-def _in_long_form(value: object) -> object:
-    return {"policy": value} if isinstance(value, str) else value
-
-
-RestartPolicy: TypeAlias = Annotated[RestartPolicySpec, BeforeValidator(_in_long_form)]
-"""Written as an object, or as its `policy` alone."""
 
 
 class DependencySpec(StrictModel):

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ostler.model.durations import Duration
-from ostler.model.idle_stops import IdleStop
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.label_names import validate_class_name, validate_name
 from ostler.model.manifest import HealthCheckSpec, RestartPolicy
+from ostler.model.policies import IdleStop
 from ostler.model.strict import StrictModel
 
 PROJECT_KIND = "Project"

@@ -12,7 +12,7 @@ from ostler.engine.instances.runtime import Runtime
 from ostler.engine.protocols import ActivityMeter
 from ostler.model.durations import format_duration
 from ostler.model.events import EventKind
-from ostler.model.idle_stops import IdleStopSpec
+from ostler.model.policies import IdleStopSpec
 from ostler.model.records import OperationKind
 from ostler.model.states import ServiceState
 

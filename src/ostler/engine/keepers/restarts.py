@@ -13,7 +13,7 @@ from ostler.engine.instances.reasons import CRASH_LOOP, POLICY_REASON
 from ostler.engine.instances.runtime import Runtime
 from ostler.model.durations import format_duration
 from ostler.model.errors import OperationError, OstlerError, StoreError
-from ostler.model.manifest import RestartPolicySpec
+from ostler.model.policies import RestartPolicySpec
 from ostler.model.records import OperationKind
 from ostler.model.states import HealthStatus, ServiceState, Transition
 

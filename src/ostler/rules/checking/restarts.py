@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from ostler.model.durations import LONGEST, format_duration
-from ostler.model.manifest import RestartPolicySpec, ServiceClass
+from ostler.model.manifest import ServiceClass
+from ostler.model.policies import RestartPolicySpec
 from ostler.rules.text.findings import Violation
 from ostler.rules.text.yaml_source import Path
 
