@@ -13,6 +13,7 @@ from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.entry_places import PLACES
 from ostler.adapters.config.dialects.key_rows import Key
 from ostler.adapters.config.dialects.keys import KEYS
+from ostler.adapters.config.dialects.locations import Machine
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.variables import VARIABLES
 from ostler.adapters.config.dialects.windows import without_windows_shell
@@ -114,6 +115,14 @@ def test_the_table_has_every_client_and_says_something_of_each_key() -> None:
         ({"tools": [{"name": "drop", "permission_policy": "always_ask"}, {"name": "get"}]}, {"get", "get_all", "put*"}),
         ({"tools": {"drop": {"enabled": False}, "get": {"enabled": True}}}, {"get", "get_all", "put*"}),
         ({"trust": True, "includeTools": ["*", "get(x)"]}, {"get"}),
+        ({"tools": {"a-drop": {"enabled": False}, "a::get": {"enabled": True}}}, {"get", "get_all", "put*"}),
+        ({"toolFilter": {"include": ["get*", "drop"], "exclude": ["*_all"]}}, {"get", "drop"}),
+        ({"toolFilter": {"mode": "allow", "list": ["get", "drop"]}, "denyTools": ["drop"]}, {"get"}),
+        ({"options": {"toolFilter": {"mode": "allow", "list": []}, "authTokens": []}}, set(TOOLS)),
+        (
+            {"options": {"toolFilter": {"mode": "block", "list": ["put*"]}, "logEnabled": True}, "tools": ["get"]},
+            {"get"},
+        ),
     ],
 )
 def test_a_tool_may_be_called_only_when_every_list_permits_it(limits: dict[str, Any], tools: set[str]) -> None:
@@ -141,7 +150,10 @@ def test_a_tool_may_be_called_only_when_every_list_permits_it(limits: dict[str, 
         {"omit_tools_from": ["everywhere"]},
         {"networkPolicy": "none"},
         {"default_tools_approval_mode": "prompt"},
-        {"options": {"toolFilter": {"mode": "block", "list": ["drop"]}}},
+        {"options": {"toolFilter": {"mode": "some", "list": ["drop"]}}},
+        {"options": {"authTokens": ["secret"]}},
+        {"options": {"blockedOperations": ["drop"]}},
+        {"toolFilter": {"include": "get"}},
         {"dev": {"allowedHosts": ["a.example"]}},
         {"anythingllm": {"autoStart": True, "suppressedTools": ["drop"]}},
         {"toolConfig": {"drop": {"enabled": False}}},
@@ -394,6 +406,18 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ({"mcp": {"disabledServers": ["a"]}}, None),
         ({"mcp": {"disabledServers": ["b"]}}, set(TOOLS)),
         ({"tools": {"a_drop": {"permission": "never"}, "a_get": {"permission": "always"}}}, {"get", "get_all", "put*"}),
+        # OpenClaw: its policy of all agents, and that of the agent that it starts with.
+        ({"tools": {"profile": "coding", "deny": ["a__drop", "exec"]}}, {"get", "get_all", "put*"}),
+        ({"tools": {"deny": ["bundle-mcp"]}}, set()),
+        ({"tools": {"profile": "minimal"}}, set()),
+        ({"tools": {"profile": "minimal", "alsoAllow": ["a__get*"]}}, {"get", "get_all"}),
+        ({"tools": {"allow": ["read", "bundle-mcp"], "deny": ["a__get"]}}, {"get_all", "drop", "put*"}),
+        (
+            {"agents": {"list": [{"tools": {"deny": ["*"]}}, {"default": True, "tools": {"deny": ["a__get"]}}]}},
+            {"get_all", "drop", "put*"},
+        ),
+        ({"agents": {"entries": {"main": {"tools": {"allow": ["a__drop"]}}}}}, {"drop"}),
+        ({"ai-features.AiEnable.enableAI": True}, set(TOOLS)),
     ],
 )
 def test_what_a_file_says_next_to_its_servers_limits_them(beside: dict[str, Any], tools: set[str] | None) -> None:
@@ -446,6 +470,9 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"admin": {"mcp": {"requiredConfig": {"b": {"url": "https://b.example"}}}}},
         {"interface": {"mcpServers": {"use": False}}},
         {"GOOSE_MODE": "chat"},
+        {"ai-features.AiEnable.enableAI": False},
+        {"settings": {"chat.disableAIFeatures": True}},
+        {"customizations": {"vscode": {"settings": {"chat.agent.enabled": False}}}},
         {"disabled_tools": ["re:^a_.*"]},
         {"enabled_tools": ["a_(get|drop)"]},
         {"agents": {"execution_profiles": {"default": {"mcp_denylist": ["a"]}}}},
@@ -574,6 +601,7 @@ EXAMPLES = {
     "${env:VAR}": "${env:TOKEN}", "{env:VAR}": "{env:TOKEN}", "{file:path}": "{file:~/key}",
     "${workspaceFolder}": "${workspaceFolder}", "${CLAUDE_PROJECT_DIR}": "${CLAUDE_PROJECT_DIR:-.}",
     "${CLAUDE_PLUGIN_ROOT}": "${CLAUDE_PLUGIN_ROOT}", "${userHome}": "${userHome}", "${/}": "${/}",
+    "${extensionPath}": "${extensionPath}",
     "${cwd}": "${cwd}", "${{ secrets.X }}": "${{ secrets.TOKEN }}", "${{ x.y }}": "${{ org.KEY }}",
     "{{VAR}}": "{{ KEY }}",
     "${VAR:-default}": "${NONE:-d}", "${VAR}": "${TOKEN}", "${other:…}": "${vault:x}", "$VAR": "$TOKEN",
@@ -694,6 +722,9 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         {"context_servers": {"a": {"command": "x"}}},
         {"mcp": {"a": {"type": "local", "command": ["x"]}}},
         {"amp.mcpServers": {"a": {"command": "x"}}},
+        {"folders": [], "settings": {"mcp": {"servers": {"a": {"command": "x"}}}, "editor.fontSize": 12}},
+        {"mcp": {"servers": {"a": {"command": "x"}}, "sessionIdleTtlMs": 0}, "agents": {"list": []}},
+        {"ai-features.mcp.mcpServers": {"a": {"command": "x"}}},
         {"extensions": {"a": {"type": "stdio", "cmd": "x"}}},
         {"mcpServers": [{"name": "a", "command": "x"}]},
         {"a": {"command": "x", "working_directory": None}},
@@ -704,6 +735,37 @@ def test_entries_are_found_where_each_client_keeps_them(root: Any) -> None:
     loaded = load(root)
     assert loaded.findings == ()
     assert loaded.entries["a"].command == "x"
+
+
+def test_a_server_that_runs_inside_a_container_is_refused() -> None:
+    servers = {
+        "a": {"command": "x", "env": {"K": "${input:k}"}},
+        "b": {"url": "https://h/", "headers": {"K": "${input:k}"}},
+    }
+    mcp = {"inputs": [{"id": "k", "default": "d"}], "servers": servers}
+    loaded = load({"image": "x", "customizations": {"vscode": {"extensions": ["a.b"], "mcp": mcp}}})
+    assert [finding.path for finding in loaded.findings] == ["customizations.vscode.mcp.servers.a"]
+    assert "inside the container" in loaded.refused["a"][0].message
+    assert loaded.entries["b"].headers == {"K": "d"}
+
+
+def test_the_file_that_has_a_plugins_servers_is_named() -> None:
+    (finding,) = load({"name": "p", "mcpServers": "./.mcp.json"}).findings
+    assert finding.fix == "'ostler servers import --from' reads './.mcp.json', which has them"
+
+
+def test_an_extension_of_gemini_is_known_by_its_name(tmp_path: Path) -> None:
+    server = {"command": "node", "args": ["${extensionPath}${/}a.js", "$TOKEN"], "cwd": "${extensionPath}"}
+    path = tmp_path / "gemini-extension.json"
+    path.write_text(json.dumps({"name": "x", "mcpServers": {"a": server}, "excludeTools": ["drop"]}))
+    file = Machine(ENV).file_at(path)
+    assert file is not None
+    (made,), findings = candidates_in(path, ENV, client=file.location.writer)
+    assert made.entry == {
+        "command": "node", "args": [f"{tmp_path}/a.js", "${env:TOKEN}"], "cwd": str(tmp_path),
+        "ostler": {"denyTools": ["*__drop", "_drop", "drop"]},
+    }  # fmt: skip
+    assert findings == []
 
 
 def test_other_formats_are_read_with_their_lines() -> None:
@@ -1024,7 +1086,7 @@ def test_windows_has_its_own_shell() -> None:
     def report(*what: object, **more: object) -> None:
         raise AssertionError(what, more)
 
-    draft = Draft({}, ANY, report, {"command": "cmd", "args": ["/c", "npx"]})
+    draft = Draft({}, ANY, report, entry={"command": "cmd", "args": ["/c", "npx"]})
     without_windows_shell(draft, "win32")
     assert draft.entry["command"] == "cmd"
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from ostler.adapters.config.dialects.client_texts import Source
 from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.entry_places import (
+    DEV_CONTAINER,
     PLACES,
     Found,
     at,
@@ -19,10 +20,11 @@ from ostler.adapters.config.dialects.entry_places import (
     places_in,
 )
 from ostler.adapters.config.dialects.file_limits import FileLimits, limits_in, limits_of_all
-from ostler.adapters.config.dialects.keys import translate, writers
 from ostler.adapters.config.dialects.names import server_names
+from ostler.adapters.config.dialects.questions import questions_in
 from ostler.adapters.config.dialects.times import times_of_file
-from ostler.adapters.config.dialects.variables import Resolved, Surroundings, expand, questions_in
+from ostler.adapters.config.dialects.translation import translate, writers
+from ostler.adapters.config.dialects.variables import Resolved, Surroundings, expand
 from ostler.adapters.config.dialects.windows import without_windows_shell
 from ostler.adapters.config.entry_values import EntryValues
 from ostler.adapters.config.jsonc import KeyPath
@@ -112,10 +114,14 @@ class EntryLoader:
             return None
         places = places_in(root)
         for path in places:
-            if not isinstance(at(root, path), dict | list):
+            value = at(root, path)
+            if not isinstance(value, dict | list):
                 message = f"{'.'.join(map(str, path))!r} must be an object of servers by name"
-                self._find(path, message, "not-an-object")
-        has_place = any(path[0] in root for path, _ in PLACES)  # with null in it there are no servers yet
+                is_file = isinstance(value, str) and value.endswith(".json")
+                fix = f"'ostler servers import --from' reads {value!r}, which has them" if is_file else ""
+                self._find(path, message, "not-an-object", fix=fix)
+        # with null in the place there are no servers yet
+        has_place = any(path[-1] in as_object(at(root, path[:-1])) for path, _ in PLACES)
         if root and not has_place and not is_bare(root) and not describes_one(root) and "projects" not in root:
             close = get_close_matches(SERVER_KEYS[0], [str(key) for key in root], n=1, cutoff=0.7)
             hint = f"rename {close[0]!r} to 'mcpServers'" if close else "put the servers under 'mcpServers'"
@@ -129,11 +135,15 @@ class EntryLoader:
             self._find(found.path, f"server {found.name!r} must be an object", "not-an-object")
             raise _BrokenEntryError
         owners = writers(raw, found.clients)
-        draft = Draft(raw, owners, _below(self._find, found.path))
+        draft = Draft(raw, owners, _below(self._find, found.path), found.name)
         before = len(self._findings)
         translate(draft)
         for option, time in self._times.items():
             draft.set_option(option, time, ("ostler", option))
+        if found.path[:-1] == DEV_CONTAINER and "command" in draft.entry:
+            message = f"VS Code starts the program of {found.name!r} inside the container, which Ostler cannot do"
+            fix = "write the entry into .vscode/mcp.json if the program may run where Ostler does"
+            self._find(found.path, message, "limit", fix=fix)
         self._obey(limits, found, draft, owners)
         without_windows_shell(draft)
         entry = drafts[name] = draft.finish()

@@ -8,7 +8,8 @@ from typing import Final, cast
 from ostler.adapters.config.dialects.client_texts import Source, SourceError, read_source
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import items, places_in
-from ostler.adapters.config.dialects.variables import Question, Surroundings, portable, questions_in
+from ostler.adapters.config.dialects.questions import Question, questions_in
+from ostler.adapters.config.dialects.variables import Surroundings, portable
 from ostler.adapters.config.entry_values import with_whole_path
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json, plugin_of

@@ -45,6 +45,7 @@ def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
     yield [Rule(name, "", permits=False) for name in _continue_rules(root)]
     yield list(_augment_rules(root))
     yield list(_vibe_rules(root))
+    yield from _openclaw_rules(root)
     yield from _kiro_rules(root)
 
 
@@ -210,6 +211,24 @@ def _vibe_rules(root: JsonObject) -> Iterator[Rule]:
     if "enabled_tools" in lists:
         yield from (Rule(name, "{}_", permits=True) for name in lists["enabled_tools"])
         yield Rule("*", "", permits=False)
+
+
+def _openclaw_rules(root: JsonObject) -> Iterator[list[Rule]]:
+    """Yield OpenClaw's policies of tools: that of all agents, and that of the agent that it starts with."""
+    named = as_object(at(root, ("agents", "entries")))
+    agents = [*objects(at(root, ("agents", "list"))), *map(as_object, named.values())]
+    first = next((agent for agent in agents if agent.get("default") is True), agents[0] if agents else {})
+    for policy in (as_object(root.get("tools")), as_object(first.get("tools"))):
+        rules = [rule for name in texts(policy.get("deny")) for rule in _openclaw_tools(name, permits=False)]
+        allowed = [*texts(policy.get("allow")), *texts(policy.get("alsoAllow"))]
+        if texts(policy.get("allow")) or policy.get("profile") == "minimal":
+            rules += [rule for name in allowed for rule in _openclaw_tools(name, permits=True)]
+            rules.append(Rule("*", "{}__", permits=False))
+        yield rules
+
+
+def _openclaw_tools(name: str, *, permits: bool) -> Iterator[Rule]:
+    yield Rule("*" if name in ("bundle-mcp", "group:plugins") else name, "{}__", permits)
 
 
 def _kiro_rules(root: JsonObject) -> Iterator[list[Rule]]:

@@ -1,8 +1,9 @@
 """An entry on its way from a client's keys to Ostler's own."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Protocol, cast
 
@@ -29,6 +30,7 @@ class Draft:
         raw: the entry as written.
         clients: the clients that may have written it.
         report: takes what is wrong.
+        server: what its file calls the server.
         entry: what it becomes.
         origins: for paths of `entry` that have another name in `raw`, that name.
         allowed: globs of the only tools that may be called; None when nothing limits them.
@@ -38,6 +40,7 @@ class Draft:
     raw: JsonObject
     clients: frozenset[str]
     report: Report
+    server: str = ""
     entry: JsonObject = field(default_factory=dict[str, JsonValue])
     origins: dict[KeyPath, KeyPath] = field(default_factory=dict[KeyPath, KeyPath])
     allowed: tuple[str, ...] | None = None
@@ -51,8 +54,7 @@ class Draft:
             self.report(origin, f"{origin[-1]!r} says something else than {name!r}", "contradiction")
             return
         self.entry[target] = value
-        if origin != (target,):
-            self.origins[target,] = origin
+        self.origins[target,] = origin
 
     def merge(self, target: str, values: JsonObject, origin: KeyPath) -> None:
         """Add to the mapping `target` (`env`, `headers`) what it does not have yet."""
@@ -60,8 +62,7 @@ class Draft:
         for name, value in values.items():
             if name not in present:
                 present[name] = value
-                if origin != (target,):
-                    self.origins[target, name] = (*origin, name)
+                self.origins[target, name] = (*origin, name)
         self.entry[target] = present
 
     def set_option(self, option: str, value: JsonValue, origin: KeyPath) -> None:
@@ -83,6 +84,18 @@ class Draft:
     def deny(self, globs: Sequence[str]) -> None:
         """Forbid the tools that match one of `globs`."""
         self.denied = tuple(dict.fromkeys((*self.denied, *globs)))
+
+    @contextmanager
+    def below(self, key: str) -> Generator["Draft"]:
+        """Yield a draft of the same entry that the keys of the object under `key` are read into."""
+
+        def report(at: KeyPath, message: str, rule: str, *, fix: str = "", severity: str = "error") -> None:
+            self.report((key, *at), message, rule, fix=fix, severity=severity)
+
+        inner = replace(self, report=report, origins={})
+        yield inner
+        self.origins.update({made: (key, *origin) for made, origin in inner.origins.items()})
+        self.allowed, self.denied = inner.allowed, inner.denied
 
     def finish(self) -> JsonObject:
         """Return the entry, its limits merged with those that its own `ostler` has: both must permit a tool."""

@@ -24,17 +24,25 @@ _MCP_SERVERS: Final = ANY - {
     "crush",
     "amp",
     "vibe",
+    "openclaw",
+    "theia",
     "mcpb",
     "registry",
 }
+
+DEV_CONTAINER: Final[KeyPath] = ("customizations", "vscode", "mcp", "servers")
+"""Where a `devcontainer.json` has servers, which VS Code runs inside the container."""
 
 PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
     (("mcpServers",), _MCP_SERVERS),
     (("mcp",), frozenset({"opencode", "crush"})),
     (("servers",), frozenset({"vscode"})),
     (("powers", "mcpServers"), frozenset({"kiro"})),
-    (("mcp", "servers"), frozenset({"vscode", "opencode"})),
+    (("mcp", "servers"), frozenset({"vscode", "opencode", "openclaw"})),
     (("mcp.servers",), frozenset({"vscode"})),
+    (("settings", "mcp", "servers"), frozenset({"vscode"})),
+    (DEV_CONTAINER, frozenset({"vscode"})),
+    (("ai-features.mcp.mcpServers",), frozenset({"theia"})),
     (("context_servers",), frozenset({"zed"})),
     (("mcp_servers",), frozenset({"codex", "vibe"})),
     (("extensions",), frozenset({"goose"})),
@@ -45,9 +53,10 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
 
 _ENTRY_KEYS: Final = frozenset({"command", "url", "httpUrl", "serverUrl", "cmd", "uri"})
 _MCP_SETTINGS: Final = frozenset({
-    "allowed", "excluded", "serverCommand", "servers", "inputs", "timeout", "disabledServers",
+    "allowed", "excluded", "serverCommand", "servers", "inputs", "timeout", "disabledServers", "sessionIdleTtlMs",
+    "apps",
 })  # fmt: skip
-"""What Gemini CLI, VS Code, opencode and Witsy write under `mcp` that is not an entry."""
+"""What Gemini CLI, VS Code, opencode, OpenClaw and Witsy write under `mcp` that is not an entry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,11 @@ _HARMLESS: Final[tuple[KeyPath, ...]] = (
 """Settings about MCP that are read elsewhere, or that limit no server."""
 _AI_OFF: Final[tuple[tuple[KeyPath, bool | str], ...]] = (
     (("disable_ai",), True), (("chat.disableAIFeatures",), True), (("agent", "enabled"), False),
-    (("chat.agent.enabled",), False), (("GOOSE_MODE",), "chat"),
+    (("chat.agent.enabled",), False), (("GOOSE_MODE",), "chat"), (("ai-features.AiEnable.enableAI",), False),
 )  # fmt: skip
+_SETTINGS: Final[tuple[KeyPath, ...]] = ((), ("settings",), ("customizations", "vscode", "settings"))
+"""Where settings are: in a file of them, in a workspace of VS Code, in a dev container."""
+
 _POLICED: Final = frozenset({"mcp.use", "tool.use", "integration.use", "integration.connect"})
 _NOT_MCP: Final = re.compile(r"(skill|plugin):.*")
 _ALL: Final = frozenset({"all", "any", "*"})
@@ -217,7 +220,7 @@ def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
         if not all(map(_is_known, objects(root.get(key)))):
             yield "a rule there is about commands and addresses in a way that Ostler does not read", (key,)
     yield from _policies_in(root)
-    for path, off in _AI_OFF:
+    for path, off in (((*above, *key), off) for above in _SETTINGS for key, off in _AI_OFF):
         value = at(root, path)
         if value is off or (isinstance(value, str) and value == off):
             yield "it switches off the client's agent or all of its tools", path

@@ -1,15 +1,15 @@
-"""The table of keys: what each key of an entry means in each client, and what Ostler does with it.
+"""The table of keys: what each key of an entry means in each client, and what Ostler does with it."""
 
-Keys that no row has are refused when they speak of a limit (`limits`), and otherwise reported and left out.
-"""
+from typing import Final
 
-from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import Final, cast
-
-from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.key_rows import Key, limiting, passing, refusing, reported, taken
-from ostler.adapters.config.dialects.limits import approvals, default_approval, speaks_of_limit, surfaces
+from ostler.adapters.config.dialects.limits import (
+    approvals,
+    default_approval,
+    options,
+    surfaces,
+    tool_filter,
+)
 from ostler.adapters.config.dialects.readings import (
     address,
     allowed,
@@ -29,6 +29,7 @@ from ostler.adapters.config.dialects.readings import (
     request_options,
     same,
     switch,
+    theia_token,
     token_variable,
     transport,
 )
@@ -36,13 +37,11 @@ from ostler.adapters.config.dialects.sign_in import api_key, sign_in, sign_in_pa
 from ostler.adapters.config.dialects.times import (
     milliseconds,
     parts_or_milliseconds,
-    read_time,
     seconds,
     seconds_if_likely,
     unknown_unit,
 )
-from ostler.model.json import JsonObject, JsonValue
-from ostler.model.servers import OPTION_NAMES
+from ostler.model.json import JsonObject
 
 _OFF: Final[JsonObject] = {"disabled": True}
 _ONLY_GET: Final[JsonObject] = {"ostler": {"allowTools": ["get"]}}
@@ -69,6 +68,11 @@ _SANDBOX = refused(
     unless=(False, {}),
 )
 _CLIENT_ONLY = noted("{key!r} has no effect in Ostler", severity="note", unless=(False, {}, []))
+_PARALLEL = noted(
+    "{key!r} has no effect: Ostler's calls always may; 'concurrency' under 'ostler' limits them",
+    severity="note",
+    unless=(False,),
+)
 _FOREIGN_SIGN_IN = noted(
     "{key!r} is a way to sign in that Ostler does not have; the server will refuse it",
     "put a token under 'headers'",
@@ -107,11 +111,11 @@ KEYS: Final[tuple[Key, ...]] = (
     taken("url", "*", "https://example.com/mcp", "the address", _URL, address()),
     taken("url", "gemini", "https://example.com/mcp", "the address of an SSE server", {**_URL, "type": "sse"},
           address("sse")),
-    taken("url", "mcpo cline", "https://example.com/mcp", "without a type, the address of an SSE server",
+    taken("url", "mcpo cline openclaw", "https://example.com/mcp", "without a type, the address of an SSE server",
           {**_URL, "type": "sse"}, address("sse")),
     taken("httpUrl", "gemini", "https://example.com/mcp", "the address of a streamable HTTP server",
           {**_URL, "type": "http"}, address("http")),
-    taken("serverUrl", "windsurf antigravity", "https://example.com/mcp", "the address", _URL, address()),
+    taken("serverUrl", "windsurf antigravity theia", "https://example.com/mcp", "the address", _URL, address()),
     taken("server_url", "warp", "https://example.com/mcp", "the address", _URL, address()),
     taken("baseUrl", "cherry", "https://example.com/mcp", "the address", _URL, address()),
     taken("uri", "goose", "https://example.com/mcp", "the address", _URL, address()),
@@ -127,6 +131,8 @@ KEYS: Final[tuple[Key, ...]] = (
           {"headers": {"Authorization": "Bearer ${TOKEN}"}}, bearer_variable),
     taken("api_key_env", "vibe", "TOKEN", "the variable that holds a token; `api_key_header` and `api_key_format` say "
           "how it is sent", {"headers": {"Authorization": "Bearer ${env:TOKEN}"}}, token_variable),
+    taken("serverAuthToken", "theia", "secret", "the bearer token, or the value of `serverAuthTokenHeader`",
+          {"headers": {"Authorization": "Bearer secret"}}, theia_token),
     taken("requestOptions", "continue", {"headers": {"X": "1"}}, "headers, timeout and proxy of the requests", _X,
           request_options),
     taken("requestInit", "*", {"headers": {"X": "1"}}, "headers, as the TypeScript SDK takes them", _X,
@@ -156,6 +162,11 @@ KEYS: Final[tuple[Key, ...]] = (
     limiting("tools", "codex", {"drop": {"approval_mode": "prompt"}},
              "tools that a person must approve: they are denied", _NO_DROP, approvals),
     limiting("tools", "*", ["get"], "the only tools that may be called, or modes by tool", _ONLY_GET, approvals),
+    limiting("toolFilter", "openclaw", {"exclude": ["drop"]}, "globs of the tools that may and may not be called",
+             _NO_DROP, tool_filter),
+    limiting("options", "mcp-proxy", {"toolFilter": {"mode": "block", "list": ["drop"]}},
+             "settings of the server, among them which tools may be called", _NO_DROP, options),
+    taken("options", "mcphub", {"timeout": 60000}, "settings of the server's calls", _MINUTE, options),
     limiting("default_tools_approval_mode", "codex", "auto", "how calls are approved; `prompt` refuses the entry", {},
              default_approval),
     limiting("omit_tools_from", "codex", ["direct", "deferred", "code_mode"],
@@ -214,7 +225,8 @@ KEYS: Final[tuple[Key, ...]] = (
           {"ostler": {"connectTimeout": "20s", "timeout": "60s"}}, parts_or_milliseconds),
     taken("timeout", "claude-code gemini librechat kiro amazon-q copilot lm-studio", 60000,
           "milliseconds that a call may take", _MINUTE, milliseconds("timeout")),
-    taken("timeout", "cline roo zed goose cherry", 60, "seconds that a call may take", _MINUTE, seconds_if_likely),
+    taken("timeout", "cline roo zed goose cherry openclaw", 60, "seconds that a call may take", _MINUTE,
+          seconds_if_likely),
     taken("timeout", "crush", 20, "seconds that connecting may take", _CONNECT, seconds("connectTimeout")),
     taken("timeout", "*", 60, "seconds, or milliseconds when the number is too large for seconds", _MINUTE,
           unknown_unit),
@@ -288,9 +300,16 @@ KEYS: Final[tuple[Key, ...]] = (
     reported("watchPaths", "roo", ["src"], "restart when files change", _CLIENT_ONLY),
     reported("filterMapping", "copilot", "hidden_characters", "what is taken out of answers",
              noted("{key!r} has no effect: Ostler passes answers on as they are", unless=("none",))),
-    reported("supports_parallel_tool_calls", "codex", True, "calls may run in parallel",
-             noted("{key!r} has no effect: Ostler's calls always may; 'concurrency' under 'ostler' limits them",
-                   severity="note", unless=(False,))),
+    reported("supports_parallel_tool_calls", "codex", True, "calls may run in parallel", _PARALLEL),
+    reported("supportsParallelToolCalls", "openclaw", True, "calls may run in parallel", _PARALLEL),
+    reported("sslVerify", "openclaw", False, "whether the server's certificate is checked",
+             noted("{key!r} has no effect: Ostler always checks certificates", "trust it with SSL_CERT_FILE",
+                   unless=(True,))),
+    *(
+        reported(name, "openclaw", "/srv/x.pem", "the client's own certificate",
+                 noted("{key!r} has no effect: Ostler shows servers no certificate of its own", "use a token"))
+        for name in ("clientCert", "clientKey")
+    ),
     reported("chatMenu", "librechat", False, "the client's chats do not offer the server, its agents do",
              noted("{key!r} has no effect in Ostler", severity="note", unless=(True,))),
     *(
@@ -320,6 +339,11 @@ KEYS: Final[tuple[Key, ...]] = (
             *((name, "*", "Files", "a remark for people") for name in ("comment", "note", "notes", "category")),
             ("version", "*", "1.0.0", "the version that a gallery knew"),
             ("gallery", "vscode", "https://example.com", "where the entry came from"),
+            ("prompts", "mcphub", {"x": {"enabled": False}}, "prompts that are off; Ostler passes none on"),
+            ("resources", "mcphub", {"x": {"enabled": False}}, "resources that are off; Ostler passes none on"),
+            ("owner", "mcphub", "ada", "who added it"),
+            ("keepAliveInterval", "mcphub", 60000, "how often the connection is tried, which Ostler does anyway"),
+            ("serverAuthTokenHeader", "theia", "X-Key", "the header that sends `serverAuthToken`"),
             ("api_key_header", "vibe", "X-Key", "the header that sends the token of `api_key_env`"),
             ("api_key_format", "vibe", "{token}", "how the token of `api_key_env` is sent"),
             ("prompt", "vibe", "Use it well.", "what the client tells its model"),
@@ -365,60 +389,3 @@ KEYS: Final[tuple[Key, ...]] = (
     ),
 )  # fmt: skip
 """Every key that some client writes into an entry."""
-
-_BY_NAME: Final[Mapping[str, tuple[Key, ...]]] = {
-    name: tuple(key for key in KEYS if key.name == name) for name in dict.fromkeys(key.name for key in KEYS)
-}
-_REMARKS: Final = ("_", "//", "#")
-"""How the names of keys begin that people write as comments, and clients for themselves."""
-_ORDER: Final = ("ostler", "type", "transport", "command", "args")
-"""Keys that others depend on come first; the rest as written."""
-
-
-def key_for(name: str, clients: frozenset[str]) -> Key | None:
-    """Return the row of the key `name` in an entry that one of `clients` wrote; None when no client writes it."""
-    rows = _BY_NAME.get(name, ())
-    fitting = [row for row in rows if clients <= row.clients] or [row for row in rows if clients & row.clients]
-    return min(fitting or rows, key=lambda row: len(row.clients), default=None)
-
-
-def writers(raw: JsonObject, clients: frozenset[str]) -> frozenset[str]:
-    """Return those of `clients` that can have written the entry `raw`: who use each of its keys, as far as it shows."""
-    for name in raw:
-        known = frozenset[str]().union(*(row.clients for row in _BY_NAME.get(name, ())))
-        clients = (clients & known) or clients
-    return clients
-
-
-def translate(draft: Draft) -> None:
-    """Read every key of the entry into the draft."""
-    raw = draft.raw
-    if isinstance(server := raw.get("transport"), dict):  # Cline: what is around it says how it is used
-        raw = {**cast("JsonObject", server), **raw}
-    ordered = sorted(raw, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
-    for name in ordered:
-        value = raw[name]
-        row = key_for(name, draft.clients)
-        if row is not None and not (_is_another_clients(row, draft.clients) and speaks_of_limit("", value)):
-            row.read(draft, name, value)
-        else:
-            _unknown(draft, name, value)
-
-
-def _is_another_clients(row: Key, clients: frozenset[str]) -> bool:
-    """Whether what the row passes over may mean something else here: the entry is not known to be of its clients."""
-    return row.outcome in ("passed over", "reported") and not clients <= row.clients
-
-
-def _unknown(draft: Draft, name: str, value: JsonValue) -> None:
-    if read_time(draft, name, value):
-        return
-    close = get_close_matches(name, (*_BY_NAME, *OPTION_NAMES), n=1)
-    place = " under 'ostler'" if close and close[0] in OPTION_NAMES and close[0] not in _BY_NAME else ""
-    fix = f"did you mean {close[0]!r}{place}?" if close else ""
-    if limiting := speaks_of_limit(name, value):
-        message = f"{limiting!r} may limit the server in a way that Ostler does not know, so the entry is not used"
-        fix = fix or "remove it, or limit with 'allowTools' and 'denyTools' under 'ostler'"
-        draft.report((name,), message, "limit", fix=fix)
-    elif not name.startswith(_REMARKS):
-        draft.report((name,), f"unknown key {name!r} is ignored", "unknown-key", fix=fix, severity="warning")

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
-from ostler.adapters.config.dialects.readings import allowed, denied
+from ostler.adapters.config.dialects.readings import allowed, denied, passed, refused, switch
+from ostler.adapters.config.dialects.times import milliseconds
 from ostler.model.json import JsonObject, JsonValue, as_object
 
 LIMITING: Final = re.compile(
@@ -69,8 +70,11 @@ def approvals(draft: Draft, key: str, value: JsonValue) -> None:
 
 
 def _tool(draft: Draft, at: tuple[str | int, ...], name: str, settings: JsonValue) -> None:
+    names = [exactly(name)]
+    if draft.server and (own := re.fullmatch(rf"{re.escape(draft.server)}[^A-Za-z0-9]+(?P<tool>.+)", name)):
+        names.append(exactly(own["tool"]))  # MCPHub writes the server's name before the tool's
     if isinstance(settings, bool):
-        draft.deny([] if settings else [exactly(name)])
+        draft.deny([] if settings else names)
         return
     if not isinstance(settings, str | dict):
         draft.report(at, f"what {name!r} limits is not known", "limit", fix="remove it, or write true or false")
@@ -81,7 +85,7 @@ def _tool(draft: Draft, at: tuple[str | int, ...], name: str, settings: JsonValu
         if field in _DESCRIBING or setting is None or mode in _PERMITTED:
             continue
         if mode in _ASKED:
-            draft.deny([exactly(name)])
+            draft.deny(names)
             draft.report(
                 (*at, field) if isinstance(settings, dict) else at,
                 f"tool {name!r} is to be approved by a person each time, which Ostler cannot ask for; it is denied",
@@ -90,9 +94,54 @@ def _tool(draft: Draft, at: tuple[str | int, ...], name: str, settings: JsonValu
                 severity="warning",
             )
         elif mode in _FORBIDDEN or (field in _SWITCHES and setting is (field == "disabled")):
-            draft.deny([exactly(name)])
+            draft.deny(names)
         elif not (field in _SWITCHES and isinstance(setting, bool)):
             draft.report((*at, field), f"what {field!r} limits is not known", "limit", fix="remove it")
+
+
+def tool_filter(draft: Draft, key: str, value: JsonValue) -> None:
+    """Globs under `include` and `exclude` (OpenClaw), or a `mode` and a `list` of names (mcp-proxy)."""
+    fields = as_object(value)
+    mode = fields.get("mode")
+    if value in (None, {}):
+        return
+    if fields.keys() == {"mode", "list"} and mode in ("allow", "block"):
+        reading = allowed(empty_means_all=True) if mode == "allow" else denied()
+        reading(draft, key, fields["list"])
+    elif fields and fields.keys() <= {"include", "exclude"}:
+        allowed(globs=True)(draft, key, fields.get("include"))
+        denied(globs=True)(draft, key, fields.get("exclude"))
+    else:
+        draft.report((key,), f"what {key!r} limits is not known", "limit", fix="write 'include' or 'exclude' in it")
+
+
+_OPTIONS: Final[Mapping[str, Reading]] = {
+    "toolFilter": tool_filter,
+    "disabled": switch(off=True),
+    "timeout": milliseconds("timeout"),
+    "authTokens": refused(
+        "{key!r} says who may call the server through the proxy, which Ostler does not decide by server",
+        "remove it if everyone who may use Ostler may call the server",
+        unless=([],),
+    ),
+    **dict.fromkeys(
+        ("resetTimeoutOnProgress", "maxTotalTimeout", "panicIfInvalid", "logEnabled", "pingInterval"), passed
+    ),
+}
+"""What MCPHub and mcp-proxy write under `options`."""
+
+
+def options(draft: Draft, key: str, value: JsonValue) -> None:
+    """Settings of one server in an object of their own."""
+    with draft.below(key) as inner:
+        for field, part in as_object(value).items():
+            if reading := _OPTIONS.get(field):
+                reading(inner, field, part)
+            elif limiting := speaks_of_limit(field, part):
+                message = f"{limiting!r} may limit the server in a way that Ostler does not know"
+                inner.report((field,), message, "limit", fix="remove it, or limit under 'ostler'")
+            else:
+                inner.report((field,), f"unknown key {field!r} is ignored", "unknown-key", severity="warning")
 
 
 def default_approval(draft: Draft, key: str, value: JsonValue) -> None:

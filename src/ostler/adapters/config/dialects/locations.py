@@ -40,6 +40,7 @@ class Location:
         limits: other files of the user that limit the servers, below the same folders as `paths`, or with `./` next to
             the file that has the servers.
         project_limits: the same below a project's folder.
+        anywhere: names of files that are the client's in any folder, such as those of extensions.
         managed: the same in the folder where the machine's administrator sets the client up, see `_MANAGED`.
     """
 
@@ -58,6 +59,7 @@ class Location:
     limits: tuple[str, ...] = ()
     project_limits: tuple[str, ...] = ()
     managed: tuple[str, ...] = ()
+    anywhere: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -158,10 +160,10 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              limits=(".gemini/mcp-server-enablement.json", ".gemini/policies/*.toml",
                      "{GEMINI_CLI_SYSTEM_SETTINGS_PATH}", "{GEMINI_CLI_SYSTEM_DEFAULTS_PATH}"),
              project_limits=(".gemini/policies/*.toml",),
-             managed=("settings.json", "system-defaults.json", "policies/*.toml")),
+             managed=("settings.json", "system-defaults.json", "policies/*.toml"), anywhere=("gemini-extension.json",)),
     Location("qwen", (".qwen/settings.json",), project=".qwen/settings.json", dialect="gemini", name="Qwen Code",
              limits=("{QWEN_CODE_SYSTEM_SETTINGS_PATH}", "{QWEN_CODE_SYSTEM_DEFAULTS_PATH}"),
-             managed=("settings.json", "system-defaults.json")),
+             managed=("settings.json", "system-defaults.json"), anywhere=("qwen-extension.json",)),
     Location("codex", (".codex/config.toml",), ("mcp_servers",), ".codex/config.toml", name="Codex",
              managed=("requirements.toml", "managed_config.toml")),
     Location("grok", (".grok/config.toml",), ("mcp_servers",), ".grok/config.toml", dialect="codex", name="Grok"),
@@ -195,6 +197,9 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("augment", (".augment/settings.json",), project=".augment/settings.json", entry=_typed("stdio"),
              project_further=(".augment/settings.local.json",), project_limits=(".augment/settings.local.json",),
              managed=("settings.json",)),
+    Location("openclaw", ("{OPENCLAW_CONFIG_PATH}", ".openclaw/openclaw.json"), ("mcp", "servers")),
+    Location("theia", (".theia-ide/settings.json", ".theia/settings.json"), ("ai-features.mcp.mcpServers",),
+             ".theia/settings.json"),
     Location("droid", (".factory/mcp.json",), project=".factory/mcp.json", entry=_typed("stdio"),
              limits=(".factory/settings.json",),
              project_limits=(".factory/settings.json", ".factory/settings.local.json")),
@@ -228,6 +233,7 @@ _HOMES: Final[Mapping[str, tuple[str, str, str]]] = {
     "crush": ("CRUSH_GLOBAL_CONFIG", ".config/crush/", ""),
     "droid": ("FACTORY_HOME_OVERRIDE", "", ""),
     "copilot": ("COPILOT_HOME", ".copilot/", ""),
+    "openclaw": ("OPENCLAW_STATE_DIR", ".openclaw/", ""),
     "goose": ("GOOSE_PATH_ROOT", ".config/goose/", "config/"),
     "grok": ("GROK_HOME", ".grok/", ""),
     "kiro": ("KIRO_HOME", ".kiro/", ""),
@@ -325,8 +331,9 @@ class Machine:
 
     def file_at(self, path: Path) -> ClientFile | None:
         """Return the file of a client that `path` is, when it is one that is known."""
-        workspace = workspace_of(path)
-        return next((file for file in self.files(workspace) if file.path == path), None)
+        known = (file for file in self.files(workspace_of(path)) if file.path == path)
+        by_name = (ClientFile(location, path) for location in LOCATIONS if path.name in location.anywhere)
+        return next(chain(known, by_name), None)
 
     def _own_paths(self, location: Location) -> list[Path]:
         """Return where the user's file may be: where a variable says, else in the usual places."""

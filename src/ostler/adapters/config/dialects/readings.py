@@ -29,6 +29,7 @@ _FOREIGN_TYPES: Final[Mapping[str, str]] = {
     "builtin": "a part of the client itself, which nothing else can reach",
     "platform": "a part of the client itself, which nothing else can reach",
     "frontend": "tools of the client's own window, which nothing else can reach",
+    "openapi": "a REST interface, which MCPHub makes tools of; use an MCP server that does so",
     "inline_python": "a program inside the entry; save it as a file and write 'command' and 'args'",
 }
 
@@ -310,6 +311,16 @@ def bearer_variable(draft: Draft, key: str, value: JsonValue) -> None:
         draft.report((key,), f"{key!r} must be the name of a variable", "bad-value")
 
 
+def theia_token(draft: Draft, key: str, value: JsonValue) -> None:
+    """Theia's token: sent as it is in the header that another key of the entry names, else as a bearer token."""
+    header = draft.raw.get("serverAuthTokenHeader")
+    if isinstance(value, str) and value and isinstance(header, str) and header:
+        draft.merge("headers", {header: value}, (key,))
+        draft.origins["headers", header] = (key,)
+    else:
+        bearer_token(draft, key, value)
+
+
 def token_variable(draft: Draft, key: str, value: JsonValue) -> None:
     """The variable whose value is sent in the header, and in the form, that other keys of the entry name."""
     if isinstance(value, str) and value:
@@ -340,24 +351,18 @@ def header_variables(draft: Draft, key: str, value: JsonValue) -> None:
 
 def request_options(draft: Draft, key: str, value: JsonValue) -> None:
     """Continue's `requestOptions`: its headers are sent, the rest is not known here."""
-    fields = as_object(value)
-    for field, part in fields.items():
+    for field, part in as_object(value).items():
         if field == "headers" and isinstance(part, dict):
             draft.merge("headers", cast("JsonObject", part), (key, field))
         elif field == "timeout":
-            _nested_milliseconds(draft, key, field, part)
+            with draft.below(key) as inner:
+                milliseconds("timeout")(inner, field, part)
         elif part not in (None, {}, True):
             draft.report(
                 (key, field), f"{key}.{field} has no effect in Ostler", "no-effect",
                 fix="Ostler takes proxies and certificates from the environment: HTTPS_PROXY, SSL_CERT_FILE",
                 severity="warning",
             )  # fmt: skip
-
-
-def _nested_milliseconds(draft: Draft, key: str, field: str, part: JsonValue) -> None:
-    milliseconds("timeout")(draft, field, part)
-    if ("ostler", "timeout") in draft.origins:
-        draft.origins["ostler", "timeout"] = (key, field)
 
 
 def _names(draft: Draft, key: str, value: JsonValue) -> Sequence[str] | None:

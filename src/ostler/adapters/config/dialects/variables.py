@@ -1,7 +1,4 @@
-"""The table of variables: what `${…}` and its relatives mean in each client, and what Ostler does with them.
-
-VS Code's `inputs` and what a bundle asks are questions to the person: `${input:id}` stands for the answer.
-"""
+"""The table of variables: what `${…}` and its relatives mean in each client, and what Ostler does with them."""
 
 import os
 import re
@@ -9,75 +6,12 @@ import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.dialects.entry_places import at, items
+from ostler.adapters.config.dialects.questions import Question
 from ostler.model.credentials import is_secret_name
-from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.rules.secrets.secret_marks import LIKE_REFERENCE, SECRET_FORMS, is_reference
-
-Outcome = Literal["value", "literal", "optional", "required", "not here"]
-"""What an occurrence comes to: a value; the text as it is; a value that may be missing; one that must not be missing;
-or something that Ostler does not have."""
-
-
-_ASKED_AT: Final = (("inputs",), ("mcp", "inputs"))
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question to the person.
-
-    Attributes:
-        id: what entries call it.
-        text: the question.
-        default: the answer that is offered; None when there is none.
-        is_optional: whether what asks it can do without an answer.
-    """
-
-    id: str
-    text: str = ""
-    default: str | None = None
-    is_optional: bool = False
-
-    @property
-    def variable(self) -> str:
-        """The variable of the environment that answers it."""
-        return variable_of(self.id)
-
-
-def variable_of(question: str) -> str:
-    """Return the variable that answers the question of that id: `INPUT_API_KEY` for `api-key`."""
-    return f"INPUT_{re.sub(r'[^A-Za-z0-9]+', '_', question).strip('_').upper()}"
-
-
-def questions_in(root: JsonObject) -> Mapping[str, Question]:
-    """Return the questions of a file by id."""
-    found: dict[str, Question] = {}
-    for path in _ASKED_AT:
-        for item in items(at(root, path)):
-            fields = as_object(item)
-            name, text, default = fields.get("id"), fields.get("description"), fields.get("default")
-            if isinstance(name, str) and name not in found:
-                found[name] = Question(
-                    name, text if isinstance(text, str) else "", default if isinstance(default, str) else None
-                )
-    for name, described in as_object(root.get("user_config")).items():  # of an MCPB bundle
-        fields = as_object(described)
-        text, default = fields.get("description") or fields.get("title"), fields.get("default")
-        is_optional = fields.get("required") is not True
-        found[name] = Question(
-            name,
-            text if isinstance(text, str) else "",
-            None if default is None or isinstance(default, list | dict) else _as_text(default),
-            is_optional,
-        )
-    return found
-
-
-def _as_text(value: JsonValue) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +245,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
          "as `${env:VAR}`", _optional),
     _row("{file:path}", r"\{file:[^}]*\}", "opencode", "what a file holds", "refuses the entry",
          _not_here("opencode's form for what a file holds", "write ${secret:file:/whole/path}, or ${VAR}")),
-    _row("${workspaceFolder}", r"\$\{workspace(Folder|Root)(Basename)?(:[^}]*)?\}", "vscode cursor zed",
+    _row("${workspaceFolder}", r"\$\{workspace(Folder|Root|Path)(Basename)?(:[^}]*)?\}", "vscode cursor zed gemini",
          "the open folder, or its name", "the project that the file belongs to; elsewhere the entry is refused",
          _workspace),
     _row("${CLAUDE_PROJECT_DIR}", r"\$\{CLAUDE_PROJECT_DIR(:-[^}]*)?\}", "claude-code", "the project's folder",
@@ -323,6 +257,8 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     _row("${cwd}", r"\$\{cwd\}", "vscode", "the folder that the editor was started in", "the file's own folder",
          _working_folder),
     _row("${__dirname}", r"\$\{__dirname\}", "mcpb", "the folder of the unpacked bundle", "the folder of the manifest",
+         _working_folder),
+    _row("${extensionPath}", r"\$\{extensionPath\}", "gemini", "the folder of an extension", "the file's own folder",
          _working_folder),
     _row("${HOME}", r"\$\{(HOME|DESKTOP|DOCUMENTS|DOWNLOADS)\}", "mcpb", "a folder of the user", "the same",
          _user_folder),
@@ -405,6 +341,7 @@ def _each_replaced(text: str, clients: frozenset[str], replaced: Callable[[re.Ma
 
 _PLACES: Final = frozenset({
     "${workspaceFolder}", "${CLAUDE_PROJECT_DIR}", "${CLAUDE_PLUGIN_ROOT}", "${cwd}", "${/}", "${__dirname}",
+    "${extensionPath}",
     "${user_config.X}",
 })  # fmt: skip
 """Forms whose value depends on where the file stands, or on the rest of it."""

@@ -1,0 +1,73 @@
+"""From the keys of an entry, as a client writes them, to Ostler's own, by the table of keys.
+
+Keys that no row has are refused when they speak of a limit (`limits`), and otherwise reported and left out.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Final, cast
+
+from ostler.adapters.config.dialects.draft import Draft
+from ostler.adapters.config.dialects.key_rows import Key
+from ostler.adapters.config.dialects.keys import KEYS
+from ostler.adapters.config.dialects.limits import speaks_of_limit
+from ostler.adapters.config.dialects.times import read_time
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.servers import OPTION_NAMES
+
+_BY_NAME: Final[Mapping[str, tuple[Key, ...]]] = {
+    name: tuple(key for key in KEYS if key.name == name) for name in dict.fromkeys(key.name for key in KEYS)
+}
+_REMARKS: Final = ("_", "//", "#")
+"""How the names of keys begin that people write as comments, and clients for themselves."""
+_ORDER: Final = ("ostler", "type", "transport", "command", "args")
+"""Keys that others depend on come first; the rest as written."""
+
+
+def key_for(name: str, clients: frozenset[str]) -> Key | None:
+    """Return the row of the key `name` in an entry that one of `clients` wrote; None when no client writes it."""
+    rows = _BY_NAME.get(name, ())
+    fitting = [row for row in rows if clients <= row.clients] or [row for row in rows if clients & row.clients]
+    return min(fitting or rows, key=lambda row: len(row.clients), default=None)
+
+
+def writers(raw: JsonObject, clients: frozenset[str]) -> frozenset[str]:
+    """Return those of `clients` that can have written the entry `raw`: who use each of its keys, as far as it shows."""
+    for name in raw:
+        known = frozenset[str]().union(*(row.clients for row in _BY_NAME.get(name, ())))
+        clients = (clients & known) or clients
+    return clients
+
+
+def translate(draft: Draft) -> None:
+    """Read every key of the entry into the draft."""
+    raw = draft.raw
+    if isinstance(server := raw.get("transport"), dict):  # Cline: what is around it says how it is used
+        raw = {**cast("JsonObject", server), **raw}
+    ordered = sorted(raw, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+    for name in ordered:
+        value = raw[name]
+        row = key_for(name, draft.clients)
+        if row is not None and not (_is_another_clients(row, draft.clients) and speaks_of_limit("", value)):
+            row.read(draft, name, value)
+        else:
+            _unknown(draft, name, value)
+
+
+def _is_another_clients(row: Key, clients: frozenset[str]) -> bool:
+    """Whether what the row passes over may mean something else here: the entry is not known to be of its clients."""
+    return row.outcome in ("passed over", "reported") and not clients <= row.clients
+
+
+def _unknown(draft: Draft, name: str, value: JsonValue) -> None:
+    if read_time(draft, name, value):
+        return
+    close = get_close_matches(name, (*_BY_NAME, *OPTION_NAMES), n=1)
+    place = " under 'ostler'" if close and close[0] in OPTION_NAMES and close[0] not in _BY_NAME else ""
+    fix = f"did you mean {close[0]!r}{place}?" if close else ""
+    if limiting := speaks_of_limit(name, value):
+        message = f"{limiting!r} may limit the server in a way that Ostler does not know, so the entry is not used"
+        fix = fix or "remove it, or limit with 'allowTools' and 'denyTools' under 'ostler'"
+        draft.report((name,), message, "limit", fix=fix)
+    elif not name.startswith(_REMARKS):
+        draft.report((name,), f"unknown key {name!r} is ignored", "unknown-key", fix=fix, severity="warning")
