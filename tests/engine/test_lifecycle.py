@@ -1,14 +1,20 @@
 """Starting, stopping, restarting and deleting one service through the ServiceManager."""
 
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
+from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import Answer, Down, Fail, Hang, Lost, Servers, Slow, World, manifest, running, until
+from tests.support.world import EPOCH, Answer, Down, Fail, Hang, Lost, Servers, Slow, World, manifest, running, until
 
+from ostler.adapters.downstream.slots import CallSlots, TimeLimit
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.insight.explanation import explain
+from ostler.engine.instances.instance import instances_in
+from ostler.engine.protocols import ToolInfo
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import (
     AlreadyExistsError,
@@ -25,6 +31,8 @@ from ostler.model.errors import (
 )
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
+from ostler.model.responses import ToolResponse
+from ostler.model.servers import ServerEntry, ServerOptions
 from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -43,6 +51,47 @@ async def test_create_starts_waits_until_ready_and_gives_outputs() -> None:
         await manager.stop_service("db")
         assert world.resources == {}
         assert manager.get_service_state("db") is ServiceState.STOPPED
+
+
+class OneAtATime(World):
+    """A server of which the pool makes one call after the other."""
+
+    _slots = CallSlots(ServerEntry(name="w", transport="stdio", options=ServerOptions(concurrency=1)))
+
+    async def call_tool(
+        self, tool: str, args: Mapping[str, Any], *, timeout: float | None = None, progress: Any = None
+    ) -> ToolResponse:
+        assert timeout is not None
+        limit = TimeLimit(timeout, anyio.current_time() + timeout)
+        held, limit = await self._slots.take(ToolInfo("w", tool, "", {}), limit)
+        try:
+            with anyio.fail_after(limit.deadline - anyio.current_time()):
+                return await super().call_tool(tool, args, timeout=timeout, progress=progress)
+        finally:
+            self._slots.release(held)
+
+
+async def test_a_wait_for_other_calls_to_the_server_is_not_counted() -> None:
+    world = OneAtATime(always={"w/start": Slow(40), "w/stop": Slow(20)})
+    limits = {"create": "60s", "delete": "30s", "restart": "90s"}
+    async with running(world, manifest(timeout=limits, healthCheck__initialDelay="1h")) as manager:
+        names = ("a", "b", "c", "d")
+        for name in names:
+            await manager.create(CreateRequest("basic", name), wait=False)
+        services = instances_in(manager.registry)
+        await until(lambda: len(world.calls) == len(names))
+        last = services[3].operation
+        assert last is not None
+        assert last.record.calls[0].sent_at - EPOCH >= timedelta(seconds=119), "when a crash must be looked into"
+        await until(lambda: services[3].state is ServiceState.RUNNING)
+        for bring, state in (
+            (manager.restart_service, ServiceState.RUNNING),
+            (manager.stop_service, ServiceState.STOPPED),
+        ):
+            async with anyio.create_task_group() as tasks:
+                for name in names:
+                    tasks.start_soon(bring, name)
+            assert {service.state for service in services} == {state}
 
 
 async def test_outputs_of_the_ready_check_are_there_afterwards() -> None:

@@ -148,7 +148,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
             if name not in connection.tools:
                 raise unknown_tool(tool, [info.name for info in self.list_tools(server)])
         slots = connection.slots  # a changed entry may bring others meanwhile
-        held = await slots.take(connection.tools[name], limit)
+        held, limit = await slots.take(connection.tools[name], limit)
         try:
             return await send_call(self._live_link(connection, tool), tool, args, limit, progress)
         finally:

@@ -1,13 +1,13 @@
 """How many calls of one server may be under way at once: all of them, and those that may change something."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import anyio
 
 from ostler.adapters.downstream.call_refusals import no_slot
-from ostler.engine.protocols import ToolInfo
+from ostler.engine.protocols import ToolInfo, has_patience, waiting_for_turn
 from ostler.model.servers import ServerEntry
 
 
@@ -43,16 +43,17 @@ class CallSlots:
         self._entry = entry
         return self
 
-    async def take(self, tool: ToolInfo, limit: TimeLimit) -> list[anyio.Semaphore]:
-        """Take what a call of `tool` needs, and return it, to be given to `release` after the call.
+    async def take(self, tool: ToolInfo, limit: TimeLimit) -> tuple[list[anyio.Semaphore], TimeLimit]:
+        """Take what a call of `tool` needs; return it, to be given to `release` after the call, and the call's limit.
 
         Args:
             tool: what is called. One that is not annotated as read-only may change something.
-            limit: how long the call may take in all; the wait is a part of it.
+            limit: how long the call may take. The wait is a part of it, unless the caller says that it is not.
 
         Raises:
             ToolTimeoutError: others held it until the deadline.
         """
+        began = anyio.current_time()
         held: list[anyio.Semaphore] = []
         try:
             if self._writes is not None and not (tool.annotations or {}).get("readOnlyHint"):
@@ -62,7 +63,9 @@ class CallSlots:
         except BaseException:
             self.release(held)
             raise
-        return held
+        if has_patience():
+            limit = replace(limit, deadline=limit.deadline + anyio.current_time() - began)
+        return held, limit
 
     @staticmethod
     def release(held: Iterable[anyio.Semaphore]) -> None:
@@ -76,6 +79,11 @@ class CallSlots:
         try:
             slots.acquire_nowait()  # most often one is free; whoever waits is handed one by a release
         except anyio.WouldBlock:
+            if has_patience():
+                async with waiting_for_turn():
+                    await slots.acquire()
+                    held.append(slots)
+                return
             with anyio.CancelScope(deadline=limit.deadline) as scope:
                 await slots.acquire()
             if scope.cancelled_caught:

@@ -11,7 +11,7 @@ import anyio.lowlevel
 from ostler.engine.attribution import calling_for
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.protocols import Progress, before_sending
+from ostler.engine.protocols import Progress, before_sending, limited_by
 from ostler.model.durations import format_duration
 from ostler.model.errors import (
     BadResponseError,
@@ -255,9 +255,17 @@ async def _once(
     except StoreError:
         operation.record = replace(operation.record, calls=operation.record.calls[:-1])
         raise
+
+    async def note_turn() -> None:
+        operation.send_later(seq, clock.now())
+        await _journal(service, operation, required=must_journal)
+
     confirming = before_sending.set(service.runtime.confirm_hold)
     try:
-        response = await _send_sheltered(service, operation, call, critical=critical)
+        response = await _send_sheltered(service, operation, call, critical=critical, on_turn=note_turn)
+    except StoreError as error:
+        operation.end_call(seq, CallOutcome.NOT_SENT, clock.now(), error=service.mask_text(error.summary))
+        raise
     except DownstreamError as error:
         operation.end_call(seq, _OUTCOMES[error.delivery], clock.now(), error=service.mask_text(error.summary))
         raise located(service, error, call) from error.__cause__
@@ -288,15 +296,20 @@ async def _journal(service: InstanceState, operation: Operation, *, required: bo
 
 
 async def _send_sheltered(
-    service: InstanceState, operation: Operation, call: PlannedCall, *, critical: bool
+    service: InstanceState,
+    operation: Operation,
+    call: PlannedCall,
+    *,
+    critical: bool,
+    on_turn: Callable[[], Awaitable[None]],
 ) -> ToolResponse:
     """Send `call`; the end of the server waits a while for its answer, and a cancellation too when it is `critical`."""
     deadline = anyio.current_time() + call.timeout + _CALLER_GRACE
-    with operation.shelter(shield=critical, deadline=deadline) as shelter:
+    with operation.shelter(shield=critical, deadline=deadline) as shelter, limited_by(shelter, on_turn=on_turn):
         return await _call_tool(service, call, operation.report_progress)
     if operation.is_interrupted:
         await anyio.lowlevel.checkpoint()  # ends it: what the call did is for the next run to find out
-    if shelter.deadline == deadline:
+    if not operation.is_cancelled:
         raise _unanswered(call)
     raise ToolTimeoutError(
         f"tool {call.tool!r} gave no answer before the cancelled {call.step} ended",
@@ -307,7 +320,7 @@ async def _send_sheltered(
 
 
 async def _send(service: InstanceState, call: PlannedCall) -> ToolResponse:
-    with anyio.move_on_after(call.timeout + _CALLER_GRACE):
+    with anyio.move_on_after(call.timeout + _CALLER_GRACE) as scope, limited_by(scope):
         return await _call_tool(service, call, None)
     raise _unanswered(call)
 

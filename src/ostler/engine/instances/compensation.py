@@ -18,6 +18,7 @@ from ostler.engine.instances.stopping import (
     run_through_losses,
 )
 from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
+from ostler.engine.protocols import limited_by
 from ostler.model.durations import format_duration
 from ostler.model.errors import (
     DownstreamError,
@@ -60,7 +61,7 @@ async def compensate(service: InstanceState, operation: Operation, *, may_act_ye
     refused &= not operation.took_over_start  # of an earlier start under the same key nothing is known
     limit = service.service_class.config.timeout.delete
     try:
-        with anyio.fail_after(limit):
+        with anyio.fail_after(limit) as scope, limited_by(scope):
             plan = pinned_plan(service) or await _derive_patiently(service, operation, once=refused)
             if plan is None:
                 return _unknown_start(service, refused=refused)
@@ -210,7 +211,7 @@ async def clear_leftover(service: InstanceState, operation: Operation) -> None:
     if service.state in (ServiceState.RETRYING, ServiceState.FAILED):
         service.note("stopping what was left behind before starting again")
     try:
-        with anyio.fail_after(service.service_class.config.timeout.delete):
+        with anyio.fail_after(service.service_class.config.timeout.delete) as scope, limited_by(scope):
             plan = await known_stop_plan(
                 service,
                 operation,

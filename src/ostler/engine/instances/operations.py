@@ -257,6 +257,12 @@ class Operation:
         self.record = replaced(self.record, calls=(*self.record.calls, call))
         return seq
 
+    def send_later(self, seq: int, now: datetime) -> None:
+        """Note that a call that is intended is sent only now."""
+        calls = list(self.record.calls)
+        calls[seq] = replaced(calls[seq], sent_at=now)
+        self.record = replaced(self.record, calls=tuple(calls))
+
     def joined_by(self, asked: OperationRequest) -> Self:
         """Answer a later request, too; a delete keeps what the service has only if every request wants that."""
         self.is_shared = True

@@ -1,6 +1,5 @@
 """How a service is started and restarted: the steps, their deadlines, their cleanup."""
 
-import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
@@ -33,6 +32,7 @@ from ostler.engine.instances.steps import (
 from ostler.engine.instances.stopping import SERVER_AWAY_PAUSE, may_start_again, take_down
 from ostler.engine.instances.vanishing import is_there
 from ostler.engine.instances.verification import verify
+from ostler.engine.protocols import limited_by
 from ostler.model.errors import (
     ConnectionLostError,
     Delivery,
@@ -112,14 +112,14 @@ def first_intent(service: InstanceState, operation: Operation) -> CallRecord | N
     return CallRecord(0, step, call.tool, service.masked(call.args), CallOutcome.INTENDED, now)
 
 
-async def bring_up(service: InstanceState, operation: Operation, *, restart_ends: float = math.inf) -> None:
+async def bring_up(service: InstanceState, operation: Operation, *, restart: anyio.CancelScope | None = None) -> None:
     """Start under the create timeout, or what is left of the restart's, and clean up when that fails."""
     if service.has_completed:
         service.set_record(completed=False)
     operation.set_key(service.record.start_key)
     limit, key = service.service_class.config.timeout.create, "create"
-    if (left := restart_ends - anyio.current_time()) < limit:  # waiting for dependencies is not counted
-        limit, key = max(left, 0.001), "restart"
+    if restart is not None and (left := remaining(restart)) < limit:  # waiting for dependencies is not counted
+        limit, key = left, "restart"
     async with cleaning_up(service, operation):
         if operation.planned is None:  # else it was checked when that was rendered
             check_tools(service)
@@ -349,11 +349,13 @@ async def restart(service: InstanceState, operation: Operation) -> None:
     service.set_record(desired=DesiredState.RUNNING)
     if spec is None or not service.state.is_up:
         ends = anyio.current_time() + service.service_class.config.timeout.restart_in_all
+        whole = anyio.CancelScope(deadline=ends)  # not entered: each part ends with its own limit
         if service.record.has_leftover or service.state.is_up:
-            await take_down(service, operation)
+            with limited_by(whole):
+                await take_down(service, operation)
         take_start_key(service, operation)
         service.report(Transition.START_REQUESTED)
-        await bring_up(service, operation, restart_ends=ends)
+        await bring_up(service, operation, restart=whole)
     elif not await _restart_with_tool(service, operation, spec):
         what = "is running, but whether it was restarted is unknown: the server that drives it died meanwhile"
     service.set_record(restarts=service.record.restarts + 1)

@@ -10,6 +10,7 @@ import anyio
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import START_LATE
 from ostler.engine.instances.state import InstanceState
+from ostler.engine.protocols import limited_by
 from ostler.model.durations import format_duration
 from ostler.model.errors import ClassUnavailableError, OperationError, OperationTimeoutError, OstlerError, TemplateError
 from ostler.model.manifest import ToolCallSpec
@@ -61,7 +62,7 @@ def deadline(service: InstanceState, operation: Operation, seconds: float, key: 
     Raises:
         OperationTimeoutError: they were not enough.
     """
-    with anyio.move_on_after(seconds) as scope:
+    with anyio.move_on_after(seconds) as scope, limited_by(scope):
         yield scope
     if scope.cancelled_caught:
         what = f"{operation.kind.value} took longer than {format_duration(seconds)} (timeout.{key})"
