@@ -643,6 +643,19 @@ async def test_a_looking_tool_that_fails_itself_proves_nothing_gone() -> None:
         assert len(world.resources) == 1
 
 
+async def test_a_health_check_that_fails_after_a_refused_stop_proves_nothing_gone() -> None:
+    world = World()
+    check = {"tool": "w/status", "args": {"name": "{{ name }}"}, "expect": {"jsonPath": {"health": "good"}}}
+    blind = {"lifecycleTools__find": None, "lifecycleTools__status": None, "lifecycleTools__ready": None}
+    async with running(world, manifest(**blind, lifecycleTools__healthCheck=check)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Fail("permission denied"))
+        world.always["w/status"] = Answer({"health": "bad"})
+        with pytest.raises(ToolFailedError, match="stop tool failed: permission denied"):
+            await manager.stop_service("db")
+        assert (manager.view("db").state, len(world.resources)) == (ServiceState.FAILED, 1)
+
+
 async def test_there_is_work_while_anything_is_under_way_or_to_be_supervised() -> None:
     world = World()
     world.faults["w/start"].append(Slow(5))

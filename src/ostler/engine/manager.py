@@ -15,9 +15,9 @@ from ostler.engine.clock import SystemClock
 from ostler.engine.dependencies.ordering import Failures, start_in_order, stop_in_order
 from ostler.engine.events.log import EventLog
 from ostler.engine.insight.preview import Planner
+from ostler.engine.instances.console import send_input
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.runtime import new_id
-from ostler.engine.instances.sending import send_input
 from ostler.engine.instances.verification import renew_outputs
 from ostler.engine.keepers.health import CONCURRENCY
 from ostler.engine.keepers.idleness import IdleKeeper

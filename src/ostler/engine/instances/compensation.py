@@ -5,19 +5,17 @@ from dataclasses import dataclass
 
 import anyio
 
+from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, advice_for, await_gone, find, is_there_now
 from ostler.engine.instances.operations import ANSWER_GRACE, Operation
-from ostler.engine.instances.probing import find
 from ostler.engine.instances.reasons import START_FAILED, START_LATE, START_UNSEEN, UNKNOWN_OUTCOME
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import LOOK_PAUSE, takes_start_key, under_way_until
 from ostler.engine.instances.stopping import (
-    SERVER_AWAY_PAUSE,
     derive_stop_plan,
     known_stop_plan,
     pinned_plan,
     run_through_losses,
 )
-from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
 from ostler.engine.protocols import limited_by
 from ostler.model.durations import format_duration
 from ostler.model.errors import (
@@ -34,9 +32,6 @@ _INTERNAL = "internal-error"
 
 _LOOKS = 3
 """How often `find` is asked what a refused start left, when it does not say."""
-
-_SEEN_WITHIN = 10.0
-"""Seconds within which a look after a failed cleanup must answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +122,15 @@ def _unknown_start(service: InstanceState, *, refused: bool) -> Cleanup:
 
 
 async def _after_failed_cleanup(service: InstanceState, failure: OstlerError, *, refused: bool) -> Cleanup:
-    if await is_gone(service):
+    there = await is_there_now(service)
+    if there is False:
         return Cleanup(START_FAILED, f"nothing was left to clean up ({failure.summary})", is_proven=True)
-    if await _is_seen(service):
+    if there:
         return Cleanup(UNKNOWN_OUTCOME, f"it is there all the same, and its cleanup failed: {failure.summary}")
     if refused:
         reason = _unknown_start(service, refused=True).reason
         return Cleanup(reason, f"and so did the call that would clean up: {failure.summary}")
     return Cleanup(UNKNOWN_OUTCOME, f"its cleanup failed too, so it may still be there: {failure.summary}")
-
-
-async def _is_seen(service: InstanceState) -> bool:
-    """Whether a tool shows the service now; False as well where none can, or none answers."""
-    with anyio.move_on_after(_SEEN_WITHIN):
-        try:
-            return await is_there(service) is True
-        except DownstreamError:
-            pass
-    return False
 
 
 async def _run_patiently(service: InstanceState, operation: Operation, plan: Sequence[PlannedCall]) -> None:
@@ -226,7 +212,7 @@ async def clear_leftover(service: InstanceState, operation: Operation) -> None:
             await await_gone(service, operation)
             is_proven = plan is not None
     except OstlerError as error:
-        if not (was_gone or await is_gone(service)):
+        if not (was_gone or await is_there_now(service) is False):
             error.summary = f"what an earlier start of {service.name!r} left could not be stopped: {error.summary}"
             error.next_actions = error.next_actions or (
                 f"service_stop {service.name} tries again",

@@ -11,16 +11,16 @@ from typing import Any, Protocol, assert_never
 import anyio
 
 from ostler.engine.instances.compensation import settle_after_bug
+from ostler.engine.instances.console import read_logs
 from ostler.engine.instances.display import reason_of, shown_of
 from ostler.engine.instances.health_check import HealthCheck
 from ostler.engine.instances.operations import LEAVING, Operation, left_to_next_server, superseded
-from ostler.engine.instances.probing import FRESH, is_alive, read_logs
 from ostler.engine.instances.reasons import IDLE
 from ostler.engine.instances.resuming import adopt, resume
 from ostler.engine.instances.starting import restart, start
 from ostler.engine.instances.state import InstanceState, Surroundings
 from ostler.engine.instances.stopping import delete, stop
-from ostler.engine.instances.verification import verify
+from ostler.engine.instances.verification import FRESH, is_alive, verify
 from ostler.engine.services.registry import RegistryAdapter
 from ostler.engine.services.service import ServiceStatus, error_text
 from ostler.engine.services.views import OperationRequest

@@ -5,23 +5,20 @@ from typing import NoReturn
 
 import anyio
 
-from ostler.engine.instances.calling import probe
 from ostler.engine.instances.compensation import clear_leftover
+from ostler.engine.instances.existence import find, proof_of
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.probing import find
 from ostler.engine.instances.reasons import DRIVER_UNREACHABLE, NOT_VERIFIED, UNKNOWN_OUTCOME
 from ostler.engine.instances.starting import bring_up, clean_up, cleaning_up, come_up, restart
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import (
     LOOK_PAUSE,
     deadline,
-    planned_call,
     refuse_unreadable,
     take_start_key,
     under_way_until,
 )
 from ostler.engine.instances.stopping import take_down
-from ostler.engine.instances.vanishing import proves_loss
 from ostler.engine.instances.verification import adopt_unverified, render_adopted_outputs
 from ostler.model.errors import (
     ArgumentError,
@@ -36,7 +33,7 @@ from ostler.model.errors import (
     ToolTimeoutError,
 )
 from ostler.model.json import JsonObject
-from ostler.model.manifest import OutputSpec, ToolCallSpec
+from ostler.model.manifest import OutputSpec
 from ostler.model.records import START_STEPS, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, Reachability, Transition
 
@@ -76,16 +73,22 @@ async def resume(service: InstanceState, operation: Operation, old: OperationRec
         await _finish_cleanup(service, operation, old)
     operation.changed = True
     try:
-        if there:
-            await _finish_start(service, operation, old)
-        elif there is None and old.may_have_started:
-            await _follow_policy(service, operation, old, evidence)
-        else:
-            await _begin_again(service, operation, old)
+        await _settle(service, operation, old, there, evidence)
     except OstlerError as error:
         if service.state.is_unverified:
             _hold(service, error)
         raise
+
+
+async def _settle(
+    service: InstanceState, operation: Operation, old: OperationRecord, there: bool | None, evidence: str
+) -> None:
+    if there:
+        await _finish_start(service, operation, old)
+    elif there is None and old.may_have_started:
+        await _follow_policy(service, operation, old, evidence)
+    else:
+        await _begin_again(service, operation, old)
 
 
 def _keep_key(service: InstanceState, old: OperationRecord) -> None:
@@ -264,50 +267,25 @@ async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
 
 
 async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
-    """Ask `find`, which knows what exists, else `status`; a `healthCheck` only proves that something exists."""
-    tools = service.service_class.tools
-    refusal: ToolFailedError | None = None
-    try:
-        found = await find(service)
-    except ToolFailedError as error:
-        found, refusal = None, error
-    if found is not None:
-        return found, "find"
-    asked = "its class has no find or status tool"
-    for step, spec in (("status", tools.status), ("healthCheck", tools.health_check)):
-        if spec is None:
-            continue
-        try:
-            call = planned_call(service, step, spec, 10.0)
-        except TemplateError as error:
-            asked = f"its {step} tool cannot be asked: {error.summary}"
-            continue
-        try:
-            await probe(service, call)
-        except ToolFailedError as miss:
-            if (shown := _shown_by_miss(service, step, spec, miss)) is not None:
-                return shown, step
-            asked = f"its {step} tool fails, which proves nothing"
-            continue
-        return True, step
-    if refusal is not None:
-        raise refusal
-    return None, asked
-
-
-def _shown_by_miss(service: InstanceState, step: str, spec: ToolCallSpec, miss: ToolFailedError) -> bool | None:
-    """Return whether an answer that misses shows that the service exists; None: that one cannot show it.
+    """Ask `find`, which knows what exists; if it does not say, ask `status` and `healthCheck`.
 
     Raises:
-        ToolFailedError: `miss`, which may be a passing trouble: the tool is asked again.
+        OstlerError: no answer proves anything; the next one may.
     """
-    if miss.is_refusal:
-        raise miss
-    if step != "status" or not proves_loss(service, spec):
-        return None
-    if miss.is_coming or miss.is_absence:
-        return miss.is_coming
-    raise miss
+    misses: list[OstlerError] = []
+    try:
+        found = await find(service)
+    except ToolFailedError as miss:
+        found = None
+        misses.append(miss)
+    if found is None:
+        proven, others = await proof_of(service)
+        if proven is not None or any(isinstance(miss, ToolFailedError) and miss.is_coming for miss in others):
+            return proven is not False, ""
+        misses += others
+    if found is None and misses:
+        raise misses[0]
+    return found, "its class has no tool that shows it"
 
 
 async def adopt(service: InstanceState, operation: Operation, outputs: JsonObject) -> None:

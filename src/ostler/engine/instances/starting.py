@@ -7,9 +7,9 @@ import anyio
 
 from ostler.engine.instances.calling import passed, run_call
 from ostler.engine.instances.compensation import await_late_start, clear_leftover, compensate, start_again
+from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, find, is_there
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.probing import find
 from ostler.engine.instances.reasons import (
     GONE,
     POLICY_REASON,
@@ -29,8 +29,7 @@ from ostler.engine.instances.steps import (
     remaining,
     take_start_key,
 )
-from ostler.engine.instances.stopping import SERVER_AWAY_PAUSE, may_start_again, take_down
-from ostler.engine.instances.vanishing import is_there
+from ostler.engine.instances.stopping import may_start_again, take_down
 from ostler.engine.instances.verification import verify
 from ostler.engine.protocols import limited_by
 from ostler.model.errors import (

@@ -6,12 +6,20 @@ from contextlib import contextmanager
 import anyio
 
 from ostler.engine.instances.calling import run_call
+from ostler.engine.instances.existence import (
+    SERVER_AWAY_PAUSE,
+    advice_for,
+    await_gone,
+    find,
+    is_there,
+    is_there_now,
+    is_there_when_back,
+    lost_to_rival,
+)
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.probing import find, lost_to_rival
 from ostler.engine.instances.reasons import START_UNSEEN, STOP_FAILED, STOP_INTERRUPTED, STOP_NOT_SENT
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, doubt_about
-from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
 from ostler.engine.services.service import ServiceStatus
 from ostler.engine.services.views import MANAGED_LABEL
 from ostler.model.errors import (
@@ -32,9 +40,6 @@ from ostler.rules.calls.rendering import stop_plan
 
 _STOP_ATTEMPTS = 3
 """Times that a stop is sent whose answers are of no use, while its server lives."""
-
-SERVER_AWAY_PAUSE = 0.5
-"""Seconds between two tries through a server that is not connected, or whose connection was lost meanwhile."""
 
 
 async def stop(service: InstanceState, operation: Operation) -> None:
@@ -261,7 +266,7 @@ async def _is_gone_all_the_same(service: InstanceState, error: OstlerError, *, w
     """Whether nothing is there although the stop failed."""
     if isinstance(error, StoreError):
         return False
-    return (was_gone and not isinstance(error, OperationTimeoutError)) or await is_gone(service)
+    return (was_gone and not isinstance(error, OperationTimeoutError)) or await is_there_now(service) is False
 
 
 def _say_stop_failed(service: InstanceState, operation: Operation, error: OstlerError, before: ServiceStatus) -> None:
@@ -342,7 +347,7 @@ async def run_through_losses(
             if error.delivery is not Delivery.AMBIGUOUS and not is_away:
                 raise
             was_lost = True
-            there = await _look_when_back(service)
+            there = await is_there_when_back(service)
             if there is False:
                 service.note(f"the stop had no answer, and the service is gone: {error.summary}")
                 return
@@ -355,15 +360,6 @@ async def run_through_losses(
             await anyio.sleep(SERVER_AWAY_PAUSE)
         else:
             return
-
-
-async def _look_when_back(service: InstanceState) -> bool | None:
-    """Return whether it exists, as soon as the driving server can be asked; None when nothing can show it."""
-    while True:
-        try:
-            return await is_there(service)
-        except DownstreamError:
-            await anyio.sleep(SERVER_AWAY_PAUSE)
 
 
 async def _has_moved(service: InstanceState) -> bool:

@@ -1,8 +1,8 @@
 """Whether a service exists, found out after a restart or before a start; nothing outside is changed."""
 
 from ostler.engine.instances.compensation import compensate, start_again
+from ostler.engine.instances.existence import find, lost_to_rival, proof_of
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.probing import FRESH, find, is_alive
 from ostler.engine.instances.reasons import (
     DRIVER_UNREACHABLE,
     GONE,
@@ -20,13 +20,61 @@ from ostler.engine.instances.reasons import (
     UNSEEN_STARTS,
 )
 from ostler.engine.instances.state import InstanceState
-from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, TemplateError
+from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, TemplateError, ToolFailedError
 from ostler.model.records import OperationKind
 from ostler.model.states import Reachability, ServiceState, Transition
 from ostler.rules.answers.extraction import render_outputs
 
+FRESH = 2.0
+"""Seconds that an answer for many services may be old when one of them is verified."""
+
 _RAN = (ServiceState.UNKNOWN, ServiceState.UNREACHABLE, ServiceState.RUNNING)
 """States of what was running when it was last known."""
+
+
+async def is_alive(service: InstanceState, *, max_age: float = 0.0) -> bool | None:
+    """Ask the status, healthCheck or find tool; None when the class has none of them.
+
+    An answer that misses what is expected without proving that the service is gone counts as gone when it came as often
+    in a row as the class's `failureThreshold`; never while it says that the service is on its way in or out.
+
+    Args:
+        service: what is looked for.
+        max_age: seconds that an answer for many services may be old.
+
+    Raises:
+        DownstreamError: the driving server could not be asked.
+        ToolFailedError: the answer does not show it yet.
+    """
+    if await lost_to_rival(service, max_age=max_age) is not None:
+        return False
+    proven, failures = await proof_of(service, max_age=max_age)
+    if proven is not None:
+        return proven
+    misses = [failure for failure in failures if isinstance(failure, ToolFailedError)]
+    try:
+        found = await find(service, max_age=max_age)
+    except ToolFailedError as miss:
+        found = None
+        misses.append(miss)
+    if found is None and misses:
+        return _is_believed(service, next((miss for miss in misses if not miss.is_refusal), misses[0]))
+    return found
+
+
+def _is_believed(service: InstanceState, miss: ToolFailedError) -> bool:
+    """Return False, as the service is gone, once it was missed often enough.
+
+    Raises:
+        ToolFailedError: `miss`, which does not show that yet.
+    """
+    if miss.is_refusal:
+        raise miss
+    service.set_vitals(failures=service.vitals.failures + 1)
+    threshold = service.service_class.config.health_rules.failure_threshold
+    if miss.is_coming or miss.is_leaving or service.vitals.failures < threshold:
+        raise miss
+    return False
 
 
 async def verify(service: InstanceState, operation: Operation) -> None:
@@ -112,10 +160,10 @@ async def _conclude(service: InstanceState, alive: bool | None) -> str:
         elif service.can_be_healthy and not service.service_class.looks_after_start:
             service.judge_by_driver()  # find finds it, after its server was away
         return f"service {service.name} is running and was adopted"
-    return _conclude_absence(service)
+    return conclude_absence(service)
 
 
-def _conclude_absence(service: InstanceState) -> str:
+def conclude_absence(service: InstanceState) -> str:
     """Settle a service that is gone: as stopped, or as failed if that was known or it is a job without success."""
     if service.state is ServiceState.STOPPED:
         return f"service {service.name} is not running"

@@ -12,6 +12,7 @@ from operator import attrgetter
 import anyio
 import anyio.lowlevel
 
+from ostler.engine.instances.existence import can_be_missed
 from ostler.engine.instances.handles import given_names, given_values
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.instances.operations import Operation
@@ -23,7 +24,6 @@ from ostler.engine.instances.reasons import (
     STOP_INTERRUPTED,
     UNSEEN_STARTS,
 )
-from ostler.engine.instances.vanishing import can_be_missed
 from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.protocols import PutOperation, StoredState
 from ostler.engine.services.views import OperationRequest

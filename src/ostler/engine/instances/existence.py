@@ -1,0 +1,305 @@
+"""Whether a service exists, as far as the tools of its class show it.
+
+`find` and `status` show it, and so does a `healthCheck` that passes; one that fails may be about the health alone.
+How much an answer counts that does not find the service depends on what came before. After a stop any miss counts. Else
+only an answer that proves the absence does (`ToolFailedError.is_absence`).
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import anyio
+
+from ostler.engine.instances.calling import judge, located, look, passed, probe
+from ostler.engine.instances.handles import goes_by_renewed, is_replaced, renewed_names
+from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.state import InstanceState
+from ostler.engine.instances.steps import planned_call
+from ostler.model.errors import DownstreamError, OstlerError, TemplateError, ToolFailedError
+from ostler.model.manifest import ServiceClass, ToolCallSpec
+from ostler.model.responses import ToolResponse
+from ostler.model.tool_names import PROCESS_SERVER
+from ostler.rules.answers.expectations import evaluate_health_check_expectation
+from ostler.rules.calls.rendering import expectation_of
+
+_LOOK_TIME = 10.0
+"""Seconds that one look may take at most."""
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 1.0
+
+_BLIND_LOOKS = 3
+"""Looks without an answer after which the stop tool's own word is taken."""
+
+SERVER_AWAY_PAUSE = 0.5
+"""Seconds between two tries through a server that is not connected, or whose connection was lost meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    """What several tools show of a service.
+
+    Attributes:
+        exists: whether it does; None if no tool showed it.
+        said: what the tool said that showed it, or that could not.
+        trouble: why a tool could not show it: no answer, or one that says nothing.
+    """
+
+    exists: bool | None
+    said: str
+    trouble: OstlerError | None = None
+
+
+async def _survey(service: InstanceState, tools: Iterable[tuple[str, ToolCallSpec]]) -> _Sighting:
+    """Call `tools` in turn until one shows whether the service exists; any miss of `status` or `find` counts."""
+    trouble: OstlerError | None = None
+    for step, spec in tools:
+        try:
+            await probe(service, planned_call(service, step, spec, _LOOK_TIME))
+        except ToolFailedError as miss:
+            if miss.is_out_of_reach or miss.is_unclear:
+                trouble = trouble or miss
+            elif miss.is_leaving or miss.is_coming:
+                return _Sighting(exists=True, said=miss.summary)
+            elif not miss.is_refusal and proves_loss(service, spec) and (step != "healthCheck" or miss.is_absence):
+                return _Sighting(exists=False, said=miss.summary)
+        except DownstreamError as error:
+            trouble = error
+        except OstlerError:
+            continue  # its templates name what is not known any more
+        else:
+            return _Sighting(exists=True, said=f"the {step} tool still finds it")
+    return _Sighting(None, trouble.summary if trouble is not None else "", trouble)
+
+
+async def is_there(service: InstanceState) -> bool | None:
+    """Whether `status`, `find` or `healthCheck` shows that the service exists; None: none of them shows anything.
+
+    Raises:
+        DownstreamError: one could not be called, and the others show nothing.
+    """
+    check = service.service_class.tools.health_check
+    seen = await _survey(service, [*_witnesses(service), *([("healthCheck", check)] if check is not None else [])])
+    if seen.exists is None and isinstance(seen.trouble, DownstreamError):
+        raise seen.trouble
+    return seen.exists
+
+
+async def is_there_now(service: InstanceState) -> bool | None:
+    """As `is_there`, for a failed cleanup: within 10 s, also if cancelled; None too if a tool could not be called."""
+    with anyio.CancelScope(shield=True), anyio.move_on_after(_LOOK_TIME), suppress(DownstreamError):
+        return await is_there(service)
+    return None
+
+
+async def is_there_when_back(service: InstanceState) -> bool | None:
+    """As `is_there`, as soon as the driving server can be called; the caller sets the deadline."""
+    while True:
+        try:
+            return await is_there(service)
+        except DownstreamError:
+            await anyio.sleep(SERVER_AWAY_PAUSE)
+
+
+async def await_gone(service: InstanceState, operation: Operation) -> None:
+    """Return when what was stopped is gone, as far as the class's tools can show; the caller sets the deadline.
+
+    The `stopped` check decides, else `status` and `find`: as long as one of them finds the service, or says that it is
+    on its way out, it is there.
+    """
+    spec = service.service_class.tools.stopped
+    operation.last_miss = ""
+    if spec is not None:
+        await _await_stopped(service, operation, spec, spec.interval)
+        return
+    if service.service_class.tools.stop.server == PROCESS_SERVER:
+        return  # its stop tool answers when the process is gone
+    pause, blind = _FIRST_PAUSE, 0
+    while service.rival() is None:  # else its identifiers are another service's by now, and so is what they show
+        seen = await _survey(service, _witnesses(service))
+        if not (seen.exists or seen.trouble):
+            return
+        blind = 0 if seen.exists else blind + 1
+        if blind >= _BLIND_LOOKS:
+            service.note(f"whether it is gone could not be seen, so its stop tool is taken at its word: {seen.said}")
+            return
+        operation.step, operation.last_miss = "stopped", seen.said
+        await anyio.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+async def _await_stopped(service: InstanceState, operation: Operation, spec: ToolCallSpec, interval: float) -> None:
+    while service.rival() is None:
+        operation.step = "stopped"
+        if await passed(service, operation, planned_call(service, "stopped", spec, _LOOK_TIME)) is not None:
+            return
+        await anyio.sleep(interval)
+
+
+async def proof_of(
+    service: InstanceState, *, max_age: float = 0.0
+) -> tuple[bool | None, list[ToolFailedError | TemplateError]]:
+    """Return (whether `status`, else `healthCheck`, proves that the service exists or is gone, why they do not).
+
+    A job that is seen to have completed is marked as such, and counts as gone.
+
+    Args:
+        service: what is looked for.
+        max_age: seconds that an answer for many services may be old.
+
+    Raises:
+        DownstreamError: there was no answer.
+    """
+    tools = service.service_class.tools
+    failures: list[ToolFailedError | TemplateError] = []
+    for step, spec in (("status", tools.status), ("healthCheck", tools.health_check)):
+        try:
+            if spec is not None and (proven := await _proven_by(service, step, spec, max_age)) is not None:
+                return proven, failures
+        except (ToolFailedError, TemplateError) as failure:
+            failures.append(failure)
+    return None, failures
+
+
+async def _proven_by(service: InstanceState, step: str, spec: ToolCallSpec, max_age: float) -> bool | None:
+    """Return what the answer of `spec` proves; None: it uses an id that may have changed.
+
+    Raises:
+        TemplateError: the call cannot be rendered.
+        ToolFailedError: the answer does not prove anything.
+    """
+    call = planned_call(service, step, spec, _LOOK_TIME)
+    try:
+        response = await look(service, call, not_before=anyio.current_time() - max_age)
+        if completes(service, spec, response):
+            service.set_completed()
+            return False
+        judge(service, call, response)
+    except ToolFailedError as miss:
+        if miss.is_refusal:
+            raise located(service, miss, call) from None
+        if not proves_loss(service, spec):
+            return None
+        service.set_vitals(evidence=service.mask_text(miss.summary), checked_at=service.runtime.clock.now())
+        if not miss.is_absence:
+            raise located(service, miss, call) from None
+        return False
+    return True
+
+
+def completes(service: InstanceState, spec: ToolCallSpec, response: ToolResponse) -> bool:
+    """Whether an answer of status or healthCheck says that the service has done its work and ended well."""
+    completed = service.service_class.config.completed
+    if completed is None:
+        return False
+    judged = planned_call(service, "completed", spec.model_copy(update={"expect": completed, "expect_not": None}), 1.0)
+    return evaluate_health_check_expectation(response, *expectation_of(judged)).passed
+
+
+async def find(service: InstanceState, *, max_age: float = 0.0) -> bool | None:
+    """Look the service up with its `find` tool; True: there (its outputs are taken), False: not, None: no such tool.
+
+    Args:
+        service: what is looked for.
+        max_age: seconds that an answer for many services may be old.
+
+    Raises:
+        OstlerError: the tool could not be asked, or did not say.
+    """
+    spec = service.service_class.tools.find
+    if spec is None:
+        return None
+    try:
+        answer = await probe(
+            service, planned_call(service, "find", spec, _LOOK_TIME), not_before=anyio.current_time() - max_age
+        )
+    except ToolFailedError as miss:
+        if miss.is_refusal or miss.is_unclear or miss.is_coming or miss.is_leaving:
+            raise
+        return False
+    start_outputs = service.service_class.tools.start.outputs
+    taken = {key: value for key, value in answer.outputs.items() if key in start_outputs}
+    held = dict(service.record.step_outputs)
+    held["start"] = {**held.get("start", {}), **taken}
+    held["find"] = answer.outputs
+    service.set_record(step_outputs=held)
+    if renewed_names(service.service_class) <= taken.keys():
+        service.set_record(may_have_moved=False)
+    service.take_handles()
+    return True
+
+
+async def lost_to_rival(service: InstanceState, *, max_age: float = 0.0) -> ToolFailedError | None:
+    """Return why the service is gone when another one was given its identifiers; `find`, by the name, knows best.
+
+    Args:
+        service: what is looked for.
+        max_age: seconds that an answer for many services may be old.
+
+    Raises:
+        OstlerError: the find tool could not be asked, or did not say.
+    """
+    rival = service.rival()
+    if rival is None:
+        return None
+    found = await find(service, max_age=max_age)
+    if found or (found is None and not is_replaced(service.record.giver, rival)):
+        return None
+    server = service.service_class.tools.stop.server
+    other = f" {rival.name!r}" if rival.name else ""
+    why = (
+        f"its find tool does not find it, and server {server!r} has given its id to service{other}"
+        if found is False
+        else f"the process of server {server!r} that ran it was replaced, and the new one has given its id to "
+        f"service{other}"
+    )
+    gone = ToolFailedError(f"service {service.name!r} is gone: {why}", service=service.name)
+    gone.is_absence = True
+    return gone
+
+
+def can_be_missed(service_class: ServiceClass) -> bool:
+    """Whether a tool of the class can show that a service is gone."""
+    tools = service_class.tools
+    looks = (tools.status, tools.health_check)
+    return tools.find is not None or any(spec is not None and _can_miss(spec) for spec in looks)
+
+
+def proves_loss(service: InstanceState, spec: ToolCallSpec) -> bool:
+    """Whether the service is gone if `spec` does not find it.
+
+    It does not if `spec` uses an id, and a restart tool whose answer was lost may have changed that.
+    """
+    return not (service.record.may_have_moved and goes_by_renewed(service.service_class, spec))
+
+
+def _can_miss(spec: ToolCallSpec) -> bool:
+    """Whether an answer of `spec` can show that the service is gone: it has an expectation to check against."""
+    return spec.expect is not None or spec.expect_not is not None or spec.batch is not None
+
+
+def _witnesses(service: InstanceState) -> Iterator[tuple[str, ToolCallSpec]]:
+    """Yield the tools that can show whether the service exists: `find`, and `status` if its answer can miss."""
+    tools = service.service_class.tools
+    if tools.status is not None and _can_miss(tools.status):
+        yield "status", tools.status
+    if tools.find is not None:
+        yield "find", tools.find
+
+
+def advice_for(service: InstanceState, error: OstlerError) -> tuple[str, ...]:
+    """Return what to write into the class if only the text of a failed stop says that the service is gone."""
+    if not isinstance(error, ToolFailedError) or not error.is_error:
+        return ()
+    tools = service.service_class.tools
+    if any(_can_miss(spec) for _, spec in _witnesses(service)):
+        return ()
+    lines = ["stop: {goneWhen: {contains: …}} with the words of this failure"]
+    if tools.status is not None:
+        lines.append("status: {expect: {success: true}}")
+    elif tools.find is not None:
+        lines.append("find: {expect: {success: true}}")
+    return (
+        f"if it means that nothing is there any more, say so in the class, under lifecycleTools: {' or '.join(lines)}",
+    )
