@@ -646,7 +646,7 @@ async def test_a_looking_tool_that_fails_itself_proves_nothing_gone() -> None:
 async def test_a_health_check_that_fails_after_a_refused_stop_proves_nothing_gone() -> None:
     world = World()
     check = {"tool": "w/status", "args": {"name": "{{ name }}"}, "expect": {"jsonPath": {"health": "good"}}}
-    blind = {"lifecycleTools__find": None, "lifecycleTools__status": None, "lifecycleTools__ready": None}
+    blind: dict[str, Any] = {f"lifecycleTools__{step}": None for step in ("find", "status", "ready")}
     async with running(world, manifest(**blind, lifecycleTools__healthCheck=check)) as manager:
         await manager.create(CreateRequest("basic", "db"))
         world.faults["w/stop"].append(Fail("permission denied"))

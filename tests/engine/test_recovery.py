@@ -608,3 +608,32 @@ async def test_a_server_that_does_not_answer_holds_up_no_service_of_another() ->
         await manager.create(CreateRequest("basic", "db"))
     async with running(Silent(), manifest(), of_v, store=store) as manager:
         await until(lambda: manager.view("db").state is not ServiceState.UNKNOWN, within=5)
+
+
+@pytest.mark.parametrize("step", ["status", "healthCheck"])
+@pytest.mark.parametrize(
+    ("outcome", "starts", "shown"),
+    [
+        (CallOutcome.INTENDED, 0, (ServiceState.STOPPED, "completed")),
+        (CallOutcome.ANSWERED, 2, (ServiceState.STOPPED, "completed")),
+        (CallOutcome.INTENDED, 1, (ServiceState.UNKNOWN, "unknown-outcome")),
+    ],
+    ids=["first run", "run that was answered", "maybe an earlier run"],
+)
+async def test_a_job_that_completed_while_its_start_was_cut_off_is_not_run_again(
+    outcome: CallOutcome, starts: int, shown: tuple[ServiceState, str], step: str
+) -> None:
+    world, store = World(), MemoryStore()
+    look = {"tool": "w/status", "args": {"name": "{{ name }}"}, "expect": {"jsonPath": {"state": "running"}}}
+    tools: dict[str, Any] = {f"lifecycleTools__{key}": None for key in ("status", "healthCheck", "ready")}
+    tools[f"lifecycleTools__{step}"] = look
+    job = manifest(completed={"jsonPath": {"state": "done"}}, **tools)
+    await crashed_start(world, store, outcome, entry=job)
+    [record] = (await store.load()).services
+    await store.commit([PutService(replace(record, starts=starts))])
+    world.always["w/status"] = Answer({"state": "done"})
+    async with running(world, job, store=store) as manager:
+        await settle(manager)
+        assert (manager.view("db").state, manager.view("db").reason) == shown
+        await manager.delete("db", abandon=shown[0] is ServiceState.UNKNOWN)
+        assert (manager.views(), world.tools_called("w/start")) == ([], [])

@@ -1,6 +1,7 @@
 """What a crash left open is settled: a start that was cut off is finished, done again, or held until a person says."""
 
 import json
+from contextlib import suppress
 from typing import NoReturn
 
 import anyio
@@ -19,7 +20,7 @@ from ostler.engine.instances.steps import (
     under_way_until,
 )
 from ostler.engine.instances.stopping import take_down
-from ostler.engine.instances.verification import adopt_unverified, render_adopted_outputs
+from ostler.engine.instances.verification import adopt_unverified, conclude_absence, render_adopted_outputs
 from ostler.model.errors import (
     ArgumentError,
     BadResponseError,
@@ -34,7 +35,7 @@ from ostler.model.errors import (
 )
 from ostler.model.json import JsonObject
 from ostler.model.manifest import OutputSpec
-from ostler.model.records import START_STEPS, CallRecord, OperationKind, OperationRecord
+from ostler.model.records import START_STEPS, CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, Reachability, Transition
 
 LOOK_ATTEMPTS = 3
@@ -83,6 +84,12 @@ async def resume(service: InstanceState, operation: Operation, old: OperationRec
 async def _settle(
     service: InstanceState, operation: Operation, old: OperationRecord, there: bool | None, evidence: str
 ) -> None:
+    if service.has_completed:
+        if _completed_now(service, old):
+            _finish_job(service, operation, old)
+            return
+        service.set_record(desired=DesiredState.RUNNING, completed=False)
+        there, evidence = None, "it has completed, maybe in an earlier run"
     if there:
         await _finish_start(service, operation, old)
     elif there is None and old.may_have_started:
@@ -232,7 +239,7 @@ async def _look(service: InstanceState, old: OperationRecord) -> tuple[bool | No
     until = under_way_until(service, old)
     while True:
         there, evidence = await _look_patiently(service)
-        if there is not False or until is None or service.runtime.clock.now() >= until:
+        if there is not False or service.has_completed or until is None or service.runtime.clock.now() >= until:
             return there, evidence
         left = (until - service.runtime.clock.now()).total_seconds()
         await anyio.sleep(min(LOOK_PAUSE, max(left, 0.0)))
@@ -267,7 +274,7 @@ async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
 
 
 async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
-    """Ask `find`, which knows what exists; if it does not say, ask `status` and `healthCheck`.
+    """Ask `find`, which knows what exists; if it does not say, or not how a job ended, ask `status` and `healthCheck`.
 
     Raises:
         OstlerError: no answer proves anything; the next one may.
@@ -278,7 +285,7 @@ async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
     except ToolFailedError as miss:
         found = None
         misses.append(miss)
-    if found is None:
+    if found is None or (not found and service.service_class.config.completed is not None):
         proven, others = await proof_of(service)
         if proven is not None or any(isinstance(miss, ToolFailedError) and miss.is_coming for miss in others):
             return proven is not False, ""
@@ -286,6 +293,22 @@ async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
     if found is None and misses:
         raise misses[0]
     return found, "its class has no tool that shows it"
+
+
+def _completed_now(service: InstanceState, old: OperationRecord) -> bool:
+    """Whether a job that is seen to have completed did so in the run that `old` began, not in an earlier one."""
+    has_answered = any(call.step in START_STEPS and call.outcome is CallOutcome.ANSWERED for call in old.calls)
+    return has_answered or not service.record.starts
+
+
+def _finish_job(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
+    """Note that a job has completed whose start was cut off: it is not run again."""
+    with suppress(TemplateError):  # else a stop looks for what there is
+        service.pin_stop_plan()
+        service.set_record(held=False)
+    service.set_record(starts=max(service.record.starts, 1))
+    conclude_absence(service)
+    operation.message = f"service {service.name} has completed (its {old.kind.value} was cut off by a crash)"
 
 
 async def adopt(service: InstanceState, operation: Operation, outputs: JsonObject) -> None:
