@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Generator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -15,6 +17,7 @@ from tests.support.processes import SLEEP, ProcessClient, process_server, serve_
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 from ostler.adapters.environments import Environments
+from ostler.adapters.process.memory_kills import killed_for_memory
 from ostler.adapters.process.meter import FRESH_SECONDS, Meter
 from ostler.adapters.process.process_table import Row, Usage, read_table, trees_below, usage_of
 from ostler.adapters.process.roster import Roster
@@ -145,3 +148,51 @@ async def test_what_has_more_memory_than_it_may_have_is_killed_and_says_so(state
         text = await server.fail("start", key="odd", command="true", memoryLimit="much")
         assert "memoryLimit" in text
         assert "is not a size" in text
+
+
+def test_the_kernels_log_says_whom_it_killed_for_memory(tmp_path: Path) -> None:
+    log = tmp_path / "kmsg"
+    at = int(time.monotonic() * 10**6)
+    sizes = "total-vm:900kB, anon-rss:5000kB, file-rss:1000kB, shmem-rss:0kB, UID:0 pgtables:1kB oom_score_adj:0"
+    log.write_text(
+        f"6,1,{at - 10**9},-;Out of memory: Killed process 7 (old) {sizes}\n SUBSYSTEM=x\n"
+        f"3,2,{at},-;Memory cgroup out of memory: Killed process 8 (node (1)) {sizes}\n"
+        f"3,3,{at},-;Out of memory (oom_kill_allocating_task): Killed process 9 (java) {sizes}\n"
+    )
+    if killed_for_memory([8], datetime.now(UTC), log) is None:
+        pytest.skip("pids of the kernel's log are others than here")
+    said = {pid: killed_for_memory([1, pid], datetime.now(UTC), log) for pid in (7, 8, 9)}
+    assert said == {
+        7: "",  # another process had the pid then
+        8: "its control group was at its memory limit, and node (1) (pid 8) had 6 MB, by the kernel's log",
+        9: "the machine had no memory left, and java (pid 9) had 6 MB, by the kernel's log",
+    }
+    assert killed_for_memory([8], datetime.now(UTC), tmp_path / "missing") is None
+
+
+@pytest.fixture
+def small_group() -> Generator[Path]:
+    """A control group whose processes may have 30 MB in memory."""
+    own = re.search(r"^\d+:memory:(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
+    group = Path("/sys/fs/cgroup/memory" + (own[1] if own else ""), f"ostler-test-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("30000000")
+    except OSError:
+        pytest.skip("no control group can be made here")
+    yield group
+    group.rmdir()
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+@pytest.mark.usefixtures("nothing_left")
+async def test_what_the_kernel_killed_for_its_memory_says_so(state_dir: Path, small_group: Path) -> None:
+    if killed_for_memory([], datetime.now(UTC)) is None:
+        pytest.skip("the kernel's log may not be read here")
+    leak = f"echo $$ > {small_group}/cgroup.procs; exec {sys.executable} -c 'held = b\"x\" * 100_000_000'"
+    async with process_server(state_dir) as server:
+        said = await server.fail("start", key="leak", command="sh", args=["-c", leak])
+        assert "'leak' was killed: its control group was at its memory limit, and python" in said
+        assert "Next: let it have more memory, or use less" in said
+        assert (await server.call("status", key="leak"))["detail"] in said

@@ -292,15 +292,17 @@ class Entry:
 
     def ending(self) -> str:
         """Return in words how it ended."""
+        code, amid = self.record.exit_code, self.record.killed_amid
         if self.record.killed_for:
-            return f"was killed: {self.record.killed_for}"
+            how = "was killed" if code is None else f"exited with code {code}"
+            return f"{how}: {self.record.killed_for}"
         if self.record.exit_signal is not None:
-            return f"was ended by {self.record.exit_signal}"
-        if self.record.exit_code is not None:
-            code = self.record.exit_code
+            return f"was ended by {self.record.exit_signal}" + (f" ({amid})" if amid else "")
+        if code is not None:
             above = code - _SHELL_SIGNALS
-            of_child = f" (a shell's code after {signal_name(above)})" if 0 < above < _MOST_SIGNALS else ""
-            return f"exited with code {code}{of_child}"
+            of_child = f"a shell's code after {signal_name(above)}" if 0 < above < _MOST_SIGNALS else ""
+            also = "; ".join(filter(None, (of_child, amid)))
+            return f"exited with code {code}" + (f" ({also})" if also else "")
         return "exited (its exit code is unknown: its keeper was ended as well, or the disk was full)"
 
 

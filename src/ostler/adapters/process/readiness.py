@@ -369,7 +369,9 @@ async def _not_ready(
         what += f": {reason}" if entry.state == "exited" else f"; it said: {reason}"
         if sockets is not None and _TAKEN.search(said):
             what += await _taken_by(sockets, said)
-    if not shown and entry.state == "exited" and (entry.record.forked or entry.record.exit_code == 0):
+    if entry.record.killed_for:
+        actions = ["let it have more memory, or use less"]
+    elif not shown and entry.state == "exited" and (entry.record.forked or entry.record.exit_code == 0):
         actions = [*actions, *(() if _FOREGROUND in actions else (_SILENT,))]
     return NotReadyError(what, log=log, next_actions=actions)
 

@@ -88,7 +88,9 @@ class ProcessRecord(BaseModel):
         ends: its end was to be waited for, so what it leaves does not take its place.
         stays: it was to become ready or to stay for some seconds, so an early end with 0 can be its way to the
             background.
-        memory_limit: bytes that it and what it started may have in memory; killed_for: why Ostler has killed it.
+        memory_limit: bytes that it and what it started may have in memory; killed_for: why Ostler has killed it, or
+            the kernel, by its log.
+        killed_amid: what else the kernel killed when it was killed, where it does not say which.
         environment: what it was started in, without what the request set; for another start without a caller.
         service: the id of the service that it was started for; empty where someone called the tool on their own.
     """
@@ -129,6 +131,7 @@ class ProcessRecord(BaseModel):
     swept: bool = False
     memory_limit: int | None = None
     killed_for: str = ""
+    killed_amid: str = ""
     environment: Annotated[Mapping[str, str] | None, Field(repr=False)] = None
     service: str = ""
 

@@ -49,6 +49,10 @@ SERVER_LOOKS = 3
 """How often, a second apart, health is asked for after the process below another that served for it has ended: as often
 as checks have to fail until it counts. A reloader that starts it again is faster, or heals at the next check."""
 
+_KILLED = "SIGKILL"
+_SHELL_KILLED = 137
+"""A shell's code after its program was killed."""
+
 HEAR_SECONDS = 0.005
 """Between looks whether the keeper of an ended process has written down how it ended."""
 
@@ -64,6 +68,8 @@ class Upkeep:
         self._keeping = anyio.Lock()
         self._servers: dict[int, Entry] = {}
         """Processes below others that listen for them, such as the server that a reloader runs."""
+        self._kills: int | None = None
+        """How many processes of this control group the kernel had killed at the last look."""
         self._loud: dict[Entry, int] = {}
         """Whose logs are measured often, each with the looks that are left."""
 
@@ -104,6 +110,10 @@ class Upkeep:
     async def _look(self, number: int, group: TaskGroup) -> None:
         with anyio.move_on_after(LOOK_SECONDS):
             await self._bound_loud_logs()
+        if number % FAMILY_LOOKS == 1:
+            from ostler.adapters.process.memory_kills import kills_in_group  # noqa: PLC0415 (not needed to start)
+
+            self._kills = kills_in_group()
         if not self._roster.entries:
             return
         if number % FAMILY_LOOKS == 1:
@@ -114,9 +124,30 @@ class Upkeep:
 
     def watch(self, entry: Entry) -> None:
         """Be notified of the end of `entry` at once; where that is impossible, the next look notices it."""
+        if entry.state == "exited":
+            self._explain_kill(entry)
+            return
         pid = entry.record.pid
         if self._exits is not None and pid is not None and entry.state == "running":
             self._exits.watch(pid)
+
+    def _explain_kill(self, entry: Entry) -> None:
+        """Note that the kernel killed it because memory had run out, if the kernel says so."""
+        record = entry.record
+        is_killed = record.exit_signal == _KILLED or record.exit_code == _SHELL_KILLED
+        if not is_killed or record.killed_for or record.killed_amid or entry.is_ending or record.exited_at is None:
+            return
+        from ostler.adapters.process.memory_kills import killed_for_memory, kills_in_group  # noqa: PLC0415 (rare)
+
+        pids = {record.pid or 0, *(relative.pid for relative in record.family)}
+        if why := killed_for_memory(pids, record.exited_at):
+            entry.update(killed_for=why)
+            return
+        is_unknown = why is None or record.exit_signal is None  # what a shell ran may never have been seen
+        if is_unknown and self._kills is not None and (killed := (kills_in_group() or 0) - self._kills) > 0:
+            these = "1 process" if killed == 1 else f"{killed} processes"
+            amid = f"in the seconds before, the kernel killed {these} of this control group, as its memory had run out"
+            entry.update(killed_amid=amid)
 
     async def _hear_exits(self, exits: ExitWatch) -> None:
         async with anyio.create_task_group() as group:
