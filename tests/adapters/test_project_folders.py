@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from ostler.adapters.projects.folders import find_project, label_of, linked_root, require_project
+from ostler.adapters.projects.folders import (
+    find_project,
+    has_pointer,
+    has_worktrees,
+    is_disk,
+    label_of,
+    linked_root,
+    require_project,
+)
 from ostler.adapters.projects.import_sources import read_source, read_sources
 from ostler.adapters.projects.project_files import read_variables, variables_of
 from ostler.adapters.projects.restart_watch import digest_of_files
@@ -82,6 +90,65 @@ def test_a_project_that_has_services_keeps_its_id_and_another_repository_in_its_
     (worktree / ".git").unlink()
     git(worktree, "init", "-q")
     assert ids(worktree, "", known) == ("fix-ui", "fix-ui")
+
+
+@pytest.mark.parametrize("repository", ["shop.git", "shop/.bare", "shop/.git"])
+def test_what_worktrees_of_a_bare_repository_share_belongs_to_where_that_is(
+    shop: Path, tmp_path: Path, repository: str
+) -> None:
+    root = tmp_path / "home"
+    bare = root / repository
+    git(shop, "clone", "-q", "--bare", str(shop), str(bare))
+    worktrees = bare.parent
+    git(bare, "worktree", "add", "-q", str(worktrees / "main"), "-b", "trunk")
+    git(bare, "worktree", "add", "-q", str(worktrees / "fix-ui"), "-b", "fix-ui")
+    assert ids(worktrees / "main") == ("main.shop", "shop")
+    assert ids(worktrees / "fix-ui") == ("fix-ui.shop", "shop")
+    place = bare if repository == "shop.git" else root / "shop"
+    assert require_project(worktrees / "main").main == place
+    assert find_project(place) is None
+    assert has_worktrees(place)
+    assert has_worktrees(place / "admin")
+    assert not has_worktrees(place / "other"), "no worktree has such a project"
+    (worktrees / "main" / "ostler.yaml").unlink()
+    assert has_worktrees(place)
+    git(bare, "worktree", "remove", "--force", str(worktrees / "fix-ui"))
+    assert not has_worktrees(place)
+
+
+def test_a_workspace_of_jj_is_a_project_next_to_the_first_one(tmp_path: Path) -> None:
+    main, fix = tmp_path / "shop", tmp_path / "fix-ui"
+    (main / ".jj" / "repo").mkdir(parents=True)
+    (fix / ".jj").mkdir(parents=True)
+    for written in (str(main / ".jj" / "repo"), "../../shop/.jj/repo"):
+        (fix / ".jj" / "repo").write_text(written)
+        for folder in (main, fix):
+            (folder / "ostler.yaml").write_text("services: {}\n")
+        assert ids(main) == ("shop", "shop")
+        assert ids(fix) == ("fix-ui.shop", "shop")
+        assert linked_root(fix) == fix
+        assert has_pointer(fix)
+        assert not has_pointer(main)
+    inside = main / "inside"
+    (inside / ".jj").mkdir(parents=True)
+    (inside / ".jj" / "repo").write_text(str(main / ".jj" / "repo"))
+    assert find_project(inside) is None, "what lies around it is another workspace"
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_so"),
+    [
+        ("/media/ada/stick", True),
+        ("/run/media/ada/stick", True),
+        ("/mnt/stick", True),
+        ("/Volumes/Stick", True),
+        ("/media/ada/stick/shop", False),
+        ("/home/ada/shop", False),
+        ("/srv/media/ada/shop", False),
+    ],
+)
+def test_a_folder_of_a_disk_that_is_plugged_in_is_known_by_where_it_is(folder: str, is_so: bool) -> None:
+    assert is_disk(Path(folder)) is is_so
 
 
 def test_a_command_whose_folder_was_removed_still_says_which_it_was(tmp_path: Path) -> None:

@@ -314,6 +314,49 @@ async def test_a_project_that_has_services_keeps_its_id(shop: Path, worktree: Pa
         assert {view.name for view in manager.views()} == {"db.store", "api.store", "api.fix.store"}
 
 
+async def test_worktrees_of_a_bare_repository_share_what_the_first_of_them_made(tmp_path: Path) -> None:
+    home = tmp_path / "shop"
+    for name in ("trunk", "fix"):
+        git_dir = home / ".bare" / "worktrees" / name
+        git_dir.mkdir(parents=True)
+        (git_dir / "commondir").write_text("../..\n")
+        (git_dir / "gitdir").write_text(f"{home / name / '.git'}\n")
+        (home / name).mkdir()
+        (home / name / ".git").write_text(f"gitdir: {git_dir}\n")
+        (home / name / "ostler.yaml").write_text(FILE)
+    (home / ".bare" / "HEAD").write_text("ref: refs/heads/trunk\n")
+    (home / ".bare" / "config").write_text("[core]\n\tbare = true\n")
+    async with life(World(), MemoryStore(), home) as (manager, projects):
+        for name in ("trunk", "fix"):
+            assert (await up(projects, home / name)).is_good
+        assert sorted(service.name for service in manager.registry.get_all()) == [
+            "api.fix.shop",
+            "api.trunk.shop",
+            "db.shop",
+        ]
+        (home / "fix" / "ostler.yaml").write_text(
+            FILE.replace("{class: basic, shared", "{class: basic, args: {size: 2}, shared")
+        )
+        [db] = (await up(projects, home / "fix", "db")).changes.values()
+        assert db.reason == (
+            f"kept as the worktree had it that made it (project_down in {home} lets this one make it); here it "
+            "differs: args size"
+        )
+        assert projects.left_over() == []
+        status = await projects.status(str(home))
+        assert (status.ref.id, status.is_bare, [each.name for each in status.members]) == ("shop", True, ["db.shop"])
+        with pytest.raises(NotFoundError, match="bare repository, whose worktrees share the services of shop"):
+            await up(projects, home)
+        for name in ("trunk", "fix"):
+            await projects.down(str(home / name), (), timeout=None)
+        _, report = await projects.down(str(home), (), timeout=None)
+        assert (report.is_good, list(manager.registry.get_all())) == (True, [])
+        await up(projects, home / "fix")
+        for name in ("trunk", "fix"):
+            shutil.rmtree(home / name)
+        assert [ref.id for ref in projects.left_over()] == ["fix.shop", "shop"], "no worktree has it any more"
+
+
 async def test_the_main_checkout_decides_what_is_shared(shop: Path, worktree: Path) -> None:
     world = World()
     (worktree / "ostler.yaml").write_text(FILE.replace("shared: true", "shared: true, args: {size: 9}"))

@@ -19,6 +19,8 @@ from ostler.adapters.projects.folders import (
     find_checkout,
     find_project,
     has_pointer,
+    has_worktrees,
+    is_disk,
     is_gone,
     linked_root,
     require_project,
@@ -152,6 +154,14 @@ class HostedProjects(Projects):
         """See `Projects.scope_of`."""
         path = _path(directory)
         if project := self._left_at(path):
+            place = self.directory.folders()[project]
+            if self._is_bare(project):
+                raise NotFoundError(
+                    "project",
+                    str(path),
+                    why=f"{place} is that of a bare repository, whose worktrees share the services of {project}",
+                    next_actions=("project_up in a worktree", "project_down here stops and removes what they share"),
+                )
             gone = f"its {PROJECT_FILE}" if _exists(path) else "the folder"
             raise NotFoundError(
                 "project",
@@ -176,12 +186,16 @@ class HostedProjects(Projects):
         is_left = found is None or (found.directory != place and place.is_relative_to(found.directory))
         return project if is_left else ""
 
+    def _is_bare(self, project: str) -> bool:
+        """Whether `project` has what the worktrees of a bare repository share."""
+        return "." not in project and has_worktrees(Path(self.directory.folders()[project]))
+
     async def status(self, directory: str) -> ProjectStatus:
         """See `Projects.status`."""
         path = _path(directory)
         if project := self._left_at(path):
             ref = ProjectRef(project, self.directory.folders()[project])
-            return ProjectStatus(ref, self.directory.members(project))
+            return ProjectStatus(ref, self.directory.members(project), is_bare=self._is_bare(project))
         folder = find_project(path)
         try:
             scope = await self.scope_of(directory)
@@ -280,6 +294,8 @@ class HostedProjects(Projects):
         worktrees_first = sorted(known.items(), key=lambda item: ("." not in item[0], item))  # they use what is shared
         for project, folder in worktrees_first:
             if is_gone(Path(folder) / PROJECT_FILE):
+                if self._is_bare(project):
+                    continue
                 left.append(ProjectRef(project, folder))
             elif folder in shared and (now := named_project(Path(folder), known)) not in ("", project):
                 left.append(ProjectRef(project, folder, now))
@@ -360,6 +376,8 @@ def is_removed(left: ProjectRef) -> bool:
     folder = Path(left.directory)
     try:
         if is_gone(folder):
+            if is_disk(folder):  # it may be unplugged
+                return False
             return any(folder.parent.iterdir()) or find_checkout(folder.parent) is not None
         return left.is_worktree and not has_pointer(folder) and any(folder.iterdir())
     except OSError:

@@ -82,6 +82,7 @@ class ProjectStatus:
         members: its services, shared ones of the main checkout that its file names included.
         file: its file; empty when it is gone.
         findings: what is wrong with the file; nothing was changed because of it.
+        is_bare: it has no file, but what the worktrees of a bare repository share.
     """
 
     ref: ProjectRef
@@ -89,6 +90,7 @@ class ProjectStatus:
     changes: Sequence[Change] = ()
     file: str = ""
     findings: Sequence[Finding] = ()
+    is_bare: bool = False
 
 
 class Projects(ABC):

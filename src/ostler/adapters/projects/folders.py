@@ -1,7 +1,7 @@
 """Which project a folder belongs to: the nearest `ostler.yaml`, and the main checkout where it is a git worktree.
 
 Git is not called: a worktree says in its `.git` file where the repository is (gitrepository-layout(5)), and reading
-two small files works where git is not installed.
+small files works where git is not installed. A workspace of jj says it in `.jj/repo`.
 """
 
 import hashlib
@@ -24,6 +24,14 @@ _PASSED_OVER = frozenset(
 )
 """Names of folders whose files say nothing of what runs in a project."""
 
+_BARE = re.compile(r"^\s*bare\s*=\s*true\s*$", re.IGNORECASE | re.MULTILINE)
+"""The line of a bare repository's configuration."""
+
+_JJ = Path(".jj", "repo")
+"""The repository of jj: a folder, or in a further workspace a file that names it."""
+
+_DISKS = re.compile(r"/Volumes|/mnt|(/run)?/media(/[^/]+)?")
+
 _MAX_FOLDERS = 2000
 _SMALL = 4096
 """Bytes of git's pointer files that are read."""
@@ -31,18 +39,20 @@ _SMALL = 4096
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A working tree of git.
+    """A working tree of git, or a workspace of jj.
 
     Attributes:
         root: its folder.
-        main: the folder of the repository's main working tree; the same for the main one itself, and for a worktree
-            of a bare repository.
+        main: the folder of the repository's main working tree; the same for the main one itself. Of a bare repository,
+            the folder that has it as `.git`, `.bare` or the like, else the repository.
         is_cut_off: it is a worktree whose repository is not where it says, as after that was moved.
+        is_bare: its repository is a bare one.
     """
 
     root: Path
     main: Path
     is_cut_off: bool = False
+    is_bare: bool = False
 
     @property
     def is_linked(self) -> bool:
@@ -64,12 +74,14 @@ class ProjectFolder:
         main: the same folder in the main checkout.
         worktree: the name of the worktree; empty in the main checkout and outside of git.
         is_cut_off: it is in a worktree whose repository is not where it says.
+        is_bare: it is in a worktree of a bare repository, which has no main checkout.
     """
 
     directory: Path
     main: Path
     worktree: str = ""
     is_cut_off: bool = False
+    is_bare: bool = False
 
     @property
     def file(self) -> Path:
@@ -89,7 +101,8 @@ class ProjectFolder:
             ref = ProjectRef(cut, str(self.directory))
             return ref, ProjectRef(base, known[base]) if base in known else ref
         mains = [project for project, place in known.items() if place == str(self.main) and "." not in project]
-        base = next(iter(mains), "") or _free_id(name or label_of(self.main.name), str(self.main), known)
+        wanted = name or label_of(self.main.name.removesuffix(".git"))
+        base = next(iter(mains), "") or _free_id(wanted, str(self.main), known)
         main = ProjectRef(base, str(self.main))
         if not self.worktree:
             return main, main
@@ -107,8 +120,7 @@ def find_project(start: Path) -> ProjectFolder | None:
     for folder in (start, *start.parents):
         if os.path.isfile(folder / PROJECT_FILE):  # noqa: PTH113 (Path.is_file raises where it may not look)
             return project_at(folder)
-        mark = folder / ".git"
-        if os.path.isfile(mark) and _checkout_at(folder, mark).is_worktree:  # noqa: PTH113
+        if (here := _checkout_at(folder)) is not None and here.is_worktree:
             return None
     return None
 
@@ -137,18 +149,13 @@ def project_at(folder: Path) -> ProjectFolder:
     checkout = find_checkout(folder)
     if checkout is None or not checkout.is_linked:
         return ProjectFolder(folder, folder, is_cut_off=checkout is not None and checkout.is_cut_off)
-    return ProjectFolder(folder, checkout.main / folder.relative_to(checkout.root), checkout.root.name)
+    main = checkout.main / folder.relative_to(checkout.root)
+    return ProjectFolder(folder, main, checkout.root.name, is_bare=checkout.is_bare)
 
 
 def find_checkout(start: Path) -> Checkout | None:
-    """Return the git working tree that `start` lies in, or None."""
-    for folder in (start, *start.parents):
-        mark = folder / ".git"
-        if os.path.isdir(mark):  # noqa: PTH112 (as in find_project)
-            return Checkout(folder, folder)
-        if os.path.isfile(mark):  # noqa: PTH113
-            return _checkout_at(folder, mark)
-    return None
+    """Return the working tree that `start` lies in, or None."""
+    return next((found for folder in (start, *start.parents) if (found := _checkout_at(folder)) is not None), None)
 
 
 def inner_folders(top: Path, depth: int) -> list[str]:
@@ -184,7 +191,8 @@ def _is_readable(folder: Path) -> bool:
 
 
 def _is_linked(folder: Path) -> bool:
-    return (folder / ".git").is_file() and linked_root(folder) is not None
+    found = _checkout_at(folder)
+    return found is not None and found.is_worktree
 
 
 def linked_root(start: Path) -> Path | None:
@@ -204,20 +212,58 @@ def is_gone(path: Path) -> bool:
     return False
 
 
+def is_disk(folder: Path) -> bool:
+    """Whether `folder` is where systems mount a disk that is plugged in; they remove it with the disk."""
+    return _DISKS.fullmatch(folder.parent.as_posix()) is not None
+
+
 def has_pointer(start: Path) -> bool:
-    """Whether git finds its repository from `start` through a `.git` file, as in any worktree that was added.
+    """Whether a file says in `start` where the repository is, as in any worktree that was added.
 
     Raises:
         OSError: it cannot be read.
     """
     for folder in (start, *start.parents):
-        mark = folder / ".git"
-        if not is_gone(mark):
-            return not stat.S_ISDIR(mark.stat().st_mode)
+        for mark in (folder / ".git", folder / _JJ):
+            if not is_gone(mark):
+                return not stat.S_ISDIR(mark.stat().st_mode)
     return False
 
 
-def _checkout_at(root: Path, mark: Path) -> Checkout:
+def has_worktrees(place: Path) -> bool:
+    """Whether worktrees of a bare repository have a project whose shared services belong to `place`."""
+    for home in (place, *place.parents):
+        for common_dir in _repositories_at(home):
+            for pointer in (common_dir / "worktrees").glob("*/gitdir"):
+                root = (pointer.parent / _read(pointer).strip()).parent
+                if not is_gone(root / place.relative_to(home) / PROJECT_FILE):
+                    return True
+    return False
+
+
+def _repositories_at(home: Path) -> list[Path]:
+    """Return the bare repositories whose worktrees have `home` for their main checkout."""
+    try:
+        found = [home, *(each for each in home.iterdir() if each.name.startswith("."))]
+    except OSError:
+        return []
+    return [each for each in found if os.path.isfile(each / "HEAD") and _BARE.search(_read(each / "config"))]  # noqa: PTH113
+
+
+def _checkout_at(folder: Path) -> Checkout | None:
+    """Return the working tree whose root is `folder`, or None."""
+    mark = folder / ".git"
+    if os.path.isdir(mark):  # noqa: PTH112 (as in find_project)
+        return Checkout(folder, folder)
+    if os.path.isfile(mark):  # noqa: PTH113
+        return _pointed_checkout(folder, mark)
+    workspace = folder / _JJ
+    if os.path.isfile(workspace):  # noqa: PTH113
+        return Checkout(folder, (workspace.parent / _read(workspace).strip()).resolve().parent.parent)
+    return Checkout(folder, folder) if os.path.isdir(workspace) else None  # noqa: PTH112
+
+
+def _pointed_checkout(root: Path, mark: Path) -> Checkout:
     """Return the working tree `root`, whose `.git` is a file; that of a submodule is its own main one."""
     text = _read(mark)
     if not text.startswith(_GITDIR):
@@ -228,7 +274,10 @@ def _checkout_at(root: Path, mark: Path) -> Checkout:
         is_cut_off = git_dir.parent.name == "worktrees" and not os.path.exists(git_dir)  # noqa: PTH110 (as in find_project)
         return Checkout(root, root, is_cut_off=is_cut_off)
     common_dir = (git_dir / common).resolve()
-    return Checkout(root, common_dir.parent if common_dir.name == ".git" else root)
+    is_bare = _BARE.search(_read(common_dir / "config")) is not None
+    if common_dir.name == ".git" or (is_bare and common_dir.name.startswith(".")):
+        return Checkout(root, common_dir.parent, is_bare=is_bare)
+    return Checkout(root, common_dir if is_bare else root, is_bare=is_bare)
 
 
 def _read(file: Path) -> str:

@@ -45,7 +45,7 @@ async def read_scope(
     """
     loaded, env_files = await anyio.to_thread.run_sync(_read_files, folder)
     ref, main = folder.refs(loaded.project.name, known)
-    return ProjectScope(ref, main, loaded, env_files, environment, marked=marked)
+    return ProjectScope(ref, main, loaded, env_files, environment, marked=marked, is_bare=folder.is_bare)
 
 
 def named_project(directory: Path, known: Mapping[str, str]) -> str:

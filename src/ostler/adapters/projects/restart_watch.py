@@ -57,6 +57,7 @@ _MAX_READ = 16 * 1024 * 1024
 class _OwnFiles(DefaultFilter):
     """Leaves out what editors, version control and package managers write, and other worktrees inside of the folder."""
 
+    ignore_dirs = (*DefaultFilter.ignore_dirs, ".jj", ".sl")
     __slots__ = ("_directory", "_others", "_root")
 
     def __init__(self, directory: Path) -> None:
@@ -82,7 +83,8 @@ class _OwnFiles(DefaultFilter):
 
     def keeps_folder(self, folder: Path) -> bool:
         """Whether a folder counts if the one above it does."""
-        is_own = folder not in self._others and not (os.path.lexists(folder / ".git") and self.is_elsewhere(folder))
+        is_root = os.path.lexists(folder / ".git") or os.path.lexists(folder / ".jj")
+        is_own = folder not in self._others and not (is_root and self.is_elsewhere(folder))
         return is_own and self.keeps(folder.name)
 
 

@@ -73,10 +73,17 @@ def change_of(
     if changed:
         until = until_ended(runs_cut_off(full, manager))
         return Change(name, full, ChangeKind.REPLACE, f"changed: {changed}{until and f'; {until}'}")
-    reason = f"kept as {scope.main.id} has it, which decides; here it differs: {difference}" if difference else ""
+    reason = f"kept as {_decides(scope)}; here it differs: {difference}" if difference else ""
     if service.state.is_up or (isinstance(service, ServiceInstance) and service.has_completed):
         return Change(name, full, ChangeKind.KEEP, reason)
     return Change(name, full, ChangeKind.START, reason or f"was {service.state.value}")
+
+
+def _decides(scope: ProjectScope) -> str:
+    """Return who says what a shared service is."""
+    if not scope.is_bare:
+        return f"{scope.main.id} has it, which decides"
+    return f"the worktree had it that made it (project_down in {scope.main.directory} lets this one make it)"
 
 
 def runs_cut_off(full_name: str, manager: ServiceManager) -> list[ServiceInstance]:

@@ -31,6 +31,7 @@ class ProjectScope:
         environment: what templates see as `env`.
         inputs: by job, the digest of the files that it watches.
         marked: replaces the references to secrets that the file has by marks.
+        is_bare: there is no main checkout, and `main` is the folder of a bare repository.
     """
 
     ref: ProjectRef
@@ -40,6 +41,7 @@ class ProjectScope:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     marked: Callable[[JsonObject], JsonObject] = as_written
+    is_bare: bool = False
 
     @property
     def services(self) -> Mapping[str, ProjectServiceSpec]:

@@ -256,6 +256,8 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
         structured["findings"] = [str(finding) for finding in status.findings]
         lines.append("its ostler.yaml has findings, and nothing is changed until they are corrected:")
         lines += structured["findings"]
+    elif status.is_bare:
+        lines.append("its repository is bare: the worktrees share these services. Next: project_down, to remove them")
     elif not status.file:
         what = "ostler.yaml" if await anyio.Path(status.ref.directory).is_dir() else "folder"
         lines.append(f"its {what} is gone: these services are left over. Next: project_down")
