@@ -105,20 +105,20 @@ def test_a_file_that_is_removed_leaves_the_defaults(file: Path) -> None:
 
 
 def test_each_other_key_says_that_it_waits_for_a_restart(file: Path) -> None:
-    live = begun(file)
+    live = begun(file, '[[webhooks]]\nurl = "https://h.example/old"\n')
     file.write_text(
         'idleExit = "never"\nshutdownTimeout = "9s"\n[limits]\nmaxEvents = 5\nmaxArgsBytes = 99\n[env]\nallow = ["A"]\n'
         '[http]\ntoken = "x"\nallowedHosts = ["h"]\n[process]\nenabled = false\n'
-        "[projects]\nautoPrune = true\n"
+        '[projects]\nautoPrune = true\n[[webhooks]]\nurl = "https://h.example/new"\n'
     )
     settings = live.current()
     assert (settings.limits.max_args_bytes, settings.projects.auto_prune) == (99, True)
     assert (settings.idle_exit, settings.process.enabled, settings.env.allow) == (600.0, True, ())
     assert set(live.waiting) == {
         "idleExit", "shutdownTimeout", "limits.maxEvents", "env.allow", "http.token", "http.allowedHosts",
-        "process.enabled",
+        "process.enabled", "webhooks",
     }  # fmt: skip
     assert not LIVE_KEYS.intersection(live.waiting)
-    file.write_text("")
+    file.write_text('[[webhooks]]\nurl = "https://h.example/old"\n')
     live.settle()
     assert live.waiting == ()

@@ -725,6 +725,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         {"folders": [], "settings": {"mcp": {"servers": {"a": {"command": "x"}}}, "editor.fontSize": 12}},
         {"mcp": {"servers": {"a": {"command": "x"}}, "sessionIdleTtlMs": 0}, "agents": {"list": []}},
         {"ai-features.mcp.mcpServers": {"a": {"command": "x"}}},
+        {"experimental": {"modelContextProtocolServers": [{"name": "a", "transport": {"command": "x"}}]}},
         {"extensions": {"a": {"type": "stdio", "cmd": "x"}}},
         {"mcpServers": [{"name": "a", "command": "x"}]},
         {"a": {"command": "x", "working_directory": None}},
@@ -752,6 +753,13 @@ def test_a_server_that_runs_inside_a_container_is_refused() -> None:
 def test_the_file_that_has_a_plugins_servers_is_named() -> None:
     (finding,) = load({"name": "p", "mcpServers": "./.mcp.json"}).findings
     assert finding.fix == "'ostler servers import --from' reads './.mcp.json', which has them"
+
+
+def test_what_the_user_of_a_plugin_configures_is_a_question() -> None:
+    servers = {"a": {"command": "x", "env": {"K": "${user_config.key}"}}}
+    config = {"key": {"type": "string", "title": "Key", "description": "From your account", "required": True}}
+    loaded = load({"name": "p", "mcpServers": servers, "userConfig": config})
+    assert loaded.refused["a"][0].message.endswith("has no answer yet: From your account")
 
 
 def test_an_extension_of_gemini_is_known_by_its_name(tmp_path: Path) -> None:

@@ -69,6 +69,9 @@ PEM = f"{DASHES}BEGIN PRIVATE KEY{DASHES}"
         (["https://h/sse#access_token=abcdef"], [f"https://h/sse#access_token={MASK}"]),
         (['{"user": "me", "apiToken": "abcdef"}'], [f'{{"user": "me", "apiToken": "{MASK}"}}']),
         (["-c", "exec x --password abcdef --dir /srv"], ["-c", f"exec x --password {MASK} --dir /srv"]),
+        (["--db=postgres://u:pw@h/d", "URL=redis://:pw@h"], [f"--db=postgres://u:{MASK}@h/d", f"URL=redis://:{MASK}@h"]),
+        (["-c", "curl 'http://u:pw@h/pw'; x --pin 12 -v"], ["-c", f"curl 'http://u:{MASK}@h/pw'; x --pin {MASK} -v"]),
+        (["server=h;uid=u;pwd=abc;", "abc"], [f"server=h;uid=u;pwd={MASK};", "abc"]),
         (["-u", "me:abcdef"], ["-u", f"me:{MASK}"]),
         (["run", "-u", "1000:1000", "-u", "node:node", "node"], ["run", "-u", "1000:1000", "-u", "node:node", "node"]),
         (["-c", "x --token $TOKEN --key-file k"], ["-c", "x --token $TOKEN --key-file k"]),
@@ -87,6 +90,12 @@ def test_a_long_word_that_begins_like_a_program_is_read_in_no_time() -> None:
     word = f"mysql_{'a' * 24}=="
     assert entry(args=[word, "-pshop"]).masked()["args"] == [word, "-pshop"]
     assert time.thread_time() - began < MOST
+
+
+def test_a_command_line_that_prints_headers_is_masked() -> None:
+    one = entry(transport="http", command="", url="https://h/mcp", headersHelper="./headers --user ada --token abcdefg")
+    assert one.masked()["headersHelper"] == f"./headers --user ada --token {MASK}"
+    assert one.mask_text("it said abcdefg") == f"it said {MASK}"
 
 
 def test_other_arguments_are_shown() -> None:

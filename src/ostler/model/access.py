@@ -10,7 +10,7 @@ from pydantic import ByteSize, field_validator, model_validator
 
 from ostler.model.label_names import is_label, label_of, validate_name
 from ostler.model.strict import Count, Size, StrictModel, Switch
-from ostler.model.web_addresses import is_local
+from ostler.model.web_addresses import is_local, without_user
 
 EVERYONE: Final = "*"
 """As a principal: everyone without a policy of their own. As an owner: every owner."""
@@ -127,7 +127,9 @@ class OAuthSettings(StrictModel):
     def _is_protected(self) -> Self:
         for key, address in (("issuer", self.issuer), ("jwksUri", self.jwks_uri)):
             if address is not None and address.startswith("http://") and not (self.allow_http or is_local(address)):
-                raise ValueError(f"{key} {address!r} is not protected by TLS; use https, or set allowHttp = true")
+                raise ValueError(
+                    f"{key} {without_user(address)!r} is not protected by TLS; use https, or set allowHttp = true"
+                )
         return self
 
 

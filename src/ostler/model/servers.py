@@ -229,25 +229,23 @@ class ServerEntry(_Model):
             *secrets_in_environment(self.env),
             *secrets_in_headers(self.headers),
             *secrets_in_arguments([self.command, *self.args]),
+            *secrets_in_arguments([self.headers_helper]),
             *secrets_in_url(self.url),
             *([self.oauth.client_secret] if self.oauth is not None and self.oauth.client_secret else []),
         }
 
     def _mask(self, text: str, previous: str = "") -> str:
         # In the entry itself short values are masked too, where they stand as a secret: `80` is not masked in `80:80`.
-        here = set(secrets_in_url(text))
-        own = set(secrets_in_arguments([text]))
+        own = {*secrets_in_url(text), *secrets_in_arguments([text])}
         told = previous.startswith("-") and (is_secret_name(previous) or _LETTER.fullmatch(previous))
         for secret in sorted(filter(None, self._secrets()), key=len, reverse=True):
             is_telling = len(secret) >= _TELLING
             if len(secret) >= MIN_SECRET_LENGTH or (secret in self.secret_parts and is_telling):
                 text = text.replace(secret, MASK)
-            elif secret in here:
-                text = re.sub(rf"(?<=[=:]){re.escape(secret)}(?=[&@#]|$)", MASK, text)
             elif text == secret and (is_telling or told or secret in own):
                 text = MASK
-            elif secret in own and text.endswith((f"={secret}", f":{secret}", f" {secret}")):
-                text = text.removesuffix(secret) + MASK
+            elif secret in own:
+                text = re.sub(rf"(?<=[=:\s\"']){re.escape(secret)}(?=[&@#;,\s\"']|$)", MASK, text)
             elif text.startswith("-") and text[2:] == secret:  # mysql -pX
                 text = text[:2] + MASK
         return text

@@ -8,7 +8,6 @@ from typing import Final, cast
 from ostler.adapters.config.settings_file import settings_in_force
 from ostler.adapters.regular_files import stamp_of
 from ostler.model.errors import Finding, ManifestError
-from ostler.model.json import JsonObject
 from ostler.model.settings import Settings
 
 LIVE_KEYS: Final = frozenset(
@@ -82,18 +81,15 @@ def is_live(key: str) -> bool:
 
 def _differences(one: Settings, other: Settings) -> list[str]:
     here, there = _flat(one), _flat(other)
-    differing = [key for key in {**here, **there} if here.get(key) != there.get(key)]
-    # Secrets are masked in the flat form, so they are compared as they are.
-    secrets = {"http.token": (one.http.token, other.http.token), "store": (one.store, other.store)}
-    differing += [key for key, (mine, its) in secrets.items() if mine != its and key not in differing]
-    return differing
+    return [key for key in {**here, **there} if here.get(key) != there.get(key)]
 
 
-def _flat(settings: Settings) -> JsonObject:
-    found: JsonObject = {}
-    for key, value in settings.to_public_json().items():
+def _flat(settings: Settings) -> dict[str, object]:
+    """Return the settings by `table.key`; their secrets are not masked, so that a changed one differs."""
+    found: dict[str, object] = {}
+    for key, value in settings.model_dump(by_alias=True).items():
         if isinstance(value, dict):
-            found |= {f"{key}.{inner}": item for inner, item in cast("JsonObject", value).items()}
+            found |= {f"{key}.{inner}": item for inner, item in cast("dict[str, object]", value).items()}
         else:
             found[key] = value
     return found

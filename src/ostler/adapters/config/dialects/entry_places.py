@@ -45,6 +45,7 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
     (("ai-features.mcp.mcpServers",), frozenset({"theia"})),
     (("context_servers",), frozenset({"zed"})),
     (("mcp_servers",), frozenset({"codex", "vibe"})),
+    (("experimental", "modelContextProtocolServers"), frozenset({"continue"})),
     (("extensions",), frozenset({"goose"})),
     (("amp.mcpServers",), frozenset({"amp"})),
     (("amp", "mcpServers"), frozenset({"amp"})),

@@ -1,4 +1,4 @@
-"""What a file asks the person: VS Code's `inputs` and what a bundle's user configures; `${input:id}` is the answer."""
+"""What a file asks the person: VS Code's `inputs`, and what the user of a bundle or plugin configures."""
 
 import re
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ def questions_in(root: JsonObject) -> Mapping[str, Question]:
                 found[name] = Question(
                     name, text if isinstance(text, str) else "", default if isinstance(default, str) else None
                 )
-    for name, described in as_object(root.get("user_config")).items():  # of an MCPB bundle
+    for name, described in (as_object(root.get("user_config")) | as_object(root.get("userConfig"))).items():
         fields = as_object(described)
         text, default = fields.get("description") or fields.get("title"), fields.get("default")
         is_optional = fields.get("required") is not True
