@@ -216,6 +216,8 @@ def test_failures_say_what_and_how_they_are_classed(ostler: CommandLine) -> None
     assert "Traceback" not in ostler.err
     assert ostler.run("create", "static-web-server", "--arg", "directory") == ExitStatus.USAGE
     assert ostler.run("create", "static-web-server", "--args-json", "[1]") == ExitStatus.USAGE
+    assert ostler.run("create", "static-web-server", "--args-json", "[" * 20_000) == ExitStatus.USAGE
+    assert ostler.err.endswith("--args-json is not JSON: it is nested too deeply\n")
     assert ostler.run("ps", "--nonsense") == ExitStatus.USAGE
     assert ostler.run("frobnicate") == ExitStatus.USAGE
     assert ostler.run("call", "process/frobnicate") == ExitStatus.NOT_FOUND

@@ -181,6 +181,7 @@ async def test_calls_that_are_sent_together_with_a_create_find_its_service(mode:
         ("service_create", {"serviceClassName": "basic", "name": "bad", "args": {"size": 0}}),
         ("service_create", {"serviceClassName": "basic", "name": "old", "start": False}),
         ("service_stop", {"name": "old"}),
+        ("service_create", {"serviceClassName": "basic", "name": "deep", "overrides": "[" * 20_000}),
         ("service_status", {"name": "bad"}),
     ]
     answers: dict[int, Any] = {}
@@ -192,7 +193,8 @@ async def test_calls_that_are_sent_together_with_a_create_find_its_service(mode:
         for number, (tool, arguments) in enumerate(together):
             tg.start_soon(send, number, tool, arguments)
     texts = [text_of(answers[number]) for number in range(len(together))]
-    assert [number for number, answer in sorted(answers.items()) if answer.is_error] == [5, 8], texts
+    assert [number for number, answer in sorted(answers.items()) if answer.is_error] == [5, 8, 9], texts
+    assert "it is nested too deeply" in texts[8]
     assert "'bad' not found" in texts[-1], "the one that was not created is missing at once"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.peak import MANY, Peak
 
 from ostler.model.errors import ArgumentError, ExtractionError, ManifestError, TemplateError
-from ostler.model.json import json_flaw
+from ostler.model.json import json_flaw, parse_json
 from ostler.model.manifest import ArgSpec, OutputSpec
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.batch_items import BatchAnswer
@@ -203,6 +203,12 @@ def test_the_place_of_what_is_not_json_is_said(value: Any, place: str) -> None:
     assert json_flaw(value).startswith(place)
     with pytest.raises(ArgumentError, match="is not JSON"):
         validate_args({"x": ArgSpec(type="object")}, {"x": value})
+
+
+@pytest.mark.parametrize("text", ["[" * 20_000, b'{"a":' * 20_000])
+def test_json_that_is_nested_too_deeply_is_refused_as_what_is_not_json_is(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_json(text)
 
 
 def test_numbers_that_json_has_are_taken_up_to_their_bound() -> None:

@@ -5,7 +5,6 @@ connection, and kept for what they start.
 """
 
 import errno
-import json
 import os
 import shutil
 import signal
@@ -21,6 +20,7 @@ import anyio
 import anyio.to_thread
 
 from ostler.adapters.caller_environment import environment_of_caller, without_own
+from ostler.model.json import parse_json
 
 _SESSION: Final = (
     "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TMPDIR", "TZ", "DISPLAY", "WAYLAND_DISPLAY",
@@ -93,7 +93,7 @@ def login_environment(inherited: Mapping[str, str]) -> dict[str, str] | None:
     if not mark or not end:
         return None
     with suppress(ValueError):
-        found: dict[str, str] = json.loads(text)
+        found: dict[str, str] = parse_json(text)
         for passing in ("_", "SHLVL", "OLDPWD", "PWD", "TERM"):
             found.pop(passing, None)
         return without_own(found)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 import anyio
 
 from ostler.model.errors import ArgumentError, OstlerError
+from ostler.model.json import parse_json
 from ostler.rules.text.log_pages import LogPage, LogRange
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def _cursors(cursor: str) -> Mapping[str, str]:
     if not cursor:
         return {}
     try:
-        found: JsonValue = json.loads(cursor.removeprefix(_CURSOR)) if cursor.startswith(_CURSOR) else None
-    except (ValueError, RecursionError):
+        found: JsonValue = parse_json(cursor.removeprefix(_CURSOR)) if cursor.startswith(_CURSOR) else None
+    except ValueError:
         found = None
     ends = cast("dict[str, JsonValue]", found).values() if isinstance(found, dict) else [None]
     if not all(isinstance(end, str) for end in ends):

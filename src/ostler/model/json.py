@@ -25,6 +25,18 @@ _SHOWN: Final = 40
 _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
+def parse_json(text: str | bytes) -> JsonValue:
+    """Return the value that `text` holds as JSON.
+
+    Raises:
+        ValueError: it is not JSON, or is nested too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def as_object(value: JsonValue) -> JsonObject:
     """Return `value` when it is an object, else an empty one."""
     return cast("JsonObject", value) if isinstance(value, dict) else {}

@@ -16,7 +16,7 @@ import anyio.to_thread
 from ostler.adapters.atomic_files import not_written
 from ostler.adapters.disk_room import free_bytes
 from ostler.model.access import AuditSettings
-from ostler.model.json import JsonMapping
+from ostler.model.json import JsonMapping, parse_json
 from ostler.model.moments import format_brief
 
 FILE: Final = "audit.jsonl"
@@ -232,7 +232,7 @@ def _count(line: bytes, now: datetime, found: "defaultdict[str, dict[str, float]
     if f'"{STARTS}": true'.encode() not in line:
         return
     with suppress(ValueError, KeyError, TypeError):  # a line that was cut off
-        facts = json.loads(line)
+        facts = parse_json(line)
         ages = found[facts["who"]]
         if facts["outcome"] == "begun":
             ages[facts["id"]] = (now - datetime.fromisoformat(facts["at"])).total_seconds()

@@ -1,6 +1,5 @@
 """The public keys of an authorization server: fetched when they are needed, and again when they rotate."""
 
-import json
 import logging
 import math
 from typing import Any, Final, cast
@@ -11,7 +10,7 @@ import httpx2
 from jwt import PyJWK, PyJWTError
 
 from ostler.model.access import OAuthSettings
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, parse_json
 from ostler.model.web_addresses import is_local
 
 KEPT: Final = 600.0
@@ -116,7 +115,7 @@ async def _json(http: httpx2.AsyncClient, address: str) -> JsonObject:
             body += part
             if len(body) > MAX_BYTES:
                 raise ValueError(f"{address} answers more than {MAX_BYTES} bytes")
-    value: Any = json.loads(body)
+    value: Any = parse_json(body)
     if not isinstance(value, dict):
         raise ValueError(f"{address} does not answer an object")  # noqa: TRY004 (no type of ours)
     return cast("JsonObject", value)

@@ -17,6 +17,7 @@ from ostler.adapters.atomic_files import replace_private
 from ostler.adapters.regular_files import Stamp, read_regular_text, stamp_of
 from ostler.model.access import validate_principal
 from ostler.model.errors import AlreadyExistsError, Finding, ManifestError, NotFoundError
+from ostler.model.json import parse_json
 from ostler.model.moments import format_brief
 
 PREFIX: Final = "ostler_"
@@ -159,7 +160,7 @@ def read_tokens(path: Path) -> tuple[KnownToken, ...]:
     if os.name == "posix" and facts.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise _refused(path, f"can be read or written by others (mode {facts.st_mode & 0o777:o})", "chmod 600 it")
     try:
-        data: Any = json.loads(text)
+        data: Any = parse_json(text)
         entries = cast("list[Any]", data["tokens"])
         found = tuple(_token(cast("dict[str, Any]", entry)) for entry in entries)
     except (ValueError, KeyError, TypeError) as error:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 from ostler.adapters.atomic_files import replace, write_new, write_private
 from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import ConflictError, DefinitionError, NotFoundError
+from ostler.model.json import parse_json
 
 if TYPE_CHECKING:
     from ostler.model.json import JsonObject, JsonValue
@@ -80,7 +81,7 @@ def pinned_packs(folder: Path) -> dict[str, PinnedPack]:
     """
     path = folder / LOCK
     try:
-        value: JsonValue = json.loads(read_regular(path, MAX_BYTES))
+        value: JsonValue = parse_json(read_regular(path, MAX_BYTES))
         listed = cast("dict[str, JsonObject]", cast("JsonObject", value)["packs"])
         return {
             name: PinnedPack(name, str(facts["version"]), str(facts["source"]), _digests(facts["files"]))

@@ -1,6 +1,5 @@
 """Saved tools lists of downstream servers: those that are shipped, and the user's, read for checks and written."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from ostler.adapters.config.paths import Paths, class_test_files_in, shipped_classes_dir
 from ostler.adapters.regular_files import read_regular_text
 from ostler.model.errors import DefinitionError
-from ostler.model.json import JsonMapping
+from ostler.model.json import JsonMapping, parse_json
 from ostler.model.responses import ToolResponse
 from ostler.rules.checking.scripted_answers import scripted_answers
 from ostler.rules.checking.tool_lists import (
@@ -123,7 +122,7 @@ def _read(file: Path) -> ToolList:
     if not samples.is_file():
         return listed
     try:
-        return with_samples(listed, samples_by_tool(json.loads(_text(samples))))
+        return with_samples(listed, samples_by_tool(parse_json(_text(samples))))
     except ValueError as error:
         raise DefinitionError(f"the recorded answers in {str(samples)!r} are not JSON: {error}") from None
 

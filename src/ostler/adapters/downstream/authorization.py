@@ -4,7 +4,6 @@ A resource server of OAuth 2 answers 401 or 403 with `WWW-Authenticate: Bearer â
 `resource_metadata` (RFC 9728) leads to the issuers of tokens that it accepts.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
@@ -16,7 +15,7 @@ import httpx2
 from ostler.adapters.downstream.loss import ConnectFailedError
 from ostler.adapters.signing_in.grants import Grants
 from ostler.model.errors import StoreError
-from ostler.model.json import JsonMapping
+from ostler.model.json import JsonMapping, parse_json
 from ostler.model.servers import ServerEntry
 from ostler.model.states import ServiceState
 from ostler.model.web_addresses import port_of
@@ -82,7 +81,7 @@ async def token_source(challenge: Challenge, server_url: str) -> str:
         return ""
     try:
         with anyio.fail_after(_METADATA_TIMEOUT):
-            metadata = json.loads(await _document(challenge.metadata_url))
+            metadata = parse_json(await _document(challenge.metadata_url))
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError):
         return ""
     if not isinstance(metadata, dict):

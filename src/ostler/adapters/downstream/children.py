@@ -18,6 +18,8 @@ import anyio
 import anyio.to_thread
 import psutil
 
+from ostler.model.json import parse_json
+
 TERM_GRACE: Final = 2.0
 """Seconds between the polite signal and the deadly one."""
 
@@ -102,7 +104,7 @@ class ChildRecords:
         found: list[tuple[ProcessId, str]] = []
         for path in sorted(self._folder.glob("*.json")):
             try:
-                record = json.loads(path.read_text(encoding="utf-8"))
+                record = parse_json(path.read_text(encoding="utf-8"))
                 owner = ProcessId(int(record["ownerPid"]), float(record["ownerCreated"]))
                 child = ProcessId(int(record["pid"]), float(record["created"]))
                 server = str(record["server"])

@@ -1,6 +1,5 @@
 """`headersHelper` of an entry: a command line that prints headers, such as a token that does not last."""
 
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import anyio.abc
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.downstream.loss import ConnectFailedError
 from ostler.adapters.environments import Environments
+from ostler.model.json import parse_json
 from ostler.model.servers import ServerEntry
 from ostler.rules.text.terminal_text import without_control
 
@@ -48,7 +48,7 @@ async def with_helper_headers(entry: ServerEntry, environments: Environments) ->
     if code != 0:
         raise _failed(entry, f"ended with {code}{problem}")
     try:
-        headers = json.loads(said)
+        headers = parse_json(said)
     except ValueError:
         raise _failed(entry, f"did not print JSON{problem}") from None
     if not isinstance(headers, dict) or not all(

@@ -1,11 +1,11 @@
 """Programs that install a server before they run it (`npx`, `uvx`, `docker run` …), and what they leave broken."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
+from ostler.model.json import parse_json
 from ostler.model.servers import ServerEntry
 
 _INSTALLERS: Final = frozenset({
@@ -87,7 +87,7 @@ def _folders_of(entry: ServerEntry, environment: Mapping[str, str]) -> Iterator[
     names = {_without_version(arg) for arg in entry.args if not arg.startswith("-")}
     try:
         for file in sorted(cache.glob("*/package.json")):
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = parse_json(file.read_text(encoding="utf-8"))
             if names.intersection(content.get("dependencies", {})):
                 yield str(file.parent)
     except (OSError, ValueError, AttributeError):

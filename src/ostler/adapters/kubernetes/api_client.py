@@ -4,7 +4,6 @@ lightkube reads the kubeconfig's entries and makes TLS and credentials of them; 
 """
 
 import base64
-import json
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -21,7 +20,7 @@ from ostler.adapters.kubernetes.kubeconfig import ClusterAccess, read_access
 from ostler.adapters.kubernetes.plugins import Credential, PluginAuth
 from ostler.adapters.kubernetes.pod_streams import PortStream, Refusals, open_port_stream
 from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
-from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.json import JsonMapping, JsonObject, parse_json
 from ostler.model.states import ServiceState
 from ostler.model.statics import ClusterSpec
 
@@ -67,7 +66,7 @@ class KubeClient:
         if not response.is_success:
             raise self._refused(response.status_code, response.content)
         try:
-            return _object(json.loads(response.content))
+            return _object(parse_json(response.content))
         except ValueError:
             raise self._unreachable("it answers with something that is not JSON") from None
 
@@ -221,7 +220,7 @@ def _object(value: Any) -> JsonObject:
 def _status_text(content: bytes) -> str:
     """Return the message of a Kubernetes Status, else the beginning of the text."""
     try:
-        text = str(_object(json.loads(content)).get("message") or "")
+        text = str(_object(parse_json(content)).get("message") or "")
     except ValueError:
         text = content.decode(errors="replace")
     return " ".join(text.split())[:_SHOWN_CHARS]

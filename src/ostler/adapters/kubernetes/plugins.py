@@ -12,7 +12,7 @@ import httpx2
 
 from ostler.adapters.kubernetes.kubeconfig import ClusterAccess
 from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, parse_json
 from ostler.model.states import ServiceState
 
 PLUGIN_TIMEOUT: Final = 30.0
@@ -120,7 +120,7 @@ def _exec_info(access: ClusterAccess, version: str, *, provide: bool) -> JsonObj
 
 def _credential(output: bytes, command: str, access: ClusterAccess) -> Credential:
     try:
-        status = cast("JsonObject", json.loads(output)["status"])
+        status = cast("JsonObject", parse_json(output)["status"])
         expiry = status.get("expirationTimestamp")
         expires = datetime.fromisoformat(str(expiry)) if expiry else None
         credential = Credential(

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from ostler.adapters.atomic_files import replace_private
 from ostler.model.errors import StoreError
+from ostler.model.json import parse_json
 
 KEPT = 2000
 """Ports that are kept; those that were given longest ago go first."""
@@ -32,7 +33,7 @@ class KeptPorts:
     def load(self) -> None:
         """Read the file."""
         try:
-            found: object = json.loads(self._file.read_text())
+            found: object = parse_json(self._file.read_text())
         except (OSError, ValueError):
             return
         for key, value in cast("dict[str, Any]", found if isinstance(found, dict) else {}).items():

@@ -9,6 +9,7 @@ import anyio
 import anyio.to_thread
 
 from ostler.adapters.atomic_files import replace_private
+from ostler.model.json import parse_json
 
 
 class UpJournal:
@@ -66,7 +67,7 @@ class UpJournal:
 
 def _read(file: Path) -> dict[str, list[str]]:
     try:
-        found: object = json.loads(file.read_text())
+        found: object = parse_json(file.read_text())
     except (OSError, ValueError):
         return {}
     entries = cast("dict[str, list[str]]", found if isinstance(found, dict) else {})

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from ostler.model.durations import format_duration, parse_duration
 from ostler.model.events import EventKind
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, parse_json
 from ostler.model.states import HealthStatus, ServiceState
 
 
@@ -73,8 +73,8 @@ def _object_from_text(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        parsed = json.loads(value)
-    except (ValueError, RecursionError) as error:
+        parsed = parse_json(value)
+    except ValueError as error:
         raise ValueError(f"expected an object; this text is not JSON either: {error}") from None
     if not isinstance(parsed, dict):
         raise ValueError("expected an object")  # noqa: TRY004 (pydantic collects ValueErrors only)
@@ -86,8 +86,8 @@ def _list_from_text(value: Any) -> Any:
     if isinstance(value, str):
         if value.lstrip().startswith("["):
             try:
-                items = json.loads(value)
-            except (ValueError, RecursionError) as error:
+                items = parse_json(value)
+            except ValueError as error:
                 raise ValueError(f"expected a list; this text is not JSON either: {error}") from None
         else:
             items = [part.strip() for part in value.split(",")]

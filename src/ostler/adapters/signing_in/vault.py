@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, cast
 from ostler.adapters.atomic_files import not_written, replace_private
 from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import StoreError
-from ostler.model.json import JsonMapping, as_object
+from ostler.model.json import JsonMapping, as_object, parse_json
 
 _MAX_BYTES = 1024 * 1024
 
@@ -169,7 +169,7 @@ def answers_in(folder: Path) -> Callable[[str], str | None]:
 
 def _facts(path: Path) -> JsonMapping:
     try:
-        facts = json.loads(read_regular(path, _MAX_BYTES))
+        facts = parse_json(read_regular(path, _MAX_BYTES))
     except (OSError, ValueError):
         return {}
     return as_object(facts)

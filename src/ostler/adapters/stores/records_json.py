@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
 from ostler.model.errors import StoreCorruptError, StoreError
 from ostler.model.events import Event
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, parse_json
 from ostler.model.records import OperationRecord, ServiceRecord
 
 _T = TypeVar("_T")
@@ -40,8 +40,8 @@ def decode(text: str, what: str) -> JsonObject:
         StoreCorruptError: the text is not a JSON object.
     """
     try:
-        value: object = json.loads(text)
-    except (ValueError, RecursionError) as exc:
+        value: object = parse_json(text)
+    except ValueError as exc:
         raise _corrupt(what, f"is not JSON ({exc})") from exc
     if not isinstance(value, dict):
         raise _corrupt(what, "is not a JSON object")

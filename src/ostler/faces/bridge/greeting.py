@@ -52,7 +52,7 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
         return None
     try:
         facts: dict[str, Any] = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return facts
 

@@ -1,6 +1,5 @@
 """What every verb shares: the folders in force, calling a tool, and turning failures into exit statuses."""
 
-import json
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from ostler.faces.cli.asking import asker
 from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.rpc import Early, RequestFailedError, ServerClient, ToolAnswer
 from ostler.faces.output import complain, say, say_json
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, parse_json
 
 
 class ExitStatus(IntEnum):
@@ -151,7 +150,7 @@ def parse_object(option: str, text: str | None) -> JsonObject:
     if not text:
         return {}
     try:
-        value: JsonValue = json.loads(text)
+        value: JsonValue = parse_json(text)
     except ValueError as error:
         usage_error(f"{option} is not JSON: {error}")
     if not isinstance(value, dict):
@@ -162,7 +161,7 @@ def parse_object(option: str, text: str | None) -> JsonObject:
 def parse_value(text: str) -> JsonValue:
     """Return `text` as the JSON value that it is, else as a string."""
     try:
-        value: JsonValue = json.loads(text)
+        value: JsonValue = parse_json(text)
     except ValueError:
         return text
     return value

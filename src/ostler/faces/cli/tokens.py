@@ -12,7 +12,7 @@ from ostler.faces.cli.session import ExitStatus, fail, session_of
 from ostler.faces.cli.tables import print_table
 from ostler.faces.output import complain, say, say_json
 from ostler.model.errors import NotFoundError, OstlerError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, parse_json
 
 
 def add(
@@ -101,7 +101,6 @@ def audit(
 
 
 def _changes(folder: Path) -> Iterator[JsonObject]:
-    import json
 
     from ostler.adapters.access.audit_log import audit_files
 
@@ -109,7 +108,7 @@ def _changes(folder: Path) -> Iterator[JsonObject]:
         with file.open(encoding="utf-8", errors="replace") as text:
             for line in text:
                 with suppress(ValueError):  # the last line of a file at the moment of a crash
-                    yield json.loads(line)
+                    yield parse_json(line)
 
 
 def _path(context: typer.Context) -> Path:

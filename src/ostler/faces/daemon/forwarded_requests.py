@@ -16,7 +16,7 @@ from ostler.adapters.serving.table import Effect
 from ostler.faces.daemon.http_answers import answer_json, header, refuse_busy
 from ostler.faces.mcp.toolbox import TOOLS
 from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError
-from ostler.model.json import as_object
+from ostler.model.json import as_object, parse_json
 
 FORWARDED: Final = b"ostler-forwarded"
 """The header of a request that another server has passed on: it is not passed on again."""
@@ -192,8 +192,8 @@ def only_reads(body: bytes) -> bool:
 
 def _messages(body: bytes) -> list[Mapping[str, Any]]:
     try:
-        content: Any = json.loads(body)
-    except (ValueError, RecursionError):
+        content: Any = parse_json(body)
+    except ValueError:
         return []  # refused by whoever answers, whether once or twice
     items = cast("list[Any]", content) if isinstance(content, list) else [content]
     return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]

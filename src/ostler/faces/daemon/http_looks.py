@@ -29,7 +29,7 @@ from ostler.faces.daemon.http_answers import WaitingClients, answer_json, replay
 from ostler.faces.hanging_up import WHEN_LOST, until_hanging_up
 from ostler.faces.mcp.server import Change, Look, OstlerServer
 from ostler.faces.mcp.toolbox import CHANGES, LOOKS
-from ostler.model.json import as_object
+from ostler.model.json import as_object, parse_json
 
 VERSION: Final = "2026-07-28"
 
@@ -157,7 +157,7 @@ def plain_request(body: bytes, method: str, keys: AbstractSet[str]) -> dict[str,
     if len(body) > MAX_BODY or _SURROGATE in body.lower():
         return None
     with suppress(ValueError, RecursionError, ValidationError):
-        request = as_object(json.loads(body.decode()))  # strictly UTF-8: the escapes above are not to be seen in others
+        request = as_object(parse_json(body.decode()))  # strictly UTF-8: the escapes above are not to be seen in others
         params = as_object(request.get("params"))
         meta = as_object(params.get("_meta"))
         if (

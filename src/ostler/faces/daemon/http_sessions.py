@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.state_keys import state_key
 from ostler.faces.daemon.http_answers import SESSION, answer_in, answer_json, header, refuse_busy, replaying
+from ostler.model.json import parse_json
 
 KEY_FILE: Final = "http-sessions.key"
 """In the state folder, readable by the user alone: what the ids of sessions are signed with."""
@@ -235,7 +236,7 @@ def said_in(scope: Scope) -> Mapping[str, Any] | None:
     held = header(scope, SESSION).decode("latin-1")
     if header(scope, _VERSION) not in _WITH_SESSIONS or not held:
         return None
-    with suppress(ValueError, IndexError, RecursionError):
+    with suppress(ValueError, IndexError):
         said: Any = _opening_of(held)
         return None if said == _PLAIN or not isinstance(said, dict) else cast("dict[str, Any]", said)
     return None
@@ -244,13 +245,13 @@ def said_in(scope: Scope) -> Mapping[str, Any] | None:
 def _opening_of(held: str) -> dict[str, Any]:
     """Return what `initialize` said, as the signed id of a session carries it."""
     said = held.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))
+    return parse_json(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))
 
 
 def _opening_in(body: bytes) -> dict[str, Any]:
     """Return the client's name and capabilities from its `initialize`; a plain client if they are too large."""
     with suppress(ValueError, RecursionError):
-        message: Any = json.loads(body)
+        message: Any = parse_json(body)
         params: Any = cast("dict[str, Any]", message).get("params") if isinstance(message, dict) else None
         if isinstance(params, dict):
             given = cast("dict[str, Any]", params)
@@ -266,8 +267,8 @@ async def _id_of(receive: Receive, read: list[Message]) -> int | str | None:
     while not read or (read[-1].get("more_body") and size <= _MAX_READ):
         read.append(await receive())
         size += len(read[-1].get("body", b""))
-    with suppress(ValueError, RecursionError):
-        message: Any = json.loads(b"".join(part.get("body", b"") for part in read))
+    with suppress(ValueError):
+        message: Any = parse_json(b"".join(part.get("body", b"") for part in read))
         number: Any = cast("dict[str, Any]", message).get("id") if isinstance(message, dict) else None
         if isinstance(number, int | str) and not isinstance(number, bool) and "method" in message:
             return number

@@ -5,7 +5,6 @@ The page holds nothing of any user, so that anyone may load it; what it shows, a
 another page's request could carry.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -14,6 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from ostler.faces.dashboard.codes import OneTimeCodes
+from ostler.model.json import parse_json
 
 PAGE_PATH: Final = "/"
 SESSION_PATH: Final = "/dashboard/session"
@@ -61,7 +61,7 @@ async def _body(request: Request) -> bytes:
 
 def _code_in(body: bytes) -> str:
     try:
-        found: object = json.loads(body)
-    except (ValueError, RecursionError):
+        found: object = parse_json(body)
+    except ValueError:
         return ""
     return str(cast("dict[str, object]", found).get("code", "")) if isinstance(found, dict) else ""

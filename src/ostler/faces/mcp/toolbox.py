@@ -1,6 +1,5 @@
 """The table of all tools, and the way of a call to one of them and back."""
 
-import json
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -45,7 +44,7 @@ from ostler.faces.mcp.visible import seen_with
 from ostler.faces.mcp.waiting_tools import WAITING_TOOLS
 from ostler.model.errors import ArgumentError, BusyError, ToolDeniedError
 from ostler.model.events import Event, EventKind
-from ostler.model.json import as_object
+from ostler.model.json import as_object, parse_json
 from ostler.rules.secrets.secret_marks import marks_in
 
 Toolset = Literal["full", "core", "muster"]
@@ -215,7 +214,7 @@ def _names_in(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
         overrides = arguments.get("overrides")
         if isinstance(overrides, str):
             with suppress(ValueError):
-                overrides = json.loads(overrides)
+                overrides = parse_json(overrides)
         found = [as_object(overrides).get("dependsOn")]
     else:
         found = [arguments.get("name"), arguments.get("service")]

@@ -24,7 +24,7 @@ from ostler.faces.muster.meta_request import (
     number,
 )
 from ostler.faces.muster.reachable_tools import Reachable, reachable
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, parse_json
 
 _INSTEAD = {
     "core_auth": "a person signs in to a server, with 'ostler servers login NAME' on the command line",
@@ -143,8 +143,8 @@ async def call_tool(request: Request, args: JsonObject) -> CallToolResult:
     given: JsonValue = args.get("arguments")
     if isinstance(given, str) and given.strip().startswith("{"):
         try:
-            given = json.loads(given)
-        except (ValueError, RecursionError):
+            given = parse_json(given)
+        except ValueError:
             return failed("arguments must be a JSON object")
     if given is not None and given != "" and not isinstance(given, dict):
         return failed("arguments must be a JSON object")

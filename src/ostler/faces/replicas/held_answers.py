@@ -7,7 +7,7 @@ from typing import Final
 from starlette.types import Message, Send
 
 from ostler.model.durations import format_duration
-from ostler.model.json import JsonObject, as_object
+from ostler.model.json import JsonObject, as_object, parse_json
 
 AGE: Final = "ostler/age"
 """The key of `_meta` with the seconds since an answer was certainly true."""
@@ -62,7 +62,7 @@ def _with_length(start: Message, length: int) -> Message:
 def _aged(body: bytes, age: float, why: str) -> bytes:
     """Return an answer with its age."""
     try:
-        answer: JsonObject = json.loads(body)
+        answer: JsonObject = parse_json(body)
     except ValueError:
         return body
     if not isinstance(answer.get("result"), dict):

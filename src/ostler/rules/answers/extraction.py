@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from ostler.model.errors import ExtractionError, TemplateError
-from ostler.model.json import JsonObject, JsonValue, json_flaw
+from ostler.model.json import JsonObject, JsonValue, json_flaw, parse_json
 from ostler.model.manifest import OutputSpec
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.queries import search_value
@@ -203,8 +203,8 @@ def _number(value: JsonValue, kind: str) -> int | float | None:
 
 def _parsed(text: str) -> JsonValue:
     try:
-        value: JsonValue = json.loads(text)
-    except (ValueError, RecursionError):
+        value: JsonValue = parse_json(text)
+    except ValueError:
         return None
     return None if json_flaw(value) else value
 

@@ -18,7 +18,7 @@ from jmespath.parser import ParsedResult
 from jmespath.visitor import TreeInterpreter
 
 from ostler.model.errors import ExtractionError
-from ostler.model.json import JsonMapping, JsonValue, json_flaw
+from ostler.model.json import JsonMapping, JsonValue, json_flaw, parse_json
 from ostler.rules.text.work_budget import WorkSpentError, bounded_work, spend
 
 MAX_PATH: Final = 4096
@@ -231,7 +231,7 @@ def _as_json_literal(match: re.Match[str]) -> str:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
-    except (ValueError, RecursionError):
+        parse_json(text)
+    except ValueError:
         return False
     return True

@@ -1,10 +1,9 @@
 """What a tool answered, normalised once for outputs, expectations and people."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ostler.model.json import JsonObject, JsonValue, json_flaw
+from ostler.model.json import JsonObject, JsonValue, json_flaw, parse_json
 from ostler.model.responses import ToolResponse
 
 
@@ -83,7 +82,7 @@ def _json_or_text(text: str) -> JsonValue:
     ):
         return text
     try:
-        value: JsonValue = json.loads(stripped)
-    except (ValueError, RecursionError):
+        value: JsonValue = parse_json(stripped)
+    except ValueError:
         return text
     return text if json_flaw(value) else value

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ostler.model.errors import ArgumentError, DefinitionError
-from ostler.model.json import JsonMapping, JsonObject, JsonValue, json_flaw
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, json_flaw, parse_json
 from ostler.model.manifest import ArgSpec
 from ostler.rules.secrets.masking import short_json
 from ostler.rules.secrets.secret_marks import marks_in
@@ -159,8 +158,8 @@ def _meant(value: JsonValue, kinds: JsonValue, *, numbers_as_text: bool) -> Json
         elif kind in ("integer", "number") and _PLAIN_NUMBER[kind].fullmatch(text):
             meant = int(text) if _PLAIN_NUMBER["integer"].fullmatch(text) else float(text)
         elif kind in ("array", "object") and text[:1] == {"array": "[", "object": "{"}[kind]:
-            with contextlib.suppress(ValueError, RecursionError):
-                meant = json.loads(text)
+            with contextlib.suppress(ValueError):
+                meant = parse_json(text)
         if meant is not None and not json_flaw(meant):
             return meant
     return None

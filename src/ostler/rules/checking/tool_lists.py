@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import Any, Literal, TypeAlias, cast
 
 from ostler.model.errors import DefinitionError
-from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_list
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_list, parse_json
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import ToolNames
 from ostler.rules.answers.responses import normalise
@@ -176,8 +176,8 @@ def tool_list_from_json(text: str, server: str, file: str = "<tools>") -> ToolLi
         DefinitionError: it is not such a list.
     """
     try:
-        value: JsonValue = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value: JsonValue = parse_json(text)
+    except ValueError as error:
         raise _not_a_list(file, f"it is not JSON ({error})") from None
     if isinstance(value, Mapping) and isinstance(cast("JsonMapping", value).get("result"), Mapping):
         value = cast("JsonMapping", value)["result"]  # the whole JSON-RPC answer of tools/list

@@ -1,13 +1,12 @@
 """The tools of a server as drafts look at them: parameters, uses of an `action`, and the fields of their answers."""
 
-import json
 import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import cast
 
-from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_object
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_object, parse_json
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.lifecycle_words import ALSO_NOUNS, ENDS, LISTS, LOGS, RESTARTS, STARTS, STATUS, words_of
 from ostler.rules.drafts.sound_schemas import LONGEST_TEXT, sound_schema
@@ -195,7 +194,7 @@ def json_type(value: JsonValue) -> str:
 def _examples(text: str) -> Iterator[JsonObject]:
     for found in re.findall(r"\{[^{}]{4,400}\}", text):
         try:
-            value: JsonValue = json.loads(found)
+            value: JsonValue = parse_json(found)
         except ValueError:
             continue
         if isinstance(value, dict):

@@ -1,6 +1,5 @@
 """What a file of another tool says about one service, in the words of `ostler.yaml`."""
 
-import json
 import shlex
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -9,7 +8,7 @@ from typing import Any, cast
 
 import yaml
 
-from ostler.model.json import JsonObject, JsonValue, as_list, as_object
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object, parse_json
 from ostler.model.label_names import label_of
 from ostler.model.projects import VARIABLE
 from ostler.rules.imports.shell_lines import address_notes, port_notes, with_port_option
@@ -204,7 +203,7 @@ def _json_or_yaml(text: str) -> Any:
     """Read text that may be either: PyYAML takes a JSON text's surrogate pairs for two characters."""
     if text.lstrip().startswith("{"):
         with suppress(ValueError):
-            return json.loads(text)
+            return parse_json(text)
     loader = cast("Any", _Loader(text))
     node = loader.get_single_node()
     return None if node is None else loader.construct_object(node, deep=True)  # which refuses what holds itself

@@ -1,13 +1,12 @@
 """Which folders of a checkout are packages of its workspace, by npm's, Yarn's, Bun's, pnpm's and Lerna's files."""
 
-import json
 import re
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from ostler.model.json import JsonObject, as_list, as_object
+from ostler.model.json import JsonObject, as_list, as_object, parse_json
 from ostler.rules.imports.found import Found, UnreadableSourceError, read_yaml
 from ostler.rules.imports.node_package import APP_SCRIPTS, INSTALL, lock_of, package_manager, read_package_json
 
@@ -87,8 +86,8 @@ def workspace_of(package: str, pnpm: str, lerna: str, beside: Collection[str]) -
 
 
 def _read(text: str) -> JsonObject:
-    with suppress(ValueError, RecursionError):
-        return as_object(json.loads(text))
+    with suppress(ValueError):
+        return as_object(parse_json(text))
     return {}
 
 

@@ -45,7 +45,7 @@ def typed_texts(chain: If) -> dict[str, JsonValue] | None:
         text = kept[0].trimmed
         try:
             value: JsonValue = json.loads(text, parse_constant=_refused)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         if isinstance(value, str):
             return None

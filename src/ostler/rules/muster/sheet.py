@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from ostler.model.errors import Finding
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, parse_json
 from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.names import TOOLS
 from ostler.rules.loading.manifest_formats import origin_of
@@ -87,7 +87,7 @@ class Sheet:
         if not (is_mapping(value) and set(value) == {"raw"} and isinstance(value["raw"], str)):
             return value
         try:
-            made: JsonValue = json.loads(value["raw"])
+            made: JsonValue = parse_json(value["raw"])
         except ValueError:
             return dict(value)
         self.origins[path] = (*self.origin(path), "raw")

@@ -1,10 +1,9 @@
 """Comparing values as people write YAML: `"8080"` is 8080, `"true"` is true."""
 
-import json
 from collections.abc import Mapping
 from typing import cast
 
-from ostler.model.json import JsonMapping, JsonValue
+from ostler.model.json import JsonMapping, JsonValue, parse_json
 
 
 def loosely_equal(one: JsonValue, other: JsonValue) -> bool:
@@ -38,7 +37,7 @@ def _spells(text: str, value: JsonValue) -> bool:
     if lowered in ("true", "false", "null"):
         return loosely_equal({"true": True, "false": False, "null": None}[lowered], value)
     try:
-        meant: JsonValue = json.loads(stripped)
-    except (ValueError, RecursionError):
+        meant: JsonValue = parse_json(stripped)
+    except ValueError:
         return False
     return _is_scalar(meant) and loosely_equal(meant, value)

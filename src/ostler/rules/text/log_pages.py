@@ -9,7 +9,7 @@ from typing import Final
 
 from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, parse_json
 from ostler.rules.text.patterns import line_filter
 from ostler.rules.text.work_budget import bounded_work
 
@@ -171,8 +171,8 @@ def _continued(lines: Sequence[str], cursor: str) -> int | None:
 
 def _tool_cursor(cursor: str) -> JsonValue:
     try:
-        return json.loads(cursor.removeprefix(_OF_TOOL))
-    except (ValueError, RecursionError):
+        return parse_json(cursor.removeprefix(_OF_TOOL))
+    except ValueError:
         raise _not_a_cursor(cursor) from None
 
 
