@@ -15,7 +15,7 @@ from tests.support.ports import free_port
 from ostler.adapters.downstream import links, liveness
 from ostler.adapters.downstream.direct_calls import DirectCalls
 from ostler.adapters.downstream.pool import DownstreamPool
-from ostler.engine.protocols import before_sending
+from ostler.engine.call_context import before_sending
 from ostler.model.errors import (
     BadResponseError,
     ConnectionLostError,

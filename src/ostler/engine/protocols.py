@@ -1,14 +1,10 @@
 """What the engine needs from the world: a ToolCaller, a Store, a Clock. Two-method seams, nothing more."""
 
-import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias, runtime_checkable
-
-import anyio
 
 from ostler.model.errors import OstlerError
 from ostler.model.events import Event
@@ -18,59 +14,6 @@ from ostler.model.responses import ToolResponse
 
 Progress: TypeAlias = Callable[[float, float | None, str | None], Awaitable[None]]
 """`await progress(done, total, message)`."""
-
-
-before_sending: ContextVar[Callable[[], None] | None] = ContextVar("before_sending", default=None)
-"""What a ToolCaller calls directly before it sends, if it can: it raises StoreError if nothing may be sent any more.
-
-A call may wait long until it is sent, for its server or for its turn, and its process may be paused meanwhile.
-"""
-
-
-_limits: ContextVar[tuple[anyio.CancelScope, ...]] = ContextVar("time limits", default=())
-_on_turn: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("on turn", default=None)
-
-_NOTICEABLE_WAIT = 1.0
-"""Seconds of waiting from which on a call counts as sent later than it was intended."""
-
-
-@contextmanager
-def limited_by(scope: anyio.CancelScope, *, on_turn: Callable[[], Awaitable[None]] | None = None) -> Generator[None]:
-    """Let the deadline of `scope` stand still while a call that is made in the block waits for its turn.
-
-    Args:
-        scope: the limit.
-        on_turn: awaited after such a wait, before the call is sent.
-    """
-    limits, turn = _limits.set((*_limits.get(), scope)), _on_turn.set(on_turn)
-    try:
-        yield
-    finally:
-        _limits.reset(limits)
-        _on_turn.reset(turn)
-
-
-def has_patience() -> bool:
-    """Whether the limits of the call under way do not count the time in `waiting_for_turn`."""
-    return bool(_limits.get())
-
-
-@asynccontextmanager
-async def waiting_for_turn() -> AsyncGenerator[None]:
-    """Let the limits of the call under way stand still; a ToolCaller enters it to wait for the end of other calls."""
-    began = anyio.current_time()
-    limits = [(scope, scope.deadline) for scope in _limits.get()]
-    for scope, _ in limits:
-        scope.deadline = math.inf
-    try:
-        yield
-    finally:
-        waited = anyio.current_time() - began
-        for scope, deadline in limits:
-            scope.deadline = min(scope.deadline, deadline + waited)
-    on_turn = _on_turn.get()
-    if on_turn is not None and waited >= _NOTICEABLE_WAIT:
-        await on_turn()
 
 
 class ToolCaller(Protocol):

@@ -21,7 +21,7 @@ from ostler.adapters.downstream.fault_codes import LOST_MARK, TOO_LARGE_MARK, Fa
 from ostler.adapters.downstream.links import Link
 from ostler.adapters.downstream.slots import TimeLimit
 from ostler.adapters.downstream.tool_lists import next_steps_of, structured_of
-from ostler.engine.attribution import called_for
+from ostler.engine.call_context import called_for
 from ostler.engine.protocols import Progress
 from ostler.model.errors import (
     BadResponseError,

@@ -23,7 +23,7 @@ from ostler.adapters.downstream.fault_codes import LOST_MARK, OWN_FAULT, TOO_LAR
 from ostler.adapters.downstream.http_watch import HttpWatch
 from ostler.adapters.downstream.loss import LossSignal
 from ostler.adapters.downstream.streams import Reads
-from ostler.engine.protocols import before_sending
+from ostler.engine.call_context import before_sending
 from ostler.model.errors import StoreError
 from ostler.model.servers import ServerEntry
 from ostler.model.web_addresses import port_of

@@ -7,7 +7,8 @@ from typing import Self
 import anyio
 
 from ostler.adapters.downstream.call_refusals import no_slot
-from ostler.engine.protocols import ToolInfo, has_patience, waiting_for_turn
+from ostler.engine.call_context import has_patience, waiting_for_turn
+from ostler.engine.protocols import ToolInfo
 from ostler.model.servers import ServerEntry
 
 

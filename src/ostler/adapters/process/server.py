@@ -16,7 +16,7 @@ from ostler.adapters.downstream.direct_calls import is_followed
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.process.tools import TOOLS, Asked
 from ostler.adapters.serving.table import ToolTable, refuse_cursor
-from ostler.engine.attribution import called_for
+from ostler.engine.call_context import called_for
 from ostler.engine.protocols import Progress
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.tool_names import PROCESS_SERVER

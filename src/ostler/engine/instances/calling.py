@@ -8,10 +8,10 @@ from typing import TypeVar
 import anyio
 import anyio.lowlevel
 
-from ostler.engine.attribution import calling_for
+from ostler.engine.call_context import before_sending, calling_for, limited_by
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.protocols import Progress, before_sending, limited_by
+from ostler.engine.protocols import Progress
 from ostler.model.durations import format_duration
 from ostler.model.errors import (
     BadResponseError,

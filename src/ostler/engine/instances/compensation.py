@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from ostler.engine.call_context import limited_by
 from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, advice_for, await_gone, find, is_there_now
 from ostler.engine.instances.operations import ANSWER_GRACE, Operation
 from ostler.engine.instances.reasons import START_FAILED, START_LATE, START_UNSEEN, UNKNOWN_OUTCOME
@@ -16,7 +17,6 @@ from ostler.engine.instances.stopping import (
     pinned_plan,
     run_through_losses,
 )
-from ostler.engine.protocols import limited_by
 from ostler.model.durations import format_duration
 from ostler.model.errors import (
     DownstreamError,

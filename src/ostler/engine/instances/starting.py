@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 
+from ostler.engine.call_context import limited_by
 from ostler.engine.instances.calling import passed, run_call
 from ostler.engine.instances.compensation import await_late_start, clear_leftover, compensate, start_again
 from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, find, is_there
@@ -31,7 +32,6 @@ from ostler.engine.instances.steps import (
 )
 from ostler.engine.instances.stopping import may_start_again, take_down
 from ostler.engine.instances.verification import verify
-from ostler.engine.protocols import limited_by
 from ostler.model.errors import (
     ConnectionLostError,
     Delivery,

@@ -7,10 +7,10 @@ from typing import cast
 
 import anyio
 
+from ostler.engine.call_context import limited_by
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import START_LATE
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.protocols import limited_by
 from ostler.model.durations import format_duration
 from ostler.model.errors import ClassUnavailableError, OperationError, OperationTimeoutError, OstlerError, TemplateError
 from ostler.model.manifest import ToolCallSpec

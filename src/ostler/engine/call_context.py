@@ -1,0 +1,76 @@
+"""What a ToolCaller may know of the call that it makes: its service, whether it may still be sent, its time limits."""
+
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+
+import anyio
+
+_service_id: ContextVar[str] = ContextVar("id of the service that a tool is called for", default="")
+
+before_sending: ContextVar[Callable[[], None] | None] = ContextVar("before_sending", default=None)
+"""What a ToolCaller calls directly before it sends, if it can: it raises StoreError if nothing may be sent any more.
+
+A call may wait long until it is sent, for its server or for its turn, and its process may be paused meanwhile.
+"""
+
+_limits: ContextVar[tuple[anyio.CancelScope, ...]] = ContextVar("time limits", default=())
+_on_turn: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("on turn", default=None)
+
+_NOTICEABLE_WAIT = 1.0
+"""Seconds of waiting from which on a call counts as sent later than it was intended."""
+
+
+@contextmanager
+def calling_for(service_id: str) -> Generator[None]:
+    """Attribute the calls that are made inside to the service with this id."""
+    token = _service_id.set(service_id)
+    try:
+        yield
+    finally:
+        _service_id.reset(token)
+
+
+def called_for() -> str:
+    """Return the id of the service that the current call is for; empty for a call that is for no service."""
+    return _service_id.get()
+
+
+@contextmanager
+def limited_by(scope: anyio.CancelScope, *, on_turn: Callable[[], Awaitable[None]] | None = None) -> Generator[None]:
+    """Let the deadline of `scope` stand still while a call that is made in the block waits for its turn.
+
+    Args:
+        scope: the limit.
+        on_turn: awaited after such a wait, before the call is sent.
+    """
+    limits, turn = _limits.set((*_limits.get(), scope)), _on_turn.set(on_turn)
+    try:
+        yield
+    finally:
+        _limits.reset(limits)
+        _on_turn.reset(turn)
+
+
+def has_patience() -> bool:
+    """Whether the limits of the call under way do not count the time in `waiting_for_turn`."""
+    return bool(_limits.get())
+
+
+@asynccontextmanager
+async def waiting_for_turn() -> AsyncGenerator[None]:
+    """Let the limits of the call under way stand still; a ToolCaller enters it to wait for the end of other calls."""
+    began = anyio.current_time()
+    limits = [(scope, scope.deadline) for scope in _limits.get()]
+    for scope, _ in limits:
+        scope.deadline = math.inf
+    try:
+        yield
+    finally:
+        waited = anyio.current_time() - began
+        for scope, deadline in limits:
+            scope.deadline = min(scope.deadline, deadline + waited)
+    on_turn = _on_turn.get()
+    if on_turn is not None and waited >= _NOTICEABLE_WAIT:
+        await on_turn()
