@@ -198,9 +198,9 @@ class LifecycleTools(StrictModel):
     find: ToolCallSpec | None = None
     logs: ToolCallSpec | None = None
     send_input: ToolCallSpec | None = None
-    pre_start: list[ToolCallSpec] = Field(default_factory=list)
-    pre_stop: list[ToolCallSpec] = Field(default_factory=list)
-    post_start: list[ToolCallSpec] = Field(default_factory=list)
+    pre_start: list[ToolCallSpec] = Field(default_factory=list[ToolCallSpec])
+    pre_stop: list[ToolCallSpec] = Field(default_factory=list[ToolCallSpec])
+    post_start: list[ToolCallSpec] = Field(default_factory=list[ToolCallSpec])
 
     @cached_property
     def calls(self) -> Sequence[tuple[str, ToolCallSpec]]:
@@ -316,7 +316,7 @@ class ServiceConfig(StrictModel):
 
     service_type: str = ""
     default_name: str | None = None
-    dependencies: list[str | DependencySpec] = Field(default_factory=list)
+    dependencies: list[str | DependencySpec] = Field(default_factory=list[str | DependencySpec])
     lifecycle_tools: LifecycleTools
     health_check: HealthCheckSpec | None = None
     timeout: TimeoutSpec = Field(default_factory=TimeoutSpec)

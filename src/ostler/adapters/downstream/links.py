@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,7 +50,6 @@ class Surroundings:
         log_dir: where stderr logs go.
         environments: variables that stdio servers may inherit.
         records: the children's records.
-        version: Ostler's version, sent to servers.
         turns: limits how many stdio servers are started at once.
         grants: what people consented to by signing in; None when no one can.
     """
@@ -57,7 +57,6 @@ class Surroundings:
     log_dir: Path
     environments: Environments
     records: ChildRecords
-    version: str
     turns: StartTurns = field(default_factory=StartTurns)
     grants: Grants | None = None
 
@@ -238,7 +237,7 @@ async def open_link(
         else repair.around(_transport(entry, transport, around, watch=watch, attempt=attempt, auth=auth)),
         mode="legacy" if legacy else "auto",
         cache=None,
-        client_info=types.Implementation(name="ostler", version=around.version),
+        client_info=types.Implementation(name="ostler", version=_own_version()),
         message_handler=on_message,
     )
     async with client:
@@ -301,3 +300,13 @@ def tool_info(server: str, tool: types.Tool, note: str) -> ToolInfo:
         title=tool.title or (tool.annotations.title if tool.annotations else None) or "",
         note=note,
     )
+
+
+@cache
+def _own_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 (mail parsers, for a connection)
+
+    try:
+        return version("ostler")
+    except PackageNotFoundError:
+        return "0"

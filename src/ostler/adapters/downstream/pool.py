@@ -7,7 +7,6 @@ fails at once with the reason, except in a server's very first connecting phase,
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self, TypeVar
@@ -78,7 +77,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         self._builtin = dict(builtin)
         self._records = ChildRecords(children_dir or log_dir.parent / "children")
         self.environments = environment if isinstance(environment, Environments) else Environments(environment)
-        self._around = Surroundings(log_dir, self.environments, self._records, _own_version(), grants=grants)
+        self._around = Surroundings(log_dir, self.environments, self._records, grants=grants)
         self._clock = clock
         self._tasks: anyio.abc.TaskGroup | None = None
         self._change_callbacks: list[Callable[[str], None]] = []
@@ -405,10 +404,3 @@ def _deliver(callbacks: list[Callable[[_Fact], None]], value: _Fact) -> None:
             callback(value)
         except Exception:  # boundary: a subscriber's fault must not disturb the connections or its neighbours
             logger.exception("a subscriber to downstream changes failed")
-
-
-def _own_version() -> str:
-    try:
-        return version("ostler")
-    except PackageNotFoundError:
-        return "0"

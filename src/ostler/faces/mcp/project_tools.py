@@ -62,14 +62,14 @@ class ProjectArgs(Args):
 class ProjectUpArgs(ProjectArgs):
     """Arguments of project_up."""
 
-    services: Texts = Field(default_factory=list, description="only these; a job among them is waited for")
+    services: Texts = Field(default_factory=list[str], description="only these; a job among them is waited for")
     dry_run: bool = Field(default=False, description="only show changes")
 
 
 class ProjectDownArgs(ProjectArgs):
     """Arguments of project_down."""
 
-    services: Texts = Field(default_factory=list, description="only these")
+    services: Texts = Field(default_factory=list[str], description="only these")
     left_over: bool = Field(default=False, description="instead, of projects whose folder is gone")
 
 

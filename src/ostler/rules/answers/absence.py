@@ -6,6 +6,7 @@ from typing import cast
 
 from ostler.model.errors import ExtractionError
 from ostler.model.json import JsonMapping, JsonValue
+from ostler.model.late_patterns import late_pattern
 from ostler.model.manifest import Expectation
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.expectations import listed, mentions
@@ -52,31 +53,31 @@ _COMING = frozenset(
 )  # fmt: skip
 """States, in many servers' words, of things that do not exist yet."""
 
-_PRESENCE = re.compile(r"(?:^|[._])(?:is_?)?(?:running|alive|exists?|found|present|active)$", re.IGNORECASE)
+_PRESENCE = late_pattern(r"(?:^|[._])(?:is_?)?(?:running|alive|exists?|found|present|active)$", re.IGNORECASE)
 """Paths whose `false` says that there is nothing."""
 
-_LIFE = re.compile(r"(?:is_?)?(?:running|alive|exists)", re.IGNORECASE)
+_LIFE = late_pattern(r"(?:is_?)?(?:running|alive|exists)", re.IGNORECASE)
 """Those among them that mean nothing else; `active` may be the one of several that is in use."""
 
-_ENDED_WHERE = re.compile(
+_ENDED_WHERE = late_pattern(
     r"(?:^|[._])(?:exit_?(?:code|status)|return_?code|(?:ended|exited|finished|stopped|terminated)_?at|term_?signal)$",
     re.IGNORECASE,
 )
 """Paths that have a value only once something has ended."""
 
-_EQUALITY = re.compile(r"\s*(?P<path>[\w.]+)\s*==\s*(?:'(?P<raw>[^']*)'|`\"?(?P<literal>[^`\"]*)\"?`)\s*")
+_EQUALITY = late_pattern(r"\s*(?P<path>[\w.]+)\s*==\s*(?:'(?P<raw>[^']*)'|`\"?(?P<literal>[^`\"]*)\"?`)\s*")
 """`state == 'running'`: what a JMESPath says that could as well be a `jsonPath`."""
 
-_STATUS_LINE = re.compile(
+_STATUS_LINE = late_pattern(
     r"^\W*(?:(?:current|process|job)\s)?(?:status|state)\W*[:=]\W*(?P<word>[^\n]{1,80})$",
     re.IGNORECASE | re.MULTILINE,
 )
 """`Status: exited` in a text."""
 
-_MORE_OF_IT = re.compile(r"\s*(?:[(\[,;:]|\b(?:with|by|at|after|on|since)\b|\s-\s).*", re.DOTALL)
+_MORE_OF_IT = late_pattern(r"\s*(?:[(\[,;:]|\b(?:with|by|at|after|on|since)\b|\s-\s).*", re.DOTALL)
 """What follows a word for an end: `exited (code 1)`, `terminated by SIGKILL`."""
 
-_OUT_OF_REACH = re.compile(
+_OUT_OF_REACH = late_pattern(
     r"""
     ^\W*(?:\w*(?:error|exception)\W+)*                           # "Error: ", "ConnectionError: "
     (?:
@@ -95,10 +96,10 @@ _OUT_OF_REACH = re.compile(
 )
 """How servers say, often with `isError: false`, that they could not reach what they are a front for."""
 
-_LABEL = re.compile(r"[\w #:=\"'-]*$")
+_LABEL = late_pattern(r"[\w #:=\"'-]*$")
 """What an expectation has directly before the service's id, such as the `PID: ` of `PID: 4711`."""
 
-_EMPTY_LIST = re.compile(
+_EMPTY_LIST = late_pattern(
     r"\W*(?:there\ are\ |you\ have\ |currently\ )?no(?!\ (?:access|permissions|credentials|success)\b)"
     r"(?:\ [\w-]+){0,3}?\ (?:\w{2,}s|\w+\ (?:found|running|active))(?:\ (?:found|running|active|yet|currently))?\W*",
     re.IGNORECASE,
@@ -111,7 +112,7 @@ _LONGEST_COMPLAINT = 600
 _SEARCHED = 20_000
 """Characters of a text in which a status is looked for."""
 
-_SEPARATORS = re.compile(r"[\s_-]+")
+_SEPARATORS = late_pattern(r"[\s_-]+")
 
 
 def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
 from ostler.model.json import JsonMapping, JsonValue
+from ostler.model.late_patterns import late_pattern
 from ostler.model.responses import ToolResponse
 
 _NEXT: Final = frozenset({
@@ -15,7 +16,7 @@ _MORE: Final = frozenset({"hasmore", "hasnext", "hasnextpage", "more", "incomple
 _LAST: Final = frozenset({"islast", "islastpage", "last", "lastpage"})
 """Names whose `false` says that there is more."""
 
-_LINK: Final = re.compile(r"https?://|[/?]")
+_LINK: Final = late_pattern(r"https?://|[/?]")
 """What the `next` of a list begins with if it is the address of its next page, and no advice."""
 
 _TOTAL: Final = frozenset({"total", "totalcount", "totalitems", "totalresults", "totalrecords"})
@@ -25,7 +26,7 @@ _PAGES: Final = frozenset({"pages", "totalpages", "pagecount", "lastpage"})
 _HOLDERS: Final = frozenset({
     "links", "meta", "metadata", "pageinfo", "pagination", "paging", "responsemetadata",
 })  # fmt: skip
-_IN_WORDS: Final = re.compile(
+_IN_WORDS: Final = late_pattern(
     r"""
     \b(?:showing|displaying|listing|shown|page)\W+(?:(?:first|last|\d+\s*[-\u2013])\W*)?(?P<shown>\d+)
       \s*(?:of|out\ of|/)\s*(?P<all>\d+)\b(?!\s*(?:lines?|characters?|chars|bytes|[kM]i?B)\b)

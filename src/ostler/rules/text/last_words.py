@@ -4,37 +4,38 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from ostler.model.late_patterns import late_pattern
 from ostler.rules.text.terminal_text import without_control
 
-_GROUP: Final = re.compile(r"^\s*(?:\| ?|\+-\+-+.*|\+-{4,}.*)+")
-_NAMED: Final = re.compile(
+_GROUP: Final = late_pattern(r"^\s*(?:\| ?|\+-\+-+.*|\+-{4,}.*)+")
+_NAMED: Final = late_pattern(
     r"^(?:Uncaught |Unhandled |Fatal |\[?[Ee]rror\]?:? )*"
     r"(?:[A-Za-z_$][\w$]*\.)*[A-Za-z_$]*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault)"
     r"(?: \[[A-Z_]+\])?(?::|$)"
 )
-_LOWER_NAMED: Final = re.compile(r"^[a-z][\w$.]*: ")
+_LOWER_NAMED: Final = late_pattern(r"^[a-z][\w$.]*: ")
 """An error of a class that gives it a name of its own, such as `error` of the library pg."""
 
-_CALL: Final = re.compile(r"^\s+at .*:\d+:\d+\)?$")
-_FRAME: Final = re.compile(
+_CALL: Final = late_pattern(r"^\s+at .*:\d+:\d+\)?$")
+_FRAME: Final = late_pattern(
     r"^\s+at |^\s*File \"|^node:|^Node\.js v\d|^\s*\^+\s*$|^\s*\.\.\. \d+ (?:more|lines)|^goroutine \d|^\t"
     r"|^exit status \d|^\s*throw |^note: run with|^stack backtrace|^\s+\d+: |^\d+: 0x|^\[process exited|^\s*[~^]+\s*$"
 )
-_NOISE: Final = re.compile(
+_NOISE: Final = late_pattern(
     r"^npm (?:notice|warn|error|ERR!)(?: [A-Z\d]+)?\s*$|^npm (?:error|ERR!) 404 (?:Note that you can|tarball, folder)"
     r"|^npm notice|A complete log of this run can be found"
     r"|^npm (?:error|ERR!)\s+/\S+\.log|^\(Use `node --trace|^\s*[{}\]]+,?\s*$|^For (?:more )?help, see"
     r"|^Need to install the following|^\[?(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d[\d.,Z+:]*\]?\s*$"
 )
-_DETAIL: Final = re.compile(
+_DETAIL: Final = late_pattern(
     r"^\s+(?:code|errno|syscall|path|requireStack|\[cause\]|port|address|url|\[stack\])['\"]?: "
 )
-_INSPECTED: Final = re.compile(r"^(?P<said>\s+at .*|.*\]) \{$")
-_CAUSE: Final = re.compile(
+_INSPECTED: Final = late_pattern(r"^(?P<said>\s+at .*|.*\]) \{$")
+_CAUSE: Final = late_pattern(
     r"^Caused by: |^panic: |^thread '.*' panicked at|^Exception in thread |^Traceback \(most recent"
 )
 
-_TROUBLE: Final = re.compile(
+_TROUBLE: Final = late_pattern(
     r"\u2a2f|✖|✗|❌|\b(?:error|fatal|panic|fail(?:ed|ure)?|cannot|can't|could not|unable to|already (?:running|exists)|"
     r"in use|refused|denied|not found|terminating|abort(?:ed|ing)?|crash(?:ed)?|exception|eaddrinuse|out of memory)\b"
     r"(?!=\d+ [\w-]+=\d)",  # counts at the end, as dbt's: PASS=2 ERROR=1 SKIP=0

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from ostler.model.late_patterns import late_pattern
 from ostler.rules.text.statements import is_sentence
 
 _HEAD: Final = r"\W*(?:(?:error|warning|info)\b\W*)?"
@@ -19,7 +20,7 @@ _NO: Final = (
 _NOT: Final = r"(?:(?:was|is|does|could|can|has) )?(?:not|no longer) (?:be )?"
 _OF_KIND: Final = r"(?:the )?(?:[\w-]+[ :#=]+){0,4}?\W?"
 _FORMS: Final = tuple(
-    re.compile(_HEAD + form + _TAIL, re.IGNORECASE)
+    late_pattern(_HEAD + form + _TAIL, re.IGNORECASE)
     for form in (
         rf"{_NO}{_KIND}IT\W*{_THERE}?",
         rf"{_OF_KIND}IT\W*{_NOT}{_THERE}",

@@ -3,21 +3,23 @@
 import re
 from typing import Final
 
+from ostler.model.late_patterns import late_pattern
+
 _HOST: Final = r"(?:localhost|127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\]|\[::ffff:127\.0\.0\.1\]|\*)"
-_ADDRESS: Final = re.compile(
+_ADDRESS: Final = late_pattern(
     rf"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?<![\w.]){_HOST}:(?P<port>\d{{2,5}})\b", re.IGNORECASE
 )
-_ALONE: Final = re.compile(
+_ALONE: Final = late_pattern(
     r"(?:^|(?<=[\s\"'(]))(?::|\bport\b[\"']?\s*[:=#]?\s*[\"']?)(?P<port>\d{2,5})\b", re.IGNORECASE
 )
 _SCHEMES: Final = frozenset({"", "http", "https", "ws", "wss", "tcp"})
-_OF_OTHERS: Final = re.compile(
+_OF_OTHERS: Final = late_pattern(
     r"(?:[-=]>|→|\b(?:to|from|for|via|against|behind|using|with|of|connect\w*|forward\w*|proxy\w*|redirect\w*|upstream|"
     r"backend|target|origin|peer|broker|database|db|cache|registry|remote|source|destination)\b)[\W_]*$"
     r"|\bwait(?:s|ing)?\b",
     re.IGNORECASE,
 )
-_NOT_IT: Final = re.compile(r"\s+(?:is|was|already|in use|taken|busy|not)\b|/?\s*(?:<?[-=]>|→)", re.IGNORECASE)
+_NOT_IT: Final = late_pattern(r"\s+(?:is|was|already|in use|taken|busy|not)\b|/?\s*(?:<?[-=]>|→)", re.IGNORECASE)
 _MAX_PORT: Final = 65535
 
 

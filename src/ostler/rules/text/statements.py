@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from ostler.model.late_patterns import late_pattern
+
 _GAP: Final = r"(?:[ \t]|[_-])"
 _WORD: Final = rf"(?:{_GAP}(?!(?:and|but|so|or|then|while|as|because|since|which|that)\b)[^\W_]+)"
-_DENIED_BEFORE: Final = re.compile(
+_DENIED_BEFORE: Final = late_pattern(
     r"(?<![^\W_])(?:"
     rf"(?:no|none|nothing|nobody|neither|without|(?<![.:,/-])(?:0|zero)){_WORD}{{0,4}}{_GAP}"
     rf"|(?:not|never|nor|cannot|\w{{2,6}}n['\u2019]t){_WORD}{{0,2}}{_GAP}"
@@ -19,14 +21,14 @@ _DENIED_BEFORE: Final = re.compile(
 """What stands before a word that is denied. A mark such as a comma, or a second space as in a table, in between ends
 what the denial is about."""
 
-_DENIED_BEHIND: Final = re.compile(
+_DENIED_BEHIND: Final = late_pattern(
     r"[\"'`*]{0,3}\s*[:=]\s*[\"'`*]{0,3}(?:false|no|off)(?![\w-])[\"'`*]{0,3}\s*(?:[,;.)\]}\n]|$)"
     r"|[^.!?\n]{0,80}\?(?:\s|$)",
     re.IGNORECASE,
 )
 """What follows a word that is denied or in a question: `running: false`, `Is the daemon running?`."""
 
-_OPPOSITE: Final = re.compile(r"[\"'`*]{0,3}\s*[:=]\s*[\"'`*]{0,3}(?:in|un|dis|non|not)[ _-]?", re.IGNORECASE)
+_OPPOSITE: Final = late_pattern(r"[\"'`*]{0,3}\s*[:=]\s*[\"'`*]{0,3}(?:in|un|dis|non|not)[ _-]?", re.IGNORECASE)
 """What stands between a label and its own opposite: `Active: inactive`."""
 
 RUNS: Final = frozenset(
@@ -48,7 +50,7 @@ _SEEN_BEHIND: Final = 100
 _MOST_PLACES: Final = 1000
 """Occurrences of a word that are checked; a text that denies it so often does not state it."""
 
-_PLAIN_PATTERN: Final = re.compile(r"(?:\(\?i\))?\^?(?:[\w \-|]|\\b|\((?!\?)|\(\?:|\))*\$?")
+_PLAIN_PATTERN: Final = late_pattern(r"(?:\(\?i\))?\^?(?:[\w \-|]|\\b|\((?!\?)|\(\?:|\))*\$?")
 """Regular expressions that are nothing but words, which no one writes to find `not running`."""
 
 
