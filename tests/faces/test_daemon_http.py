@@ -26,7 +26,8 @@ from ostler.faces.bridge.dialer import Dialer
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.daemon import http_connections
-from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, parse_address, serving_http
+from ostler.faces.daemon.http import HttpSettings, parse_address, serving_http
+from ostler.faces.daemon.http_faults import HttpSettingsError
 from ostler.faces.daemon.local_socket import listening
 from ostler.model.access import OAuthSettings
 

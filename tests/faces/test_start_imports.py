@@ -33,7 +33,6 @@ import_lean()
 from ostler.faces.daemon.foreground_options import foreground_run
 from ostler.faces.daemon.hosted_application import application_source
 from ostler.faces.daemon.process import run_server
-from ostler.faces.daemon.http import serving_http
 import gc
 from pydantic import BaseModel, TypeAdapter
 
@@ -82,6 +81,12 @@ from ostler.adapters.process.web_probe import look_http, valid_url
 passed, said = anyio.run(look_http, valid_url("http://127.0.0.1:1/"), None, 60.0)
 assert not passed and "Connection refused" in said
 assert "httpx2._client" not in sys.modules, "neither the failure of a local server nor a probe needs an HTTP client"
+
+import importlib.metadata
+from configparser import ConfigParser, RawConfigParser
+
+assert issubclass(ConfigParser, RawConfigParser)
+assert importlib.metadata.version("pydantic") and importlib.metadata.entry_points(group="opentelemetry_context")
 
 from difflib import get_close_matches
 from urllib.request import url2pathname
@@ -144,13 +149,13 @@ assert anyio.run(connected) == "b"
         pytest.param(LOCK, 140, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"),
         pytest.param(
             SERVER,
-            928,
-            "click cryptography html.entities httpx2._client jsonschema lightkube logging.handlers mcp.client.auth "
+            900,
+            "click cryptography csv html.entities httpx2._client jsonschema lightkube logging.handlers mcp.client.auth "
             "mcp.server.auth.handlers.token mcp.server.mcpserver.server multiprocessing opentelemetry.metrics "
             "opentelemetry.sdk prometheus_client psycopg referencing regex._regex_core rich typer wsproto "
             "ostler.adapters.downstream.http ostler.adapters.telemetry.live ostler.faces.daemon.forwarding "
-            "ostler.rules.checking.class_check ostler.rules.checking.class_settings ostler.rules.drafts.drafting "
-            "ostler.rules.muster.translation",
+            "ostler.faces.daemon.http ostler.rules.checking.class_check ostler.rules.checking.class_settings "
+            "ostler.rules.drafts.drafting ostler.rules.muster.translation",
             HIGH_LEVEL_SERVER,
             id="server",
         ),

@@ -2,14 +2,16 @@
 
 import logging
 import secrets
+from typing import TYPE_CHECKING
 
 import anyio
-import uvicorn
 from anyio.abc import TaskGroup, TaskStatus
 
 from ostler.faces.daemon.hosting import Hosted
-from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.dashboard.codes import OneTimeCodes
+
+if TYPE_CHECKING:
+    import uvicorn
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,8 @@ class DashboardLink:
         return f"{self._url}/#code={self._codes.make()}"
 
     async def _serve(self, *, task_status: TaskStatus[str]) -> None:
+        from ostler.faces.daemon.http import HttpSettings, serving_http  # few look at it
+
         settings = HttpSettings("127.0.0.1", 0, self._token)
         async with serving_http(
             lambda toolset, _: self._hosted.local_server(toolset),
@@ -60,5 +64,5 @@ class DashboardLink:
             task_status.started(url)
             await anyio.sleep_forever()
 
-    def _started(self, web: uvicorn.Server) -> None:
+    def _started(self, web: "uvicorn.Server") -> None:
         self._web = web

@@ -62,7 +62,7 @@ def run_foreground(
 
     from ostler.adapters.stores.standing_by import Waiting
     from ostler.faces.daemon.hosted_application import application_source
-    from ostler.faces.daemon.http import HttpSettingsError
+    from ostler.faces.daemon.http_faults import HttpSettingsError
     from ostler.faces.daemon.process import ServerSettings, run_server
 
     try:
@@ -103,7 +103,7 @@ def _advertised_host(url: str) -> tuple[str, ...]:
     """
     from urllib.parse import urlsplit
 
-    from ostler.faces.daemon.http import HttpSettingsError
+    from ostler.faces.daemon.http_faults import HttpSettingsError
 
     if not url:
         return ()
@@ -137,7 +137,7 @@ def _certificate(chain: Path, key: Path) -> "Certificate":
     """
     import ssl
 
-    from ostler.faces.daemon.http import HttpSettingsError
+    from ostler.faces.daemon.http_faults import HttpSettingsError
     from ostler.faces.daemon.http_tls import Certificate, CertificateError
 
     certificate = Certificate(chain.absolute(), key.absolute())
@@ -152,7 +152,8 @@ def _http_settings(
     paths: Paths, address: str, allowed_hosts: tuple[str, ...], tls: tuple[Path, Path] | None
 ) -> "HttpSettings":
     from ostler.adapters.config.settings_file import load_settings
-    from ostler.faces.daemon.http import TOKEN_VARIABLE, HttpSettings, HttpSettingsError, parse_address
+    from ostler.faces.daemon.http import TOKEN_VARIABLE, HttpSettings, parse_address
+    from ostler.faces.daemon.http_faults import HttpSettingsError
 
     in_force = load_settings(paths.settings_file)
     written = in_force.http

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 
 from ostler.faces.daemon.forwarded_requests import ForwardedClients
 from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers, ShutdownAnswers
+from ostler.faces.daemon.http_faults import HttpSettingsError
 from ostler.faces.daemon.http_hosts import Front, Hosts
 from ostler.faces.daemon.http_pages import Page
 from ostler.faces.daemon.http_paths import MakeServer, web_application
@@ -53,10 +54,6 @@ PolicyOf: TypeAlias = Callable[[str], PrincipalSettings | None]
 """Returns the policy of a principal by its name."""
 
 logger = logging.getLogger(__name__)
-
-
-class HttpSettingsError(Exception):
-    """The HTTP address cannot be served as asked; the text says what to change."""
 
 
 @dataclass(frozen=True, slots=True)

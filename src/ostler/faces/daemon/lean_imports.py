@@ -134,9 +134,11 @@ def _functions(module_name: str, *names: str) -> Callable[[], Mapping[str, objec
 _STANDING_IN: Final[Mapping[str, Callable[[], Mapping[str, object]]]] = {
     _HIGH_LEVEL: _of_high_level,
     _UVICORN: _of_uvicorn,
+    "configparser": lambda: {"RawConfigParser": object},  # for uvicorn's annotations
     "difflib": _functions("difflib", "get_close_matches"),
     "html": dict,
     "httpx2": dict,
+    "importlib.metadata": _functions("importlib.metadata", "entry_points", "version"),
     "logging.config": dict,
     "mcp.server.auth.routes": _functions(
         "mcp.server.auth.routes",
@@ -147,6 +149,7 @@ _STANDING_IN: Final[Mapping[str, Callable[[], Mapping[str, object]]]] = {
     "mcp.client.session_group": _functions("mcp.client.session_group", "ClientSessionGroup"),
     "mcp.client.sse": _functions("mcp.client.sse", "sse_client"),
     "mcp.client.streamable_http": _functions("mcp.client.streamable_http", "streamable_http_client"),
+    "pydantic.plugin._loader": lambda: {"get_plugins": tuple},  # no model of ours is meant for a plugin
     "regex": dict,
     "urllib.request": _functions("urllib.request", "url2pathname"),
     "watchfiles.run": _functions("watchfiles.run", "arun_process", "run_process"),

@@ -21,8 +21,7 @@ from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.dashboard_link import DashboardLink
 from ostler.faces.daemon.hosting import Hosted, HostedSource
-from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, forwarding_http, serving_http
-from ostler.faces.daemon.http_sessions import session_key
+from ostler.faces.daemon.http_faults import HttpSettingsError
 from ostler.faces.daemon.local_socket import accept_clients, listening
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.reception import Reception
@@ -30,6 +29,7 @@ from ostler.model.errors import OstlerError
 
 if TYPE_CHECKING:
     from ostler.faces.daemon.forwarding import Forwarder
+    from ostler.faces.daemon.http import HttpSettings
 
 _IDLE_POLL: Final = 5.0
 
@@ -65,7 +65,7 @@ class ServerSettings:
     background: bool
     version: str = VERSION
     idle_exit: float | None = None
-    http: HttpSettings | None = None
+    http: "HttpSettings | None" = None
     stdio: bool = False
     announce: Callable[[str], None] = logger.info
     ready: Callable[[], None] | None = None
@@ -111,6 +111,8 @@ class ServerProcess:
         """Open everything in `stack`, and serve until the end is requested."""
         settings = self._settings
         if settings.http is not None and settings.forwarder is not None:
+            from ostler.faces.daemon.http import forwarding_http
+
             self._announce(await stack.enter_async_context(forwarding_http(settings.forwarder, settings.http)))
         hosted = await stack.enter_async_context(settings.source())
         gc.freeze()  # what was restored lives long, too: to look through 10,000 services takes half a second
@@ -150,7 +152,10 @@ class ServerProcess:
         if not self._serving:
             self._whole.cancel()
 
-    async def _open_http(self, stack: AsyncExitStack, http: HttpSettings, hosted: Hosted) -> None:
+    async def _open_http(self, stack: AsyncExitStack, http: "HttpSettings", hosted: Hosted) -> None:
+        from ostler.faces.daemon.http import serving_http  # the servers that clients start serve no HTTP
+        from ostler.faces.daemon.http_sessions import session_key
+
         settings = self._settings
         http = replace(http, session_key=hosted.session_key or session_key(settings.place.paths.state_dir))
         feed = None

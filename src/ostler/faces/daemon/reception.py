@@ -25,7 +25,7 @@ from ostler.faces.bridge.lines import LineTooLongError
 from ostler.faces.bridge.version import code_id
 from ostler.faces.client_facts import ClientFacts, client_of
 from ostler.faces.daemon.hosting import Hosted
-from ostler.faces.daemon.http import HttpSettingsError
+from ostler.faces.daemon.http_faults import HttpSettingsError
 from ostler.faces.daemon.streams import OutgoingMessages, SlowClientError, message_streams
 from ostler.faces.mcp.channels import with_channel
 
