@@ -38,9 +38,9 @@ READER = "import socket, sys; used = socket.create_connection(('127.0.0.1', int(
 
 
 @asynccontextmanager
-async def application(state_dir: Path, tmp_path: Path) -> AsyncGenerator[Application]:
-    """Run the application over fresh folders; its services end with it."""
-    async with open_application(Paths(tmp_path / "config", state_dir), stop_on_exit=True) as app:
+async def application(state_dir: Path, tmp_path: Path, *, stop: bool = True) -> AsyncGenerator[Application]:
+    """Run the application over fresh folders; its services end with it if it is to `stop` them."""
+    async with open_application(Paths(tmp_path / "config", state_dir), stop_on_exit=stop) as app:
         await until(lambda: app.pool.server_status("process").connected)
         yield app
 
@@ -107,6 +107,28 @@ async def test_a_web_server_from_a_shipped_class(mode: Any, state_dir: Path, tmp
         with pytest.raises(URLError):
             await fetch(url)
         await call(client, "service_delete", name="site")
+
+
+async def test_a_start_that_was_cut_off_still_waits_until_it_is_ready(state_dir: Path, tmp_path: Path) -> None:
+    goes_on = tmp_path / "goes_on"
+    settings = Paths(tmp_path / "config", state_dir).settings_file
+    settings.parent.mkdir()
+    settings.write_text('shutdownTimeout = "100ms"\n')
+    script = f"echo begin; until [ -e {goes_on} ]; do sleep 0.02; done; echo ready; sleep 300"
+    args = {"command": script, "shell": True, "readyLog": "^ready"}
+    async with application(state_dir, tmp_path, stop=False) as app, Client(build_server(app)) as client:
+        await call(client, "service_create", serviceClassName="command", name="slow", args=args, wait=False)
+        with anyio.fail_after(60):
+            while (
+                not app.manager.registry.find("slow") or not (await call(client, "service_logs", name="slow"))["lines"]
+            ):
+                await anyio.sleep(0.02)
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        started = await call(client, "service_wait", name="slow", state="running", timeout="300ms")
+        assert (started["met"], started["service"]["state"]) == (False, "starting")
+        goes_on.touch()
+        assert (await call(client, "service_wait", name="slow", state="running"))["met"]
+        await call(client, "service_delete", name="slow")
 
 
 async def test_the_log_of_a_failed_create_is_kept_for_a_while(state_dir: Path, tmp_path: Path) -> None:

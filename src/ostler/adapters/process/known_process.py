@@ -303,7 +303,8 @@ class Entry:
             of_child = f"a shell's code after {signal_name(above)}" if 0 < above < _MOST_SIGNALS else ""
             also = "; ".join(filter(None, (of_child, amid)))
             return f"exited with code {code}" + (f" ({also})" if also else "")
-        return "exited (its exit code is unknown: its keeper was ended as well, or the disk was full)"
+        unknown = f"its exit code is unknown: {amid or 'its keeper was ended as well, or the disk was full'}"
+        return f"exited ({unknown})"
 
 
 def _ending(path: Path, pid: int) -> tuple[int, datetime] | None:

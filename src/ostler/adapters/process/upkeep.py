@@ -49,9 +49,8 @@ SERVER_LOOKS = 3
 """How often, a second apart, health is asked for after the process below another that served for it has ended: as often
 as checks have to fail until it counts. A reloader that starts it again is faster, or heals at the next check."""
 
-_KILLED = "SIGKILL"
-_SHELL_KILLED = 137
-"""A shell's code after its program was killed."""
+_KILLS = (("SIGKILL", None), (None, 137), (None, None))
+"""How a killed process may have ended: as a shell whose program was killed, or unknown, without its keeper."""
 
 HEAR_SECONDS = 0.005
 """Between looks whether the keeper of an ended process has written down how it ended."""
@@ -134,8 +133,8 @@ class Upkeep:
     def _explain_kill(self, entry: Entry) -> None:
         """Note that the kernel killed it because memory had run out, if the kernel says so."""
         record = entry.record
-        is_killed = record.exit_signal == _KILLED or record.exit_code == _SHELL_KILLED
-        if not is_killed or record.killed_for or record.killed_amid or entry.is_ending or record.exited_at is None:
+        how = record.exit_signal, record.exit_code
+        if how not in _KILLS or record.killed_for or record.killed_amid or entry.is_ending or record.exited_at is None:
             return
         from ostler.adapters.process.memory_kills import killed_for_memory, kills_in_group  # noqa: PLC0415 (rare)
 

@@ -10,7 +10,7 @@ from ostler.engine.instances.compensation import clear_leftover
 from ostler.engine.instances.existence import find, proof_of
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import DRIVER_UNREACHABLE, NOT_VERIFIED, UNKNOWN_OUTCOME
-from ostler.engine.instances.starting import bring_up, clean_up, cleaning_up, come_up, restart
+from ostler.engine.instances.starting import bring_up, call_start, clean_up, cleaning_up, come_up, restart
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import (
     LOOK_PAUSE,
@@ -37,6 +37,7 @@ from ostler.model.json import JsonObject
 from ostler.model.manifest import OutputSpec
 from ostler.model.records import START_STEPS, CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, Reachability, Transition
+from ostler.rules.calls.overrides import START_TOOL
 
 LOOK_ATTEMPTS = 3
 """How often a tool that could show it is asked before the outcome counts as unknown."""
@@ -174,8 +175,16 @@ async def _finish_start(service: InstanceState, operation: Operation, old: Opera
         if unclear and policy == "compensate":
             raise OperationError(f"{unclear[0].step} was cut off by a crash (onUnknown: compensate)")
         with deadline(service, operation, service.service_class.config.timeout.create, "create") as scope:
+            if _is_joined(service, old):
+                await call_start(service, operation, scope)
             await come_up(service, operation, scope)
     operation.message = f"service {service.name} is running and was adopted"
+
+
+def _is_joined(service: InstanceState, old: OperationRecord) -> bool:
+    """Whether the start tool joins what its cut-off call began, and waits until that is ready."""
+    starts = [call for call in old.calls if call.step == "start"]
+    return service.service_class.tools.start.tool == START_TOOL and bool(starts) and starts[-1].outcome.is_unclear
 
 
 async def _follow_policy(service: InstanceState, operation: Operation, old: OperationRecord, evidence: str) -> None:

@@ -159,6 +159,13 @@ async def _start_steps(service: InstanceState, operation: Operation, scope: anyi
     for index, spec in enumerate(tools.pre_start):
         await operation.report_progress(0, None, f"calling {spec.tool}")
         await run_call(service, operation, _call_of(service, operation, f"preStart[{index}]", spec, scope))
+    await call_start(service, operation, scope)
+    await come_up(service, operation, scope)
+
+
+async def call_start(service: InstanceState, operation: Operation, scope: anyio.CancelScope) -> None:
+    """Call the start tool, and keep what it says."""
+    tools = service.service_class.tools
     call = _call_of(service, operation, "start", tools.start, scope)
     await operation.report_progress(0, None, f"calling {call.tool}")
     try:
@@ -172,7 +179,6 @@ async def _start_steps(service: InstanceState, operation: Operation, scope: anyi
     service.pin_stop_plan()
     if tools.ready is not None or tools.post_start:
         await service.commit(operation)
-    await come_up(service, operation, scope)
 
 
 async def _start_outputs(service: InstanceState, operation: Operation, call: PlannedCall) -> JsonObject:
