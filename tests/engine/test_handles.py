@@ -201,6 +201,19 @@ async def test_what_a_restart_left_under_another_id_is_found_and_cleaned_up(loss
         assert (shown.state, shown.health) == (ServiceState.FAILED, HealthStatus.UNKNOWN)
 
 
+@pytest.mark.parametrize("next_request", ["start", "stop"])
+async def test_what_a_failed_stop_left_is_stopped_by_the_id_that_it_has_by_now(next_request: str) -> None:
+    world = World()
+    async with running(world, manifest(BASIC, **(MOVES | {"lifecycleTools__find": FIND}))) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Fail("busy"))
+        with pytest.raises(OstlerError, match="busy"):
+            await manager.stop_service("db")
+        await world.call_tool("w/restart", {"id": "r1"})  # by someone else
+        await (manager.start_service("db") if next_request == "start" else manager.stop_service("db"))
+        assert list(world.resources) == (["r3"] if next_request == "start" else [])
+
+
 @pytest.mark.parametrize("acts", [True, False])
 @pytest.mark.parametrize("tool", ["w/restart", "w/start"])
 @pytest.mark.parametrize("is_gone", [False, True])

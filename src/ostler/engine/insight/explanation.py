@@ -22,7 +22,7 @@ from ostler.engine.instances.reasons import (
     UNREADABLE_CLASS,
 )
 from ostler.engine.instances.resuming import missing_outputs
-from ostler.engine.instances.stopping import may_start_again
+from ostler.engine.instances.stop_plans import may_start_again
 from ostler.engine.protocols import ToolDirectory
 from ostler.engine.services.registry import RegistryAdapter
 from ostler.engine.services.service import Service, way_to_enable

@@ -1,7 +1,8 @@
 """What is done about what a failed start has left: it is stopped, as far as it can be known, or before the next one."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import anyio
 
@@ -11,10 +12,11 @@ from ostler.engine.instances.operations import ANSWER_GRACE, Operation
 from ostler.engine.instances.reasons import START_FAILED, START_LATE, START_UNSEEN, UNKNOWN_OUTCOME
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import LOOK_PAUSE, takes_start_key, under_way_until
-from ostler.engine.instances.stopping import (
+from ostler.engine.instances.stop_plans import (
     derive_stop_plan,
-    known_stop_plan,
+    is_gone_all_the_same,
     pinned_plan,
+    run_known_plan,
     run_through_losses,
 )
 from ostler.model.durations import format_duration
@@ -27,6 +29,8 @@ from ostler.model.errors import (
 )
 from ostler.model.records import START_STEPS, CallOutcome, PlannedCall
 from ostler.model.states import ServiceState, Transition
+
+_T = TypeVar("_T")
 
 _INTERNAL = "internal-error"
 
@@ -57,7 +61,9 @@ async def compensate(service: InstanceState, operation: Operation, *, may_act_ye
     limit = service.service_class.config.timeout.delete
     try:
         with anyio.fail_after(limit) as scope, limited_by(scope):
-            plan = pinned_plan(service) or await _derive_patiently(service, operation, once=refused)
+            plan = pinned_plan(service)
+            if not plan:
+                plan = await (_derive_refused(service) if refused else _derive_patiently(service, operation))
             if plan is None:
                 return _unknown_start(service, refused=refused)
             if plan:
@@ -134,45 +140,38 @@ async def _after_failed_cleanup(service: InstanceState, failure: OstlerError, *,
 
 
 async def _run_patiently(service: InstanceState, operation: Operation, plan: Sequence[PlannedCall]) -> None:
-    """Run the stop plan of a failed start, waiting for a driving server that is just away (it may have died)."""
+    """Run the stop plan of a failed start, waiting for a driving server that is just away."""
+    await _when_back(operation, lambda: run_through_losses(service, operation, plan, must_journal=False))
+    await await_gone(service, operation)
+
+
+async def _derive_patiently(service: InstanceState, operation: Operation) -> Sequence[PlannedCall] | None:
+    """Derive the stop plan, waiting for a driving server that is just away."""
+    return await _when_back(operation, lambda: derive_stop_plan(service))
+
+
+async def _when_back(operation: Operation, act: Callable[[], Awaitable[_T]]) -> _T:
+    """Return what `act` does, again while the driving server is away: it may have died of the start.
+
+    If the operation was cancelled, that is waited for a short while only: what was requested since cleans up as well.
+    """
     began = anyio.current_time()
     while True:
         try:
-            await run_through_losses(service, operation, plan, must_journal=False)
+            return await act()
         except ServerUnavailableError:
-            if _is_for_the_next(operation, began):
+            if operation.is_cancelled and anyio.current_time() > began + ANSWER_GRACE:
                 raise
-            await anyio.sleep(SERVER_AWAY_PAUSE)
-        else:
-            await await_gone(service, operation)
-            return
-
-
-def _is_for_the_next(operation: Operation, began: float) -> bool:
-    """Whether a driving server that is away was awaited long enough, as what was requested since cleans up as well."""
-    return operation.is_cancelled and anyio.current_time() > began + ANSWER_GRACE
-
-
-async def _derive_patiently(
-    service: InstanceState, operation: Operation, *, once: bool
-) -> Sequence[PlannedCall] | None:
-    """Derive the stop plan, waiting (unless `once`) for a driving server that is just away (it may have died).
-
-    With `once`, the start said that it failed: `find` is then asked a few times, if it does not say.
-    """
-    looks, began = 0, anyio.current_time()
-    while True:
-        looks += 1
-        try:
-            plan = await derive_stop_plan(service)
-        except ServerUnavailableError:
-            if once or _is_for_the_next(operation, began):
-                raise
-        else:
-            is_found = service.service_class.tools.find is not None
-            if plan is not None or not once or not is_found or looks >= _LOOKS:
-                return plan
         await anyio.sleep(SERVER_AWAY_PAUSE)
+
+
+async def _derive_refused(service: InstanceState) -> Sequence[PlannedCall] | None:
+    """Derive the stop plan of a start that said that it failed; `find` is asked again if it does not say."""
+    for _ in range(_LOOKS - 1 if service.service_class.tools.find is not None else 0):
+        if (plan := await derive_stop_plan(service)) is not None:
+            return plan
+        await anyio.sleep(SERVER_AWAY_PAUSE)
+    return await derive_stop_plan(service)
 
 
 def settle_after_bug(service: InstanceState, operation: Operation, error: OstlerError) -> None:
@@ -198,21 +197,18 @@ async def clear_leftover(service: InstanceState, operation: Operation) -> None:
         service.note("stopping what was left behind before starting again")
     try:
         with anyio.fail_after(service.service_class.config.timeout.delete) as scope, limited_by(scope):
-            plan = await known_stop_plan(
+            is_proven = await run_known_plan(
                 service,
                 operation,
-                f"service {service.name!r} cannot be started: an earlier start may have left something that "
+                problem=f"service {service.name!r} cannot be started: an earlier start may have left something that "
                 "could not be found",
-                f"then service_delete {service.name} with abandon=true and create it again",
-                service.status.reason,
+                way_out=f"then service_delete {service.name} with abandon=true and create it again",
+                reason=service.status.reason,
             )
             if operation.took_over_start:
                 return
-            await run_through_losses(service, operation, plan or ())
-            await await_gone(service, operation)
-            is_proven = plan is not None
     except OstlerError as error:
-        if not (was_gone or await is_there_now(service) is False):
+        if not await is_gone_all_the_same(service, error, was_gone=was_gone):
             error.summary = f"what an earlier start of {service.name!r} left could not be stopped: {error.summary}"
             error.next_actions = error.next_actions or (
                 f"service_stop {service.name} tries again",

@@ -30,7 +30,8 @@ from ostler.engine.instances.steps import (
     remaining,
     take_start_key,
 )
-from ostler.engine.instances.stopping import may_start_again, take_down
+from ostler.engine.instances.stop_plans import may_start_again
+from ostler.engine.instances.stopping import take_down
 from ostler.engine.instances.verification import verify
 from ostler.model.errors import (
     ConnectionLostError,

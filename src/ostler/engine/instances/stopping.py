@@ -1,6 +1,6 @@
-"""How a service is stopped: by the pinned plan, or one derived now, repeating calls whose answers were lost."""
+"""How a service is stopped and deleted: what follows from how its stop plan went."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import anyio
@@ -9,37 +9,23 @@ from ostler.engine.instances.calling import run_call
 from ostler.engine.instances.existence import (
     SERVER_AWAY_PAUSE,
     advice_for,
-    await_gone,
-    find,
-    is_there,
-    is_there_now,
-    is_there_when_back,
-    lost_to_rival,
 )
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.reasons import START_UNSEEN, STOP_FAILED, STOP_INTERRUPTED, STOP_NOT_SENT
+from ostler.engine.instances.reasons import STOP_FAILED, STOP_INTERRUPTED, STOP_NOT_SENT
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, doubt_about
+from ostler.engine.instances.stop_plans import is_gone_all_the_same, run_known_plan
 from ostler.engine.services.service import ServiceStatus
 from ostler.engine.services.views import MANAGED_LABEL
 from ostler.model.errors import (
     ConnectionLostError,
-    Delivery,
-    DownstreamError,
-    OperationError,
-    OperationTimeoutError,
     OstlerError,
     ServerUnavailableError,
     StoreError,
-    TemplateError,
     ToolFailedError,
 )
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, PlannedCall
 from ostler.model.states import DesiredState, Reachability, ServiceState, Transition
-from ostler.rules.calls.rendering import stop_plan
-
-_STOP_ATTEMPTS = 3
-"""Times that a stop is sent whose answers are of no use, while its server lives."""
 
 
 async def stop(service: InstanceState, operation: Operation) -> None:
@@ -193,9 +179,15 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
     service.set_record(missed_stop=False, missed_delete=False)
     try:
         with deadline(service, operation, service.service_class.config.timeout.delete, "delete"):
-            is_proven = await _run_known_plan(service, operation, before.reason)
+            is_proven = await run_known_plan(
+                service,
+                operation,
+                problem="what was started is not known, so it cannot be stopped",
+                way_out=f"service_delete {service.name} with abandon=true forgets it",
+                reason=before.reason,
+            )
     except OstlerError as error:
-        if await _is_gone_all_the_same(service, error, was_gone=was_gone):
+        if await is_gone_all_the_same(service, error, was_gone=was_gone):
             service.note(f"the stop tool failed, but the service is gone: {error.summary}")
             operation.message = f"service {service.name} is stopped (it was already gone: {error.summary})"
         else:
@@ -210,27 +202,6 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
     service.forget_health()
     if service.state is ServiceState.STOPPING:
         service.report(Transition.STOPPED)
-
-
-async def _run_known_plan(service: InstanceState, operation: Operation, reason: str) -> bool:
-    """Stop the service, and return whether it is known to be gone."""
-    plan = await known_stop_plan(
-        service,
-        operation,
-        "what was started is not known, so it cannot be stopped",
-        f"service_delete {service.name} with abandon=true forgets it",
-        reason,
-    )
-    if operation.took_over_start:
-        return False
-    try:
-        await run_through_losses(service, operation, plan or ())
-    except ToolFailedError:
-        if not await _has_moved(service):
-            raise
-        await _run_stop_plan(service, operation, service.record.stop_plan)
-    await await_gone(service, operation)
-    return plan is not None
 
 
 @contextmanager
@@ -260,13 +231,6 @@ def _say_not_begun(service: InstanceState, before: ServiceStatus, error: StoreEr
             service.set_health(before.health, error=error)
         case _:
             service.report(Transition.STOP_FAILED, reason=before.reason or STOP_FAILED, error=error)
-
-
-async def _is_gone_all_the_same(service: InstanceState, error: OstlerError, *, was_gone: bool) -> bool:
-    """Whether nothing is there although the stop failed."""
-    if isinstance(error, StoreError):
-        return False
-    return (was_gone and not isinstance(error, OperationTimeoutError)) or await is_there_now(service) is False
 
 
 def _say_stop_failed(service: InstanceState, operation: Operation, error: OstlerError, before: ServiceStatus) -> None:
@@ -301,145 +265,3 @@ def _say_stop_failed(service: InstanceState, operation: Operation, error: Ostler
     if service.state is ServiceState.STOPPING:
         service.set_record(held=service.record.held or not service.record.stop_plan)
         service.report(Transition.STOP_FAILED, reason=STOP_FAILED, error=error)
-
-
-async def _run_stop_plan(
-    service: InstanceState, operation: Operation, plan: Sequence[PlannedCall], *, must_journal: bool = True
-) -> None:
-    if (rival := service.rival()) is not None:
-        if (lost := await lost_to_rival(service)) is not None:
-            service.note(f"nothing is stopped: {lost.summary}")
-            return
-        if service.rival() is not None:  # it is unknown whose it is by now, and the other one stops it
-            server = service.service_class.tools.stop.server
-            service.note(f"nothing is stopped: server {server!r} has given the same id to service {rival.name!r}")
-            return
-        service.pin_stop_plan()
-        plan = service.record.stop_plan
-    for call in plan:
-        await operation.report_progress(0, None, f"calling {call.tool}")
-        try:
-            await run_call(service, operation, call, must_journal=must_journal)
-        except StoreError:
-            raise
-        except OstlerError as error:
-            if isinstance(error, ToolFailedError) and error.is_already_gone:
-                service.note(f"the {call.step} tool says that it was already gone (goneWhen): {error.summary}")
-                continue
-            if call.step == "stop":
-                raise
-            service.note(f"{call.step} failed; stopping anyway: {error.summary}")
-
-
-async def run_through_losses(
-    service: InstanceState, operation: Operation, plan: Sequence[PlannedCall], *, must_journal: bool = True
-) -> None:
-    """Run the stop plan; if a call gets no usable answer, find out what it did, as after a crash."""
-    policy = service.service_class.config.on_unknown
-    attempts = 0
-    was_lost = False
-    while True:
-        attempts += 1
-        try:
-            await _run_stop_plan(service, operation, plan, must_journal=must_journal)
-        except DownstreamError as error:
-            is_away = was_lost and isinstance(error, ServerUnavailableError)
-            if error.delivery is not Delivery.AMBIGUOUS and not is_away:
-                raise
-            was_lost = True
-            there = await is_there_when_back(service)
-            if there is False:
-                service.note(f"the stop had no answer, and the service is gone: {error.summary}")
-                return
-            is_hopeless = attempts >= _STOP_ATTEMPTS and not isinstance(
-                error, (ConnectionLostError, ServerUnavailableError)
-            )
-            if is_hopeless or (there is None and policy not in ("retry", "compensate")):
-                raise
-            service.note(f"the stop had no answer: stopping it again ({error.summary})")
-            await anyio.sleep(SERVER_AWAY_PAUSE)
-        else:
-            return
-
-
-async def _has_moved(service: InstanceState) -> bool:
-    """Whether `find` shows another id than the pinned plan has; if so, the plan is pinned again."""
-    before = service.record.stop_plan
-    try:
-        if not await find(service):
-            return False
-        service.pin_stop_plan()
-    except OstlerError:
-        return False
-    if service.record.stop_plan == before:
-        return False
-    service.note("the stop tool failed on what was pinned, and find knows it by another id: stopping that")
-    return True
-
-
-async def known_stop_plan(
-    service: InstanceState, operation: Operation, problem: str, way_out: str, reason: str
-) -> Sequence[PlannedCall] | None:
-    """Return the pinned stop plan, or one derived now.
-
-    None: what an earlier start did is not known. Either it said that it failed, and no tool shows what it left; or the
-    service is about to be started, and its class says that this may be done again (`onUnknown: retry`).
-
-    Args:
-        service: what is stopped.
-        operation: what it is stopped for.
-        problem: what to say when it cannot be known.
-        way_out: what to do then, after looking.
-        reason: why the service was as it was before.
-
-    Raises:
-        OperationError: it cannot be known.
-    """
-    plan = pinned_plan(service) or await derive_stop_plan(service)
-    if plan is None and reason == START_UNSEEN:
-        service.note(
-            "whether its failed start left something could not be seen: it is taken at its word that it failed"
-        )
-        return None
-    if plan is None and operation.kind.brings_up and may_start_again(service):
-        if (there := await is_there(service)) is None:
-            service.note("the outcome of an earlier start is unknown: starting it again (onUnknown: retry)")
-            operation.took_over_start = True
-            return None
-        plan = None if there else ()
-    if plan is None:
-        again = (f"service_start {service.name} calls its start tool again",) if may_start_again(service) else ()
-        ways = ("find it by hand", *again, way_out)
-        raise OperationError(problem, service=service.name, step="stop", next_actions=ways)
-    return plan
-
-
-def may_start_again(service: InstanceState) -> bool:
-    """Whether its class allows repeating a start with an unknown outcome (`onUnknown: retry`)."""
-    tools, policy = service.service_class.tools, service.service_class.config.on_unknown
-    return policy == "retry" and tools.find is None and not service.record.stop_plan
-
-
-def pinned_plan(service: InstanceState) -> Sequence[PlannedCall]:
-    """Return the pinned stop plan; none if a restart may have changed its ids and `find` has the new ones."""
-    is_doubtful = service.record.may_have_moved and service.service_class.tools.find is not None
-    return () if is_doubtful else service.record.stop_plan
-
-
-async def derive_stop_plan(service: InstanceState) -> Sequence[PlannedCall] | None:
-    """Find out how to stop what was started when no plan could be pinned.
-
-    Returns the plan, empty when there is nothing to stop, None when it cannot be known.
-    """
-    if service.vitals.unreadable is not None:
-        return None
-    try:
-        found = await find(service)
-    except ToolFailedError:  # it did not say: what is known may be enough
-        found = None
-    if found is False:
-        return ()
-    try:
-        return stop_plan(service.service_class, service.template_names())
-    except TemplateError:
-        return None
