@@ -1,7 +1,7 @@
 """Servers that stand by answer reads as the one that holds the database would, and never what is not so any more."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,10 @@ from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.access.seen_services import Owners
 from ostler.faces.replicas.feed_server import FEED, LEASE, follower_token
+from ostler.faces.replicas.handover import Handover, NotHereError, handover
+from ostler.faces.replicas.mirrored_application import MirroredApplication
+from ostler.model.records import OperationRecord
+from ostler.model.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
@@ -479,3 +483,27 @@ async def listening(client: Asking) -> AsyncGenerator[Any]:
                     yield line
 
         yield messages()
+
+
+async def test_what_a_standby_does_not_know_is_left_to_the_holder() -> None:
+    async def history(_service: str, _limit: int) -> list[OperationRecord]:
+        return []
+
+    app = MirroredApplication(mirror.Mirror(), Settings, history)
+    assert app.manager.listed() == []
+    left: list[Callable[[], Any]] = [
+        lambda: app.review,
+        app.effective_config,
+        app.manager.secrets,
+        lambda: app.manager.plans.create(CreateRequest("basic")),
+        app.pool.list_tools,
+        app.projects.left_over,
+        lambda: app.projects.prune(timeout=None),
+    ]
+    for ask in left:
+        due = Handover()
+        token = handover.set(due)
+        with pytest.raises(NotHereError):
+            await ask()
+        assert due.is_due
+        handover.reset(token)

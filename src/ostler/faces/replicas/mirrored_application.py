@@ -1,32 +1,111 @@
 """The application of a standby server: a mirror of the holder's, which reads and changes nothing.
 
 What it cannot answer as the holder would, it leaves to the holder: `leave_to_holder` ends the request here, and it is
-passed on.
+passed on. That goes for everything that is not defined here, too (`leaves_the_rest`).
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ostler.adapters.process.meter import Measured
 from ostler.adapters.replicas.mirror import Mirror
-from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
-from ostler.engine.classes.tool_fit import ClassReview
+from ostler.engine.classes.catalogue import ClassDirectory
+from ostler.engine.events.log import EventReader
 from ostler.engine.events.notices import NoticeBoard
+from ostler.engine.insight.preview import Plans
 from ostler.engine.management import Manager
-from ostler.engine.protocols import Progress, ServerStatus, ToolInfo, ToolProvider
-from ostler.faces.mcp.surface import ServerChangesLike, UsagesLike
-from ostler.faces.projects import Projects
-from ostler.faces.replicas.handover import leave_to_holder
-from ostler.faces.replicas.mirrored_manager import MirroredManager, MirroredProjects
+from ostler.engine.projects.directory import ProjectDirectory
+from ostler.engine.protocols import ToolProvider
+from ostler.engine.services.registry import RegistryAdapter
+from ostler.faces.mcp.surface import ApplicationLike, UsagesLike
+from ostler.faces.projects import ClientFolders, Projects
+from ostler.faces.replicas.handover import leave_to_holder, leaves_the_rest
 from ostler.model.errors import OstlerError
-from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.records import OperationRecord
-from ostler.model.responses import ToolResponse
 from ostler.model.settings import PolicySettings, Settings
-from ostler.rules.text.log_pages import LogPage, LogRange
 
-if TYPE_CHECKING:
-    from ostler.rules.drafts.tool_traits import Answered
+
+@leaves_the_rest(Manager)
+class MirroredManager(Manager):
+    """The engine's interface over a mirror, without an engine."""
+
+    def __init__(self, mirror: Mirror, history: Callable[[str, int], Awaitable[Sequence[OperationRecord]]]) -> None:
+        self._mirror = mirror
+        self._history = history
+        self._plans = _NoPlans()
+
+    def __repr__(self) -> str:
+        return f"MirroredManager({len(self.registry)} services)"
+
+    @property
+    def registry(self) -> RegistryAdapter:
+        """The holder's services."""
+        return self._mirror.registry
+
+    @property
+    def events(self) -> EventReader:
+        """What happened there."""
+        return self._mirror.events
+
+    @property
+    def classes(self) -> ClassDirectory:
+        """The holder's classes."""
+        return self._mirror.classes
+
+    @property
+    def plans(self) -> Plans:
+        """None: the holder makes plans."""
+        return self._plans
+
+    def instances_of(self, class_name: str) -> list[str]:
+        """Return the names of the instances of a class."""
+        return [each.name for each in self.registry.get_all() if each.view().class_name == class_name]
+
+    async def history(self, name: str, limit: int = 20) -> Sequence[OperationRecord]:
+        """Return the newest operations of a service, newest first; NotFoundError when there is no such service."""
+        view = self.registry.get(name).view()
+        if not view.class_name:
+            return []
+        try:
+            return await self._history(view.id, limit)
+        except OstlerError:
+            leave_to_holder("read the history")
+
+
+@leaves_the_rest(Plans)
+class _NoPlans(Plans):
+    """Plans, which only the holder makes."""
+
+
+@leaves_the_rest(Projects)
+class MirroredProjects(Projects):
+    """The projects, for clients that name no folder: the others' folders are on their machine, or the holder's."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._directory = ProjectDirectory(mirror.registry)
+        self._clients = ClientFolders()
+
+    def __repr__(self) -> str:
+        return f"MirroredProjects({self._directory!r})"
+
+    @property
+    def directory(self) -> ProjectDirectory:
+        """Which projects have services."""
+        return self._directory
+
+    @property
+    def clients(self) -> ClientFolders:
+        """The folders that clients of this server work in: its calls are passed on."""
+        return self._clients
+
+    def full_name(self, name: str, folder: str) -> str:
+        """Return what the short `name` means to a client that works in `folder`."""
+        return self._directory.full_name(name, folder)
+
+    def is_project(self, directory: str) -> bool:
+        """Whether `directory` lies in a project: no folder does."""
+        if directory:
+            leave_to_holder(f"look for a project in {directory}")
+        return False
 
 
 class MirroredUsages:
@@ -45,40 +124,14 @@ class MirroredUsages:
         return {}
 
 
-class _NoTools:
+@leaves_the_rest(ToolProvider)
+class _NoTools(ToolProvider):
     """The tools of downstream servers, which only the holder is connected to."""
 
-    async def call_tool(
-        self, tool: str, args: JsonMapping, *, timeout: float | None = None, progress: Progress | None = None
-    ) -> ToolResponse:
-        """Leave it to the holder."""
-        del args, timeout, progress
-        leave_to_holder(f"call {tool}")
 
-    def list_tools(self, server: str | None = None) -> Sequence[ToolInfo]:
-        """Leave it to the holder."""
-        del server
-        leave_to_holder("list tools")
-
-    def find_tool(self, tool: str) -> ToolInfo | None:
-        """Leave it to the holder."""
-        leave_to_holder(f"find {tool}")
-
-    def server_status(self, server: str) -> ServerStatus:
-        """Leave it to the holder."""
-        leave_to_holder(f"see server {server}")
-
-    def on_change(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Leave it to the holder."""
-        del callback
-        leave_to_holder("follow servers")
-
-    def __repr__(self) -> str:
-        return "_NoTools()"
-
-
-class MirroredApplication:
-    """An ApplicationLike that reads what a mirror has.
+@leaves_the_rest(ApplicationLike)
+class MirroredApplication(ApplicationLike):
+    """The application that reads what a mirror has.
 
     Args:
         mirror: what the holder has sent.
@@ -114,11 +167,6 @@ class MirroredApplication:
         return self._mirror.classes
 
     @property
-    def review(self) -> ClassReview:
-        """Leave it to the holder."""
-        leave_to_holder("check classes")
-
-    @property
     def projects(self) -> Projects:
         """The projects, for clients that name no folder."""
         return self._projects
@@ -134,11 +182,6 @@ class MirroredApplication:
         return self._pool
 
     @property
-    def server_changes(self) -> ServerChangesLike:
-        """Leave it to the holder."""
-        leave_to_holder("change MCP servers")
-
-    @property
     def notices(self) -> NoticeBoard:
         """What is worth interrupting someone for."""
         return self._notices
@@ -151,57 +194,3 @@ class MirroredApplication:
     def denies(self, tool: str) -> bool:
         """Whether the policy forbids clients Ostler's own tool `tool`."""
         return self.policy.denies_own(tool)
-
-    async def note_denied(self, tool: str, refusal: OstlerError) -> None:
-        """Leave it to the holder, which records it."""
-        del refusal
-        leave_to_holder(f"record that {tool} was denied")
-
-    async def hide_secrets(self, response: ToolResponse) -> ToolResponse:
-        """Leave it to the holder, which makes the calls."""
-        del response
-        leave_to_holder("hide secrets")
-
-    async def create_class(self, text: str) -> ClassEntry:
-        """Leave it to the holder."""
-        del text
-        leave_to_holder("create classes")
-
-    async def update_class(self, name: str, text: str) -> ClassEntry:
-        """Leave it to the holder."""
-        del text
-        leave_to_holder(f"change class {name}")
-
-    async def delete_class(self, name: str, *, force: bool = False) -> None:
-        """Leave it to the holder."""
-        del force
-        leave_to_holder(f"delete class {name}")
-
-    def server_entries(self) -> list[JsonObject]:
-        """Leave it to the holder."""
-        leave_to_holder("list MCP servers")
-
-    def server_file_findings(self) -> list[str]:
-        """Leave it to the holder."""
-        leave_to_holder("list MCP servers")
-
-    def server_entry(self, name: str) -> JsonObject:
-        """Leave it to the holder."""
-        leave_to_holder(f"show MCP server {name}")
-
-    def recorded_answers(self, server: str) -> "Mapping[str, Sequence[Answered]]":
-        """Leave it to the holder."""
-        leave_to_holder(f"read answers of {server}")
-
-    def effective_config(self) -> JsonObject:
-        """Leave it to the holder."""
-        leave_to_holder("show the configuration")
-
-    async def reload_configuration(self) -> None:
-        """Leave it to the holder."""
-        leave_to_holder("read the configuration again")
-
-    async def service_logs(self, name: str, wanted: LogRange) -> LogPage:
-        """Leave it to the holder."""
-        del wanted
-        leave_to_holder(f"read logs of {name}")
