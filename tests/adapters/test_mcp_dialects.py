@@ -418,6 +418,7 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ),
         ({"agents": {"entries": {"main": {"tools": {"allow": ["a__drop"]}}}}}, {"drop"}),
         ({"ai-features.AiEnable.enableAI": True}, set(TOOLS)),
+        ({"tools": {"sandbox": False}, "sandbox": {"enabled": True}}, set(TOOLS)),
     ],
 )
 def test_what_a_file_says_next_to_its_servers_limits_them(beside: dict[str, Any], tools: set[str] | None) -> None:
@@ -471,6 +472,8 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"interface": {"mcpServers": {"use": False}}},
         {"GOOSE_MODE": "chat"},
         {"ai-features.AiEnable.enableAI": False},
+        {"tools": {"sandbox": "docker"}},
+        {"sandbox": True},
         {"settings": {"chat.disableAIFeatures": True}},
         {"customizations": {"vscode": {"settings": {"chat.agent.enabled": False}}}},
         {"disabled_tools": ["re:^a_.*"]},

@@ -47,6 +47,16 @@ def as_list(value: JsonValue) -> list[JsonValue]:
     return cast("list[JsonValue]", value) if isinstance(value, list) else []
 
 
+def as_objects(value: JsonValue) -> list[JsonObject]:
+    """Return the objects of a list, and none for any other value."""
+    return [cast("JsonObject", item) for item in as_list(value) if isinstance(item, dict)]
+
+
+def as_texts(value: JsonValue) -> list[str]:
+    """Return the texts of a list, and none for any other value."""
+    return [item for item in as_list(value) if isinstance(item, str)]
+
+
 def finite_number(value: JsonValue) -> float | None:
     """Return a number as a finite float; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -17,14 +17,14 @@ from typing import cast
 from ostler.adapters.atomic_files import not_written, replace, write_new
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
-from ostler.adapters.config.dialects.entry_places import is_bare, objects
+from ostler.adapters.config.dialects.entry_places import is_bare
 from ostler.adapters.config.dialects.locations import ClientFile
 from ostler.adapters.config.jsonc import JsoncError, KeyPath
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
 from ostler.adapters.config.toml_places import TomlError, parse_toml
 from ostler.adapters.config.yaml_edit import YamlEditError, remove_yaml_entry, set_yaml_entry
 from ostler.model.errors import ConflictError, Finding, ManifestError, StoreError
-from ostler.model.json import JsonObject, as_object
+from ostler.model.json import JsonObject, as_object, as_objects
 from ostler.rules.secrets.masking import credentials_in, mask
 
 OSTLER = "ostler"
@@ -284,7 +284,7 @@ def _names_ostler(lines: Sequence[str]) -> bool:
 def _toml_servers(text: str, file: ClientFile) -> JsonObject:
     servers = _parsed_toml(text, file).get(cast("str", file.location.place[0]), {})
     if file.location.is_list and isinstance(servers, list):
-        return {str(server.get("name")): server for server in objects(servers)}
+        return {str(server.get("name")): server for server in as_objects(servers)}
     if not isinstance(servers, dict):
         raise _by_hand(file, None)
     return cast("JsonObject", servers)

@@ -7,14 +7,14 @@ from typing import Final, cast
 
 from ostler.adapters.config.dialects.client_texts import Source, SourceError, read_source
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.dialects.entry_places import items, places_in
+from ostler.adapters.config.dialects.entry_places import places_in
 from ostler.adapters.config.dialects.questions import Question, questions_in
 from ostler.adapters.config.dialects.variables import Surroundings, portable
 from ostler.adapters.config.entry_values import with_whole_path
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json, plugin_of
 from ostler.model.errors import Finding
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object
 
 _PATHS: Final = ("cwd", "envFile")
 
@@ -218,7 +218,7 @@ def _portable(draft: JsonObject, around: Surroundings, clients: frozenset[str]) 
 
 
 def _has_relative_path(entry: JsonObject) -> bool:
-    words = [entry.get("command"), *items(entry.get("args"))]
+    words = [entry.get("command"), *as_list(entry.get("args"))]
     return any(isinstance(word, str) and word.startswith(("./", "../")) for word in words)
 
 

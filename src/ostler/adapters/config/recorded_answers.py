@@ -10,7 +10,7 @@ from ostler.adapters.config.paths import Paths, shipped_classes_dir
 from ostler.adapters.config.tool_files import FOLDER, SAMPLES
 from ostler.adapters.regular_files import read_regular_text
 from ostler.model.errors import DefinitionError
-from ostler.model.json import JsonMapping, JsonObject, JsonValue, parse_json
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_objects, parse_json
 from ostler.rules.answers.responses import normalise
 from ostler.rules.drafts.tool_traits import Answered
 from ostler.rules.secrets.masking import mask, secrets_by_key
@@ -91,5 +91,4 @@ def _calls_in(file: Path) -> list[JsonObject]:
         raise DefinitionError(
             f"the recorded answers in {str(file)!r} cannot be read: {error}", next_actions=("fix or remove that file",)
         ) from None
-    listed = cast("list[JsonValue]", value) if isinstance(value, list) else []
-    return [dict(cast("JsonMapping", each)) for each in listed if isinstance(each, Mapping)]
+    return as_objects(value)

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from ostler.adapters.atomic_files import replace, write_new
 from ostler.adapters.config.dialects.client_texts import MAX_BYTES
-from ostler.adapters.config.dialects.entry_places import items
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
@@ -24,7 +23,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.adapters.regular_files import read_regular_text
 from ostler.adapters.signing_in.vault import answers_in
 from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, ManifestError, NotFoundError
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object
 from ostler.model.servers import ServerEntry
 
 ValueT = TypeVar("ValueT")
@@ -184,7 +183,7 @@ def with_entries(text: str, entries: Mapping[str, JsonValue], questions: Iterabl
     """
     for name, entry in entries.items():
         text = set_member(text, ("mcpServers", name), entry)
-    known = items(as_object(parse_jsonc(text).value).get("inputs"))
+    known = as_list(as_object(parse_jsonc(text).value).get("inputs"))
     ids = {as_object(one).get("id") for one in known}
     new = {str(one["id"]): one for one in questions if one["id"] not in ids}
     return set_member(text, ("inputs",), [*known, *new.values()]) if new else text

@@ -11,7 +11,7 @@ import yaml
 
 from ostler.adapters.kubernetes.trouble import misconfigured
 from ostler.adapters.regular_files import read_regular_text
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, as_objects
 
 _MAX_BYTES = 8 * 1024 * 1024
 
@@ -111,15 +111,10 @@ def _merged(files: Sequence[tuple[Path, JsonObject]]) -> JsonObject:
     for path, config in files:
         merged["current-context"] = merged["current-context"] or str(config.get("current-context") or "")
         for plural, singular in _LISTS.items():
-            for entry in _mappings(config.get(plural)):
-                for found in _mappings([entry.get(singular)]):
+            for entry in as_objects(config.get(plural)):
+                for found in as_objects([entry.get(singular)]):
                     merged[plural].setdefault(str(entry.get("name")), _absolute(found, path.parent))
     return merged
-
-
-def _mappings(value: object) -> list[JsonObject]:
-    items = cast("list[object]", value) if isinstance(value, list) else []
-    return [cast("JsonObject", item) for item in items if isinstance(item, dict)]
 
 
 def _absolute(entry: JsonObject, folder: Path) -> JsonObject:

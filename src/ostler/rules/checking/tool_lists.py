@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import Any, Literal, TypeAlias, cast
 
 from ostler.model.errors import DefinitionError
-from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_list, parse_json
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_list, as_objects, parse_json
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import ToolNames
 from ostler.rules.answers.responses import normalise
@@ -238,9 +238,7 @@ def samples_by_tool(value: JsonValue) -> dict[str, list[ToolResponse]]:
         answer = cast("JsonObject", result)
         if answer.get("isError"):
             continue
-        blocks: list[JsonObject] = [
-            cast("JsonObject", block) for block in as_list(answer.get("content")) if isinstance(block, dict)
-        ]
+        blocks = as_objects(answer.get("content"))
         found.setdefault(call["tool"], []).append(normalise(blocks, answer.get("structuredContent")))
     return found
 

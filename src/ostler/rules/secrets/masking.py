@@ -12,7 +12,7 @@ from typing import cast
 from urllib.parse import quote, quote_plus
 
 from ostler.model.credentials import is_secret_name, secrets_in_arguments, secrets_in_environment
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_texts
 from ostler.model.manifest import ArgSpec
 from ostler.model.servers import MASK, MIN_SECRET_LENGTH
 
@@ -65,10 +65,9 @@ def secret_strings(specs: Mapping[str, ArgSpec], args: JsonMapping) -> frozenset
 
 def _credentials(values: list[JsonValue]) -> frozenset[str]:
     """Return the credentials in command lines and environments, without those that are also words in plain sight."""
-    words = [value for value in values if isinstance(value, str)]
+    words = as_texts(values)
     for value in values:
-        if isinstance(value, list):
-            words += [item for item in cast("list[JsonValue]", value) if isinstance(item, str)]
+        words += as_texts(value)
     found = Counter(secrets_in_arguments(words, by_looks=False))
     for value in values:
         if isinstance(value, Mapping):
@@ -94,7 +93,7 @@ def _in_place(values: list[JsonValue], credentials: set[str]) -> Iterator[str]:
                 elif isinstance(item, str):
                     yield from _words_in_place(item.split(maxsplit=_MOST_WORDS), credentials)
         elif isinstance(value, list):
-            texts = [item for item in cast("list[JsonValue]", value)[:_MOST_WORDS] if isinstance(item, str)]
+            texts = as_texts(cast("list[JsonValue]", value)[:_MOST_WORDS])
             yield from _words_in_place(texts, credentials)
             for text in texts:
                 yield from _words_in_place(text.split(maxsplit=_MOST_WORDS), credentials)
@@ -139,7 +138,7 @@ def credentials_in(value: JsonValue) -> frozenset[str]:
         found += secrets_in_environment({name: item for name, item in fields.items() if isinstance(item, str)})
     elif isinstance(value, list):
         parts = cast("list[JsonValue]", value)
-        found += secrets_in_arguments([item for item in parts if isinstance(item, str)])
+        found += secrets_in_arguments(as_texts(parts))
     return frozenset(found).union(*(credentials_in(part) for part in parts))
 
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Final, cast
 
-from ostler.adapters.config.dialects.entry_places import at, objects, texts
+from ostler.adapters.config.dialects.entry_places import at
 from ostler.adapters.config.dialects.tool_rules import Rule
-from ostler.model.json import JsonObject, as_object
+from ostler.model.json import JsonObject, as_object, as_objects, as_texts
 
 _ZED: Final = ("agent", "tool_permissions")
 _CALLS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
@@ -26,18 +26,17 @@ def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
     """Yield lists of rules about tools: each must permit a tool, and in each the first rule that matches counts."""
     yield list(_claude_rules(root))
     if at(root, ("permissions", "defaultMode")) == "dontAsk":  # Claude Code then denies what is not allowed
-        allowed = [_claude_glob(text) for text in texts(at(root, ("permissions", "allow")))]
+        allowed = [_claude_glob(text) for text in as_texts(at(root, ("permissions", "allow")))]
         yield [*(Rule(glob, "mcp__{}__", permits=True) for glob in allowed), Rule("*", "mcp__{}__", permits=False)]
     yield [Rule(glob, "mcp__{}__", permits=False) for glob in _disabled_by_amp(root)]
-    yield [rule for one in objects(at(root, ("amp.permissions",))) for rule in _amp_rule(one)]
+    yield [rule for one in as_objects(at(root, ("amp.permissions",))) for rule in _amp_rule(one)]
     yield list(_gemini_rules(root))
     starting = str(root.get("default_agent") or "build")
     agents = (as_object(at(root, (key, starting))) for key in ("agent", "agents"))  # those that opencode starts with
     opencode = [rule for part in (root, *agents) for rule in _opencode_rules(part)]
     yield [*reversed(opencode)]  # there, the last one counts
-    yield [
-        Rule(glob.removeprefix("mcp_"), "{}_", permits=False) for glob in texts(at(root, ("options", "disabled_tools")))
-    ]
+    crush = as_texts(at(root, ("options", "disabled_tools")))
+    yield [Rule(glob.removeprefix("mcp_"), "{}_", permits=False) for glob in crush]
     yield list(_zed_rules(root))
     yield list(_zed_profile(root))
     yield list(_gemini_policy(root))
@@ -66,8 +65,8 @@ def _claude_rules(root: JsonObject) -> Iterator[Rule]:
 def _forbidden(root: JsonObject) -> Iterator[str]:
     for key in ("permissions", "permission"):  # the second in Grok and Kimi Code
         rules = as_object(root.get(key))
-        yield from (*texts(rules.get("deny")), *texts(rules.get("ask")))
-        for rule in objects(rules.get("rules")):
+        yield from (*as_texts(rules.get("deny")), *as_texts(rules.get("ask")))
+        for rule in as_objects(rules.get("rules")):
             if rule.get("decision", rule.get("action")) != "allow":
                 tool, pattern = rule.get("tool"), str(rule.get("pattern") or "*")
                 yield pattern if tool is None else f"{tool}({pattern})"
@@ -80,7 +79,7 @@ def _claude_glob(text: str) -> str:
 
 
 def _disabled_by_amp(root: JsonObject) -> Iterator[str]:
-    for glob in texts(at(root, ("amp.tools.disable",))):
+    for glob in as_texts(at(root, ("amp.tools.disable",))):
         if not glob.startswith("builtin:"):
             yield glob
             if not glob.startswith("mcp__"):  # the name of a tool alone, whichever server has it
@@ -97,7 +96,7 @@ def _amp_rule(rule: JsonObject) -> Iterator[Rule]:
 
 def _gemini_rules(root: JsonObject) -> Iterator[Rule]:
     for path in (("tools", "exclude"), ("excludeTools",)):  # Gemini CLI's and Qwen Code's own tools are among them
-        for text in texts(at(root, path)):
+        for text in as_texts(at(root, path)):
             name = text.partition("(")[0].removeprefix("mcp_").lstrip("_")
             yield Rule(name, "{}_", permits=False)
             yield Rule(name, "{}__", permits=False)
@@ -106,9 +105,9 @@ def _gemini_rules(root: JsonObject) -> Iterator[Rule]:
 
 def _gemini_policy(root: JsonObject) -> Iterator[Rule]:
     """A file of Gemini CLI's policies: the rule with the highest priority counts, and checkers deny what they check."""
-    for checker in objects(root.get("safety_checker")):
+    for checker in as_objects(root.get("safety_checker")):
         yield from _policy_rule(checker, permits=False)
-    for rule in sorted(objects(root.get("rule")), key=_priority, reverse=True):
+    for rule in sorted(as_objects(root.get("rule")), key=_priority, reverse=True):
         permits = rule.get("decision") == "allow"
         is_for_planning = rule.get("modes") == ["plan"]
         if not is_for_planning and not (permits and _FOR_SOME_CALLS & rule.keys()):
@@ -122,7 +121,7 @@ def _priority(rule: JsonObject) -> float:
 
 def _policy_rule(rule: JsonObject, *, permits: bool) -> Iterator[Rule]:
     given, server = rule.get("toolName"), rule.get("mcpName")
-    for name in [str(given or "*")] if not isinstance(given, list) else texts(given):
+    for name in [str(given or "*")] if not isinstance(given, list) else as_texts(given):
         if isinstance(server, str):
             yield Rule(name, "", permits) if server == "*" else Rule(f"{server}/{name}", "{}/", permits)
         elif name == "*":
@@ -136,20 +135,20 @@ def _goose_rules(root: JsonObject) -> Iterator[Rule]:
     """What the person has decided in Goose's `permission.yaml`; its list `smart_approve` is the client's own cache."""
     lists = as_object(root.get("user"))
     for name, permits in (("never_allow", False), ("always_allow", True), ("ask_before", False)):
-        yield from (Rule(tool, "{}__", permits) for tool in texts(lists.get(name)))
+        yield from (Rule(tool, "{}__", permits) for tool in as_texts(lists.get(name)))
 
 
 def _continue_rules(root: JsonObject) -> Iterator[str]:
     """Yield the tools that Continue's `permissions.yaml` excludes, or wants to be asked about."""
     if root.keys() <= {"allow", "ask", "exclude"}:
-        for text in (*texts(root.get("exclude")), *texts(root.get("ask"))):
+        for text in (*as_texts(root.get("exclude")), *as_texts(root.get("ask"))):
             yield text.partition("(")[0]
 
 
 def _augment_rules(root: JsonObject) -> Iterator[Rule]:
     """Augment's rules: a tool is called by its own name, and its server's after that."""
-    yield from (Rule(name, "", permits=False, suffix="_{}") for name in texts(root.get("removedTools")))
-    for rule in objects(root.get("toolPermissions")):
+    yield from (Rule(name, "", permits=False, suffix="_{}") for name in as_texts(root.get("removedTools")))
+    for rule in as_objects(root.get("toolPermissions")):
         permits = as_object(rule.get("permission")).get("type") == "allow"
         yield Rule(str(rule.get("toolName")), "", permits, suffix="_{}")
 
@@ -164,7 +163,7 @@ def _opencode_rules(root: JsonObject) -> Iterator[Rule]:
             known = [part for part in parts if part in (True, False, "allow", "ask", "deny")]
             if known:
                 yield Rule(glob, "{}_", permits=all(part in (True, "allow") for part in known))
-    for rule in objects(root.get("permissions")):  # of its second version
+    for rule in as_objects(root.get("permissions")):  # of its second version
         permits = rule.get("effect") == "allow"
         if isinstance(rule.get("action"), str) and not (permits and rule.get("resource", "*") != "*"):
             yield Rule(str(rule["action"]), "{}_", permits=permits)
@@ -197,7 +196,7 @@ def _zed_profile(root: JsonObject) -> Iterator[Rule]:
 def vibe_lists(root: JsonObject) -> Iterator[tuple[str, list[str]]]:
     """Yield the lists of Mistral Vibe's tools that are of globs; where one has other patterns, nothing is known."""
     for key in ("enabled_tools", "disabled_tools"):
-        names = texts(root.get(key))
+        names = as_texts(root.get(key))
         if names and names == root.get(key) and all(_GLOB.fullmatch(name) for name in names):
             yield key, names
 
@@ -216,12 +215,12 @@ def _vibe_rules(root: JsonObject) -> Iterator[Rule]:
 def _openclaw_rules(root: JsonObject) -> Iterator[list[Rule]]:
     """Yield OpenClaw's policies of tools: that of all agents, and that of the agent that it starts with."""
     named = as_object(at(root, ("agents", "entries")))
-    agents = [*objects(at(root, ("agents", "list"))), *map(as_object, named.values())]
+    agents = [*as_objects(at(root, ("agents", "list"))), *map(as_object, named.values())]
     first = next((agent for agent in agents if agent.get("default") is True), agents[0] if agents else {})
     for policy in (as_object(root.get("tools")), as_object(first.get("tools"))):
-        rules = [rule for name in texts(policy.get("deny")) for rule in _openclaw_tools(name, permits=False)]
-        allowed = [*texts(policy.get("allow")), *texts(policy.get("alsoAllow"))]
-        if texts(policy.get("allow")) or policy.get("profile") == "minimal":
+        rules = [rule for name in as_texts(policy.get("deny")) for rule in _openclaw_tools(name, permits=False)]
+        allowed = [*as_texts(policy.get("allow")), *as_texts(policy.get("alsoAllow"))]
+        if as_texts(policy.get("allow")) or policy.get("profile") == "minimal":
             rules += [rule for name in allowed for rule in _openclaw_tools(name, permits=True)]
             rules.append(Rule("*", "{}__", permits=False))
         yield rules
@@ -233,19 +232,19 @@ def _openclaw_tools(name: str, *, permits: bool) -> Iterator[Rule]:
 
 def _kiro_rules(root: JsonObject) -> Iterator[list[Rule]]:
     """Yield Kiro's `permissions.yaml`, in which whatever one rule denies or asks for no other one allows."""
-    for rule in objects(root.get("rules")):
+    for rule in as_objects(root.get("rules")):
         if rule.get("capability") in ("mcp", "all") and rule.get("effect") in ("deny", "ask"):
             is_for_mcp = rule["capability"] == "mcp"  # the patterns of `all` are of paths and commands, too
-            excepted = texts(rule.get("exclude")) if is_for_mcp else []
+            excepted = as_texts(rule.get("exclude")) if is_for_mcp else []
             match = rule.get("match") if is_for_mcp else None
-            matched = [match] if isinstance(match, str) else texts(match) or ["*"]
+            matched = [match] if isinstance(match, str) else as_texts(match) or ["*"]
             yield [Rule(glob, "{}/", permits=glob in excepted) for glob in (*excepted, *matched)]
 
 
 def granted_in(root: JsonObject) -> Iterator[tuple[Rule, ...]]:
     """Yield what a list of tools next to the servers grants: `@server`, `@server/tool`, `server/tool`, or Claude's."""
     value = root.get("tools")
-    names = texts(value)
+    names = as_texts(value)
     if not isinstance(value, list) or "*" in names or names != value:
         return
     rules: list[Rule] = []

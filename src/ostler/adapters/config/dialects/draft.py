@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Protocol, cast
 
 from ostler.adapters.config.jsonc import KeyPath
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, as_object, as_texts
 
 
 class Report(Protocol):
@@ -56,14 +56,17 @@ class Draft:
         self.entry[target] = value
         self.origins[target,] = origin
 
+    def put(self, target: str, name: str, value: JsonValue, origin: KeyPath) -> None:
+        """Set `name` in the mapping `target` (`env`, `headers`, `oauth`), unless the entry has it there already."""
+        present = as_object(self.entry.get(target))
+        if name not in present:
+            self.entry[target] = {**present, name: value}
+            self.origins[target, name] = origin
+
     def merge(self, target: str, values: JsonObject, origin: KeyPath) -> None:
-        """Add to the mapping `target` (`env`, `headers`) what it does not have yet."""
-        present = dict(as_object(self.entry.get(target)))
+        """Add to the mapping `target` what it does not have yet."""
         for name, value in values.items():
-            if name not in present:
-                present[name] = value
-                self.origins[target, name] = (*origin, name)
-        self.entry[target] = present
+            self.put(target, name, value, (*origin, name))
 
     def set_option(self, option: str, value: JsonValue, origin: KeyPath) -> None:
         """Set an option of Ostler's own, unless the entry's `ostler` already has it."""
@@ -140,7 +143,7 @@ def exactly(name: str) -> str:
 
 
 def _is_texts(value: JsonValue) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in cast("list[JsonValue]", value))
+    return isinstance(value, list) and as_texts(value) == value
 
 
 def _name_in(glob: str) -> str | None:

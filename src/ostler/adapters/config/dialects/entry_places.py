@@ -1,6 +1,6 @@
 """The table of places: where the entries are in a client's file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -13,7 +13,7 @@ from ostler.adapters.config.dialects.manifests import (
     registry_server,
 )
 from ostler.adapters.config.jsonc import KeyPath
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object
 
 _MCP_SERVERS: Final = ANY - {
     "vscode",
@@ -102,7 +102,7 @@ def entries_in(root: JsonObject, clients: frozenset[str]) -> Iterator[Found]:
 
 def _entries_at(root: JsonObject, path: KeyPath, owners: frozenset[str]) -> Iterator[Found]:
     value = at(root, path)
-    for index, raw in enumerate(items(value)):
+    for index, raw in enumerate(as_list(value)):
         name = as_object(raw).get("name")
         yield Found(str(name or f"{path[-1]}-{index + 1}"), raw, (*path, index), owners)
     for name, raw in as_object(value).items():
@@ -123,7 +123,7 @@ def is_bare(root: JsonObject) -> bool:
 
 def places_in(root: JsonObject) -> list[KeyPath]:
     """Return where the file has entries, or a value in their place."""
-    if is_bundle(root) or is_registry_entry(root):
+    if describes_one(root):
         return []
     return [path for path, _ in PLACES if at(root, path) is not None]
 
@@ -136,18 +136,3 @@ def at(root: JsonObject, path: KeyPath) -> JsonValue:
             return None
         value = cast("JsonObject", value).get(cast("str", key))
     return value
-
-
-def items(value: JsonValue) -> list[JsonValue]:
-    """Return the list itself, and an empty one for any other value."""
-    return cast("list[JsonValue]", value) if isinstance(value, list) else []
-
-
-def objects(value: JsonValue) -> Sequence[JsonObject]:
-    """Return the objects of a list, and none for any other value."""
-    return [cast("JsonObject", item) for item in items(value) if isinstance(item, dict)]
-
-
-def texts(value: JsonValue) -> list[str]:
-    """Return the texts of a list, and none for any other value."""
-    return [item for item in items(value) if isinstance(item, str)]

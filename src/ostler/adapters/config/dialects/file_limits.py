@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from ostler.adapters.config.dialects.client_rules import granted_in, rules_in, vibe_lists
 from ostler.adapters.config.dialects.draft import exactly
-from ostler.adapters.config.dialects.entry_places import PLACES, at, items, objects, texts
+from ostler.adapters.config.dialects.entry_places import PLACES, at
 from ostler.adapters.config.dialects.tool_rules import Rule, limits_of
 from ostler.adapters.config.jsonc import KeyPath
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects, as_texts
 
 _ONLY: Final[tuple[KeyPath, ...]] = (
     ("mcp", "allowed"), ("allowMCPServers",), ("allowedMcpServers",), ("enabledMcpServers",),
@@ -159,7 +159,7 @@ class FileLimits:
         """Return where a rule stands that forbids what an entry runs or connects to; None when none does."""
         facts = {
             "command": str(entry.get("command") or ""),
-            "args": " ".join(str(word) for word in items(entry.get("args"))),
+            "args": " ".join(str(word) for word in as_list(entry.get("args"))),
             "url": str(entry.get("url") or ""),
         }
         for rules in self.addresses:
@@ -174,7 +174,7 @@ def limits_in(root: JsonObject) -> FileLimits:
     root = _with_dots(root)
     only = (_servers(at(root, path)) for path in _ONLY)
     off = (_servers(at(root, path)) for path in _OFF)
-    domains = texts(at(root, ("mcpSettings", "allowedDomains")))
+    domains = as_texts(at(root, ("mcpSettings", "allowedDomains")))
     return FileLimits(
         only=(*(servers for servers in only if servers is not None), *([Domains(tuple(domains))] if domains else [])),
         off=tuple(servers for servers in off if servers is not None),
@@ -206,24 +206,21 @@ def limits_of_all(roots: Iterable[JsonObject]) -> FileLimits:
 
 
 def _addresses_in(root: JsonObject) -> Iterator[_Address]:
-    for rule in objects(at(root, ("amp.mcpPermissions",))):
+    for rule in as_objects(at(root, ("amp.mcpPermissions",))):
         matches = {key: str(glob) for key, glob in as_object(rule.get("matches")).items()}
         yield _Address(matches, rule.get("action") == "allow", ("amp.mcpPermissions",))
 
 
 def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
-    for rule in objects(at(root, ("amp.mcpPermissions",))):
+    for rule in as_objects(at(root, ("amp.mcpPermissions",))):
         values = as_object(rule.get("matches"))
         if not (rule.keys() <= {"matches", "action"} and values.keys() <= {"command", "args", "url"}):
             yield "a rule there decides by what Ostler does not know", ("amp.mcpPermissions",)
     for key in ("allowedMcpServers", "deniedMcpServers"):
-        if not all(map(_is_known, objects(root.get(key)))):
+        if not all(map(_is_known, as_objects(root.get(key)))):
             yield "a rule there is about commands and addresses in a way that Ostler does not read", (key,)
     yield from _policies_in(root)
-    for path, off in (((*above, *key), off) for above in _SETTINGS for key, off in _AI_OFF):
-        value = at(root, path)
-        if value is off or (isinstance(value, str) and value == off):
-            yield "it switches off the client's agent or all of its tools", path
+    yield from _client_off_in(root)
     obeyed = {key for key, _ in vibe_lists(root)}
     for key, value in root.items():
         if _LIMITING.search(key) and _ABOUT_SERVERS.search(key) and key not in (_KNOWN | obeyed) and value:
@@ -231,13 +228,25 @@ def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
     yield from _limits_of_mcp(root, (), ())
 
 
+def _client_off_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
+    """Yield what switches off or confines the client itself, and with it all of its servers."""
+    for path, off in (((*above, *key), off) for above in _SETTINGS for key, off in _AI_OFF):
+        value = at(root, path)
+        if value is off or (isinstance(value, str) and value == off):
+            yield "it switches off the client's agent or all of its tools", path
+    for path in (("tools", "sandbox"), ("sandbox",)):  # of Gemini CLI; other clients have an object there
+        value = at(root, path)
+        if value is True or (isinstance(value, str) and value.lower() not in ("", "false")):
+            yield "it confines the client together with its servers, which Ostler cannot do", path
+
+
 def _policies_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
     """Yield what Claude Code's administrators and opencode's policies forbid that cannot be obeyed server by server."""
     strict = root.get("strictPluginOnlyCustomization")
-    if strict is True or "mcp" in texts(strict) or as_object(strict).get("mcp"):
+    if strict is True or "mcp" in as_texts(strict) or as_object(strict).get("mcp"):
         yield "it permits the servers of plugins alone", ("strictPluginOnlyCustomization",)
     for path in (("policies",), ("experimental", "policies")):  # of opencode
-        for rule in objects(at(root, path)):
+        for rule in as_objects(at(root, path)):
             about = _NOT_MCP.fullmatch(str(rule.get("resource"))) is None
             if rule.get("effect") == "deny" and rule.get("action") in _POLICED and about:
                 yield f"it denies {rule['action']!r} for {rule.get('resource')!r}, which Ostler does not read", path
@@ -266,11 +275,11 @@ def _limits_mcp(names: tuple[str, ...], value: JsonValue) -> bool:
 def _servers(value: JsonValue) -> Servers | None:
     if not isinstance(value, list):
         return None
-    rules = objects(value)
-    names = [*texts(value), *(rule["serverName"] for rule in rules if isinstance(rule.get("serverName"), str))]
+    rules = as_objects(value)
+    names = [*as_texts(value), *(rule["serverName"] for rule in rules if isinstance(rule.get("serverName"), str))]
     return Servers(
         names=frozenset(map(str, names)),
-        commands=tuple(tuple(texts(rule["serverCommand"])) for rule in rules if "serverCommand" in rule),
+        commands=tuple(tuple(as_texts(rule["serverCommand"])) for rule in rules if "serverCommand" in rule),
         addresses=tuple(
             _with_stars(str(rule["serverUrl"])) for rule in rules if isinstance(rule.get("serverUrl"), str)
         ),
@@ -285,12 +294,12 @@ def _is_known(rule: JsonObject) -> bool:
         bool(rule.keys() & {"serverName", "serverCommand", "serverUrl"})
         and all(isinstance(name, str) for name in names)
         and isinstance(command, list)
-        and texts(command) == command
+        and as_texts(command) == command
     )
 
 
 def _words(entry: JsonObject) -> tuple[str, ...]:
-    return (str(entry.get("command")), *map(str, items(entry.get("args"))))
+    return (str(entry.get("command")), *map(str, as_list(entry.get("args"))))
 
 
 def _spellings(url: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Final, cast
 from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
 from ostler.adapters.config.dialects.readings import allowed, denied, passed, refused, switch
 from ostler.adapters.config.dialects.times import milliseconds
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, as_object, as_texts
 
 LIMITING: Final = re.compile(
     r"allow|den[yi]|disabl|enabl|block|exclu|includ|restrict|sandbox|permission|read_?only|approv|polic|list$"
@@ -158,9 +158,8 @@ def default_approval(draft: Draft, key: str, value: JsonValue) -> None:
 
 def surfaces(draft: Draft, key: str, value: JsonValue) -> None:
     """Codex's `omit_tools_from`: the ways in which its model does not get the tools; all of them switch them off."""
-    items = cast("list[JsonValue]", value) if isinstance(value, list) else []
-    names = [item for item in items if isinstance(item, str)]
-    if value is not None and (not isinstance(value, list) or not set(names) <= _SURFACES or names != items):
+    names = as_texts(value)
+    if value is not None and (names != value or not set(names) <= _SURFACES):
         draft.report((key,), f"what {key!r} limits is not known", "limit", fix="remove it")
     elif set(names) >= _SURFACES:
         draft.disable()

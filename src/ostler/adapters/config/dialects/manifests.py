@@ -1,10 +1,10 @@
 """Descriptions of a server that are not a client's entry: an MCPB bundle's manifest, the MCP registry's server.json."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, as_object, as_objects
 
 _RUNNERS: Final[Mapping[str, tuple[str, tuple[str, ...], str, str]]] = {
     "npm": ("npx", ("-y",), "{identifier}@{version}", "{identifier}"),
@@ -79,19 +79,19 @@ def registry_entry(root: JsonObject) -> JsonObject:
 
 
 def _described(root: JsonObject) -> JsonObject:
-    for package in _objects(root.get("packages")):
+    for package in as_objects(root.get("packages")):
         kind = str(package.get("registryType") or package.get("registry_type") or package.get("registry_name"))
         transport = as_object(package.get("transport")).get("type", "stdio")
         if kind in _RUNNERS and transport == "stdio":
             return _package_entry(package, kind)
-    for remote in _objects(root.get("remotes")):
+    for remote in as_objects(root.get("remotes")):
         kind = remote.get("type") or remote.get("transport_type")
-        headers = {str(one.get("name")): _value(one) for one in _objects(remote.get("headers"))}
+        headers = {str(one.get("name")): _value(one) for one in as_objects(remote.get("headers"))}
         url = _value({"value": remote.get("url"), "variables": remote.get("variables")})
         return {"type": kind, "url": url, **({"headers": headers} if headers else {})}
     kinds = [
         f"{one.get('registryType')} over {as_object(one.get('transport')).get('type')}"
-        for one in _objects(root.get("packages"))
+        for one in as_objects(root.get("packages"))
     ]
     return {"packages": ", ".join(kinds) or "none"}
 
@@ -104,7 +104,7 @@ def _package_entry(package: JsonObject, kind: str) -> JsonObject:
     name = form.format(identifier=identifier, version=version)
     variables = {
         str(one.get("name")): _value(one)
-        for one in _objects(package.get("environmentVariables") or package.get("environment_variables"))
+        for one in as_objects(package.get("environmentVariables") or package.get("environment_variables"))
     }
     passed = [word for variable in variables for word in ("-e", variable)] if kind == "oci" else []
     runtime = list(_arguments(package.get("runtimeArguments")))
@@ -119,7 +119,7 @@ def _package_entry(package: JsonObject, kind: str) -> JsonObject:
 
 
 def _arguments(value: JsonValue) -> Iterator[str]:
-    for one in _objects(value):
+    for one in as_objects(value):
         if one.get("value") is None and one.get("default") is None and not one.get("isRequired"):
             continue
         if one.get("type") == "named":
@@ -142,7 +142,3 @@ def _value(described: JsonObject) -> JsonValue:
     if default is not None:
         return f"${{{name}:-{default}}}"
     return f"${{{name}}}" if described.get("isRequired") or described.get("is_required") else f"${{env:{name}}}"
-
-
-def _objects(value: JsonValue) -> Sequence[JsonObject]:
-    return [as_object(item) for item in cast("list[JsonValue]", value)] if isinstance(value, list) else []

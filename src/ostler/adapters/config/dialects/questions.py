@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ostler.adapters.config.dialects.entry_places import at, items
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.adapters.config.dialects.entry_places import at
+from ostler.model.json import JsonObject, JsonValue, as_object, as_objects
 
 _ASKED_AT: Final = (
     ("inputs",), ("mcp", "inputs"), ("settings", "mcp", "inputs"), ("customizations", "vscode", "mcp", "inputs"),
@@ -44,8 +44,7 @@ def questions_in(root: JsonObject) -> Mapping[str, Question]:
     """Return the questions of a file by id."""
     found: dict[str, Question] = {}
     for path in _ASKED_AT:
-        for item in items(at(root, path)):
-            fields = as_object(item)
+        for fields in as_objects(at(root, path)):
             name, text, default = fields.get("id"), fields.get("description"), fields.get("default")
             if isinstance(name, str) and name not in found:
                 found[name] = Question(

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
 from ostler.adapters.config.dialects.times import milliseconds
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_texts
 
 TYPES: Final[Mapping[str, str]] = {
     "stdio": "stdio", "local": "stdio", "command": "stdio",
@@ -61,9 +61,8 @@ def merged(target: str) -> Reading:
         if isinstance(value, dict):
             draft.merge(target, cast("JsonObject", value), (key,))
         elif lines and all(isinstance(line, str) and ":" in line for line in lines):  # mcphost: "Name: value"
-            parts = [cast("str", line).partition(":") for line in lines]
-            draft.merge(target, {name.strip(): text.strip() for name, _, text in parts}, (key,))
-            draft.origins.update({(target, name.strip()): (key,) for name, _, _ in parts})
+            for name, _, text in (cast("str", line).partition(":") for line in lines):
+                draft.put(target, name.strip(), text.strip(), (key,))
         else:
             draft.take(target, value, (key,))  # the reader of Ostler's own keys says what is wrong with it
 
@@ -282,10 +281,8 @@ def environment_names(draft: Draft, key: str, value: JsonValue) -> None:
     """Names of variables that the server inherits; one that is not set is left out."""
     if value is None:
         return
-    nothing: list[JsonValue] = [None]
-    items = cast("list[JsonValue]", value) if isinstance(value, list) else nothing
-    for index, item in enumerate(items):
-        fields = cast("JsonObject", item) if isinstance(item, dict) else {"name": item}
+    for index, item in enumerate(as_list(value) if isinstance(value, list) else [None]):
+        fields = as_object(item) or {"name": item}
         name = fields.get("name")
         if not isinstance(name, str) or not name:
             draft.report((key,), f"{key!r} must be a list of variables' names", "bad-value")
@@ -298,15 +295,13 @@ def environment_names(draft: Draft, key: str, value: JsonValue) -> None:
                 severity="warning",
             )
             continue
-        draft.merge("env", {name: f"${{env:{name}}}"}, (key,))
-        draft.origins["env", name] = (key, index)
+        draft.put("env", name, f"${{env:{name}}}", (key, index))
 
 
 def bearer_variable(draft: Draft, key: str, value: JsonValue) -> None:
     """The variable whose value is sent as a bearer token."""
     if isinstance(value, str) and value:
-        draft.merge("headers", {"Authorization": f"Bearer ${{{value}}}"}, (key,))
-        draft.origins["headers", "Authorization"] = (key,)
+        draft.put("headers", "Authorization", f"Bearer ${{{value}}}", (key,))
     elif value is not None:
         draft.report((key,), f"{key!r} must be the name of a variable", "bad-value")
 
@@ -315,8 +310,7 @@ def theia_token(draft: Draft, key: str, value: JsonValue) -> None:
     """Theia's token: sent as it is in the header that another key of the entry names, else as a bearer token."""
     header = draft.raw.get("serverAuthTokenHeader")
     if isinstance(value, str) and value and isinstance(header, str) and header:
-        draft.merge("headers", {header: value}, (key,))
-        draft.origins["headers", header] = (key,)
+        draft.put("headers", header, value, (key,))
     else:
         bearer_token(draft, key, value)
 
@@ -326,8 +320,7 @@ def token_variable(draft: Draft, key: str, value: JsonValue) -> None:
     if isinstance(value, str) and value:
         header = str(draft.raw.get("api_key_header") or "Authorization")
         form = str(draft.raw.get("api_key_format") or "Bearer {token}")
-        draft.merge("headers", {header: form.replace("{token}", f"${{env:{value}}}")}, (key,))
-        draft.origins["headers", header] = (key,)
+        draft.put("headers", header, form.replace("{token}", f"${{env:{value}}}"), (key,))
     elif value not in (None, ""):
         draft.report((key,), f"{key!r} must be the name of a variable", "bad-value")
 
@@ -335,8 +328,7 @@ def token_variable(draft: Draft, key: str, value: JsonValue) -> None:
 def bearer_token(draft: Draft, key: str, value: JsonValue) -> None:
     """A bearer token as it is."""
     if isinstance(value, str) and value:
-        draft.merge("headers", {"Authorization": f"Bearer {value}"}, (key,))
-        draft.origins["headers", "Authorization"] = (key,)
+        draft.put("headers", "Authorization", f"Bearer {value}", (key,))
 
 
 def header_variables(draft: Draft, key: str, value: JsonValue) -> None:
@@ -368,9 +360,8 @@ def request_options(draft: Draft, key: str, value: JsonValue) -> None:
 def _names(draft: Draft, key: str, value: JsonValue) -> Sequence[str] | None:
     if value is None:
         return None
-    items = cast("list[JsonValue]", value) if isinstance(value, list) else [None]
-    names = [item for item in items if isinstance(item, str)]
-    if len(names) != len(items):
+    names = as_texts(value)
+    if names != value:
         draft.report((key,), f"{key!r} must be a list of tool names", "limit")
     return names
 

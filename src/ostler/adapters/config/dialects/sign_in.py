@@ -57,8 +57,7 @@ def api_key(draft: Draft, key: str, value: JsonValue) -> None:
     header = fields.get("custom_header") if kind == "custom" else "Authorization"
     scheme = _SCHEMES.get(str(kind))
     if isinstance(secret, str) and secret and scheme is not None and isinstance(header, str):
-        draft.merge("headers", {header: f"{scheme}{secret}"}, (key,))
-        draft.origins["headers", header] = (key, "key") if isinstance(value, dict) else (key,)
+        draft.put("headers", header, f"{scheme}{secret}", (key, "key") if isinstance(value, dict) else (key,))
     elif value not in (None, "", {}):
         draft.report(
             (key,),
@@ -84,8 +83,7 @@ def _take(draft: Draft, name: str, value: JsonValue, at: KeyPath) -> None:
             severity="warning",
         )
     else:
-        draft.merge("oauth", {field: made}, at[:-1])
-        draft.origins["oauth", field] = at
+        draft.put("oauth", field, made, at)
 
 
 def _made(plain: str, value: JsonValue) -> JsonValue:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from ostler.adapters.config.dialects.draft import Draft
-from ostler.model.json import as_list, as_object
+from ostler.model.json import as_list, as_object, as_texts
 
 _SHELL: Final = re.compile(r"(?:[a-z]:[\\/](?:[^\\/]+[\\/])*cmd(?:\.exe)?|cmd)", re.IGNORECASE)
 """`cmd`, or its path. The bare `cmd.exe` is a program inside WSL, too."""
@@ -38,7 +38,7 @@ def without_windows_shell(draft: Draft, platform: str = sys.platform) -> None:
 
 def _unwrap(draft: Draft) -> None:
     args = as_list(draft.entry.get("args"))
-    words = [word for word in args if isinstance(word, str)]
+    words = as_texts(args)
     before = next((index for index, word in enumerate(words) if not _OPTION.fullmatch(word)), len(words))
     line = words[before:]
     if not line or len(words) != len(args) or before == 0 or words[before - 1].lower() not in ("/c", "/k"):
