@@ -297,18 +297,21 @@ async def test_leftovers() -> None:
         world.faults["w/stop"].extend([Slow(0), Answer("did nothing")])
         removal = await manager.leftovers().remove_all()
         assert ("w/list", {"label": "me basic"}) in world.calls
-        assert [str(left) for left in removal.found] == ["id=r2, of a service of class 'basic'"]
-        assert ["id=r3, of a service of class 'basic', is listed on" in str(error) for error in removal.errors] == [
-            True
-        ]
+        [gone], [stuck] = (
+            removal.found,
+            {"r2": "lost", "r3": "stuck"}.items() - {(left.outputs["id"], left.service_id) for left in removal.found},
+        )
+        assert str(gone) == f"id={gone.outputs['id']}, of a service of class 'basic'"
+        [error] = removal.errors
+        assert f"id={stuck[0]}, of a service of class 'basic', is listed on" in str(error)
         world.faults["w/stop"].extend([Fail("in use")] * 3)
-        world.always["w/find"] = Answer({"found": True, "id": "r3"})
+        world.always["w/find"] = Answer({"found": True, "id": stuck[0]})
         removal = await manager.leftovers().remove_all()
         assert (removal.found, ["in use" in str(error) for error in removal.errors]) == ([], [True])
-        assert [view.name for view in manager.views()] == ["db", "left-stuck"], "what could not be stopped"
+        assert [view.name for view in manager.views()] == ["db", f"left-{stuck[1]}"], "what could not be stopped"
         world.faults["w/stop"].clear()
         del world.always["w/find"]
-        await manager.delete("left-stuck")
+        await manager.delete(f"left-{stuck[1]}")
         assert {made["name"] for made in world.resources.values()} == {"db", "theirs", "of-another-class", "unknown"}
         for name in ("late", "later"):
             lost = {"name": name, "mark": "me", "class": "basic", "service": name}
@@ -327,13 +330,13 @@ async def test_leftovers() -> None:
         assert not [error for survey in surveys for error in survey.errors]
         assert [left.service_id for survey in surveys for left in survey.elsewhere]
         assert len(world.tools_called("w/stop")) == stops + 2, "each is stopped by one of them"
-        for name in ("slow", "unbegun"):
+        for name in (names := [f"slow-{number}" for number in range(9)]):
             lost = {"name": name, "mark": "me", "class": "basic", "service": name}
             await world.call_tool("w/start", lost)
         survey = await manager.leftovers().remove_all(timeout=1)
-        assert (survey.found, [left.name for left in survey.late]) == ([], ["left-slow", "left-unbegun"])
+        assert (survey.found, sorted(left.service_id for left in survey.late)) == ([], names)
         survey = await manager.leftovers().remove_all()
-        assert [left.name for left in survey.found] == ["left-unbegun"], "the other stop goes on"
+        assert [left.service_id in names for left in survey.found] == [True], "the stops of the others go on"
         await until(lambda: [view.name for view in manager.views()] == ["db"])
 
 

@@ -239,6 +239,20 @@ def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(
         patch.setattr(ServerClient, "call_tool", answered)
         assert ostler.run("up") == ExitStatus.FAILED
     assert "0 not done" in ostler.err, "what goes on is waited for although another service has failed"
+    parts = [
+        ({"services": [{"name": "a", "change": "removed"}], "ended": [{"pid": 7}], "unfinished": ["b"]}, "a"),
+        ({"services": [{"name": "b", "change": "removed"}], "unfinished": []}, "b"),
+    ]
+    for form in ([], ["--json"]):
+        answers = [ToolAnswer(facts, f"it is down\nremoved: {name}\nnot done yet: b", False) for facts, name in parts]
+        with monkeypatch.context() as patch:
+            patch.setattr(ServerClient, "call_tool", answered)
+            assert ostler.run("prune", *form) == ExitStatus.OK
+        if form:
+            shown = json.loads(ostler.out)
+            assert ([each["name"] for each in shown["services"]], shown["ended"]) == (["a", "b"], [{"pid": 7}])
+        else:
+            assert ostler.out.splitlines()[:3] == ["removed: a", "it is down", "removed: b"], "what each call has done"
 
 
 def test_a_changed_file_restarts_the_service_that_watches_it(

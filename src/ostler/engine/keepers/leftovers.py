@@ -24,6 +24,9 @@ from ostler.rules.templates.template import render
 LIST_SECONDS = 10.0
 """How long a list may take, the first connection of its server included where it is waited for."""
 
+_REMOVED_AT_ONCE = 8
+"""How many are stopped side by side: a container may take ten seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
@@ -278,24 +281,31 @@ class Leftovers:
         before = await self.find(wait=True)
         removed: list[Leftover] = []
         errors, elsewhere, late = before.errors, before.elsewhere, before.late
-        for left in before.found:
-            if left.service_id in self._removing or self._removed.get(left.service_id, 0) > listed_at:
-                elsewhere.append(left)
-                continue
-            if anyio.current_time() >= until:
-                late.append(left)
-                continue
-            self._removing.add(left.service_id)
-            try:
-                with anyio.move_on_after(until - anyio.current_time()) as waiting:
-                    await self.remove(left)
-                (late if waiting.cancelled_caught else removed).append(left)
-            except OstlerError as error:
-                errors.append(error)
-            finally:
-                self._removing.discard(left.service_id)
-                self._removals += 1
-                self._removed[left.service_id] = self._removals
+        limiter = anyio.CapacityLimiter(_REMOVED_AT_ONCE)
+
+        async def remove(left: Leftover) -> None:
+            async with limiter:
+                if left.service_id in self._removing or self._removed.get(left.service_id, 0) > listed_at:
+                    elsewhere.append(left)
+                    return
+                if anyio.current_time() >= until:
+                    late.append(left)
+                    return
+                self._removing.add(left.service_id)
+                try:
+                    with anyio.move_on_after(until - anyio.current_time()) as waiting:
+                        await self.remove(left)
+                    (late if waiting.cancelled_caught else removed).append(left)
+                except OstlerError as error:
+                    errors.append(error)
+                finally:
+                    self._removing.discard(left.service_id)
+                    self._removals += 1
+                    self._removed[left.service_id] = self._removals
+
+        async with anyio.create_task_group() as tasks:
+            for left in before.found:
+                tasks.start_soon(remove, left)
         if removed:  # what `status` and `find` say of a service by its name says nothing of this one
             there = {left.service_id: left for left in (await self.find()).found}
             errors += [_still_there(there[left.service_id]) for left in removed if left.service_id in there]

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -153,6 +154,7 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
     seconds = _seconds("--timeout", timeout)
     ends = time.monotonic() + seconds
     doing = "bringing the project up" if tool == "project_up" else "bringing the project down"
+    earlier: list[ToolAnswer] = []
     with session_of(context).client() as client, waiting_shown(doing) as progress:
         while (left := ends - time.monotonic()) > 0:
             try:
@@ -162,10 +164,25 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
                     raise
                 continue
             if not answer.structured.get("unfinished"):
-                return answer
+                return _with_earlier(answer, earlier) if tool == "project_down" else answer
+            earlier.append(answer)
     again = f"ostler {'up' if tool == 'project_up' else 'down'}"
     late = f"{doing} takes longer than {timeout}, and goes on. Next: {again} again to keep waiting"
     return fail(late, ExitStatus.FAILED)
+
+
+def _with_earlier(answer: ToolAnswer, earlier: Sequence[ToolAnswer]) -> ToolAnswer:
+    """Return the last answer with what earlier ones had already removed: it has only what was left by then."""
+    answers = [*earlier, answer]
+    services = {each["name"]: each for one in answers for each in one.structured.get("services", [])}
+    ended = {str(each): each for one in answers for each in one.structured.get("ended", [])}
+    structured = {**answer.structured, "services": list(services.values())}
+    if ended:
+        structured["ended"] = list(ended.values())
+    said = answer.text.splitlines()
+    done = [line for one in earlier for line in one.text.splitlines() if line.startswith(("removed: ", "ended: "))]
+    lines = [*dict.fromkeys(line for line in done if line not in said), *said]
+    return replace(answer, structured=structured, text="\n".join(lines))
 
 
 def _seconds(option: str, text: str | None) -> float:

@@ -153,12 +153,14 @@ async def project_down(app: ApplicationLike, args: ProjectDownArgs, call: Call) 
 
 async def _prune(app: ApplicationLike) -> Answer:
     """Take the projects down whose folders are gone, and stop what carries this Ostler's mark and no service has."""
+    from ostler.engine.keepers.leftovers import LIST_SECONDS
+
     whole = ProjectReport()
     lines: list[str] = []
     services: list[JsonObject] = []
     ended: list[Stray] = []
     ends = anyio.current_time() + MAX_OPERATION_WAIT
-    for ref, report in await app.projects.prune(timeout=MAX_OPERATION_WAIT):
+    for ref, report in await app.projects.prune(timeout=MAX_OPERATION_WAIT / 2):  # the rest has its own limits
         names = {name: f"{name}.{ref.id}" for name in report.failures}
         names |= {name: change.full_name for name, change in report.changes.items()}
         services += (await _reported(app, ref.id, report, names))["services"]
@@ -169,7 +171,8 @@ async def _prune(app: ApplicationLike) -> Answer:
         ended = await app.projects.end_strays()
     except OstlerError as error:  # what was done before is reported all the same
         whole.failures["processes"] = error
-    removal = await app.projects.remove_leftovers(timeout=max(0.0, ends - anyio.current_time()))
+    left = ends - anyio.current_time() - LIST_SECONDS  # what was stopped is looked for again
+    removal = await app.projects.remove_leftovers(timeout=max(0.0, left))
     whole.unfinished += [left.name for left in removal.late]
     lines += [f"ended: {left}, left by an earlier run of Ostler" for left in (*ended, *removal.found)]
     lines += [f"another prune stops: {left}, left by an earlier run of Ostler" for left in removal.elsewhere]
