@@ -21,7 +21,7 @@ from ostler.adapters.projects.folders import (
     require_project,
 )
 from ostler.adapters.projects.import_sources import read_source, read_sources
-from ostler.adapters.projects.project_files import read_variables, variables_of
+from ostler.adapters.projects.project_files import read_scope, read_variables, variables_of
 from ostler.adapters.projects.restart_watch import digest_of_files
 from ostler.model.errors import ManifestError, NotFoundError
 from ostler.rules.imports.found import FoundService
@@ -416,6 +416,19 @@ OTHER=http://localhost:9000/x
     (tmp_path / "later.env.example").write_text("")
     with pytest.raises(ManifestError, match=r"no such file; later\.env\.example is there to copy"):
         variables_of(tmp_path / "later.env")
+
+
+async def test_all_that_is_wrong_with_a_project_is_found_at_once(tmp_path: Path) -> None:
+    (tmp_path / "ostler.yaml").write_text(
+        "services:\n  a: {class: c, lease: soon, envFile: .env}\n  b: {class: c, args: {x: '{{ nope }}'}}\n"
+    )
+    with pytest.raises(ManifestError) as caught:
+        await read_scope(require_project(tmp_path), {}, {})
+    assert [(each.line, each.rule) for each in caught.value.findings] == [
+        (2, "bad-duration"),
+        (2, "unreadable"),
+        (3, "unknown-name"),
+    ]
 
 
 async def test_a_file_of_variables_refers_to_its_earlier_lines_and_names_a_line_that_sets_none(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from ostler.adapters.regular_files import read_regular
 from ostler.engine.projects.scope import ProjectScope, as_written
 from ostler.model.errors import ArgumentError, Finding, ManifestError
 from ostler.model.json import JsonObject
-from ostler.rules.loading.projects import LoadedProject, load_project
+from ostler.rules.loading.projects import LoadedProject, examine_project, load_project
+from ostler.rules.text.findings import by_place
 from ostler.rules.text.yaml_source import MAX_TEXT
 
 _MAX_ENV_FILE = 262_144
@@ -60,9 +61,11 @@ def named_project(directory: Path, known: Mapping[str, str]) -> str:
 
 
 def _read_files(folder: ProjectFolder) -> tuple[LoadedProject, dict[str, dict[str, str]]]:
-    loaded = load_project(_read_text(folder.file, MAX_TEXT, (folder.directory, folder.main)), str(folder.file))
+    text = _read_text(folder.file, MAX_TEXT, (folder.directory, folder.main))
+    loaded, findings = examine_project(text, str(folder.file))
+    if loaded is None:
+        raise ManifestError(findings, what=str(folder.file))
     variables: dict[str, dict[str, str]] = {}
-    findings: list[Finding] = []
     for name, spec in loaded.project.services.items():
         for index, path in enumerate(spec.env_file):
             try:
@@ -74,7 +77,7 @@ def _read_files(folder: ProjectFolder) -> tuple[LoadedProject, dict[str, dict[st
                 continue
             variables.setdefault(name, {}).update(found)
     if findings:
-        raise ManifestError(findings, what=loaded.file)
+        raise ManifestError(by_place(findings), what=loaded.file)
     return loaded, variables
 
 

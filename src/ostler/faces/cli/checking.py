@@ -34,7 +34,7 @@ from ostler.rules.checking.class_check import check_loaded
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.tool_lists import KnownTools, ToolList, live_list, tool_schema
 from ostler.rules.loading.project_check import check_project
-from ostler.rules.loading.projects import LoadedProject, load_project
+from ostler.rules.loading.projects import LoadedProject, examine_project
 from ostler.rules.reading import load_manifests
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -151,7 +151,9 @@ def _load(found: _Targets, file: Path, known: ToolNames, read: Callable[[Path], 
         return
     try:
         if file.name == PROJECT_FILE:
-            found.projects.append(load_project(text, str(file)))
+            project, findings = examine_project(text, str(file))
+            found.projects += [] if project is None else [project]
+            found.findings += findings
             return
         loaded = load_manifests(text, str(file), known=known)
     except ManifestError as error:

@@ -20,7 +20,7 @@ from ostler.rules.text.yaml_source import Path
 
 
 def check_project(loaded: LoadedProject, tools: KnownTools, classes: Mapping[str, ServiceClass]) -> list[Finding]:
-    """Return everything that is wrong with a project that could be loaded, by place.
+    """Return what is wrong with what could be read of a project, given its classes, by place.
 
     Args:
         loaded: the project with the places of its parts.
@@ -38,6 +38,8 @@ def check_project(loaded: LoadedProject, tools: KnownTools, classes: Mapping[str
         names: Names = {"services": seen, "project": project, "env": OBJECT}
         findings.add(_service_violations(("services", name), spec, names, classes))
         for needed, need in spec.depends_on.items():
+            if needed not in loaded.project.services:
+                continue  # it has been found
             other = classes.get(loaded.project.services[needed].class_name)
             findings.add(_need_violations(("services", name, "dependsOn", needed), needed, need, other))
     return by_place(findings)

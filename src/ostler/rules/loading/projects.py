@@ -1,5 +1,6 @@
 """Loads a project from `ostler.yaml`, and reports every problem of the file at once."""
 
+import copy
 import difflib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,17 +8,20 @@ from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from typing import cast
 
-from ostler.model.errors import ManifestError
+from pydantic import ValidationError
+
+from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION
 from ostler.model.projects import PROJECT_KIND, Project, ProjectServiceSpec
-from ostler.rules.loading.documents import SingleDocument, only_document, read_model
+from ostler.rules.loading.documents import SingleDocument, only_document
 from ostler.rules.loading.manifest_schema import DIALECT, allow_short_idle_stop
 from ostler.rules.secrets.secret_marks import SECRET_FORMS, reference_problems
 from ostler.rules.templates.template import optional_names, referenced_names, template_syntax_errors
 from ostler.rules.text.findings import Findings, Violation, by_place
+from ostler.rules.text.model_violations import model_violations
 from ostler.rules.text.schema_shape import SchemaShape
-from ostler.rules.text.yaml_source import Document
+from ostler.rules.text.yaml_source import Document, Path
 
 TEMPLATE_ROOTS = ("services", "project", "env")
 """What templates in a project may name."""
@@ -61,27 +65,73 @@ def load_project(text: str, file: str = "<text>") -> LoadedProject:
     Raises:
         ManifestError: with all findings, each with file, line, column, a rule id and, where known, a fix.
     """
+    loaded, findings = examine_project(text, file)
+    if loaded is None or findings:
+        raise ManifestError(findings, what=file)
+    return loaded
+
+
+def examine_project(text: str, file: str = "<text>") -> tuple[LoadedProject | None, list[Finding]]:
+    """Return what can be read of the project in `text`, and all findings, so that a person fixes them in one go.
+
+    What has findings is left out of the project: a key, or a whole service. None if nothing of it can be read.
+
+    Raises:
+        ManifestError: it is not one document of a project.
+    """
     document = only_document(text, file, _SINGLE)
-    project = read_model(document, Project, _shape)
+    project, violations = _read(document)
     findings = Findings(document)
+    findings.add(violations)
+    if project is None:
+        return None, by_place(findings.errors)
     findings.add(_template_violations(project))
     findings.add(_reference_violations(project))
-    findings.add(_need_violations(project))
+    findings.add(_need_violations(project, _names_in(document.value)))
     findings.add(_port_violations(project))
     order: tuple[str, ...] = ()
-    needed: dict[str, dict[str, str]] = {}
-    if not findings.errors:
-        needed = {name: needs_of(spec) for name, spec in project.services.items()}
-        try:
-            order = tuple(TopologicalSorter(needed).static_order())
-        except CycleError as error:
-            circle = cast("list[str]", error.args[1])
-            message = f"the services need each other in a circle: {' -> '.join(reversed(circle))}"
-            fix = "remove one dependency of the circle"
-            findings.add([Violation(("services", circle[0]), "dependency-cycle", message, fix, at_key=True)])
-    if findings.errors:
-        raise ManifestError(by_place(findings.errors), what=file)
-    return LoadedProject(project, file, document, order, needed)
+    needed = {
+        name: {other: condition for other, condition in needs_of(spec).items() if other in project.services}
+        for name, spec in project.services.items()
+    }
+    try:
+        order = tuple(TopologicalSorter(needed).static_order())
+    except CycleError as error:
+        circle = cast("list[str]", error.args[1])
+        message = f"the services need each other in a circle: {' -> '.join(reversed(circle))}"
+        fix = "remove one dependency of the circle"
+        findings.add([Violation(("services", circle[0]), "dependency-cycle", message, fix, at_key=True)])
+    return LoadedProject(project, file, document, order, needed), by_place(findings.errors)
+
+
+def _read(document: Document) -> tuple[Project | None, list[Violation]]:
+    """Return the project without what does not fit its model, and what that is."""
+    try:
+        return Project.model_validate(document.value, strict=True, context=""), []
+    except ValidationError as error:
+        violations = list(model_violations(document.value, error.errors(include_url=False), _shape()))
+    rest = copy.deepcopy(document.value)
+    for violation in violations:
+        _cut(rest, violation.path)
+    try:
+        return Project.model_validate(rest, strict=True, context=""), violations
+    except ValidationError:
+        return None, violations
+
+
+def _cut(value: JsonValue, path: Path) -> None:
+    """Remove what is at `path` of a project; without its class, or all of its args, a service is removed."""
+    whole = path[:2] if path[2:3] in ((), ("class",), ("args",)) else path[:3]
+    for part in whole[:-1]:
+        value = cast("JsonObject", value).get(str(part)) if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        cast("JsonObject", value).pop(str(whole[-1]), None)
+
+
+def _names_in(value: JsonValue) -> Collection[str]:
+    """Return the names of all services that are written, also of those that cannot be read."""
+    services = cast("JsonObject", value).get("services") if isinstance(value, dict) else None
+    return list(cast("JsonObject", services)) if isinstance(services, dict) else ()
 
 
 def project_json_schema() -> JsonObject:
@@ -152,15 +202,15 @@ def _reference_violations(project: Project) -> Iterator[Violation]:
                 yield Violation(("services", name, part, *path), "bad-value", message, f"write {SECRET_FORMS}")
 
 
-def _need_violations(project: Project) -> Iterator[Violation]:
+def _need_violations(project: Project, names: Collection[str]) -> Iterator[Violation]:
     for name, spec in project.services.items():
         for needed in needs_of(spec):
             explicit = needed in spec.depends_on
             place = ("services", name, "dependsOn", needed) if explicit else ("services", name, "args")
-            if needed not in project.services:
-                fix = _fix_of_need(needed, project.services, in_template=not explicit)
+            if needed not in names:
+                fix = _fix_of_need(needed, names, in_template=not explicit)
                 yield Violation(place, "unknown-name", f"there is no service {needed!r} here", fix)
-            elif spec.shared and not project.services[needed].shared:
+            elif spec.shared and needed in project.services and not project.services[needed].shared:
                 message = f"{name!r} is shared by all worktrees and needs {needed!r}, which each has for itself"
                 yield Violation(place, "no-effect", message, f"give {needed!r} 'shared: true', too")
 
