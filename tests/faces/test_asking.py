@@ -107,7 +107,7 @@ async def test_nothing_is_created_when_the_person_gives_nothing(mode: Any, reply
     ):
         text, error = await refusal(client, "service_create", serviceClassName="basic", name="web")
         assert "arg validation failed: missing required argument 'size'" in text
-        assert "the person was asked for it and gave none" in text
+        assert "in a run without a person without showing the question: pass it if you know it" in text
         assert error["problems"] == ["missing required argument 'size'"]
         assert app.manager.registry.find("web") is None
 
@@ -266,6 +266,8 @@ async def test_a_stop_is_confirmed(mode: Any, pattern: str) -> None:
             text, error = await refusal(client, "service_stop", name="web")
             assert error["code"] == "confirmation"
             assert "service_stop was not confirmed, so nothing was done" in text
+            assert "in a run without a person, clients answer so unasked" in text
+            assert error["nextActions"][1] == "a person can do it at a terminal, where the command ostler asks"
             assert app.manager.view("web").state is ServiceState.RUNNING
         await call(client, "service_stop", name="web")
         assert app.manager.view("web").state is ServiceState.STOPPED

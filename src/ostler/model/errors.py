@@ -260,11 +260,12 @@ class ConfirmationError(RequestError):
         self.causes = tuple(causes)
         self.asked = asked
         why = f"the policy of this Ostler wants a person to confirm {', '.join(causes)} (confirmTools)"
-        end, step = "the person did not", "leave it, unless the person asks for it again"
-        if not asked:
-            end = "this client cannot ask one (elicitation)"
-            step = "a person can do it at a terminal, where the command ostler asks"
-        super().__init__(f"{name} was not confirmed, so nothing was done: {why}, and {end}", next_actions=(step,))
+        steps = ("a person can do it at a terminal, where the command ostler asks",)
+        end = "this client cannot ask one (elicitation)"
+        if asked:  # agents that run without a person decline at once, and show no one the question
+            end = "the client answered that the person did not; in a run without a person, clients answer so unasked"
+            steps = ("leave it, unless the person asks for it again", *steps)
+        super().__init__(f"{name} was not confirmed, so nothing was done: {why}, and {end}", next_actions=steps)
 
 
 class OperationError(OstlerError):

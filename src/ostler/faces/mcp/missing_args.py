@@ -51,7 +51,8 @@ async def missing_args(
                 missing=error.missing,
                 next_actions=(
                     *error.next_actions,
-                    "the person was asked for it and gave none: ask before you try again",
+                    "the client was asked for it and gave none, in a run without a person without showing the question: "
+                    "pass it if you know it, else ask the person",
                 ),
             )
 
