@@ -4,7 +4,8 @@
 # shellcheck shell=bash
 #
 #   agents_install NAME…            of: claude codex gemini qwen opencode copilot (versions below)
-#   ask_agent NAME TOOL [SECONDS]   one turn in which the model calls TOOL of the MCP server "probe"
+#   ask_agent NAME TOOL [SECONDS]   one turn in which the model calls TOOL of the MCP server "probe"; "a,b" are two calls, one
+#                                   after the other, "a+b" two in one answer
 #
 # It leaves in $WORK/NAME-TOOL: probe.log (what the server saw: its environment, messages, signals), model.log (what the
 # agent sent to its model), out.txt and err.txt. `agents.py` reads them. Environment variables of the agent's own process
@@ -61,7 +62,8 @@ ask_agent() {
             echo "{\"mcpServers\":{\"probe\":{\"type\":\"local\",$entry,\"tools\":[\"*\"]}}}" >"$home/.copilot/mcp-config.json" ;;
     esac
     (
-        cd "$work"
+        mkdir -p "$work/${AGENT_FOLDER:-.}"
+        cd "$work/${AGENT_FOLDER:-.}"
         export HOME="$home" USER_SETTING=plain SERVICE_TOKEN=secret-1
         case $name in
             claude)
@@ -116,6 +118,7 @@ if len(sys.argv) > 2:  # the detached child below
     time.sleep(60)
     sys.exit()
 log("start", dict(os.environ))
+log("folder", os.getcwd())
 EMPTY = {"type": "object", "properties": {}}
 WORD = {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}
 RICH = {
@@ -138,6 +141,15 @@ TOOLS = [
     {"name": "slow", "description": "takes 100 s and reports progress", "inputSchema": EMPTY},
     {"name": "child", "description": "starts a process in a session of its own", "inputSchema": EMPTY},
     {"name": "grow", "description": "adds the tool 'later'", "inputSchema": EMPTY},
+    {"name": "leave", "description": "ends the server without an answer", "inputSchema": EMPTY},
+    {"name": "glance", "description": "ends the server without an answer, and changes nothing", "inputSchema": EMPTY, "annotations": {"readOnlyHint": True}},
+    {"name": "work", "description": "takes 3 s", "inputSchema": EMPTY},
+    {"name": "look", "description": "takes 3 s and changes nothing", "inputSchema": EMPTY, "annotations": {"readOnlyHint": True}},
+    {"name": "quiet", "description": "takes 150 s and reports nothing", "inputSchema": EMPTY},
+    {"name": "ask", "description": "asks for roots and an answer of the user", "inputSchema": EMPTY},
+    {"name": "fail", "description": "fails", "inputSchema": EMPTY},
+    {"name": "refuse", "description": "fails with an error of the protocol", "inputSchema": EMPTY},
+    {"name": "nothing", "description": "answers nothing", "inputSchema": EMPTY},
     {"name": "rich", "description": "D" * 6000, "inputSchema": RICH},
     {"name": "n" * 60, "description": "a long name", "inputSchema": EMPTY},
 ]
@@ -171,9 +183,37 @@ def call(name):
         TOOLS.append({"name": "later", "description": "added", "inputSchema": EMPTY})
         send({"method": "notifications/tools/list_changed"})
         time.sleep(2)  # for a client that lists again
+    if name in ("leave", "glance"):
+        os._exit(7)
+    if name == "fail":
+        return {**text("FAILED-WORDS"), "isError": True}
+    if name == "nothing":
+        return {"content": []}
     if name == "child":
         subprocess.Popen([sys.executable, __file__, LOG, "child"], start_new_session=True, stdout=subprocess.DEVNULL)
     return text("OK")
+
+
+def work(key, name):
+    log("begin", name)
+    time.sleep(150 if name == "quiet" else 3)
+    log("end", name)
+    send({"id": key, "result": text(name.upper() + "-DONE")})
+
+
+ANSWERS = {}
+
+
+def ask(key):
+    """Three questions to the client, one after the other; each is logged with its answer."""
+    form = {"message": "Go on?", "mode": "form", "requestedSchema": {"type": "object", "properties": {"yes": {"type": "boolean"}}, "required": ["yes"]}}
+    said = {"messages": [{"role": "user", "content": {"type": "text", "text": "hello"}}], "maxTokens": 10}
+    for method, params in (("roots/list", None), ("elicitation/create", form), ("sampling/createMessage", said)):
+        ANSWERS[method] = threading.Event()
+        send({"id": method, "method": method, **({"params": params} if params else {})})
+        ANSWERS[method].wait(20)
+        log("asked", method)
+    send({"id": key, "result": text("ASK-DONE")})
 
 
 def slow(key, token):
@@ -189,6 +229,10 @@ for line in sys.stdin:
     message = json.loads(line)
     method, params, key = message.get("method"), message.get("params") or {}, message.get("id")
     log("message", {"method": method, "params": params})
+    if method is None:
+        log("answer", message)
+        if key in ANSWERS:
+            ANSWERS[key].set()
     if method is None or key is None:
         continue
     if method == "server/discover" and DELAY:
@@ -203,6 +247,12 @@ for line in sys.stdin:
         send({"id": key, "result": {"tools": TOOLS}})
     elif method == "tools/call" and params["name"] == "slow":
         threading.Thread(target=slow, args=(key, (params.get("_meta") or {}).get("progressToken")), daemon=True).start()
+    elif method == "tools/call" and params["name"] in ("work", "look", "quiet"):
+        threading.Thread(target=work, args=(key, params["name"]), daemon=True).start()
+    elif method == "tools/call" and params["name"] == "ask":
+        threading.Thread(target=ask, args=(key,), daemon=True).start()
+    elif method == "tools/call" and params["name"] == "refuse":
+        send({"id": key, "error": {"code": -32603, "message": "REFUSED-WORDS"}})
     elif method == "tools/call" and params["name"] == "grow":
         threading.Thread(target=lambda: send({"id": key, "result": call("grow")}), daemon=True).start()
     elif method == "tools/call":
@@ -215,52 +265,70 @@ log("stdin closed")
 PYTHON
 
 cat >"$WORK/lib/model.py" <<'PYTHON'
-"""A model behind four APIs. Its first answer calls the tool $CALL of the server "probe", its second says DONE."""
+"""A model behind four APIs. Its first answer calls the tool $CALL of the server "probe", its second says DONE. "a,b" is one
+call in each of two answers, "a+b" are two calls in one answer."""
 
 import http.server
 import json
 import os
 import sys
 
-CALL, LOG = os.environ["CALL"], sys.argv[2]
+TURNS, LOG = [turn.split("+") for turn in os.environ["CALL"].split(",")], sys.argv[2]
 USAGE = {"input_tokens": 1, "output_tokens": 1, "prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 
 
-def pick(names):
+def due(results):
+    """The tools to call in this answer, after so many results."""
+    begun = 0
+    for turn in TURNS:
+        if results <= begun:
+            return turn
+        begun += len(turn)
+    return []
+
+
+def pick(call, names):
     # an agent that shows its tools only after a search still takes the name
-    return next((name for name in names if name == CALL or name.endswith(("_" + CALL, "-" + CALL))), "mcp__probe__" + CALL)
+    return next((name for name in names if name == call or name.endswith(("_" + call, "-" + call))), "mcp__probe__" + call)
 
 
 def anthropic(body):
-    done = "tool_result" in json.dumps(body["messages"])
-    if done or not body.get("tools"):
-        block, start, stop = {"type": "text_delta", "text": "DONE"}, {"type": "text", "text": ""}, "end_turn"
-    else:
-        name = pick([tool["name"] for tool in body["tools"]])
-        block, stop = {"type": "input_json_delta", "partial_json": "{}"}, "tool_use"
-        start = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}
+    calls = due(sum(part.get("type") == "tool_result" for one in body["messages"] for part in one["content"] if isinstance(part, dict)))
+    parts = [({"type": "text", "text": ""}, {"type": "text_delta", "text": "DONE"})]
+    if calls and body.get("tools"):
+        names = [tool["name"] for tool in body["tools"]]
+        uses = [{"type": "tool_use", "id": f"toolu_{len(body['messages'])}_{index}", "name": pick(call, names), "input": {}} for index, call in enumerate(calls)]
+        parts = [(use, {"type": "input_json_delta", "partial_json": "{}"}) for use in uses]
+    stop = "end_turn" if "text" in parts[0][0] else "tool_use"
     whole = {"id": "m", "type": "message", "role": "assistant", "model": body["model"], "content": [], "stop_reason": None, "usage": USAGE}
     if not body.get("stream"):
         return {**whole, "content": [{"type": "text", "text": "DONE"}], "stop_reason": "end_turn"}
+    blocks = []
+    for index, (start, delta) in enumerate(parts):
+        blocks += [
+            {"type": "content_block_start", "index": index, "content_block": start},
+            {"type": "content_block_delta", "index": index, "delta": delta},
+            {"type": "content_block_stop", "index": index},
+        ]
     return [
         {"type": "message_start", "message": whole},
-        {"type": "content_block_start", "index": 0, "content_block": start},
-        {"type": "content_block_delta", "index": 0, "delta": block},
-        {"type": "content_block_stop", "index": 0},
+        *blocks,
         {"type": "message_delta", "delta": {"stop_reason": stop}, "usage": USAGE},
         {"type": "message_stop"},
     ]
 
 
 def chat(body):
-    done = any(message["role"] == "tool" for message in body["messages"])
+    calls = due(sum(message["role"] == "tool" for message in body["messages"]))
     names = [tool["function"]["name"] for tool in body.get("tools") or []]
-    if done or not names:
+    if not calls or not names:
         message, why = {"role": "assistant", "content": "DONE"}, "stop"
     else:
-        function = {"name": pick(names), "arguments": "{}"}
-        calls = [{"index": 0, "id": "call_1", "type": "function", "function": function}]
-        message, why = {"role": "assistant", "content": None, "tool_calls": calls}, "tool_calls"
+        uses = [
+            {"index": index, "id": f"call_{len(body['messages'])}_{index}", "type": "function", "function": {"name": pick(call, names), "arguments": "{}"}}
+            for index, call in enumerate(calls)
+        ]
+        message, why = {"role": "assistant", "content": None, "tool_calls": uses}, "tool_calls"
     whole = {"id": "c", "created": 1, "model": body["model"], "usage": USAGE}
     if not body.get("stream"):
         return {**whole, "object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": why}]}
@@ -273,29 +341,29 @@ def chat(body):
 
 
 def responses(body):
-    done = "function_call_output" in json.dumps(body["input"])
-    found = [(tool, inner) for tool in body.get("tools") or [] for inner in tool.get("tools", []) if inner["name"] == CALL]
-    if done or not found:
+    results = sum(one.get("type") == "function_call_output" for one in body["input"])
+    items = []
+    for index, call in enumerate(due(results)):
+        spaces = [tool["name"] for tool in body.get("tools") or [] for inner in tool.get("tools", []) if inner["name"] == call]
+        if spaces:
+            items.append({"type": "function_call", "id": f"f{results}{index}", "call_id": f"call_{results}_{index}", "name": call, "namespace": spaces[0],
+                          "arguments": "{}", "status": "completed"})
+    if not items:
         text = {"type": "output_text", "text": "DONE", "annotations": []}
-        item = {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [text]}
-    else:
-        space = found[0][0]["name"]
-        item = {"type": "function_call", "id": "f", "call_id": "call_1", "name": CALL, "namespace": space, "arguments": "{}", "status": "completed"}
+        items = [{"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [text]}]
     usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2, "input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
-    whole = {"id": "r", "object": "response", "created_at": 1, "status": "completed", "model": body["model"], "output": [item], "usage": usage}
-    return [
-        {"type": "response.created", "response": {**whole, "status": "in_progress", "output": []}},
-        {"type": "response.output_item.added", "output_index": 0, "item": item},
-        {"type": "response.output_item.done", "output_index": 0, "item": item},
-        {"type": "response.completed", "response": whole},
-    ]
+    whole = {"id": "r", "object": "response", "created_at": 1, "status": "completed", "model": body["model"], "output": items, "usage": usage}
+    events = [{"type": "response.created", "response": {**whole, "status": "in_progress", "output": []}}]
+    for index, item in enumerate(items):
+        events += [{"type": f"response.output_item.{what}", "output_index": index, "item": item} for what in ("added", "done")]
+    return [*events, {"type": "response.completed", "response": whole}]
 
 
 def gemini(body):
-    done = "functionResponse" in json.dumps(body.get("contents"))
+    calls = due(sum("functionResponse" in part for one in body.get("contents") or [] for part in one.get("parts", [])))
     names = [one["name"] for tool in body.get("tools") or [] for one in tool.get("functionDeclarations", [])]
-    part = {"text": "DONE"} if done or not names else {"functionCall": {"name": pick(names), "args": {}}}
-    answer = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
+    parts = [{"functionCall": {"name": pick(call, names), "args": {}}} for call in calls] if names else []
+    answer = {"content": {"role": "model", "parts": parts or [{"text": "DONE"}]}, "finishReason": "STOP", "index": 0}
     return [{"candidates": [answer], "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}}]
 
 
