@@ -107,7 +107,7 @@ async def test_nothing_is_created_when_the_person_gives_nothing(mode: Any, reply
     ):
         text, error = await refusal(client, "service_create", serviceClassName="basic", name="web")
         assert "arg validation failed: missing required argument 'size'" in text
-        assert "in a run without a person without showing the question: pass it if you know it" in text
+        assert "in a run without a person, clients do so unasked: pass it if you know it" in text
         assert error["problems"] == ["missing required argument 'size'"]
         assert app.manager.registry.find("web") is None
 

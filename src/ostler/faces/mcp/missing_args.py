@@ -9,6 +9,10 @@ from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ArgSpec
 
+_GAVE_NONE = (
+    "the client was asked for it and gave none; in a run without a person, clients do so unasked: "
+    "pass it if you know it, else ask the person"
+)
 _SIMPLE = ("string", "integer", "number", "boolean")
 
 
@@ -49,11 +53,7 @@ async def missing_args(
             raise ArgumentError(
                 error.problems,
                 missing=error.missing,
-                next_actions=(
-                    *error.next_actions,
-                    "the client was asked for it and gave none, in a run without a person without showing the question: "
-                    "pass it if you know it, else ask the person",
-                ),
+                next_actions=(*error.next_actions, _GAVE_NONE),
             )
 
 
