@@ -1,8 +1,8 @@
 """The parts of the engine, put together; passes each change of a service or a server on to those that it concerns."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from random import Random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anyio.abc import TaskGroup
@@ -10,21 +10,18 @@ from anyio.abc import TaskGroup
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.dependencies.graph import DependencyGraph
 from ostler.engine.dependencies.prerequisites import Prerequisites
-from ostler.engine.events.log import EventLog
 from ostler.engine.insight.preview import Planner
 from ostler.engine.instances.departed import Departed
-from ostler.engine.instances.handles import Handles
-from ostler.engine.instances.instance import ServiceInstance, instances_in
+from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance, instances_in
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts
-from ostler.engine.instances.shared_calls import BatchCalls
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.keepers.bookkeeping import Bookkeeper
 from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.keepers.leases import LeaseKeeper
 from ostler.engine.keepers.recovery import Recovery
 from ostler.engine.keepers.restarts import RestartKeeper
-from ostler.engine.protocols import Clock, Foresight, HeldStore, Observer, Store, StoredState, ToolCaller, ToolDirectory
+from ostler.engine.protocols import StoredState
 from ostler.engine.requests.commands import Requests
 from ostler.engine.requests.creator import Creator
 from ostler.engine.requests.instance_factory import InstanceFactory
@@ -46,51 +43,32 @@ _CHECK_PACE = 0.02
 """Seconds for each of the services that are checked once the server that drives them is back."""
 
 
-class Assembly:
-    """The engine's parts. It is what services see of the engine (`ControllerRuntime`)."""
+@dataclass(eq=False, repr=False)
+class Assembly(ControllerRuntime):
+    """The engine's parts.
 
-    def __init__(
-        self,
-        caller: ToolCaller,
-        store: Store,
-        *,
-        tools: ToolDirectory | None,
-        clock: Clock,
-        environment: Mapping[str, str],
-        mark: str,
-        events: EventLog,
-        health_concurrency: int,
-        rng: Random,
-        make_id: Callable[[], str],
-        reporter: StatusReporter | None,
-        observer: Observer | None,
-        foresight: Foresight,
-    ) -> None:
-        self.caller = caller
-        self.store = store
-        self.confirm_hold = store.confirm if isinstance(store, HeldStore) else _hold_is_certain
-        self.tools = tools
-        self.clock = clock
-        self.environment = environment
-        self.mark = mark
-        self.events = events
-        self.random = rng
-        self.make_id = make_id
-        self.observer = observer
-        self.foresight = foresight
-        self.batches = BatchCalls()
-        self.handles = Handles()
-        self.departed = Departed(clock)
-        self.task_group: TaskGroup | None = None
+    Args:
+        health_concurrency: health checks under way at once.
+        reporter: receives the status of services, in words for people.
+    """
+
+    health_concurrency: int
+    reporter: StatusReporter | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.departed = Departed(self.clock)
         self.is_leaving = False
         self.registry = ServiceRegistry()
         self.registry.why_removed = self.departed.why_removed
-        self.classes = ClassCatalogue(tools)
+        self.classes = ClassCatalogue(self.tools)
         self.factory = InstanceFactory(self, self.registry, self.classes)
         self.graph = DependencyGraph(self.registry, self.factory.virtual)
         self.creator = Creator(self, self.registry, self.classes, self.factory, self.graph)
         self.needs = Prerequisites(self, self.registry, self.graph, self.creator)
-        self.health = HealthScheduler(clock, rng, concurrency=health_concurrency, observer=observer)
+        self.health = HealthScheduler(
+            self.clock, self.random, concurrency=self.health_concurrency, observer=self.observer
+        )
         self.restarts = RestartKeeper(self)
         self.leases = LeaseKeeper(self)
         self.recovery = Recovery(self, self.health)
@@ -105,7 +83,7 @@ class Assembly:
             leases=self.leases,
         )
         self.plans = Planner(self, self.registry, self.graph, self.factory, self.classes)
-        self._reporting = Reporting(reporter)
+        self._reporting = Reporting(self.reporter)
         self._leftovers: Leftovers | None = None
         self._unsubscribe: list[Callable[[], None]] = []
         self._followed: dict[str, Callable[[], None]] = {}
@@ -301,7 +279,3 @@ class Assembly:
             self.health.hasten(instance, within)
         if connected:
             self.needs.server_came(server)
-
-
-def _hold_is_certain() -> None:
-    """No other process can take this store over."""

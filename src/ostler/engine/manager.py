@@ -103,17 +103,17 @@ class ServiceManager(Manager):
         self._parts = Assembly(
             caller,
             store,
+            clock,
+            events=events or EventLog(clock, store),
             tools=tools,
-            clock=clock,
             environment=environment or {},
             mark=mark,
-            events=events or EventLog(clock, store),
-            health_concurrency=health_concurrency,
-            rng=rng or Random(),  # noqa: S311 (it spreads times)
+            random=rng or Random(),  # noqa: S311 (it spreads times)
             make_id=make_id,
-            reporter=reporter,
             observer=observer,
             foresight=foresight,
+            health_concurrency=health_concurrency,
+            reporter=reporter,
         )
         self.leases = self._parts.leases
         self.health = self._parts.health

@@ -5,8 +5,9 @@ it. The task exists only while there is something to do. What an operation does 
 """
 
 import logging
+from abc import abstractmethod
 from dataclasses import replace
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 import anyio
 
@@ -18,7 +19,7 @@ from ostler.engine.instances.operations import LEAVING, Operation, left_to_next_
 from ostler.engine.instances.reasons import IDLE
 from ostler.engine.instances.resuming import adopt, resume
 from ostler.engine.instances.starting import restart, start
-from ostler.engine.instances.state import InstanceState, Surroundings
+from ostler.engine.instances.state import InstanceState, ServiceRuntime
 from ostler.engine.instances.stopping import delete, stop
 from ostler.engine.instances.verification import FRESH, is_alive, verify
 from ostler.engine.services.registry import RegistryAdapter
@@ -42,24 +43,24 @@ def instances_in(registry: RegistryAdapter) -> "list[ServiceInstance]":
     return [service for service in registry.get_all() if isinstance(service, ServiceInstance)]
 
 
-class ControllerRuntime(Surroundings, Protocol):
+class ControllerRuntime(ServiceRuntime):
     """What is notified of changes of a service."""
 
+    @abstractmethod
     def instance_changed(self, instance: "ServiceInstance") -> None:
         """The state or the health of `instance` changed."""
-        ...
 
+    @abstractmethod
     def instance_removed(self, instance: "ServiceInstance", deletion: Operation) -> None:
         """`instance` was deleted by `deletion`."""
-        ...
 
+    @abstractmethod
     def operation_ended(self, instance: "ServiceInstance") -> None:
         """An operation of `instance` is over, and none is under way."""
-        ...
 
+    @abstractmethod
     def watch_health(self, instance: "ServiceInstance") -> None:
         """`instance` came up: check its health from now on."""
-        ...
 
 
 class ServiceInstance(InstanceState):

@@ -4,14 +4,13 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Protocol
 
 from anyio.abc import TaskGroup
 
 from ostler.engine.events.log import EventLog
 from ostler.engine.instances.handles import Handles
 from ostler.engine.instances.shared_calls import BatchCalls
-from ostler.engine.protocols import Clock, Foresight, Observer, Store, ToolCaller, ToolDirectory
+from ostler.engine.protocols import Clock, Foresight, HeldStore, Observer, Store, ToolCaller, ToolDirectory
 from ostler.model.json import JsonObject, JsonValue
 
 
@@ -33,80 +32,47 @@ class DependencyFacts:
     secrets: frozenset[str] = frozenset()
 
 
-class Runtime(Protocol):
-    """The engine's surroundings."""
+@dataclass(eq=False, repr=False)
+class Runtime:
+    """What the services of one manager share, and what acts upon them: the world outside, and what there is once.
 
-    @property
-    def caller(self) -> ToolCaller:
-        """Calls downstream tools."""
-        ...
+    Attributes:
+        caller: calls downstream tools.
+        store: durable memory.
+        clock: wall time.
+        events: the event log.
+        tools: knows which tools exist; None if the caller cannot list them (library use).
+        environment: what templates may see as `env.*`.
+        mark: the mark of everything that this Ostler starts; empty if nothing could be found by it.
+        random: spreads times.
+        make_id: makes ids, each unique forever.
+        observer: follows what is done, for traces and metrics.
+        foresight: predicts the failure of some calls.
+        batches: shares the calls that look for many services at once.
+        handles: knows who was last given which identifier.
+        task_group: owns every controller task; None while the manager does not run.
+        confirm_hold: raises StoreError if another process may have taken the store over: then nothing may be sent.
+    """
 
-    @property
-    def tools(self) -> ToolDirectory | None:
-        """Knows which tools exist; None if the caller cannot list them (library use)."""
-        ...
+    caller: ToolCaller
+    store: Store
+    clock: Clock
+    events: EventLog
+    tools: ToolDirectory | None
+    environment: Mapping[str, str]
+    mark: str
+    random: Random
+    make_id: Callable[[], str]
+    observer: Observer | None
+    foresight: Foresight
+    batches: BatchCalls = field(default_factory=BatchCalls, init=False)
+    handles: Handles = field(default_factory=Handles, init=False)
+    task_group: TaskGroup | None = field(default=None, init=False)
+    confirm_hold: Callable[[], None] = field(init=False)
 
-    @property
-    def store(self) -> Store:
-        """Durable memory."""
-        ...
+    def __post_init__(self) -> None:
+        self.confirm_hold = self.store.confirm if isinstance(self.store, HeldStore) else _hold_is_certain
 
-    @property
-    def foresight(self) -> Foresight:
-        """Predicts the failure of some calls."""
-        ...
 
-    @property
-    def confirm_hold(self) -> Callable[[], None]:
-        """Raises StoreError when another process may have taken the store over: then nothing may be sent."""
-        ...
-
-    @property
-    def mark(self) -> str:
-        """The mark of everything that this Ostler starts; empty if nothing could be found by it."""
-        ...
-
-    @property
-    def events(self) -> EventLog:
-        """The event log."""
-        ...
-
-    @property
-    def clock(self) -> Clock:
-        """Wall time."""
-        ...
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What templates may see as `env.*`."""
-        ...
-
-    @property
-    def make_id(self) -> Callable[[], str]:
-        """Makes ids, each unique forever."""
-        ...
-
-    @property
-    def random(self) -> Random:
-        """Spreads times."""
-        ...
-
-    @property
-    def observer(self) -> Observer | None:
-        """Follows what is done, for traces and metrics."""
-        ...
-
-    @property
-    def batches(self) -> BatchCalls:
-        """Shares the calls that look for many services at once."""
-        ...
-
-    @property
-    def handles(self) -> Handles:
-        """Knows who was last given which identifier."""
-        ...
-
-    @property
-    def task_group(self) -> TaskGroup | None:
-        """Owns every controller task; None while the manager does not run."""
-        ...
+def _hold_is_certain() -> None:
+    """No other process can take this store over."""

@@ -3,11 +3,11 @@
 Nothing here knows a procedure: these are in the modules next to this one, and `instance` decides which is due.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import is_
-from typing import Protocol
 
 from ostler.engine.instances.handles import Holder, given_names, given_values, handle_key, is_replaced
 from ostler.engine.instances.operations import Operation
@@ -80,20 +80,20 @@ class Journal:
     unrecorded: tuple[OperationRecord, ...] = ()
 
 
-class Surroundings(Runtime, Protocol):
+class ServiceRuntime(Runtime, ABC):
     """What a service needs to know about others."""
 
+    @abstractmethod
     async def await_dependencies(self, service: "InstanceState", operation: Operation) -> DependencyFacts:
         """Return what templates see of the dependencies of `service`, as soon as they allow its start.
 
         Raises:
             DependencyError: they do not; the service waits, and starts when they are there.
         """
-        ...
 
+    @abstractmethod
     def dependency_facts(self, service: "InstanceState") -> DependencyFacts:
         """Return what templates see of the dependencies of a service that was not started in this run."""
-        ...
 
 
 class InstanceState(BaseService):
@@ -101,7 +101,7 @@ class InstanceState(BaseService):
 
     def __init__(
         self,
-        runtime: Surroundings,
+        runtime: ServiceRuntime,
         record: ServiceRecord,
         service_class: ServiceClass,
         *,
