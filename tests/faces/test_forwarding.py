@@ -14,7 +14,7 @@ import trustme
 from starlette.types import Receive, Scope, Send
 
 from ostler.adapters.stores.standing_by import SeenHolder
-from ostler.faces.daemon import forwarding, http_connections
+from ostler.faces.daemon import forwarding, http, http_connections
 from ostler.faces.daemon.forwarding import Forwarder
 from ostler.faces.daemon.http import HttpSettings, forwarding_http
 from ostler.faces.daemon.http_tls import Certificate
@@ -232,6 +232,27 @@ async def test_a_call_that_no_server_can_take_fails_as_a_tool_does() -> None:
             assert result["structuredContent"]["error"]["retryable"]
         listed = await client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
         assert (listed.status_code, listed.json()["error"]["data"]["retryable"]) == (503, True)
+
+
+async def test_what_waits_here_is_answered_when_this_server_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(http, "SHUTDOWN_GRACE", 0)
+    answers: list[httpx2.Response] = []
+    async with anyio.create_task_group() as tasks, standing_by() as (forwarder, client):
+
+        async def ask() -> None:
+            answers.append(await client.post("/mcp", json=a_call("service_list")))
+
+        tasks.start_soon(ask)
+        await forwarder.was_asked.wait()
+        await forwarder.end()
+        with anyio.fail_after(30):
+            while not answers:
+                await anyio.sleep(0)
+    assert answers[0].status_code == 503
+    assert "ended while this call was under way (it was stopped)" in answers[0].text
+    assert "Exception in ASGI application" not in caplog.text
 
 
 async def test_a_stream_ends_with_its_server_and_with_its_client() -> None:

@@ -23,6 +23,7 @@ from tests.support.http_session import Session
 from tests.support.ledger_app import call, ledger, refusal, server_over
 from tests.support.world import Held, World, until
 
+from ostler.faces.daemon import http
 from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.daemon.http_answers import LoadShedding
 from ostler.faces.mcp import toolbox
@@ -149,8 +150,9 @@ async def test_more_requests_than_are_taken_are_told_when_to_come_back() -> None
 @pytest.mark.realtime
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_call_under_way_when_the_server_ends_is_answered(
-    mode: Literal["auto", "legacy"], caplog: pytest.LogCaptureFixture
+    mode: Literal["auto", "legacy"], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(http, "SHUTDOWN_GRACE", 0)
     world, held = World(), Held(anyio.Event())
     world.faults["w/status"].append(held)
     told = ""

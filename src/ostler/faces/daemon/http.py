@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE: Final = "OSTLER_HTTP_TOKEN"  # noqa: S105 (the variable's name, not a token)
 """The environment variable that holds the bearer token."""
 
-_SHUTDOWN_GRACE: Final = 2
+SHUTDOWN_GRACE: Final = 2
 """Seconds for HTTP requests under way when the server ends."""
 
 _MIN_TOKEN: Final = 16
@@ -268,7 +268,7 @@ async def _listening(app: ASGIApp, settings: HttpSettings) -> AsyncGenerator["_Q
     bound = await _bind(settings)
     port: int = bound.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    front = Front(app, settings.hosts([] if settings.tls is None else settings.tls.names()))
+    front = Front(ShutdownAnswers(app), settings.hosts([] if settings.tls is None else settings.tls.names()))
     config = uvicorn.Config(
         front,
         http=Connection,
@@ -277,7 +277,7 @@ async def _listening(app: ASGIApp, settings: HttpSettings) -> AsyncGenerator["_Q
         access_log=False,
         lifespan="off",
         ws="none",
-        timeout_graceful_shutdown=_SHUTDOWN_GRACE,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE,
         ssl_certfile=None if settings.tls is None else settings.tls.chain,
         ssl_keyfile=None if settings.tls is None else str(settings.tls.key),
     )
@@ -370,4 +370,4 @@ def _gated(web: ASGIApp, settings: HttpSettings, policy: PolicyOf) -> ASGIApp:
 
         open_paths = PUBLIC_PATHS | {route.path for route in settings.documents}
         app = Gate(app, Entrance(AnyOf(verifiers), policy, settings.metadata_url, settings.scopes, open_paths))
-    return ShutdownAnswers(app)  # outside of the gate, which cancels requests, too
+    return app

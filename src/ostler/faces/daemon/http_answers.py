@@ -141,7 +141,7 @@ class ShutdownAnswers:
     """Answers a request that uvicorn cancels because the server ends and the grace for requests is over.
 
     A call is refused in the words of the bridge, and an open stream ends; uvicorn would send a bare 500 and log a
-    traceback for each. It must be the outermost application, as it takes every cancellation for the server's end.
+    traceback for each. It takes every cancellation for the server's end, so it is around all applications that cancel.
     """
 
     def __init__(self, app: ASGIApp) -> None:
