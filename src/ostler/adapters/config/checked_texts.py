@@ -22,7 +22,7 @@ _MAX_TEXTS: Final = 2_000
 class CheckedTexts:
     """Digests of texts, in one file that only this version of the rules believes. Methods block on the disk.
 
-    A file that is not there or cannot be read or written costs time alone: everything is checked then.
+    A file that is missing, or cannot be read or written, costs only time: everything is checked then.
     """
 
     def __init__(self, file: Path) -> None:

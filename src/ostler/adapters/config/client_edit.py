@@ -37,7 +37,7 @@ class Edit:
 
     Attributes:
         file: the file.
-        before: its text; empty when it is not there.
+        before: its text; empty if it does not exist.
         after: the text that it gets.
     """
 
@@ -146,7 +146,7 @@ def removal(file: ClientFile) -> Edit:
 
 
 def _place_in(text: str, file: ClientFile) -> KeyPath:
-    """Return where Ostler's entry is in a JSON file: at its top if entries are there (Warp), else where they belong."""
+    """Return where Ostler's entry is in a JSON file: at the top if the entries are there (Warp), or in their place."""
     try:
         root = parse_source(text, file.path.name).value if text.strip() else None
     except SourceError:

@@ -45,7 +45,7 @@ class EntryLoader:
         source: the file.
         around: where it stands.
         clients: whose file it is, by id.
-        beside: the client's other files, as far as they limit these servers.
+        beside: the client's other files that limit these servers.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class EntryLoader:
         self._times: Mapping[str, str] = {}
 
     def load(self, project: str = "") -> McpJson:
-        """Return the servers that the file has for all, or for one project of its own."""
+        """Return the servers that the file has for all projects, or those for one project only."""
         for path in self._source.duplicates:
             self._find(path, f"the key {path[-1]!r} is written twice; the last one counts", "duplicate-key")
         root = self._root()
@@ -296,7 +296,7 @@ def _ignored(missing: Resolved, text: str) -> None:
 
 
 def _kind_of(url: JsonValue) -> ServerTransport:
-    """Return the transport of an address without a type: SSE where it ends as those of old servers do."""
+    """Return the transport of an address without a type: SSE if its path ends in `/sse`, as of old servers."""
     path = url.partition("?")[0].rstrip("/") if isinstance(url, str) else ""
     return "sse" if path.endswith("/sse") else "http"
 

@@ -1,4 +1,4 @@
-"""The values of an entry in Ostler's own keys: their types checked, variables expanded, paths made whole."""
+"""The values of an entry in Ostler's own keys: types checked, variables expanded, paths completed."""
 
 import io
 import json
@@ -41,7 +41,7 @@ class EntryValues:
         """Which of the arguments is a script of a shell."""
 
         self._lacking: set[str | int] = set()
-        """Keys whose variables are missing: what else seems wrong with them is only that."""
+        """Keys with missing variables: nothing else that seems wrong with them is reported."""
 
     def server(self, name: str, transport: ServerTransport, *, disabled: bool, options: ServerOptions) -> ServerEntry:
         """Return the server that the entry describes; what is wrong with it is reported."""
@@ -70,7 +70,7 @@ class EntryValues:
         )
 
     def _helper(self) -> str:
-        """Return the command line, with the full path of its program if that is next to the file."""
+        """Return the command line, with the full path of its program if that is written relative to the file."""
         return with_whole_path(self._home(self._text("headersHelper")), self._around.workspace or self._around.folder)
 
     def _sign_in(self) -> OAuthClient | None:
@@ -213,7 +213,7 @@ class EntryValues:
 
 
 def _script_of(words: list[JsonValue]) -> int | None:
-    """Return which argument is a script: the one behind `-c` of a shell, whoever starts that."""
+    """Return which argument is a script: the one after `-c` of a shell, whatever starts that shell."""
     shell = False
     for index, word in enumerate(words[:-1]):
         if isinstance(word, str) and _SHELL.fullmatch(word):
@@ -246,7 +246,7 @@ def _object_form(value: JsonValue) -> str:
 
 
 def _variables_in(text: str) -> dict[str, str]:
-    """Return the variables of an env file; what sets none is passed over, as clients do."""
+    """Return the variables of an env file; lines that set none are ignored, as clients do."""
     from dotenv.parser import parse_stream  # noqa: PLC0415 (few entries have such a file)
 
     lines = parse_stream(io.StringIO(text))
@@ -254,7 +254,7 @@ def _variables_in(text: str) -> dict[str, str]:
 
 
 def with_whole_path(line: str, base: Path | None) -> str:
-    """Return a command line with the whole path of its program, if that is named from `base` on."""
+    """Return a command line with the full path of its program, if that is relative to `base`."""
     program = line.partition(" ")[0]
     if base is None or not program.startswith(("./", "../")):
         return line

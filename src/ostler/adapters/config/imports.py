@@ -21,10 +21,10 @@ _PATHS: Final = ("cwd", "envFile")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An entry that may be taken over.
+    """An entry that may be imported.
 
     Attributes:
-        name: what it would go by.
+        name: the name that its server would have.
         source: the file that it is in.
         client: whose file that is, for people.
         project: the project that it is for; empty for none.
@@ -45,7 +45,7 @@ class Candidate:
 
     @property
     def is_refused(self) -> bool:
-        """Whether it cannot be taken over as it is."""
+        """Whether it cannot be imported as it is."""
         return any(finding.severity == "error" for finding in self.findings)
 
 
@@ -114,7 +114,7 @@ class _ClientFile:
     limiters: dict[Path, Source] = field(default_factory=dict[Path, Source])
 
     def load(self, project: str, workspace: Path | None) -> McpJson:
-        """Return the servers that the file has for `project`, or else for no project of its own.
+        """Return the servers that the file has for `project`, or for no single project if that is empty.
 
         Raises:
             SourceError: a file that limits them cannot be read.
@@ -189,7 +189,7 @@ def _about(findings: Sequence[Finding], written: str) -> Iterator[Finding]:
 
 
 def _portable(draft: JsonObject, around: Surroundings, clients: frozenset[str]) -> JsonObject:
-    """Return the entry with everything whole that depends on where its file stands."""
+    """Return the entry with full paths instead of those that depend on the place of its file."""
 
     def made(value: JsonValue) -> JsonValue:
         match value:

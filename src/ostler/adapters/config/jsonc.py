@@ -40,7 +40,7 @@ class JsoncDocument:
     spans: dict[KeyPath, tuple[int, int]] = field(default_factory=dict[KeyPath, tuple[int, int]], repr=False)
 
     def locate(self, path: KeyPath) -> tuple[int, int]:
-        """Return the 1-based line and column of `path`, or of its nearest parent that is there."""
+        """Return the 1-based line and column of `path`, or of its nearest parent that exists."""
         while path and path not in self.positions:
             path = path[:-1]
         return line_and_column(self.text, self.positions.get(path, 0))

@@ -39,7 +39,7 @@ def set_member(text: str, path: KeyPath, value: JsonValue) -> str:
 
 
 def remove_member(text: str, path: KeyPath, *, with_empty: bool = False) -> str:
-    """Return `text` without the member at `path`, also where it is written twice; unchanged when it is not there.
+    """Return `text` without the member at `path`, also if it is written twice; unchanged if there is none.
 
     Args:
         text: JSON, maybe with comments.

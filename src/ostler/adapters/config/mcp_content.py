@@ -24,9 +24,9 @@ class McpJson:
 
     Attributes:
         entries: the entries that are good, by name.
-        findings: what is wrong with the rest, and what is worth knowing about the good ones.
-        refused: the errors of each entry that did not load, by the name that it would go by.
-        written: what the file calls the servers, by the name that they go by, where the two differ.
+        findings: what is wrong with the others, and warnings and notes about the good ones.
+        refused: the errors of each entry that did not load, by the name that its server would have.
+        written: the names of servers in the file, by their names in Ostler, where the two differ.
         drafts: every entry in Ostler's own keys before variables were expanded, by name, refused ones included.
     """
 

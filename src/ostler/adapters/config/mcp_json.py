@@ -34,9 +34,9 @@ def load_mcp_json(
         folder: the folder that the file is in; default: that of the path.
         clients: whose file it is, by id, when that is known.
         workspace: the project that the file belongs to.
-        project: read only the servers that the file has for this project of its own.
+        project: read only the servers that the file has for this single project.
         answer: returns what a person answered to the question of an id; None when no one has.
-        beside: the client's other files, as far as they limit these servers.
+        beside: the client's other files that limit these servers.
     """
     try:
         match source:

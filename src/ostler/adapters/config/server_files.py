@@ -1,6 +1,6 @@
 """The downstream servers of a configuration folder: people's `mcp.json`, and `mcp.own.json`, which clients write.
 
-A file that a person wrote is never rewritten, so what a client adds at run time has a file of its own. Where both have
+A file that a person wrote is never rewritten, so what a client adds at run time has its own file. Where both have
 a name, `mcp.json` counts.
 """
 

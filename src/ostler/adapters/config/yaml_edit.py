@@ -1,7 +1,7 @@
 """Changes to one entry of a YAML text in block style; every other character of the text stays as it is.
 
 The text is edited, and not written again from its values: that would change its quotes, line breaks and
-indentation everywhere. The result is read again, and the change is refused if it says anything else than it must.
+indentation everywhere. The result is read again, and the change is refused if it says anything else than was meant.
 """
 
 import re
@@ -20,7 +20,7 @@ class YamlEditError(Exception):
 
 
 def set_yaml_entry(text: str, place: str, name: str, entry: JsonObject, *, as_list: bool = False) -> str:
-    """Return `text` with the entry `name` under the top-level key `place`, behind those that are there.
+    """Return `text` with the entry `name` under the top-level key `place`, after the existing ones.
 
     Args:
         text: the file.
@@ -53,7 +53,7 @@ def set_yaml_entry(text: str, place: str, name: str, entry: JsonObject, *, as_li
 
 
 def remove_yaml_entry(text: str, place: str, name: str) -> str:
-    """Return `text` without the entry `name` under the top-level key `place`; unchanged when it is not there.
+    """Return `text` without the entry `name` under the top-level key `place`; unchanged if there is none.
 
     Raises:
         YamlEditError: it cannot be done by an edit of the text.
@@ -123,7 +123,7 @@ def _place(text: str, place: str) -> tuple[yaml.Node, yaml.Node] | None:
         raise YamlEditError("the file is not a mapping in block style")
     found = [(key, value) for key, value in root.value if key.value == place]
     if len(found) > 1:
-        raise YamlEditError(f"{place!r} is there twice")
+        raise YamlEditError(f"{place!r} is written twice")
     return found[0] if found else None
 
 

@@ -87,7 +87,7 @@ def _disabled_by_amp(root: JsonObject) -> Iterator[str]:
 
 
 def _amp_rule(rule: JsonObject) -> Iterator[Rule]:
-    """A rule that holds for some input alone: its tools are denied if it denies anything, and not allowed by it."""
+    """A rule of Amp. One that is about some input only never allows a tool, but denies it if it denies that input."""
     is_partial = bool(rule.get("matches")) or rule.get("context") is not None
     permits = rule.get("action") == "allow"
     if not (permits and is_partial):
@@ -146,7 +146,7 @@ def _continue_rules(root: JsonObject) -> Iterator[str]:
 
 
 def _augment_rules(root: JsonObject) -> Iterator[Rule]:
-    """Augment's rules: a tool is called by its own name, and its server's after that."""
+    """Augment's rules, in which the server's name follows that of the tool."""
     yield from (Rule(name, "", permits=False, suffix="_{}") for name in as_texts(root.get("removedTools")))
     for rule in as_objects(root.get("toolPermissions")):
         permits = as_object(rule.get("permission")).get("type") == "allow"

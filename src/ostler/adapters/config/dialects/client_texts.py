@@ -34,7 +34,7 @@ class Source:
     Attributes:
         value: what it holds.
         file: its name in findings.
-        locate: returns the line and column of a key path, or of its nearest parent that is there.
+        locate: returns the line and column of a key path, or of its nearest parent that exists.
         duplicates: key paths that were written more than once; the last one won.
     """
 
@@ -45,7 +45,7 @@ class Source:
 
 
 def read_text(path: Path, file: str) -> str:
-    """Return the text of `path`, which must be a regular file of bounded size that does not change meanwhile.
+    """Return the text of `path`: a regular file of bounded size that does not change while it is read.
 
     Raises:
         SourceError: it cannot be read.

@@ -12,7 +12,7 @@ from ostler.model.json import JsonObject, JsonValue, as_object, as_texts
 
 
 class Report(Protocol):
-    """Takes a finding about an entry: where (below the entry, as written), what, its rule, the fix, how severe."""
+    """Records a finding about an entry: its place below the entry as written, message, rule, fix and severity."""
 
     def __call__(self, at: KeyPath, message: str, rule: str, *, fix: str = "", severity: str = "error") -> None:
         """Record the finding."""
@@ -29,7 +29,7 @@ class Draft:
     Attributes:
         raw: the entry as written.
         clients: the clients that may have written it.
-        report: takes what is wrong.
+        report: records what is wrong.
         server: what its file calls the server.
         entry: what it becomes.
         origins: for paths of `entry` that have another name in `raw`, that name.
@@ -47,7 +47,7 @@ class Draft:
     denied: tuple[str, ...] = ()
 
     def take(self, target: str, value: JsonValue, origin: KeyPath) -> None:
-        """Set Ostler's key `target`; the first one counts when two keys of the entry say the same."""
+        """Set Ostler's key `target`; if two keys of the entry set it, the first one counts."""
         if target in self.entry and self.entry[target] not in (None, value):
             first = self.origins.get((target,), (target,))
             name = ".".join(str(part) for part in first)
@@ -153,7 +153,7 @@ def _name_in(glob: str) -> str | None:
 
 
 def covers(glob: str, other: str) -> bool:
-    """Whether `glob` matches all that `other` matches, as far as that is plain."""
+    """Whether `glob` is known to match everything that `other` matches."""
     name, begin = _name_in(other), glob.rstrip("*")
     begins_alike = begin != glob and _name_in(begin) == begin and other.startswith(begin)
     return begins_alike or (name is not None and fnmatchcase(name, glob))

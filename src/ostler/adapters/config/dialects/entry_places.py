@@ -122,14 +122,14 @@ def is_bare(root: JsonObject) -> bool:
 
 
 def places_in(root: JsonObject) -> list[KeyPath]:
-    """Return where the file has entries, or a value in their place."""
+    """Return the places of entries where the file has a value."""
     if describes_one(root):
         return []
     return [path for path, _ in PLACES if at(root, path) is not None]
 
 
 def at(root: JsonObject, path: KeyPath) -> JsonValue:
-    """Return what stands at `path`; None where nothing does."""
+    """Return the value at `path`; None if there is none."""
     value: JsonValue = root
     for key in path:
         if not isinstance(value, dict):

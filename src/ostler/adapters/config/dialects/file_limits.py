@@ -28,7 +28,7 @@ _KNOWN: Final = frozenset({
     "enabledMcpjsonServers", "enableAllProjectMcpServers", "allowedTools", "excludeTools", "toolsSettings",
     "useLegacyMcpJson", "includeMcpJson", "allowManagedMcpServersOnly",
 })  # fmt: skip
-"""Keys next to the entries that are read here, or say what is called without asking."""
+"""Keys next to the entries that are read here, or that only say what is called without asking."""
 _LIMITING: Final = re.compile(
     r"^(allow|den[yi]|disabl|enabl|block|exclu|includ|filter|restrict|forbid|approv)", re.IGNORECASE
 )
@@ -253,7 +253,7 @@ def _policies_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
 
 
 def _limits_of_mcp(value: JsonObject, path: KeyPath, names: tuple[str, ...]) -> Iterator[tuple[str, KeyPath]]:
-    """Yield the settings about MCP as a whole that limit it, at any place that has no entries."""
+    """Yield the settings that limit MCP as a whole, anywhere but in the places of entries."""
     for key, part in value.items():
         here, parts = (*path, key), (*names, *key.split("."))
         if any(here == place for place, _ in PLACES) or key == "projects" or parts in _HARMLESS:

@@ -1,4 +1,4 @@
-"""How keys are read that limit: what is said tool by tool, and keys that no client is known to write.
+"""How keys that limit a server are read: rules for single tools, and keys that no client is known to write.
 
 An unknown key that speaks of a limit refuses its entry; any other is reported.
 """

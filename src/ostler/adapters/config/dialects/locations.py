@@ -25,14 +25,14 @@ class Location:
     Attributes:
         client: its id.
         paths: files below the user's home, `{config}`, `{data}` and `{local}` standing for the platform's folders;
-            the first one that is there counts, and is made if none is. `{VARIABLE}` stands for what that one names:
-            where it is set, this is the file.
+            the first one that exists counts; if none does, the first one is created. `{VARIABLE}` stands for its value:
+            if it is set, this is the file.
         place: where the entries stand.
         project: the same below a project's folder; empty when it has none.
         entry: writes Ostler's entry.
         is_list: its entries are a list, each with its name.
         head: what a file that is made begins with.
-        markers: folders that show that the client is there though its file is not; default: the file's own.
+        markers: folders that show that the client is installed if its file does not exist; default: the file's folder.
         dialect: whose keys its entries have; default: its own.
         name: its name, where the dialect's is that of several clients.
         further: files that are read for entries and never written, a folder's files as `folder/*.json`.
@@ -217,7 +217,7 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("vibe", (".vibe/config.toml",), ("mcp_servers",), ".vibe/config.toml", _vibe, is_list=True),
     Location("kimi", (".kimi-code/mcp.json",), project=".kimi-code/mcp.json", limits=(".kimi-code/config.toml",)),
 )  # fmt: skip
-"""Every client that has a file of its own."""
+"""Every client that has its own file."""
 
 CLIENT_IDS: Final = tuple(location.client for location in LOCATIONS)
 """The ids of the clients, as commands take them."""
@@ -247,7 +247,7 @@ _VARIABLE: Final = re.compile(r"\{([A-Z_]+)\}")
 _ROAMING: Final[Mapping[str, str]] = {
     ".config/zed/": "Zed/", ".config/goose/": "Block/goose/config/", ".config/devin/": "devin/",
 }  # fmt: skip
-"""Folders that Windows has among the settings of programs, and what they are called there."""
+"""Folders that are in `%APPDATA%` on Windows, and their names there."""
 
 _MANAGED: Final[Mapping[str, tuple[str, str, str]]] = {
     "claude-code": ("/etc/claude-code", "/Library/Application Support/ClaudeCode", "C:/Program Files/ClaudeCode"),
@@ -263,7 +263,7 @@ _MANAGED: Final[Mapping[str, tuple[str, str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ClientFile:
-    """A file of a client on this machine; it need not be there.
+    """A file of a client on this machine; it need not exist.
 
     Attributes:
         location: whose it is.
@@ -292,9 +292,9 @@ class Machine:
         self._root = root
 
     def file_of(self, client: str, project: Path | None = None) -> ClientFile | None:
-        """Return the user's file of a client, whether it is there or not.
+        """Return the user's file of a client, whether it exists or not.
 
-        A client that has only projects' files has that of `project`, if it is there; None if not.
+        For a client that only has files of projects, return that of `project`, None if it does not exist.
         """
         location = next(location for location in LOCATIONS if location.client == client)
         if not location.paths:
@@ -304,13 +304,13 @@ class Machine:
         return ClientFile(location, next(filter(_exists, paths), paths[0]))
 
     def is_there(self, file: ClientFile) -> bool:
-        """Whether the client is on this machine: its file is there, or its folder."""
+        """Whether the client is on this machine: its file or its folder exists."""
         folder = file.path.parent
         has_folder = folder != self._home and _exists(folder)
         return has_folder or _exists(file.path) or any(_exists(self._home / mark) for mark in file.location.markers)
 
     def files(self, project: Path | None = None) -> Iterator[ClientFile]:
-        """Yield every file that is there: those of the user, and those of `project`."""
+        """Yield every file that exists: those of the user, and those of `project`."""
         for location in LOCATIONS:
             own = list(self._own(location))
             yield from (ClientFile(location, found) for found in own)
@@ -319,7 +319,7 @@ class Machine:
                 yield from (ClientFile(location, path, project) for path in found if path not in own)
 
     def limiting(self, file: ClientFile, project: Path | None = None) -> Iterator[Path]:
-        """Yield the other files that are there and limit the servers that `file` has for all or for one project."""
+        """Yield the other existing files that limit the servers which `file` has for all or for one project."""
         location, project = file.location, project or file.workspace
         managed = (f"{{managed}}/{name}" for name in location.managed)
         near = [] if file.workspace else [name for name in location.limits if name.startswith("./")]
@@ -342,7 +342,7 @@ class Machine:
         return [whole for _, whole in paths if whole is not None] if named is None else [named]
 
     def _own(self, location: Location) -> Iterator[Path]:
-        """Yield the files of the user that have servers and are there."""
+        """Yield the existing files of the user that have servers."""
         yield from filter(_is_file, self._own_paths(location))
         yield from self._there(location, location.further)
 
@@ -394,7 +394,7 @@ class Machine:
 
 
 def _exists(path: Path) -> bool:
-    return os.path.exists(path)  # noqa: PTH110 (what may not be entered is not there; Path's own fails)
+    return os.path.exists(path)  # noqa: PTH110 (False for a folder that may not be entered, where Path.exists raises)
 
 
 def _is_file(path: Path) -> bool:
@@ -402,7 +402,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _below(folder: Path, names: Iterable[str]) -> Iterator[Path]:
-    """Yield the files below `folder` that are there, those of `folder/*.json` by name."""
+    """Yield the existing files below `folder`; those of a pattern, such as `folder/*.json`, by name."""
     for name in filter(None, names):
         yield from filter(_is_file, sorted(folder.glob(name)) if "*" in name else [folder / name])
 

@@ -42,7 +42,7 @@ def bundle_entry(root: JsonObject) -> JsonObject:
 
 
 def _default_config(server: JsonObject) -> JsonObject:
-    """Return what starts a bundle that leaves it to its host."""
+    """Return what starts a bundle whose manifest leaves that to the host."""
     entry = f"${{__dirname}}/{server.get('entry_point')}"
     match server.get("type"):
         case "node":

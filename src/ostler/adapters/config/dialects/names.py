@@ -1,4 +1,4 @@
-"""The names that servers go by in Ostler: what their tools are called by, from what the client's file calls them."""
+"""The names of servers in Ostler, which begin the names of their tools, from those in a client's file."""
 
 import hashlib
 import re
@@ -8,18 +8,18 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""A name that a server may go by as it is written."""
+"""A name that is used as it is written."""
 
 _LONGEST: Final = 64
 _HASH_LENGTH: Final = 6
 
 
 def server_names(written: Iterable[str]) -> Mapping[str, str]:
-    """Return for each name as written the name that the server goes by.
+    """Return the server's name in Ostler for each name as written.
 
-    A good name stays. Any other becomes its letters, digits, `.`, `_` and `-`, accents dropped, and `-` for the rest;
-    where that is empty, or taken by another, a hash of the written name is added. So the name depends on the order of
-    the file in no way.
+    A good name stays. In any other, accents are dropped, and what is not a letter, a digit, `.`, `_` or `-` becomes
+    `-`. If nothing is left, or another server has that name, a hash of the written name is added, so that the result
+    does not depend on the order in the file.
     """
     names = list(dict.fromkeys(written))
     plain = {name: _plain(name) for name in names if not NAME.fullmatch(name)}

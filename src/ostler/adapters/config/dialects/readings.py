@@ -75,7 +75,7 @@ def passed(draft: Draft, key: str, value: JsonValue) -> None:
 
 
 def noted(message: str, fix: str = "", *, severity: str = "warning", unless: Sequence[JsonValue] = ()) -> Reading:
-    """The key has no effect here, which is said; `{key!r}` in the texts is the key."""
+    """The key has no effect here, which a finding says; `{key!r}` in its texts stands for the key."""
 
     def read(draft: Draft, key: str, value: JsonValue) -> None:
         if not any(_same(value, silent) for silent in (None, *unless)):
@@ -165,7 +165,7 @@ def transport(draft: Draft, key: str, value: JsonValue) -> None:
 
 
 def address(kind: str = "") -> Reading:
-    """The address of a server; `kind` is its transport where the key says it."""
+    """The address of a server; `kind` is the transport that the key stands for, if any."""
 
     def read(draft: Draft, key: str, value: JsonValue) -> None:
         if value in (None, ""):  # strict clients write every key
@@ -247,7 +247,7 @@ def _split(draft: Draft, key: str, text: str) -> None:
         else:
             words = shlex.split(text)
     except ValueError:
-        fix = "write the program under 'command' and each argument of its own under 'args'"
+        fix = "write the program under 'command' and each argument separately under 'args'"
         draft.report((key,), f"{key!r} has a quote that is not closed", "bad-value", fix=fix)
         return
     draft.take("command", words[0], (key,))
@@ -255,7 +255,7 @@ def _split(draft: Draft, key: str, text: str) -> None:
 
 
 def arguments(draft: Draft, key: str, value: JsonValue) -> None:
-    """The arguments; behind those that the command brought along."""
+    """The arguments; they follow those that the command has."""
     if value is None:
         return
     if isinstance(value, list) and isinstance(draft.entry.get("args"), list):
@@ -342,7 +342,7 @@ def header_variables(draft: Draft, key: str, value: JsonValue) -> None:
 
 
 def request_options(draft: Draft, key: str, value: JsonValue) -> None:
-    """Continue's `requestOptions`: its headers are sent, the rest is not known here."""
+    """Continue's `requestOptions`: its headers and its timeout are used, the rest is reported."""
     for field, part in as_object(value).items():
         if field == "headers" and isinstance(part, dict):
             draft.merge("headers", cast("JsonObject", part), (key, field))

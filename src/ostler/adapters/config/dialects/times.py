@@ -1,4 +1,4 @@
-"""How times are read: those of an entry, whatever their unit, and those that a file gives to all of its servers."""
+"""How times are read: those of an entry, in any unit, and those that a file gives to all of its servers."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -20,13 +20,13 @@ _TIME: Final = re.compile(
     r"|launch|handshake)[_-]?)*time_?out([_-]?(in)?[_-]?(ms|millis(econds)?|s|secs?|seconds?))?",
     re.IGNORECASE,
 )
-"""Keys that are called a timeout of calls or of the connection; those of sign-ins, idle servers or stops are not."""
+"""Names of keys for timeouts of calls or of connecting, but not of signing in, of idle servers or of stops."""
 _CONNECTING: Final = re.compile(r"connect|start|init|launch", re.IGNORECASE)
 _MILLISECONDS: Final = re.compile(r"(ms|millis(econds)?)$", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"(sec(ond)?s?|_s)$", re.IGNORECASE)
 
 _PARTS: Final[Mapping[str, str]] = {"startup": "connectTimeout", "execution": "timeout", "request": "timeout"}
-"""The parts of opencode's `timeout`, and the options that they are; `catalog`, of lists of tools, is none of them."""
+"""The parts of opencode's `timeout`, and the options that they become; `catalog`, for lists of tools, becomes none."""
 
 FILE_TIMES: Final[tuple[tuple[str, KeyPath, str, float], ...]] = (
     ("zed", ("context_server_timeout",), "timeout", 1),
@@ -36,7 +36,7 @@ FILE_TIMES: Final[tuple[tuple[str, KeyPath, str, float], ...]] = (
     ("claude-code", ("env", "MCP_TIMEOUT"), "connectTimeout", 1000),
     ("claude-code", ("env", "MCP_TOOL_TIMEOUT"), "timeout", 1000),
 )
-"""Whose files say what holds for all of their servers, and where; the option, and units in a second."""
+"""Client, place in its file, option, and units in a second of each time that holds for all servers of a file."""
 
 
 def seconds(option: str) -> Reading:
@@ -62,7 +62,7 @@ def parts_or_milliseconds(draft: Draft, key: str, value: JsonValue) -> None:
 
 
 def seconds_if_likely(draft: Draft, key: str, value: JsonValue) -> None:
-    """A time in seconds, of a client whose offshoots write milliseconds: those are too large for seconds."""
+    """A time in seconds, of a client whose forks write milliseconds; those are too large to be seconds."""
     if isinstance(value, int | float) and not isinstance(value, bool) and value > _LONGEST_SECONDS:
         milliseconds("timeout")(draft, key, value)
         message = f"{key!r} is read as {value} milliseconds, as it is too long for seconds"
@@ -73,7 +73,7 @@ def seconds_if_likely(draft: Draft, key: str, value: JsonValue) -> None:
 
 
 def unknown_unit(draft: Draft, key: str, value: JsonValue) -> None:
-    """A time of a call whose unit depends on the client, which the entry does not give away."""
+    """A time of a call whose unit depends on the client, which the entry does not show."""
     if isinstance(value, dict):  # only opencode writes one
         parts_or_milliseconds(draft, key, value)
     else:
@@ -102,7 +102,7 @@ def _guessed(option: str) -> Reading:
 
 
 def read_time(draft: Draft, name: str, value: JsonValue) -> bool:
-    """Read a key that is called a timeout by what its name says of the unit; return whether it was one."""
+    """Read a key whose name says that it is a timeout, and maybe its unit; return whether it is one."""
     if not _TIME.fullmatch(name) or isinstance(value, bool) or not isinstance(value, int | float | str):
         return False
     option = "connectTimeout" if _CONNECTING.search(name) else "timeout"
@@ -137,12 +137,12 @@ def _duration(option: str, in_seconds: Callable[[float], float]) -> Reading:
 
 
 def _plain(number: float) -> str:
-    """Return a number without an exponent, which durations have none of: 2147483647 ms are written for no limit."""
+    """Return a number without an exponent, which durations do not have: people write 2147483647 ms for no limit."""
     return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def _number(value: JsonValue) -> float | None:
-    """Return a number, also one in a text; None for all else, and for one without an end."""
+    """Return a finite number, also one in a text; None for anything else."""
     number = None
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         with suppress(ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Rules about tools, as clients write them: globs over what a client calls a tool, and what a list of them comes to."""
+"""Rules about tools, as clients write them: globs over their names of tools, and what a list of rules permits."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ class Rule:
 def limits_of(rules: Sequence[Rule], server: str) -> tuple[list[str] | None, list[str]]:
     """Return the globs of the only tools of a server that may be called, None for all, and of those that may not.
 
-    The first rule that matches a tool counts. Where that cannot be written as two lists, a tool is rather denied.
+    The first rule that matches a tool counts. What cannot be written as two lists is denied.
     """
     allowed: list[str] = []
     denied: list[str] = []
@@ -51,7 +51,7 @@ def limits_of(rules: Sequence[Rule], server: str) -> tuple[list[str] | None, lis
 
 
 def _forms(server: str) -> list[str]:
-    """Return what clients call a server in its tools' names: as written, or without what such names cannot carry."""
+    """Return the forms of a server's name in clients' names of tools: as written, or with other characters replaced."""
     forms = [server, re.sub(r"[^A-Za-z0-9_.-]", "_", server), re.sub(r"[^A-Za-z0-9_-]", "_", server)]
     without_spaces = re.sub(r"[^a-z0-9_-]", "_", re.sub(r"\s", "", server.lower()))  # Goose
     return list(dict.fromkeys([*forms, forms[-1].lower(), without_spaces]))

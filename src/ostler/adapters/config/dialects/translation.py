@@ -32,7 +32,7 @@ def key_for(name: str, clients: frozenset[str]) -> Key | None:
 
 
 def writers(raw: JsonObject, clients: frozenset[str]) -> frozenset[str]:
-    """Return those of `clients` that can have written the entry `raw`: who use each of its keys, as far as it shows."""
+    """Return those of `clients` that can have written the entry `raw`, by the keys that they use."""
     for name in raw:
         known = frozenset[str]().union(*(row.clients for row in _BY_NAME.get(name, ())))
         clients = (clients & known) or clients

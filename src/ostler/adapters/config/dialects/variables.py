@@ -310,7 +310,7 @@ def expand(
         clients: whose text it may be.
         report: takes each occurrence that came to nothing, with its text.
         own: variables that the program itself gets and may look up; one that is not set elsewhere stays as written.
-        is_script: the text is a script of a shell, which has variables and forms of its own.
+        is_script: the text is a script of a shell, which has its own variables and forms.
     """
     found: list[Resolved] = []
 
