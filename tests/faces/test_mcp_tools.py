@@ -399,6 +399,7 @@ async def test_a_job_is_waited_for_until_it_has_ended_and_one_without_success_is
         assert "it has completed" in text_of(again), "it runs, so its end is waited for"
         assert text_of(again).endswith("last lines of migrate:\none\ntwo")
         assert again.structured_content["service"]["lastLines"] == ["one", "two"]
+        assert (await call(client, "service_wait", name="migrate", state=["completed"]))["met"]
         world.always["w/status"] = Answer({"state": "broken"})
         text, error = await refusal(client, "service_restart", name="migrate")
         assert error["code"] == "operation"
@@ -617,10 +618,12 @@ async def test_wait_takes_several_services_and_a_project() -> None:
         assert isinstance(job, ServiceInstance)
         job.set_record(completed=True)  # as its class's `completed` would have it
         assert (await call(client, "service_wait", project="jobs", state=["running"], timeout=1))["met"]
+        text, _ = await refusal(client, "service_wait", name="job.jobs", state=["completed"])
+        assert "service 'job.jobs' is not a job, so it never completes" in text, "by its class"
         ended = await call(client, "service_wait", name="job.jobs", state=["running"], timeout=1)
         assert (ended["met"], ended["message"]) == (
             False,
-            "service job.jobs has completed and nothing is under way that would change that",
+            "service job.jobs has completed (a job: wait for state completed) and nothing is under way that would change that",
         )
 
 
@@ -695,14 +698,26 @@ async def test_bad_arguments_are_answered_with_every_problem_at_once(mode: Any) 
         for tool, wrong, right in (
             ("service_status", "service", "name"),
             ("service_create", "class", "serviceClassName"),
+            ("service_logs", "tail", "lines"),
+            ("project_up", "names", "services"),
+            ("serviceclass_create", "yaml", "manifest"),
         ):
             said, _ = await refusal(client, tool, **{wrong: "one"})
             assert f"unknown argument {wrong!r}; did you mean {right!r}?" in said
+        text, _ = await refusal(client, "mcpserver_create", name="x", entry={"command": "y"})
+        assert "unknown argument 'entry' (what is in it are arguments of their own)" in text
+        for argument, wrong, hint in (
+            ("state", "ready", "did you mean 'running'?"),
+            ("state", "exited", "did you mean 'completed'?"),
+            ("state", "healthy", "'healthy' is a value of health"),
+            ("health", "running", "'running' is a value of state"),
+        ):
+            assert hint in (await refusal(client, "service_wait", name="one", **{argument: wrong}))[0]
         text, _ = await refusal(client, "service_status")
         assert text == snapshot("arg validation failed: name is required. Next: service_status takes name (required)")
         text, _ = await refusal(client, "service_list", state=["runing"])
         assert text == snapshot(
-            "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected. Next: service_list takes state, health, serviceClassName, serviceType, labels, owner, project, limit, cursor"
+            "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected; did you mean 'running'? Next: service_list takes state, health, serviceClassName, serviceType, labels, owner, project, limit, cursor"
         )
         text, _ = await refusal(client, "service_create", serviceClassName="basic", lease="soon")
         assert text == snapshot(
@@ -780,7 +795,7 @@ async def test_errors_say_what_where_and_what_next() -> None:
             "arg validation failed: invalid value for argument 'kinds[0]': use one of service_created, service_deleted, state_changed, health_changed, reachability_changed, operation_began, operation_ended, tool_called, outputs_changed, lease_expiring, lease_expired, lease_renewed, class_changed, class_checked, server_changed, warning. Next: service_events takes name, since, kinds, limit"
         )
         assert (await refusal(client, "service_wait", name="one", state=["up"]))[0] == snapshot(
-            "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected, deleted. Next: service_wait takes name, project, state, health, kinds, cursor, timeout"
+            "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected, completed, deleted; did you mean 'running'? Next: service_wait takes name, project, state, health, kinds, cursor, timeout"
         )
         assert (await refusal(client, "service_wait", state=["running"]))[0] == snapshot(
             "arg validation failed: name or project is required when waiting for a state or health. Next: correct the arguments and make the call again"

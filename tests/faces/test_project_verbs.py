@@ -292,7 +292,7 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
         "  bad: {class: job, args: {command: 'sleep 1; echo no such table; exit 3', shell: true}}\n"
     )
     assert ostler.run("up", "good", "--timeout", "300ms") == ExitStatus.FAILED
-    said = "bringing the project up takes longer than 300ms, and goes on. Next: ostler up again to keep waiting\n"
+    said = "bringing the project up takes longer than 300ms, and goes on. Next: ostler up good again to keep waiting\n"
     assert ostler.err == f"ostler: {said}"
     for wrong in ("soon", "0s"):
         assert ostler.run("up", "--timeout", wrong) == ExitStatus.USAGE

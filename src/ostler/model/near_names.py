@@ -34,7 +34,10 @@ def close_names(name: str, known: Sequence[str], most: int = 3) -> list[str]:
             return _begin_alike(name, other) + _begin_alike(backwards, other[::-1])
 
         known = heapq.nlargest(MOST, known, key=ends_alike)
-    return get_close_matches(name, known, n=most)
+    if found := get_close_matches(name, known, n=most):
+        return found
+    folded = {each.lower(): each for each in known}
+    return [folded[each] for each in get_close_matches(name.lower(), list(folded), n=most)]
 
 
 def _begin_alike(one: str, other: str) -> int:

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ostler.adapters.serving.arguments import Args
 from ostler.model.errors import ArgumentError
-from ostler.model.json import JsonValue, json_flaw
+from ostler.model.json import JsonObject, JsonValue, json_flaw
+from ostler.model.states import HealthStatus, ServiceState
 
 MAX_ARGUMENT_BYTES = 1_048_576
 """The largest arguments of one call, as JSON."""
@@ -23,6 +24,21 @@ _ENCODE = json.JSONEncoder(default=str).encode
 
 _UNION_TAGS = ("str", "int", "float", "bool")
 """How pydantic names the members of a union."""
+
+_MEANT = {
+    "lines": ("tail", "limit", "count", "last"),
+    "search": ("grep", "query", "pattern", "filter"),
+    "services": ("names", "name", "service"),
+    "manifest": ("yaml", "text", "content", "definition"),
+    "directory": ("path", "folder", "cwd", "project"),
+    "running": ("ready", "up", "started", "active", "available"),
+    "completed": ("complete", "done", "finished", "succeeded", "exited"),
+    "stopped": ("down", "exited", "terminated", "dead", "killed"),
+    "failed": ("error", "crashed"),
+    "deleted": ("gone", "removed"),
+    "healthy": ("ok", "passing"),
+}
+"""Other words for names and values."""
 
 _EXPECTED = {
     "string": "string",
@@ -78,12 +94,23 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
 
 
+def meant(word: str, known: Sequence[str]) -> str:
+    """Return `; did you mean …?` for a word that is not among `known`, if one of these or another argument has it."""
+    for name, words in _MEANT.items():
+        if word in words and name in known:
+            return f"; did you mean {name!r}?"
+    for argument, values in (("state", ServiceState), ("health", HealthStatus)):
+        if word not in known and word in [value.value for value in values]:
+            return f"; {word!r} is a value of {argument}"
+    return near(word, known)
+
+
 def _problems(error: ValidationError, model: type[Args]) -> list[str]:
     """Return every problem in words; what pydantic says of each member of a union is one problem."""
     problems: dict[str, str] = {}
     expected: dict[str, list[str]] = {}
     details = error.errors(include_url=False)
-    meant = _meant(details)
+    missing = _missing(details)
     for detail in details:
         where, inner = _place(detail["loc"], model)
         wanted = _EXPECTED.get(detail["type"].partition("_")[0])
@@ -94,32 +121,37 @@ def _problems(error: ValidationError, model: type[Args]) -> list[str]:
                 f"invalid type for argument {where!r}: expected {' or '.join(kinds)}, got {_type_of(detail['input'])}"
             )
         else:
-            problems.setdefault(where, _problem(detail, where, inner, meant))
+            problems.setdefault(where, _problem(detail, where, inner, missing))
     return list(problems.values())
 
 
-def _meant(details: Sequence[ErrorDetails]) -> str:
+def _missing(details: Sequence[ErrorDetails]) -> str:
     """Return the one required argument that is missing where one is unknown: that stands for it; else nothing."""
     missing = [str(detail["loc"][0]) for detail in details if detail["type"] == "missing" and len(detail["loc"]) == 1]
     unknown = [detail for detail in details if detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1]
     return missing[0] if len(missing) == len(unknown) == 1 else ""
 
 
-def _problem(detail: ErrorDetails, where: str, model: type[BaseModel], meant: str) -> str:
+def _problem(detail: ErrorDetails, where: str, model: type[BaseModel], missing: str) -> str:
     kind = detail["type"]
     if kind == "missing":
         return f"{where} is required"
     if kind == "extra_forbidden":
         outer, _, last = where.rpartition(".")
-        hint = f"; did you mean {meant!r}?" if meant and not outer else near(last, accepted_names(model))
+        names = accepted_names(model)
+        hint = f"; did you mean {missing!r}?" if missing and not outer else meant(last, list(names))
+        given = detail["input"]
+        if not hint and isinstance(given, dict) and given and names.keys() >= cast("JsonObject", given).keys():
+            hint = " (what is in it are arguments of their own)"
         if outer and not hint:
-            hint = f" ({outer} takes {', '.join(accepted_names(model))})"
+            hint = f" ({outer} takes {', '.join(names)})"
         if not hint and _has_free_args(model):
             hint = " (arguments of the class or tool go inside 'args')"
         return f"unknown argument {where!r}{hint}"
     if kind == "enum":
         expected = str(detail.get("ctx", {}).get("expected", "")).replace("'", "").replace(" or ", ", ")
-        return f"invalid value for argument {where!r}: use one of {expected}"
+        hint = meant(str(detail["input"]), expected.split(", "))
+        return f"invalid value for argument {where!r}: use one of {expected}{hint}"
     message = detail["msg"].removeprefix("Value error, ")
     message = f"{message[:1].lower()}{message[1:]}"
     return f"invalid value for argument {where!r}: {message}" if where else message
@@ -128,7 +160,7 @@ def _problem(detail: ErrorDetails, where: str, model: type[BaseModel], meant: st
 def _has_free_args(model: type[BaseModel]) -> bool:
     """Whether `model` passes an object `args` on to something else."""
     field = model.model_fields.get("args")
-    return field is not None and get_origin(field.annotation) is dict
+    return field is not None and get_origin(field.annotation) is dict and "manifest" not in model.model_fields
 
 
 def _place(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, type[BaseModel]]:

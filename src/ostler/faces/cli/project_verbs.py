@@ -1,11 +1,12 @@
 """Verbs about a project: up, down, diff, and what is left over of projects that are gone."""
 
 import math
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -166,7 +167,8 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
             if not answer.structured.get("unfinished"):
                 return _with_earlier(answer, earlier) if tool == "project_down" else answer
             earlier.append(answer)
-    again = f"ostler {'up' if tool == 'project_up' else 'down'}"
+    words = ["ostler", "up" if tool == "project_up" else "down", *cast("list[str]", args.get("services", []))]
+    again = shlex.join([*words, *(["-C", str(args["directory"])] if "directory" in args else [])])
     late = f"{doing} takes longer than {timeout}, and goes on. Next: {again} again to keep waiting"
     return fail(late, ExitStatus.FAILED)
 

@@ -72,6 +72,7 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="The service's name; else the class's own.")
     ] = None,
+    by_name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The same as NAME.")] = None,
     arg: Annotated[list[str] | None, typer.Option("--arg", "-a", metavar="K=V", help="An arg; repeatable.")] = None,
     args_json: Annotated[str | None, typer.Option("--args-json", metavar="JSON", help="The args as an object.")] = None,
     overrides: Annotated[
@@ -98,6 +99,11 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
 ) -> None:
     """Create a service from a class, start it, and wait until it is ready."""
     class_named(class_name)
+    if name and by_name:
+        usage_error("give the new service's name once: as NAME or by --name")
+    name = name or by_name
+    for extra in (*context.args, *([name] if name and "=" in name else [])):
+        usage_error(f"unexpected {extra!r}: args are given by -a, as in: ostler create {class_name} NAME -a K=V")
     given = parse_object("--args-json", args_json)
     pairs = parse_pairs("--arg", arg or [])
     with session_of(context).client() as client:
@@ -358,6 +364,7 @@ def _print_event(event: JsonObject, *, as_json: bool) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    for verb in (status, get, secret, explain, create, start, stop, restart, renew, delete, events, logs):
+    for verb in (status, get, secret, explain, start, stop, restart, renew, delete, events, logs):
         app.command()(verb)
+    app.command(context_settings={"allow_extra_args": True})(create)  # it says how args are given
     app.command("input")(type_input)

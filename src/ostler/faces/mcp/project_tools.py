@@ -240,8 +240,11 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
     left_lines += _unseen_lines(unseen)
     facts = {"leftOver": left, **shapes.present({"notLookedAt": unseen})}
     if not app.projects.is_project(directory_of(args)):
+        where = directory_of(args)
+        none = f"no project here: {where or 'the folder of this client is unknown'}" + (where and " lies in none")
+        none += ". Next: name the folder of one as directory"
         lines = [f"left over: project {each['project']}, {_why_left(each)}" for each in gone]
-        return Answer({"project": "", "services": [], **facts}, "\n".join(["no project here", *lines, *left_lines]))
+        return Answer({"project": "", "services": [], **facts}, "\n".join([none, *lines, *left_lines]))
     status = await app.projects.status(directory_of(args))
     views = await in_turns(member.view() for member in status.members)
     pending = [change for change in status.changes if change.kind is not ChangeKind.KEEP]

@@ -8,9 +8,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import Args, Healths, PlainKinds, Seconds, Texts, lower_case, one_of
+from ostler.adapters.serving.problems import meant
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.clock import in_turns
+from ostler.engine.dependencies.jobs import is_job
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.views import ServiceView
 from ostler.faces.client_facts import current_client
@@ -30,16 +32,16 @@ MAX_SERVICES = 200
 _COMING = 1.0
 """Seconds in which a service may still appear: clients create it and wait for it in calls that they send together."""
 
-_GOALS = (*(state.value for state in ServiceState), "deleted")
+_GOALS = (*(state.value for state in ServiceState), "completed", "deleted")
 
 
-_RESTING = ("running", "stopped", "failed", "unreachable", "connected", "disconnected", "deleted")
+_RESTING = ("running", "completed", "stopped", "failed", "unreachable", "connected", "disconnected", "deleted")
 """Those in which a service stays: what the schema offers. The others are taken too."""
 
 
 def _goal(name: str) -> str:
     if name not in _GOALS:
-        raise ValueError(f"use one of {', '.join(_GOALS)}")
+        raise ValueError(f"use one of {', '.join(_GOALS)}{meant(name, _GOALS)}")
     return name
 
 
@@ -84,6 +86,8 @@ async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) 
     if (args.state or args.health) and "deleted" not in args.state:
         await _until_created(app, args, min(_COMING, timeout))
     names = _names(app, args)
+    if args.state == ["completed"]:
+        _refuse_endless(app, names)
     if args.state or args.health:
         return await _wait_for_state(app, args, names, since, timeout)
     if names and not args.cursor:
@@ -95,6 +99,17 @@ async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) 
     met = bool(shown)
     message = f"{len(shown)} events" if met else f"nothing happened within {format_duration(timeout)}"
     return await _waited(app, names, message, met=met, events=shown, cursor=cursor)
+
+
+def _refuse_endless(app: ApplicationLike, names: Sequence[str]) -> None:
+    """Refuse to wait until services have completed of which one never will: it is no job."""
+    for name in names:
+        if app.manager.registry.find(name) is not None and not is_job(app.manager.registry.find(name)):
+            raise ArgumentError(
+                [f"service {name!r} is not a job, so it never completes"],
+                service=name,
+                next_actions=(f"service_wait {name} with state 'stopped' waits until it has stopped",),
+            )
 
 
 async def _until_created(app: ApplicationLike, args: ServiceWaitArgs, seconds: float) -> None:
@@ -169,12 +184,14 @@ async def _wait_for_state(
 
 def _still_waiting(app: ApplicationLike, args: ServiceWaitArgs, names: Sequence[str]) -> tuple[list[str], str]:
     """Return which services are not as wanted yet, and of one of them that will never be, why."""
-    states = [ServiceState(state) for state in args.state if state != "deleted"]
+    states = [ServiceState(state) for state in args.state if state not in ("completed", "deleted")]
     waiting: list[str] = []
     for name in names:
         if "deleted" in args.state and app.manager.registry.find(name) is None:
             continue
         service = app.manager.registry.get(name)
+        if "completed" in args.state and is_job(service) and service.has_completed and service.operation is None:
+            continue
         # Each event of a project asks for all of its services: a view of one costs ten times as much.
         if _is_as_wanted(service if isinstance(service, ServiceInstance) else service.view(), states, args):
             continue
@@ -184,7 +201,7 @@ def _still_waiting(app: ApplicationLike, args: ServiceWaitArgs, names: Sequence[
         if service.state is ServiceState.FAILED or is_done:
             view = service.view()
             if view.operation is None and view.next_retry_at is None:
-                return [], f"{name} {'has completed' if is_done else 'failed'}"
+                return [], f"{name} {'has completed (a job: wait for state completed)' if is_done else 'failed'}"
         waiting.append(name)
     return waiting, ""
 
@@ -205,7 +222,7 @@ def _is_as_wanted(seen: ServiceInstance | ServiceView, states: Sequence[ServiceS
     if seen.operation is not None and seen.state.is_settled:
         return False  # an operation is on its way to another state: `running` at the start of a restart
     if args.state and not states:
-        return False  # only `deleted` is waited for
+        return False  # only `completed` or `deleted` is waited for
     return not args.health or seen.health in args.health
 
 
