@@ -20,7 +20,7 @@ from ostler.adapters.projects.folders import (
     linked_root,
     require_project,
 )
-from ostler.adapters.projects.import_sources import read_source, read_sources
+from ostler.adapters.projects.import_sources import read_named, read_source, read_sources
 from ostler.adapters.projects.project_files import read_scope, read_variables, variables_of
 from ostler.adapters.projects.restart_watch import digest_of_files
 from ostler.model.errors import ManifestError, NotFoundError
@@ -284,12 +284,62 @@ def test_the_packages_of_a_workspace_are_services_each_in_its_folder(tmp_path: P
     )
 
 
-def test_what_compose_puts_over_its_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "compose.yaml").write_text("services: {db: {image: postgres}}")
-    (tmp_path / "docker-compose.override.yml").write_text("services: {db: {ports: !reset []}}")
-    (note,) = [note for found in read_sources(tmp_path) for note in found.notes]
-    assert note.startswith("docker-compose.override.yml is not read, which Compose puts over compose.yaml")
-    assert [*read_source(tmp_path / "docker-compose.override.yml").notes] != [note]
+def test_compose_files_are_put_over_each_other_as_compose_does(tmp_path: Path) -> None:
+    (tmp_path / "infra").mkdir()
+    files = {
+        "compose.yaml": """
+include: [infra/compose.yaml, missing.yaml]
+services:
+  api:
+    extends: {file: infra/base.yaml, service: node}
+    command: serve --port 3000
+    ports: ["3000:3000"]
+    environment: [A=1, B=1]
+    depends_on: [db]
+  old: {build: ., command: run old}
+  debug: {build: ., command: run debug, profiles: [debug]}
+""",
+        "infra/compose.yaml": "services: {db: {image: postgres, env_file: db.env, environment: {POSTGRES_DB: shop}}}",
+        "infra/base.yaml": (
+            "services: {node: {build: ../app, restart: always, volumes: ['./src:/src'], env_file: a.env}}"
+        ),
+        "compose.override.yaml": """
+services:
+  api: {command: [serve, --dev], ports: !override ["4000:4000"], environment: {B: 2}, restart: !reset null}
+  old: !reset null
+""",
+        "compose.prod.yaml": "services: {api: {environment: {C: 3}}, cache: {image: redis}}",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+
+    def read(*only: str) -> tuple[dict[str, FoundService], list[str]]:
+        found = read_named([tmp_path / name for name in only]) if only else read_sources(tmp_path)
+        notes = [note for each in found for note in each.notes]
+        return {service.name: service for each in found for service in each.services}, notes
+
+    made, notes = read()
+    assert sorted(made) == ["api", "db", "debug"]
+    assert made["api"].args["command"] == "serve --dev"
+    assert (made["api"].env, made["api"].env_files) == ({"A": "1", "B": "2"}, ("infra/a.env",))
+    assert (made["api"].restart_policy, made["api"].depends_on) == ("", {"db": "started"})
+    assert made["api"].origin == "compose.yaml, line 4; compose.override.yaml, line 3"
+    assert (made["db"].args, made["db"].origin) == ({"database": "shop"}, "infra/compose.yaml, line 1")
+    assert [note.partition(",")[0] for note in notes] == ["missing.yaml is not read"]
+    assert not made["debug"].enabled
+    made, _ = read("compose.yaml", "compose.prod.yaml")
+    assert made["api"].args["command"] == "serve --port {port}"
+    assert (made["api"].env, made["api"].restart_policy) == ({"A": "1", "B": "1", "C": "3"}, "always")
+    assert sorted(made) == ["api", "cache", "db", "debug", "old"]
+    (tmp_path / ".env").write_text("COMPOSE_FILE=compose.yaml:compose.prod.yaml\nCOMPOSE_PROFILES=debug\n")
+    made, _ = read()
+    assert sorted(made) == ["api", "cache", "db", "debug", "old"]
+    assert made["debug"].enabled
+    (tmp_path / ".env").write_text("COMPOSE_FILE=../secret.yaml\n")
+    assert "COMPOSE_FILE in .env names ../secret.yaml: it is not in the folder" in str(read()[1])
+    (tmp_path / "compose.yaml").write_text("services: {a: {extends: b}, b: {extends: a, image: redis}}")
+    (tmp_path / ".env").unlink()
+    assert sorted(read("compose.yaml")[0]) == ["a", "b"], "a circle ends"
 
 
 def test_packages_that_the_script_at_the_top_leaves_out_are_not_brought_up(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """The files of a folder that say, for other tools, what runs in it."""
 
-from collections.abc import Callable, Collection, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,15 +36,20 @@ from ostler.rules.text.yaml_source import MAX_TEXT
 
 
 class _Beside(NamedTuple):
-    """What stands next to a file: the names of files, and the variables of `.env` if that is one of them."""
+    """What stands next to a file: the names of files, and the variables of `.env` if that is one of them.
 
+    `over` names the Compose files that are put over it, where a person did.
+    """
+
+    folder: Path
     names: Collection[str]
     dotenv: Mapping[str, str] | None
+    over: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, folder: Path) -> "_Beside":
         names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set[str]()
-        return cls(names, _variables(folder / ".env") if ".env" in names else None)
+        return cls(folder, names, _variables(folder / ".env") if ".env" in names else None)
 
 
 def _variables(file: Path) -> Mapping[str, str]:
@@ -73,10 +80,33 @@ def _launch(text: str, file: str, _beside: _Beside) -> Found:
 
 
 def _compose(text: str, file: str, beside: _Beside) -> Found:
-    found = read_compose(text, file, beside.dotenv)
-    over = [name for name in _OVERRIDES if name in beside.names and file.rpartition("/")[2] in _COMPOSE]
-    notes = [f"{name} is not read, which Compose puts over {file}: change here what it changes there" for name in over]
-    return replace(found, notes=(*found.notes, *notes))
+    over, own = beside.over, Path(file).name
+    listed = (beside.dotenv or {}).get("COMPOSE_FILE", "")
+    if over is None and own in _COMPOSE and listed:
+        first, *rest = listed.split((beside.dotenv or {}).get("COMPOSE_PATH_SEPARATOR") or os.pathsep)
+        inside = Path(file).parent
+        try:
+            return read_compose(
+                _inner_text(beside.folder, first), (inside / first).as_posix(), beside.dotenv, over=rest,
+                read=partial(_inner_text, beside.folder),
+            )  # fmt: skip
+        except UnreadableSourceError as error:
+            raise UnreadableSourceError(f"COMPOSE_FILE in .env names {first}: {error}") from None
+    if over is None:
+        over = tuple([name for name in _OVERRIDES if name in beside.names and own in _COMPOSE][:1])
+    return read_compose(text, file, beside.dotenv, over=over, read=partial(_inner_text, beside.folder))
+
+
+def _inner_text(folder: Path, name: str) -> str:
+    """Return the text of a file in `folder`.
+
+    Raises:
+        UnreadableSourceError: it is not in there, or cannot be read.
+    """
+    path = Path(os.path.normpath(folder / name))
+    if not path.is_relative_to(folder):
+        raise UnreadableSourceError("it is not in the folder of the first file")
+    return _text(path, within=(folder,))
 
 
 def _devcontainer(text: str, file: str, _beside: _Beside) -> Found:
@@ -219,6 +249,27 @@ def _runs(found: Collection[Found]) -> bool:
     return any(service.class_name in RUNNING for each in found for service in each.services)
 
 
+def read_named(paths: Sequence[Path]) -> list[Found]:
+    """Return what each of `paths` says; Compose files of one folder are put over each other, as `-f a -f b` does.
+
+    Raises:
+        UnreadableSourceError: one is none of those that are read, or cannot be read.
+    """
+    found: list[Found] = []
+    composed: set[Path] = set()
+    for path in paths:
+        folder, source = path.parent, _source_of(path)
+        if source is None or source.read is not _compose:
+            found.append(read_source(path))
+        elif folder not in composed:
+            composed.add(folder)
+            others = [each for each in paths if each.parent == folder and each != path]
+            over = [each.name for each in others if (one := _source_of(each)) is not None and one.read is _compose]
+            beside = _Beside.of(folder)._replace(over=tuple(over))
+            found.append(_compose(_text(path), path.name, beside))
+    return found
+
+
 def read_source(path: Path) -> Found:
     """Return what one file says.
 
@@ -259,9 +310,9 @@ def _text_of(path: Path) -> str:
     return ""
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, within: tuple[Path, ...] = ()) -> str:
     try:
-        return read_regular(path, MAX_TEXT).decode("utf-8-sig")
+        return read_regular(path, MAX_TEXT, within=within).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnreadableSourceError("it is not UTF-8 text") from None
     except OSError as error:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ostler.adapters.projects.folders import label_of, project_at
-from ostler.adapters.projects.import_sources import read_source, read_sources
+from ostler.adapters.projects.import_sources import read_named, read_sources
 from ostler.model.projects import PROJECT_FILE
 from ostler.rules.imports.project_text import project_text
 from ostler.rules.loading.projects import load_project
@@ -20,7 +20,7 @@ def drafted(folder: Path, only: Sequence[Path] = ()) -> tuple[str, int]:
     Raises:
         UnreadableSourceError: a file of `only` is none of those that are read, or cannot be read.
     """
-    found = [read_source(file) for file in only] if only else read_sources(folder)
+    found = read_named(only) if only else read_sources(folder)
     text = project_text(label_of(project_at(folder).main.name), found)
     load_project(text, PROJECT_FILE)
     return text, sum(len(each.services) for each in found)

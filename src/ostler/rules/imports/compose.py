@@ -1,22 +1,21 @@
 """Compose files: databases by their classes, the project's own programs by their commands; the rest is named."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ostler.model.credentials import is_secret_name
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object
 from ostler.rules.imports.compose_addresses import reached, unknown_addresses
+from ostler.rules.imports.compose_files import ReadFile, compose_services
 from ostler.rules.imports.found import (
     Found,
     FoundService,
     command_line,
     job,
-    key_lines,
     label,
     objects,
-    read_yaml,
     shell_service,
     variables,
 )
@@ -36,7 +35,14 @@ _IDLE = re.compile(r"sleep|tail -f /dev/null|while (true|:)|/bin/(ba)?sh$|(ba)?s
 """Commands that keep a container up for people to work in."""
 
 
-def read_compose(text: str, file: str, dotenv: Mapping[str, str] | None = None) -> Found:
+def read_compose(
+    text: str,
+    file: str,
+    dotenv: Mapping[str, str] | None = None,
+    *,
+    over: Sequence[str] = (),
+    read: ReadFile | None = None,
+) -> Found:
     """Return the services of a Compose file that can run without containers.
 
     Images that Ostler has a class for become services of that; a service that is built here, or has the project's
@@ -46,15 +52,18 @@ def read_compose(text: str, file: str, dotenv: Mapping[str, str] | None = None) 
         text: the file.
         file: its name.
         dotenv: the variables of `.env`, if that is next to it.
+        over: files that are put over it, in order, as paths from its folder.
+        read: reads these, and what files include or services extend.
 
     Raises:
         UnreadableSourceError: it is not YAML.
     """
-    content = read_yaml(text)
-    lines = key_lines(text, "services")
     services: list[FoundService] = []
-    notes: list[str] = []
-    found = objects(content.get("services"))
+    composed = compose_services(text, file, over, read)
+    found, notes = composed.services, list(composed.notes)
+    profiles = set(filter(None, (dotenv or {}).get("COMPOSE_PROFILES", "").split(",")))
+    if profiles:
+        found = {name: _enabled(service, profiles) for name, service in found.items()}
     classes = {name: _class_of(str(service.get("image") or "")) for name, service in found.items()}
     local = {name for name, service in found.items() if not classes[name] and _is_local(service)}
     jobs = {
@@ -69,7 +78,7 @@ def read_compose(text: str, file: str, dotenv: Mapping[str, str] | None = None) 
     }
     taken = {label(name): class_name for name, class_name in classes.items() if class_name}
     for name, service in found.items():
-        where = f"{file}, line {lines.get(name, 1)}"
+        where = composed.origins[name]
         if not classes[name]:
             built = "an image that is built" + (", to work in" if _IDLE.match(_command(service)) else "")
             what = built if service.get("build") or not service.get("image") else f"image {service['image']}"
@@ -87,6 +96,12 @@ def read_compose(text: str, file: str, dotenv: Mapping[str, str] | None = None) 
         else:
             services.append(_service(name, service, where, taken, dotenv or {}))
     return Found(tuple(services), tuple(notes))
+
+
+def _enabled(service: JsonObject, profiles: Collection[str]) -> JsonObject:
+    """Return a service without its profiles if one of `profiles` is among them."""
+    own = set(map(str, as_list(service.get("profiles"))))
+    return {**service, "profiles": []} if own & {*profiles} or (own and "*" in profiles) else service
 
 
 def _addresses(name: str, service: JsonObject, taken: Mapping[str, str]) -> Iterator[str]:

@@ -62,6 +62,10 @@ PROGRAMS = (*RUNNING, "job")
 """Classes that run a program of the project in a folder of it."""
 
 
+RESET, OVERRIDE = "!reset", "!override"
+"""Tags of Compose: what a file below has is removed, or replaced as a whole."""
+
+
 class UnreadableSourceError(Exception):
     """A file is not what its name says; the text is the reason."""
 
@@ -155,6 +159,8 @@ def variables(value: JsonValue) -> dict[str, str]:
 class _Loader(yaml.SafeLoader):
     """Reads what PyYAML refuses: an anchor that is set again, and tags, such as Compose's `!reset` and `!override`."""
 
+    keeps_tags = False
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Let an anchor stand for the last node that has it."""
         event = cast("Any", self).peek_event()
@@ -164,8 +170,14 @@ class _Loader(yaml.SafeLoader):
 
     def construct_tagged(self, node: Any) -> Any:
         """Return what a node with a tag would be without it, nothing where that says so."""
-        if node.tag == "!reset":
-            return None
+        if node.tag == RESET:
+            return {RESET: None} if self.keeps_tags else None
+        if node.tag == OVERRIDE and self.keeps_tags:
+            return {OVERRIDE: self.construct_untagged(node)}
+        return self.construct_untagged(node)
+
+    def construct_untagged(self, node: Any) -> Any:
+        """Return what a node would be without its tag."""
         if isinstance(node, yaml.MappingNode):
             return self.construct_mapping(node, deep=True)
         if isinstance(node, yaml.SequenceNode):
@@ -178,14 +190,22 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor(None, _Loader.construct_tagged)
 
 
-def read_yaml(text: str) -> JsonObject:
+class _TaggedLoader(_Loader):
+    keeps_tags = True
+
+
+def read_yaml(text: str, *, tagged: bool = False) -> JsonObject:
     """Return YAML as people's other tools read it (merge keys and anchors included).
+
+    Args:
+        text: the file.
+        tagged: what has the tag `!override` or `!reset` becomes an object with that as its only key.
 
     Raises:
         UnreadableSourceError: it is not YAML, or no mapping.
     """
     try:
-        value: Any = _json_or_yaml(text)
+        value: Any = _json_or_yaml(text, _TaggedLoader if tagged else _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}: " if mark is not None else ""
@@ -199,12 +219,12 @@ def read_yaml(text: str) -> JsonObject:
     return as_object(value)
 
 
-def _json_or_yaml(text: str) -> Any:
+def _json_or_yaml(text: str, loading: type[_Loader]) -> Any:
     """Read text that may be either: PyYAML takes a JSON text's surrogate pairs for two characters."""
     if text.lstrip().startswith("{"):
         with suppress(ValueError):
             return parse_json(text)
-    loader = cast("Any", _Loader(text))
+    loader = cast("Any", loading(text))
     node = loader.get_single_node()
     return None if node is None else loader.construct_object(node, deep=True)  # which refuses what holds itself
 
