@@ -22,7 +22,7 @@ from ostler.adapters.projects.folders import (
 )
 from ostler.adapters.projects.import_sources import read_named, read_source, read_sources
 from ostler.adapters.projects.project_files import read_scope, read_variables, variables_of
-from ostler.adapters.projects.restart_watch import digest_of_files
+from ostler.adapters.projects.project_tree import digest_of_files
 from ostler.model.errors import ManifestError, NotFoundError
 from ostler.rules.imports.found import FoundService
 from ostler.rules.imports.project_text import project_text

@@ -101,6 +101,49 @@ async def test_files_of_folders_that_come_and_go_are_watched(tmp_path: Path) -> 
             assert (await found.receive()).startswith("db/migrations/")
 
 
+@pytest.mark.parametrize("glob", ["db/**/*.sql", "db/seeds/*.sql", "db/seeds/1.sql"])
+async def test_a_folder_that_is_moved_away_takes_its_files_along(tmp_path: Path, glob: str) -> None:
+    shop = tmp_path / "shop"
+    (shop / "db" / "seeds").mkdir(parents=True)
+    (shop / "docs").mkdir()
+    for file in ("db/seeds/1.sql", "db/seeds/readme.md", "docs/readme.md"):
+        (shop / file).write_text("select 1")
+    async with followed(shop, [glob, "docs/*.txt"]) as (begun, found):
+        await begun.wait()
+        (shop / "docs").rename(tmp_path / "docs")  # nothing of it is watched
+        (shop / "db").rename(tmp_path / "db")
+        assert await found.receive() == "db/seeds/1.sql"
+        (tmp_path / "db").rename(shop / "db")
+        assert await found.receive() == "db/seeds/1.sql"
+
+
+async def test_what_a_full_queue_of_the_system_loses_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Notify:
+        """Reports all changes but one."""
+
+        def __init__(self, folders: list[str], **options: Any) -> None:
+            self._all = RustNotify(folders, **options)
+            self.close = self._all.close
+
+        def watch(self, *options: Any) -> Any:
+            found = self._all.watch(*options)
+            return {each for each in found if not each[1].endswith(".sql")} if isinstance(found, set) else found
+
+    queue = tmp_path / "queue"
+    queue.write_text("160\n")
+    monkeypatch.setattr(restart_watch, "_QUEUE", queue)
+    monkeypatch.setattr(restart_watch, "RustNotify", Notify)
+    (shop := tmp_path / "shop").mkdir()
+    async with followed(shop, ["**/*.sql"]) as (begun, found):
+        await begun.wait()
+        (shop / "1.sql").write_text("select 1")
+        for number in range(20):
+            (shop / f"{number}.log").write_text("select 1")
+        assert await found.receive() == "1.sql"
+
+
 @pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="only Linux shows what is watched")
 async def test_what_changes_while_the_folders_are_watched_counts_from_when_it_is_wanted(tmp_path: Path) -> None:
     """An `up` watches the folders while it starts services: what these write on their way restarts nothing."""

@@ -10,7 +10,6 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from ostler.adapters.projects.restart_watch import digest_of_files, watch_files
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.scope import ProjectScope
@@ -23,7 +22,7 @@ Changed = Callable[[str, str], Awaitable[None]]
 """Is called with a service and a file of its that changed."""
 
 Watching = Callable[[Path, Mapping[str, Sequence[str]], Changed, Callable[[], object], anyio.Event], Awaitable[None]]
-"""As `watch_files`."""
+"""As `ostler.adapters.projects.restart_watch.watch_files`."""
 
 _BEGIN_SECONDS = 2.0
 """How long an `up` waits until the files are watched, so that it misses no change that is made after it."""
@@ -45,6 +44,18 @@ class _Watch:
     cancelling: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
+async def _watch_files(
+    directory: Path,
+    patterns: Mapping[str, Sequence[str]],
+    changed: Changed,
+    begun: Callable[[], object],
+    wanted: anyio.Event,
+) -> None:
+    from ostler.adapters.projects.restart_watch import watch_files
+
+    await watch_files(directory, patterns, changed, begun, wanted)
+
+
 class ProjectWatches:
     """The watched files of every project.
 
@@ -58,11 +69,11 @@ class ProjectWatches:
         self,
         manager: ServiceManager,
         bring_up: Callable[[ProjectScope, str], Awaitable[None]],
-        watching: Watching = watch_files,
+        watching: Watching | None = None,
     ) -> None:
         self._manager = manager
         self._bring_up = bring_up
-        self._watching = watching
+        self._watching = watching or _watch_files
         self._group: TaskGroup | None = None
         self._watches: dict[str, _Watch] = {}
 
@@ -122,6 +133,8 @@ class ProjectWatches:
 
     async def with_inputs(self, scope: ProjectScope) -> ProjectScope:
         """Return `scope` with what the files that its jobs watch hold now."""
+        from ostler.adapters.projects.project_tree import digest_of_files
+
         jobs = {entry.name for entry in self._manager.classes.get_all() if entry.service_class.config.completed}
         inputs: dict[str, str] = {}
         for name, spec in scope.services.items():
