@@ -59,7 +59,7 @@ async def run_known_plan(
     try:
         await run_through_losses(service, operation, plan or ())
     except ToolFailedError:
-        if not await _has_moved(service):
+        if service.vitals.gone or not await _has_moved(service):
             raise
         await _run_stop_plan(service, operation, service.record.stop_plan)
     await await_gone(service, operation)
