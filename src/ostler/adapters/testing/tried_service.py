@@ -8,8 +8,8 @@ import anyio
 from ostler.adapters.testing.live_recording import RecordingCaller
 from ostler.adapters.testing.outside import Outside, accepts
 from ostler.adapters.testing.trial_advice import Probe
-from ostler.engine.instances.calling import judge
 from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.judging import judge
 from ostler.engine.instances.steps import planned_call
 from ostler.engine.protocols import ToolCaller
 from ostler.model.errors import DownstreamError, OstlerError, TemplateError

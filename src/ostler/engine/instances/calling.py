@@ -1,14 +1,15 @@
-"""A lifecycle tool call: journaled before and after, judged, its outputs taken."""
+"""A lifecycle tool call: journaled before it is sent and after its answer, repeated as its `retry` says."""
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
 
 from ostler.engine.call_context import before_sending, calling_for, limited_by
+from ostler.engine.instances.judging import Answer, judge, located
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.protocols import Progress
@@ -17,29 +18,16 @@ from ostler.model.errors import (
     BadResponseError,
     Delivery,
     DownstreamError,
-    ExtractionError,
     OstlerError,
     StoreError,
     ToolFailedError,
     ToolTimeoutError,
 )
 from ostler.model.events import EventKind
-from ostler.model.json import JsonObject
-from ostler.model.records import START_STEPS, CallOutcome, PlannedCall
+from ostler.model.records import CallOutcome, PlannedCall
 from ostler.model.responses import CHECK_FIRST, ToolResponse
-from ostler.rules.answers.absence import (
-    is_coming,
-    is_leaving,
-    is_list_without,
-    is_of_other_kind,
-    is_out_of_reach,
-    is_said_missing,
-    proves_absence,
-)
-from ostler.rules.answers.expectations import evaluate_health_check_expectation, is_like
-from ostler.rules.answers.extraction import process_tool_outputs
-from ostler.rules.answers.pages import more_pages
-from ostler.rules.calls.rendering import expectation_of, outputs_of, pinned_expectation
+from ostler.rules.answers.expectations import evaluate_health_check_expectation
+from ostler.rules.calls.rendering import expectation_of
 from ostler.rules.secrets.masking import mask, shorten
 
 logger = logging.getLogger(__name__)
@@ -47,11 +35,6 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _ANSWER_LIMIT = 2000
-
-_HEAD_LIMIT = 500
-
-_TAIL_LIMIT = 2000
-"""Characters of a failing tool's text that are shown from its end: there stands what is wrong, as in a traceback."""
 
 _CALLER_GRACE = 0.5
 """Seconds beyond a call's timeout after which a ToolCaller that does not keep it is given up."""
@@ -62,19 +45,8 @@ _OUTCOMES = {
     Delivery.AMBIGUOUS: CallOutcome.AMBIGUOUS,
 }
 
-_LOOKS = frozenset({"status", "healthCheck", "find"})
-"""Steps that look whether the service exists, in what may be one page of a list."""
-
 _ONCE_STEPS = ("start", "restart", "postStart", "sendInput")
 """Steps whose call must not be repeated when it may have acted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A judged answer of a lifecycle tool."""
-
-    response: ToolResponse
-    outputs: JsonObject
 
 
 async def run_call(
@@ -169,77 +141,6 @@ async def _look_once(service: InstanceState, call: PlannedCall, *, not_before: f
     )
     service.driver_answered()
     return shared.find(call.batch, lambda item: evaluate_health_check_expectation(item, *expectation_of(call)).passed)
-
-
-def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> Answer:
-    """Check an answer against the call's expectations and take its outputs.
-
-    Raises:
-        ToolFailedError: it misses an expectation.
-        ExtractionError: an output is missing.
-    """
-    expect, expect_not = expectation_of(call)
-    verdict = evaluate_health_check_expectation(response, expect, expect_not)
-    is_final = is_like(response, pinned_expectation(call.fail_when))
-    out_of_reach = is_out_of_reach(response)
-    is_unjudged = expect is None and expect_not is None  # then a success is believed, unless it says what it is
-    if not verdict.passed or is_final or (out_of_reach and is_unjudged):
-        steps = [service.mask_text(step) for step in response.next_steps if call.step in START_STEPS]
-        said = _both_ends(service.mask_text(_said(response) if steps else response.text).strip())
-        why = service.mask_text(verdict.reason)
-        detail = said if (response.is_error or is_final or verdict.passed) and said else why
-        is_quoted = said in why or said.replace("\n", "\\n") in why
-        failed = f"{call.step} tool failed: "
-        if not response.is_error and not verdict.passed and said and not is_quoted:
-            if is_line := "\n" not in said and said[0] not in "[{":
-                detail = f"{said.removesuffix('.')}; {why}"
-            else:
-                detail = f"{why}; it said: {said}"
-            if is_line and call.step in _LOOKS:  # the tool did its part: what it says of the service comes first
-                failed = ""
-        failure = ToolFailedError(failed + detail, step=call.step, tool=call.tool, next_actions=steps)
-        failure.is_error = response.is_error
-        failure.is_absence = proves_absence(response, expect)
-        if call.step in _LOOKS and not failure.is_absence:
-            if more := more_pages(response):  # what is missed may be on another page
-                failure.add(f"that proves nothing, as it is not the whole list ({more})")
-                failure.next_actions = (
-                    f"let the args of {call.step} ask for more on a page, or for this service alone",
-                )
-                out_of_reach = True
-            else:
-                names = service.identifiers()
-                failure.is_absence = is_said_missing(response, call.args, names) or is_list_without(
-                    response, expect, call.args, names
-                )
-        failure.is_out_of_reach = out_of_reach
-        failure.is_refusal = out_of_reach or (response.is_error and (expect is None or expect.success is None))
-        failure.is_leaving = is_leaving(response, expect)
-        failure.is_coming = not failure.is_absence and is_coming(response, expect)
-        failure.is_unclear = not failure.is_absence and is_of_other_kind(response, expect)
-        failure.is_final = is_final
-        failure.is_named = call.retry_when is None or is_like(response, pinned_expectation(call.retry_when))
-        failure.is_already_gone = is_like(response, pinned_expectation(call.gone_when))
-        raise failure
-    outputs: JsonObject = {}
-    if wanted := outputs_of(call):
-        outputs = process_tool_outputs(wanted, response, service.template_names())
-        service.keep_outputs(call.step, outputs)
-    return Answer(response, outputs)
-
-
-def _said(response: ToolResponse) -> str:
-    """Return the text of a failed tool without its next steps, which the response also has as a list."""
-    before, found, after = response.text.partition(f"Next: {'; '.join(response.next_steps)}")
-    return before.rstrip().removesuffix(".") + after if response.next_steps and found else response.text
-
-
-def located(service: InstanceState, error: OstlerError, call: PlannedCall) -> OstlerError:
-    """Say where `error` happened, and shorten nothing but secrets."""
-    error.summary = service.mask_text(error.summary)
-    if isinstance(error, ExtractionError) and not error.summary.startswith(call.step):
-        error.summary = f"{call.step} tool's answer: {error.summary}"
-    return error.located(service=service.name, step=call.step, tool=call.tool)
 
 
 async def _once(
@@ -393,12 +294,3 @@ def _may_repeat(call: PlannedCall, error: OstlerError) -> bool:
     if not isinstance(error, ToolFailedError) or not error.is_named:
         return False
     return is_harmless or error.is_error or call.retry_when is not None
-
-
-def _both_ends(text: str) -> str:
-    """Return a long text without its middle: its beginning says what failed, its last whole lines why."""
-    if len(text) <= _HEAD_LIMIT + _TAIL_LIMIT:
-        return text
-    tail = text[-_TAIL_LIMIT:]
-    _, newline, whole = tail.partition("\n")
-    return f"{text[:_HEAD_LIMIT]}\n…\n{whole if newline and whole else tail}"

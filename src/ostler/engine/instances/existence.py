@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import anyio
 
-from ostler.engine.instances.calling import judge, located, look, passed, probe
+from ostler.engine.instances.calling import look, passed, probe
 from ostler.engine.instances.handles import goes_by_renewed, is_replaced, renewed_names
+from ostler.engine.instances.judging import judge, located
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call

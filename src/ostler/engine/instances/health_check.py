@@ -4,8 +4,9 @@ from operator import is_
 from typing import Any
 from weakref import ref
 
-from ostler.engine.instances.calling import judge, look, probe
+from ostler.engine.instances.calling import look, probe
 from ostler.engine.instances.existence import completes, find, lost_to_rival
+from ostler.engine.instances.judging import judge
 from ostler.engine.instances.reasons import GONE
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call

@@ -1,0 +1,139 @@
+"""What an answer of a lifecycle tool means: whether it is a success, what a failure proves, what its outputs are."""
+
+from dataclasses import dataclass
+
+from ostler.engine.instances.state import InstanceState
+from ostler.model.errors import ExtractionError, OstlerError, ToolFailedError
+from ostler.model.json import JsonObject
+from ostler.model.records import START_STEPS, PlannedCall
+from ostler.model.responses import ToolResponse
+from ostler.rules.answers.absence import (
+    is_coming,
+    is_leaving,
+    is_list_without,
+    is_of_other_kind,
+    is_out_of_reach,
+    is_said_missing,
+    proves_absence,
+)
+from ostler.rules.answers.expectations import Verdict, evaluate_health_check_expectation, is_like
+from ostler.rules.answers.extraction import process_tool_outputs
+from ostler.rules.answers.pages import more_pages
+from ostler.rules.calls.rendering import expectation_of, outputs_of, pinned_expectation
+
+_HEAD_LIMIT = 500
+
+_TAIL_LIMIT = 2000
+"""Characters of a failing tool's text that are shown from its end: there stands what is wrong, as in a traceback."""
+
+_LOOKS = frozenset({"status", "healthCheck", "find"})
+"""Steps that look whether the service exists, in what may be one page of a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A judged answer of a lifecycle tool."""
+
+    response: ToolResponse
+    outputs: JsonObject
+
+
+def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> Answer:
+    """Check an answer against the call's expectations and take its outputs.
+
+    Raises:
+        ToolFailedError: it misses an expectation.
+        ExtractionError: an output is missing.
+    """
+    expect, expect_not = expectation_of(call)
+    verdict = evaluate_health_check_expectation(response, expect, expect_not)
+    is_final = is_like(response, pinned_expectation(call.fail_when))
+    is_unjudged = expect is None and expect_not is None  # then a success is believed, unless it says what it is
+    if not verdict.passed or is_final or (is_unjudged and is_out_of_reach(response)):
+        raise _failure(service, call, response, verdict, is_final=is_final)
+    outputs: JsonObject = {}
+    if wanted := outputs_of(call):
+        outputs = process_tool_outputs(wanted, response, service.template_names())
+        service.keep_outputs(call.step, outputs)
+    return Answer(response, outputs)
+
+
+def _failure(
+    service: InstanceState, call: PlannedCall, response: ToolResponse, verdict: Verdict, *, is_final: bool
+) -> ToolFailedError:
+    """Return the error of an answer that counts as a failure, with what it proves."""
+    steps = [service.mask_text(step) for step in response.next_steps if call.step in START_STEPS]
+    said = _both_ends(service.mask_text(_without_next_steps(response) if steps else response.text).strip())
+    why = service.mask_text(verdict.reason)
+    if said and (response.is_error or verdict.passed):
+        text = f"{call.step} tool failed: {said}"
+    else:
+        text = _missed(call.step, said, why, is_final=is_final)
+    failure = ToolFailedError(text, step=call.step, tool=call.tool, next_actions=steps)
+    expect, _ = expectation_of(call)
+    out_of_reach = is_out_of_reach(response)
+    failure.is_error = response.is_error
+    failure.is_absence = proves_absence(response, expect)
+    if call.step in _LOOKS and not failure.is_absence:
+        if more := more_pages(response):  # what is missed may be on another page
+            failure.add(f"that proves nothing, as it is not the whole list ({more})")
+            failure.next_actions = (f"let the args of {call.step} ask for more on a page, or for this service alone",)
+            out_of_reach = True
+        else:
+            names = service.identifiers()
+            failure.is_absence = is_said_missing(response, call.args, names) or is_list_without(
+                response, expect, call.args, names
+            )
+    failure.is_out_of_reach = out_of_reach
+    failure.is_refusal = out_of_reach or (response.is_error and (expect is None or expect.success is None))
+    failure.is_leaving = is_leaving(response, expect)
+    failure.is_coming = not failure.is_absence and is_coming(response, expect)
+    failure.is_unclear = not failure.is_absence and is_of_other_kind(response, expect)
+    failure.is_final = is_final
+    failure.is_named = call.retry_when is None or is_like(response, pinned_expectation(call.retry_when))
+    failure.is_already_gone = is_like(response, pinned_expectation(call.gone_when))
+    return failure
+
+
+def _missed(step: str, said: str, why: str, *, is_final: bool) -> str:
+    """Return in words that an answer missed its expectation.
+
+    Args:
+        step: the step of the call.
+        said: the answer's text.
+        why: what was found and what was expected.
+        is_final: the answer matches the call's `failWhen`.
+    """
+    failed = f"{step} tool failed: "
+    if not said:
+        return failed + why
+    if said in why or said.replace("\n", "\\n") in why:
+        return failed + (said if is_final else why)
+    if "\n" in said or said[0] in "[{":
+        return f"{failed}{why}; it said: {said}"
+    if step in _LOOKS:  # the tool did its part: what it says of the service comes first
+        failed = ""
+    return f"{failed}{said.removesuffix('.')}; {why}"
+
+
+def _without_next_steps(response: ToolResponse) -> str:
+    """Return the text of a failed tool without its next steps, which the response also has as a list."""
+    before, found, after = response.text.partition(f"Next: {'; '.join(response.next_steps)}")
+    return before.rstrip().removesuffix(".") + after if response.next_steps and found else response.text
+
+
+def located(service: InstanceState, error: OstlerError, call: PlannedCall) -> OstlerError:
+    """Say where `error` happened, and shorten nothing but secrets."""
+    error.summary = service.mask_text(error.summary)
+    if isinstance(error, ExtractionError) and not error.summary.startswith(call.step):
+        error.summary = f"{call.step} tool's answer: {error.summary}"
+    return error.located(service=service.name, step=call.step, tool=call.tool)
+
+
+def _both_ends(text: str) -> str:
+    """Return a long text without its middle: its beginning says what failed, its last whole lines why."""
+    if len(text) <= _HEAD_LIMIT + _TAIL_LIMIT:
+        return text
+    tail = text[-_TAIL_LIMIT:]
+    _, newline, whole = tail.partition("\n")
+    return f"{text[:_HEAD_LIMIT]}\n…\n{whole if newline and whole else tail}"
