@@ -3,7 +3,8 @@
 from ostler.adapters.downstream.authorization import advice
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.model.errors import NotFoundError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, present
+from ostler.model.moments import format_brief
 from ostler.model.states import ServiceState
 
 REFUSED = "refused"
@@ -37,7 +38,7 @@ def server_entry(pool: DownstreamPool, name: str) -> JsonObject:
         "transport": snapshot.transport,
         "state": snapshot.state.value,
         "tools": snapshot.tools,
-        "since": snapshot.since.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "since": format_brief(snapshot.since, precision="seconds"),
         "entry": pool.entry(name).masked(),
     }
     reasons = [snapshot.reason] if snapshot.reason else []
@@ -57,4 +58,4 @@ def server_entry(pool: DownstreamPool, name: str) -> JsonObject:
         "leftOut": list(snapshot.left_out),
         "findings": [str(finding) for finding in pool.refused.by_name[refused]] if refused is not None else [],
     }
-    return shown | {key: value for key, value in optional.items() if value}
+    return shown | present(optional)

@@ -37,6 +37,11 @@ def parse_json(text: str | bytes) -> JsonValue:
         raise ValueError("it is nested too deeply") from None
 
 
+def present(facts: JsonMapping) -> JsonObject:
+    """Return `facts` without the empty ones (None, empty texts, lists and objects); zero and false stay."""
+    return {key: value for key, value in facts.items() if value is not None and value not in ("", [], {})}
+
+
 def as_object(value: JsonValue) -> JsonObject:
     """Return `value` when it is an object, else an empty one."""
     return cast("JsonObject", value) if isinstance(value, dict) else {}

@@ -9,7 +9,7 @@ from ostler.adapters.kubernetes.api_client import KubeClient, open_client
 from ostler.adapters.kubernetes.reconnecting import SupervisedService, World
 from ostler.adapters.kubernetes.trouble import KubeTroubleError
 from ostler.model.errors import OperationError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, present
 from ostler.model.states import HealthStatus, ServiceState
 from ostler.model.statics import KubeConnection
 
@@ -65,16 +65,18 @@ class KubeConnectionService(SupervisedService):
         """Return what the last look showed."""
         facts = self._facts
         spec = self._spec
-        return self._present(
-            context=facts.context if facts else spec.context,
-            kubeconfig=spec.kubeconfig,
-            server=facts.server if facts else None,
-            namespace=facts.namespace if facts else None,
-            serverVersion=facts.version if facts else None,
-            user=facts.user if facts else None,
-            groups=list(facts.groups) if facts else None,
-            latencyMs=round(facts.latency * 1000, 1) if facts else None,
-            connections=self._connects,
+        return present(
+            {
+                "context": facts.context if facts else spec.context,
+                "kubeconfig": spec.kubeconfig,
+                "server": facts.server if facts else None,
+                "namespace": facts.namespace if facts else None,
+                "serverVersion": facts.version if facts else None,
+                "user": facts.user if facts else None,
+                "groups": list(facts.groups) if facts else None,
+                "latencyMs": round(facts.latency * 1000, 1) if facts else None,
+                "connections": self._connects,
+            }
         )
 
 

@@ -14,7 +14,7 @@ from ostler.adapters.kubernetes.targets import PodPort, find_pod_port
 from ostler.adapters.kubernetes.trouble import KubeTroubleError
 from ostler.engine.services.views import ServiceView
 from ostler.model.errors import OperationError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, present
 from ostler.model.states import HealthStatus, ServiceState
 from ostler.model.statics import PortForward
 
@@ -210,23 +210,25 @@ class PortForwardService(SupervisedService):
         target = route.target if route else None
         access = route.client.access if route else None
         traffic = tunnel.traffic if tunnel else None
-        return self._present(
-            target=spec.wanted,
-            targetPort=spec.port,
-            context=access.context if access else spec.context,
-            kubeconfig=spec.kubeconfig,
-            server=access.server if access else None,
-            namespace=target.namespace if target else spec.namespace,
-            pod=target.pod if target else None,
-            podPort=target.port if target else None,
-            node=target.node if target else None,
-            localAddress=spec.address,
-            localPort=tunnel.port if tunnel else spec.local_port,
-            connections=traffic.open if traffic else None,
-            connectionsTotal=traffic.total if traffic else None,
-            connectionsFailed=traffic.failed if traffic else None,
-            bytesSent=traffic.sent if traffic else None,
-            bytesReceived=traffic.received if traffic else None,
+        return present(
+            {
+                "target": spec.wanted,
+                "targetPort": spec.port,
+                "context": access.context if access else spec.context,
+                "kubeconfig": spec.kubeconfig,
+                "server": access.server if access else None,
+                "namespace": target.namespace if target else spec.namespace,
+                "pod": target.pod if target else None,
+                "podPort": target.port if target else None,
+                "node": target.node if target else None,
+                "localAddress": spec.address,
+                "localPort": tunnel.port if tunnel else spec.local_port,
+                "connections": traffic.open if traffic else None,
+                "connectionsTotal": traffic.total if traffic else None,
+                "connectionsFailed": traffic.failed if traffic else None,
+                "bytesSent": traffic.sent if traffic else None,
+                "bytesReceived": traffic.received if traffic else None,
+            }
         )
 
     @property

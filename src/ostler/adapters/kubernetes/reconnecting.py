@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import anyio.lowlevel
@@ -235,9 +235,6 @@ class SupervisedService(BaseService):
             starts=self._connects,
             health_checks=True,
         )
-
-    def _present(self, **facts: Any) -> JsonObject:
-        return {key: value for key, value in facts.items() if value not in (None, "", [])}
 
     def _status_changed(self, old: ServiceStatus, new: ServiceStatus) -> None:
         del old

@@ -17,7 +17,6 @@ from ostler.faces.cli import (
     listing,
     planning,
     project_verbs,
-    schemas,
     server_verbs,
     services,
     shell_completion,
@@ -87,7 +86,6 @@ def build_app() -> typer.Typer:
     importing.add_to(app)
     planning.add_to(app)
     testing.add_to(app)
-    schemas.add_to(app)
     tokens.add_to(app)
     shell_completion.add_to(app)
     return app

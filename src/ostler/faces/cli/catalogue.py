@@ -12,23 +12,13 @@ from ostler.faces.cli.clients import import_servers
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import (
-    ExitStatus,
-    Session,
-    fail,
-    parse_object,
-    present,
-    require,
-    session_of,
-    show,
-    usage_error,
-)
+from ostler.faces.cli.session import ExitStatus, Session, fail, parse_object, require, session_of, show, usage_error
 from ostler.faces.cli.shell_completion import class_names
 from ostler.faces.cli.tables import print_table
 from ostler.faces.cli.trying import class_try
 from ostler.faces.output import complain, say, say_json
 from ostler.model.errors import Finding, ManifestError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, present
 
 _CONNECT_WAIT = "20s"
 _SEARCH_COLUMNS = {"CLASS": "name", "AVAILABLE": "available", "DESCRIPTION": "description"}

@@ -1,4 +1,4 @@
-"""The verbs `ostler check` and `ostler tools`."""
+"""The verbs `ostler check`, `ostler tools` and `ostler schema`, for who writes manifests."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from ostler.faces.cli.session import ExitStatus, session_of
+from ostler.faces.cli.session import ExitStatus, fail, session_of
+from ostler.faces.output import say_json
 
 
 class Format(StrEnum):
@@ -53,6 +54,22 @@ def save(
         raise typer.Exit(int(ExitStatus.FAILED))
 
 
+def schema(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="ServiceClass, PortForward or KubeConnection.")],
+) -> None:
+    """Print the JSON Schema of a kind of manifest, for editors."""
+    from ostler.model.statics import STATIC_KINDS
+    from ostler.rules.loading.manifest_schema import manifest_json_schema
+    from ostler.rules.loading.static_services import static_json_schema
+
+    if kind == "ServiceClass":
+        say_json(manifest_json_schema())
+    elif kind in STATIC_KINDS:
+        say_json(static_json_schema(kind))
+    else:
+        fail(f"there is no kind {kind!r}; the kinds are ServiceClass, {', '.join(STATIC_KINDS)}", ExitStatus.NOT_FOUND)
+
+
 class _ToolsGroup(TyperGroup):
     """`ostler tools [SERVER]` lists; `ostler tools save` saves."""
 
@@ -65,6 +82,7 @@ class _ToolsGroup(TyperGroup):
 def add_to(app: typer.Typer, list_tools: Callable[..., None]) -> None:
     """Add the verbs to the command line; `list_tools` is what `ostler tools` alone does."""
     app.command()(check)
+    app.command()(schema)
     group = typer.Typer(cls=_ToolsGroup, help="List or save the downstream tools.", rich_markup_mode=None)
     group.command("list")(list_tools)
     group.command("save")(save)

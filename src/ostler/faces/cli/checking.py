@@ -15,17 +15,10 @@ from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.recording import result_of
 from ostler.faces.cli.reports import finding_facts, human_report, sarif_report, summary_of
 from ostler.faces.cli.rpc import ServerClient, ToolAnswer
-from ostler.faces.cli.session import (
-    ExitStatus,
-    Session,
-    fail,
-    present,
-    require,
-    usage_error,
-)
+from ostler.faces.cli.session import ExitStatus, Session, fail, require, usage_error
 from ostler.faces.output import complain, say, say_json
 from ostler.model.errors import DefinitionError, Finding, ManifestError, NotFoundError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, present
 from ostler.model.manifest import ServiceClass
 from ostler.model.projects import PROJECT_FILE
 from ostler.model.responses import ToolResponse

@@ -10,11 +10,11 @@ import typer
 from ostler.faces.cli.browser import open_browser
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import ExitStatus, complain, fail, present, require, session_of, usage_error
+from ostler.faces.cli.session import ExitStatus, fail, require, session_of, usage_error
 from ostler.faces.cli.shell_completion import class_names, service_names, state_names
 from ostler.faces.cli.tables import print_table
-from ostler.faces.output import clear_screen, say, say_json
-from ostler.model.json import JsonMapping, JsonObject
+from ostler.faces.output import clear_screen, complain, say, say_json
+from ostler.model.json import JsonMapping, JsonObject, present
 from ostler.model.sizes import size_text
 from ostler.model.states import ServiceState
 

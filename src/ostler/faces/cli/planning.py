@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ostler.faces.cli.services import typed_args
-from ostler.faces.cli.session import class_named, parse_object, parse_pairs, present, require, session_of, usage_error
+from ostler.faces.cli.session import class_named, parse_object, parse_pairs, require, session_of, usage_error
 from ostler.faces.output import say, say_json
+from ostler.model.json import present
 from ostler.model.plans import PlanAction
 
 if TYPE_CHECKING:

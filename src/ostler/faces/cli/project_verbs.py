@@ -13,9 +13,9 @@ import typer
 from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.rpc import CALL_TIMEOUT, LateAnswerError, ToolAnswer
 from ostler.faces.cli.services import AsJson, waiting_shown
-from ostler.faces.cli.session import ExitStatus, fail, present, require, session_of, show, usage_error
+from ostler.faces.cli.session import ExitStatus, fail, require, session_of, show, usage_error
 from ostler.faces.output import complain, say, say_json
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, present
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these services of ostler.yaml.")]
 Directory = Annotated[

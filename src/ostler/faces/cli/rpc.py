@@ -176,7 +176,7 @@ class ServerClient:
         for _ in range(MAX_ROUNDS):
             if self._ask is None or result.get("resultType") != "input_required":
                 break
-            result = self._request("tools/call", {**params, **_replies(result, self._ask)}, progress)
+            result = self._request("tools/call", {**params, **_replies(result, self._ask)}, progress, timeout)
         blocks: list[JsonObject] = result.get("content") or []
         text = "\n".join(str(block["text"]) for block in blocks if block.get("type") == "text")
         return ToolAnswer(result.get("structuredContent") or {}, text, bool(result.get("isError")))

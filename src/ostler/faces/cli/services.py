@@ -18,7 +18,6 @@ from ostler.faces.cli.session import (
     parse_object,
     parse_pairs,
     parse_value,
-    present,
     require,
     session_of,
     show,
@@ -27,7 +26,7 @@ from ostler.faces.cli.session import (
 from ostler.faces.cli.shell_completion import class_names, service_names
 from ostler.faces.endings import INTERRUPTED
 from ostler.faces.output import complain, say, say_json
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, present
 from ostler.rules.text.terminal_text import shown_text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]

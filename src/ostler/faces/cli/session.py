@@ -16,7 +16,7 @@ from ostler.faces.cli.asking import asker
 from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.rpc import Early, RequestFailedError, ServerClient, ToolAnswer
 from ostler.faces.output import complain, say, say_json
-from ostler.model.json import JsonObject, JsonValue, parse_json
+from ostler.model.json import JsonObject, JsonValue, parse_json, present
 
 
 class ExitStatus(IntEnum):
@@ -75,11 +75,6 @@ def session_of(context: typer.Context) -> Session:
     session = context.find_object(Session)
     assert session is not None, "the application's callback makes it"
     return session
-
-
-def present(args: Mapping[str, JsonValue]) -> JsonObject:
-    """Return `args` without what was not given on the command line."""
-    return {key: value for key, value in args.items() if value is not None and value not in ([], {}, "")}
 
 
 def require(answer: ToolAnswer) -> ToolAnswer:

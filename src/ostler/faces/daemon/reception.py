@@ -28,6 +28,7 @@ from ostler.faces.daemon.hosting import Hosted
 from ostler.faces.daemon.http_faults import HttpSettingsError
 from ostler.faces.daemon.streams import OutgoingMessages, SlowClientError, message_streams
 from ostler.faces.mcp.channels import with_channel
+from ostler.model.moments import format_brief
 
 BYE_GRACE: Final = 1.0
 """Seconds for the clients' connections to take what was written for them and the last line, when the server ends."""
@@ -211,7 +212,7 @@ class Reception:
             "pid": os.getpid(),
             "version": self._version,
             "code": self._code,
-            "since": self._since.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "since": format_brief(self._since, precision="seconds"),
             "clients": self.clients,
             "hasWork": self._hosted.has_work(),
         }

@@ -6,8 +6,8 @@ from typing import Final
 
 from ostler.adapters.serving.answers import clipped
 from ostler.engine.services.views import DIRECTORY_LABEL, PROJECT_LABEL, ServiceView
-from ostler.faces.mcp.shapes import failed_checks, operation, present, timestamp
-from ostler.model.json import JsonObject, JsonValue
+from ostler.faces.mcp.shapes import failed_checks, operation, timestamp
+from ostler.model.json import JsonObject, JsonValue, present
 
 MAX_TEXT: Final = 240
 """Characters of an error, an evidence or an output in a row; service_get has all of them."""

@@ -17,7 +17,7 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.service_tools import ClassName
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, ManifestError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, present
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.reading import load_manifests
 
@@ -112,7 +112,7 @@ async def serviceclass_get(app: ApplicationLike, args: ClassNameArgs, call: Call
     structured: JsonObject = {
         **shapes.class_details(entry, app.classes),
         "manifest": entry.text,
-        **shapes.present({"translation": entry.translation}),
+        **present({"translation": entry.translation}),
         "instances": app.manager.instances_of(args.name),
     }
     lines = [_class_line(shapes.listed_class(entry, app.classes))]
@@ -134,7 +134,7 @@ async def serviceclass_available(app: ApplicationLike, args: ClassNameArgs, call
         "name": args.name,
         "available": found.available,
         "missingTools": list(found.missing_tools),
-        **shapes.present(
+        **present(
             {
                 "missingServers": list(found.missing_servers),
                 "reason": found.reason,
@@ -178,7 +178,7 @@ class _DefinitionArgs(Args):
         from ostler.rules.muster.create_arguments import manifest_of, written_spec  # most start without them
 
         values = {"description": self.description, "args": self.args, "serviceConfig": self.service_config}
-        given = shapes.present(values)
+        given = present(values)
         if before is not None and before.is_foreign and given:
             given = {**written_spec(before.text, name), **given}
         return manifest_of(name, given)

@@ -21,7 +21,7 @@ from ostler.faces.mcp.paging import page
 from ostler.faces.mcp.service_tools import Cursor, Limit
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import NotFoundError, ToolNotFoundError
-from ostler.model.json import JsonObject, JsonValue, is_longer
+from ostler.model.json import JsonObject, JsonValue, is_longer, present
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import PROCESS_SERVER
 
@@ -155,7 +155,7 @@ async def tool_describe(app: ApplicationLike, args: ToolNameArgs, call: Call) ->
         "name": tool.qualified,
         "description": tool.description,
         "inputSchema": tool.input_schema,
-        **shapes.present(
+        **present(
             {
                 "title": tool.title,
                 "outputSchema": tool.output_schema,

@@ -11,11 +11,11 @@ from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.protocols import ToolInfo
 from ostler.engine.services.service import way_to_enable
-from ostler.faces.mcp import shapes
 from ostler.faces.mcp.call_log import MAX_CALLS, reading_tools
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, DefinitionError, NotFoundError
+from ostler.model.json import present
 from ostler.model.label_names import validate_name
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ async def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server
         "name": draft.name,
         "manifest": draft.manifest,
         "questions": list(draft.questions),
-        **shapes.present(
+        **present(
             {
                 "alternatives": [
-                    shapes.present({"start": pair.start, "stop": pair.stop, "reason": pair.reason})
+                    present({"start": pair.start, "stop": pair.stop, "reason": pair.reason})
                     for pair in draft.alternatives
                 ]
             }

@@ -15,7 +15,7 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.service_tools import ServiceNameArgs
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.events import Event, EventKind
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, present
 from ostler.rules.secrets.masking import shorten
 
 MAX_BYTES = 3_200
@@ -89,7 +89,7 @@ def _gone_shown(name: str, events: Sequence[Event], deleted: Event, now: datetim
     lines = [f"{name}: deleted", *(f"- {cause}" for cause in causes)]
     lines += [f"{item['at']} {item['step']}: {item['tool']} {item['outcome']}" for item in past]
     lines += [f"Next: {step['tool']} {json.dumps(step['args'], ensure_ascii=False)} {step['when']}" for step in steps]
-    return Answer({**structured, **shapes.present({"lastCalls": past})}, "\n".join(lines))
+    return Answer({**structured, **present({"lastCalls": past})}, "\n".join(lines))
 
 
 def _size(shown: Answer) -> int:
@@ -109,7 +109,7 @@ def _shown(found: Explanation, now: datetime, limit: int, calls: int) -> Answer:
         "state": view.state.value,
         "health": view.health.value,
         "causes": causes,
-        **shapes.present({"question": clipped(found.question, limit), "lastCalls": past, "nextCalls": steps}),
+        **present({"question": clipped(found.question, limit), "lastCalls": past, "nextCalls": steps}),
     }
     health = shapes.health_text(view, now)
     lines = [f"{view.name}: {view.state.value} for {shapes.age(view.state_since, now)}, health {health}"]
@@ -131,7 +131,7 @@ def _past(item: PastCall, limit: int) -> JsonObject:
         "at": shapes.timestamp(call.sent_at),
     }
     if is_noteworthy(call):
-        facts |= shapes.present({"args": shorten(call.args, limit), "error": clipped(call.error, limit)})
+        facts |= present({"args": shorten(call.args, limit), "error": clipped(call.error, limit)})
     return facts
 
 

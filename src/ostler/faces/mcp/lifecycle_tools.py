@@ -26,7 +26,7 @@ from ostler.faces.mcp.missing_args import missing_args
 from ostler.faces.mcp.service_tools import ClassName, ServiceName
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, OperationError, OstlerError
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, present
 from ostler.model.projects import GivenOverrides, Overrides
 from ostler.model.records import OperationKind
 from ostler.model.settings import CancelledCreate
@@ -272,7 +272,7 @@ async def _ended(app: ApplicationLike, result: OperationResult, structured: Json
     """Return how an awaited job ended, with the end of its log; a job that failed is an error."""
     name = result.service.name
     said = await last_lines(app, name)
-    structured["service"] |= shapes.present({"lastLines": said})
+    structured["service"] |= present({"lastLines": said})
     shown = [f"last lines of {name}:", *said] if said else [f"{name} wrote nothing"]
     if result.job:
         return Answer(structured, "\n".join([*lines, *shown]))

@@ -13,7 +13,7 @@ from ostler.faces.mcp.lifecycle_tools import from_client, requested
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, present
 from ostler.model.plans import Plan, PlanAction, PlannedStep
 from ostler.rules.secrets.masking import shorten
 
@@ -66,13 +66,11 @@ def plan_facts(plan: Plan) -> JsonObject:
         "service": plan.service,
         "steps": [_step(step) for step in plan.steps],
         "services": [
-            shapes.present({"name": s.name, "serviceClassName": s.class_name, "effect": s.effect, "note": s.note})
+            present({"name": s.name, "serviceClassName": s.class_name, "effect": s.effect, "note": s.note})
             for s in plan.services
         ],
-        "servers": [
-            shapes.present({"name": s.name, "connected": s.connected, "reason": s.reason}) for s in plan.servers
-        ],
-        **shapes.present({"stopSteps": [_step(step) for step in plan.stop_steps], "problems": list(plan.problems)}),
+        "servers": [present({"name": s.name, "connected": s.connected, "reason": s.reason}) for s in plan.servers],
+        **present({"stopSteps": [_step(step) for step in plan.stop_steps], "problems": list(plan.problems)}),
     }
 
 

@@ -25,7 +25,7 @@ from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
 from ostler.faces.mcp.lifecycle_tools import last_lines
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ManifestError, NotFoundError, OstlerError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, present
 from ostler.model.projects import PROJECT_FILE
 from ostler.model.servers import MASK
 from ostler.model.states import HealthStatus
@@ -120,7 +120,7 @@ async def _up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
     written = {names[name]: await last_lines(app, names[name]) for name in report.jobs}
     structured = await _reported(app, scope.ref.id, report, names)
     for entry in structured["services"]:
-        entry.update(shapes.present({"lastLines": written.get(entry["name"])}))
+        entry.update(present({"lastLines": written.get(entry["name"])}))
     lines = await _report_lines(app, f"project {scope.ref.id}", _UP, report, names)
     for name, said in written.items():
         lines += [f"last lines of {name}:", *said, ""] if said else [f"{name} wrote nothing"]
@@ -180,7 +180,7 @@ async def _prune(app: ApplicationLike) -> Answer:
     lines += [f"failed: {error}" for error in removal.errors]
     whole.failures |= {error.service or f"leftovers-{number}": error for number, error in enumerate(removal.errors)}
     structured: JsonObject = {"project": "", "services": services, "unfinished": whole.unfinished}
-    structured |= shapes.present(
+    structured |= present(
         {
             "ended": [*map(_stray, ended), *map(_leftover, removal.found), *map(_elsewhere, removal.elsewhere)],
             "notLookedAt": (unseen := [_unseen(each) for each in removal.unseen]),
@@ -193,7 +193,7 @@ async def _prune(app: ApplicationLike) -> Answer:
 
 
 def _left(ref: ProjectRef) -> JsonObject:
-    return {"project": ref.id, "directory": ref.directory, **shapes.present({"replacedBy": ref.replaced_by})}
+    return {"project": ref.id, "directory": ref.directory, **present({"replacedBy": ref.replaced_by})}
 
 
 def _why_left(left: JsonObject) -> str:
@@ -202,7 +202,7 @@ def _why_left(left: JsonObject) -> str:
 
 
 def _stray(stray: Stray) -> JsonObject:
-    return {"pid": stray.pid, "program": stray.program, **shapes.present({"service": stray.key})}
+    return {"pid": stray.pid, "program": stray.program, **present({"service": stray.key})}
 
 
 def _leftover(left: "Leftover") -> JsonObject:
@@ -221,7 +221,7 @@ def _unseen(unseen: "Unseen | OstlerError") -> JsonObject:
     since = "" if unseen.since is None else shapes.timestamp(unseen.since)
     facts: JsonObject = {"server": unseen.server, "classes": list(unseen.classes), "since": since}
     facts["services"] = list(unseen.services)
-    return shapes.present({**facts, "reason": str(unseen), "next": unseen.fix})
+    return present({**facts, "reason": str(unseen), "next": unseen.fix})
 
 
 def _unseen_lines(unseen: Sequence[JsonObject]) -> list[str]:
@@ -238,7 +238,7 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
     left_lines = [f"left by an earlier run of Ostler: {each}. Next: ostler prune" for each in (*strays, *survey.found)]
     unseen = [_unseen(each) for each in (*survey.unseen, *survey.errors)]
     left_lines += _unseen_lines(unseen)
-    facts = {"leftOver": left, **shapes.present({"notLookedAt": unseen})}
+    facts = {"leftOver": left, **present({"notLookedAt": unseen})}
     if not app.projects.is_project(directory_of(args)):
         where = directory_of(args)
         none = f"no project here: {where or 'the folder of this client is unknown'}" + (where and " lies in none")
@@ -298,7 +298,7 @@ async def _reported(app: ApplicationLike, project: str, report: ProjectReport, n
         change = report.changes.get(name)
         entry: JsonObject = {"name": change.full_name if change is not None else names.get(name, name)}
         if change is not None:
-            entry |= {"change": _DONE[change.kind], **shapes.present({"reason": change.reason})}
+            entry |= {"change": _DONE[change.kind], **present({"reason": change.reason})}
         if error := report.failures.get(name):
             entry |= {"change": "failed", "error": str(error)}
         if cause := report.skipped.get(name):
@@ -377,7 +377,7 @@ def _why(error: OstlerError | None) -> str:
 
 
 def _service(view: ServiceView) -> JsonObject:
-    return {**shapes.brief(view), **shapes.present({"outputs": dict(view.outputs)})}
+    return {**shapes.brief(view), **present({"outputs": dict(view.outputs)})}
 
 
 def _service_line(view: ServiceView) -> str:
@@ -394,7 +394,7 @@ def _service_line(view: ServiceView) -> str:
 
 
 def _change(change: Change) -> JsonObject:
-    return {"name": change.full_name, "change": change.kind.value, **shapes.present({"reason": change.reason})}
+    return {"name": change.full_name, "change": change.kind.value, **present({"reason": change.reason})}
 
 
 def _change_line(change: Change) -> str:

@@ -4,7 +4,7 @@ import json
 import re
 import textwrap
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic.alias_generators import to_camel
 
@@ -14,8 +14,9 @@ from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
 from ostler.engine.services.views import Listed, OperationResult, OperationView, ServiceView
 from ostler.model.durations import format_duration
 from ostler.model.events import Event
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, present
 from ostler.model.manifest import ArgSpec, DependencySpec
+from ostler.model.moments import format_brief
 from ostler.model.records import OperationRecord
 from ostler.model.sizes import size_text
 from ostler.model.states import HealthStatus
@@ -35,17 +36,12 @@ _PLAIN_CHOICE = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 
 def timestamp(at: datetime) -> str:
     """Return `at` as RFC 3339 in UTC, to the millisecond."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds" if at.microsecond else "seconds").replace("+00:00", "Z")
+    return format_brief(at, precision="milliseconds" if at.microsecond else "seconds")
 
 
 def age(at: datetime, now: datetime) -> str:
     """Return how long ago `at` was, as a duration of whole seconds."""
     return format_duration(float(max(0, round((now - at).total_seconds()))))
-
-
-def present(facts: Mapping[str, JsonValue]) -> JsonObject:
-    """Return `facts` without the empty ones (None, empty texts, lists and objects); zero and false stay."""
-    return {key: value for key, value in facts.items() if value is not None and value not in ("", [], {})}
 
 
 def brief(listed: Listed, used: Measured | None = None) -> JsonObject:

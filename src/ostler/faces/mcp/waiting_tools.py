@@ -22,6 +22,7 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
 from ostler.model.events import Event, EventKind
+from ostler.model.json import present
 from ostler.model.states import ServiceState
 
 DEFAULT_WAIT = 30.0
@@ -234,7 +235,7 @@ async def _waited(
     found = [service for name in names if (service := app.manager.registry.find(name)) is not None]
     shown: list[Any] = []
     for view in await in_turns(service.view() for service in found):
-        shown.append({**shapes.brief(view), **shapes.present({"outputs": dict(view.outputs)})})
+        shown.append({**shapes.brief(view), **present({"outputs": dict(view.outputs)})})
         lines.append(shapes.list_line(view))
         if view.outputs:
             lines.append(shapes.outputs_text(view.outputs))

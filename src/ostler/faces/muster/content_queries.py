@@ -15,11 +15,10 @@ from mcp_types import (
 )
 
 from ostler.faces.mcp.prompts import ALL_PROMPTS
-from ostler.faces.mcp.shapes import present
 from ostler.faces.muster.core_tool import text_arg
 from ostler.faces.muster.dispatch import failed, text_result
 from ostler.faces.muster.meta_request import DEFAULT_LIMIT, Request, block_json, json_result, name_filter, number
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, present
 from ostler.model.tool_names import OWN_SERVER
 
 

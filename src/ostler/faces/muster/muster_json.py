@@ -3,12 +3,12 @@
 from ostler.adapters.downstream.service import SERVICE_TYPE
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.services.views import ServiceView
-from ostler.faces.mcp.shapes import present, timestamp
+from ostler.faces.mcp.shapes import timestamp
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.muster.error_phrases import with_core_names
 from ostler.faces.muster.exposed_names import missing_tools, shown_tool, tool_prefix, tool_prefixes
 from ostler.model.durations import parse_duration
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, present
 from ostler.model.states import HealthStatus, ServiceState
 from ostler.rules.loading.manifests import service_class_to_json
 from ostler.rules.muster.create_arguments import written_spec

@@ -10,7 +10,6 @@ from mcp_types import CallToolResult, TextContent
 from ostler.adapters.serving.answers import clipped
 from ostler.adapters.serving.problems import near
 from ostler.engine.services.service import way_to_enable
-from ostler.faces.mcp.shapes import present
 from ostler.faces.muster.core_tool import flag_arg, text_arg
 from ostler.faces.muster.dispatch import call_reachable, failed, text_result
 from ostler.faces.muster.exposed_names import EXTERNAL, tool_prefix
@@ -24,7 +23,7 @@ from ostler.faces.muster.meta_request import (
     number,
 )
 from ostler.faces.muster.reachable_tools import Reachable, reachable
-from ostler.model.json import JsonObject, JsonValue, parse_json
+from ostler.model.json import JsonObject, JsonValue, parse_json, present
 
 _INSTEAD = {
     "core_auth": "a person signs in to a server, with 'ostler servers login NAME' on the command line",
