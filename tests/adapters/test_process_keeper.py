@@ -115,6 +115,16 @@ os.execve(sys.executable, [sys.executable, '-S', '-c', 'import time; time.sleep(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+def test_a_python_without_the_short_way_to_the_system_adopts_what_a_program_leaves_as_well() -> None:
+    script = (
+        "import _ctypes; del _ctypes.call_function\n"
+        "from ostler.adapters.process import keeper; keeper._adopt_descendants()\n"
+        "import ctypes; is_set = ctypes.c_int(); ctypes.CDLL(None).prctl(37, ctypes.byref(is_set)); print(is_set.value)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", script], text=True) == "1\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
 async def test_a_program_that_goes_into_the_background_is_followed_and_stopped(state_dir: Path) -> None:
     """It has another session, another parent, and nothing of ours in its environment; its server dies at once."""
     root = state_dir / "p"

@@ -132,13 +132,19 @@ def _forget(path: str) -> None:
 def _adopt_descendants() -> None:
     if not sys.platform.startswith("linux"):
         return
+    asked = (_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         import _ctypes  # noqa: PLC0415 (there alone; ctypes itself would take 4 ms more)
 
         prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # pyright: ignore[reportArgumentType] (as ctypes does)
-        _ctypes.call_function(prctl, (_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
-    except (ImportError, OSError, AttributeError):
-        return
+        _ctypes.call_function(prctl, asked)
+    except (ImportError, AttributeError, TypeError, OSError):  # it is private, and may be another in other Pythons
+        try:
+            import ctypes  # noqa: PLC0415 (see above)
+
+            ctypes.CDLL(None).prctl(*asked)
+        except (ImportError, AttributeError, OSError):
+            return
 
 
 def _become(order: Mapping[str, Any], given: int, *, is_terminal: bool) -> None:

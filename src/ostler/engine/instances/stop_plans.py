@@ -119,14 +119,14 @@ async def run_through_losses(
             was_lost = True
             there = await is_there_when_back(service)
             if there is False:
-                service.note(f"the stop had no answer, and the service is gone: {error.summary}")
+                service.note(f"the stop had no usable answer, and the service is gone: {error.summary}")
                 return
             is_hopeless = attempts >= _STOP_ATTEMPTS and not isinstance(
                 error, (ConnectionLostError, ServerUnavailableError)
             )
             if is_hopeless or (there is None and policy not in ("retry", "compensate")):
                 raise
-            service.note(f"the stop had no answer: stopping it again ({error.summary})")
+            service.note(f"the stop had no usable answer: stopping it again ({error.summary})")
             await anyio.sleep(SERVER_AWAY_PAUSE)
         else:
             return
