@@ -269,14 +269,31 @@ async def test_a_refused_edit_keeps_the_entry_in_force_and_says_so(state_dir: Pa
             assert f"Next: {way}" in text
             assert "disabled in mcp.json" in text
             assert "service_start" not in text
-        write_servers(tmp_path, '{"mcpServers": {"a": {"command": 3}, "b": {"command": 3}}}')
+        write_servers(tmp_path, '{"mcpServers": {"a": {"command": 3}, "b": {"command": 3}, "docker": {"command": 3}}}')
         await app.reload_servers()
+        text = (await refusal(client, "service_create", serviceClassName="docker-redis", name="r"))[0]
+        assert "server 'docker' is not available: its entry was refused: " in text
         text = (await refusal(client, "service_explain", name="b"))[0]
         assert "its entry was refused: " in text
         assert text.endswith("Next: correct its entry in mcp.json; it is read at once")
         shown = await call(client, "mcpserver_get", name="a")
         assert shown["state"] == "stopped"
         assert "an earlier version of its entry is in force; its entry was refused: " in shown["reason"]
+
+
+async def test_a_built_in_server_that_is_switched_off_is_said_to_be(state_dir: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "ostler.toml").write_text("[process]\nenabled = false\n")
+    async with open_application(Paths(config, state_dir)) as app, Client(build_server(app)) as client:
+        for tool, args in (
+            ("service_create", {"serviceClassName": "command", "name": "c", "args": {"command": "true"}}),
+            ("tool_call", {"name": "process/list"}),
+            ("tool_list", {"server": "process"}),
+        ):
+            text = (await refusal(client, tool, **args))[0]
+            assert "ostler.toml switches it off (process.enabled)" in text
+            assert "mcp.json" not in text
 
 
 async def test_the_tools_of_configuration_and_downstream_servers(state_dir: Path, tmp_path: Path) -> None:

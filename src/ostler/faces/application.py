@@ -226,7 +226,7 @@ class Application:
             read_servers, self._server_files, self.settings, self.variables
         )
         findings = loaded.findings
-        self.downstream.refused = refused_entries(loaded)
+        self.downstream.refused = refused_entries(loaded, self.settings)
         broken = any(finding.severity == "error" for finding in findings)
         known = set(self.downstream.names())
         if broken:  # a broken file proves nothing about what is missing from it

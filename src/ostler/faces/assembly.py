@@ -97,7 +97,7 @@ async def open_application(
             children_dir=paths.children_dir,
             grants=Grants(Vault(paths.secrets_dir)),
         )
-        downstream.refused = refused_entries(loaded)
+        downstream.refused = refused_entries(loaded, settings)
         own_tools = OwnTools(clock)
         pool = PermittedTools(telemetry.tools(downstream), own_tools, live.current)
         events = EventLog(clock, store, max_events=limits.max_events, max_per_service=limits.max_events_per_service)

@@ -21,6 +21,7 @@ from ostler.model.errors import DefinitionError, Finding
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
 from ostler.model.settings import Settings
+from ostler.model.tool_names import PROCESS_SERVER
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.tool_lists import KnownTools
 
@@ -59,9 +60,10 @@ def audit_trail(paths: Paths, settings: Settings) -> "AuditTrail | None":
     return AuditLog(paths.audit_dir, settings.audit)
 
 
-def refused_entries(loaded: McpJson) -> RefusedEntries:
-    """Return the entries of `mcp.json` that could not be used."""
-    return RefusedEntries.of(loaded.findings, loaded.refused, loaded.written)
+def refused_entries(loaded: McpJson, settings: Settings) -> RefusedEntries:
+    """Return the entries of `mcp.json` that could not be used, and the servers that `settings` switch off."""
+    off = {} if settings.process.enabled else {PROCESS_SERVER: "ostler.toml switches it off (process.enabled)"}
+    return RefusedEntries.of(loaded.findings, loaded.refused, loaded.written, off)
 
 
 def class_entry(source: ClassSource) -> ClassEntry:

@@ -13,6 +13,10 @@ UNKNOWN_SERVER = "unknown"
 """Under which a class names a tool of which no one can say whose it is; it is missing unless there is such a server."""
 
 
+MISSING_SERVER = "mcp.json has no server "
+"""How the reason begins why a server is not available that is not configured; its name follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolNames:
     """The downstream servers that are configured, and the tools of those that have listed theirs.

@@ -57,6 +57,9 @@ def unknown_server(
     """Return the error for a tool name whose server does not exist, or that names none."""
     server, _, name = tool.partition("/")
     reason = refused.reason(server)
+    if name and server in refused.off:
+        text = f"server {server!r} is not available: {reason}"
+        return ToolNotFoundError(text, tool=tool, next_actions=("remove that, and start Ostler again",))
     if name and refused.name_of(server) is not None:
         text = f"server {server!r} is not available: {reason}"
         return ToolNotFoundError(text, tool=tool, next_actions=("correct its entry in mcp.json; it is read at once",))

@@ -31,6 +31,7 @@ from ostler.model.json import JsonMapping
 from ostler.model.responses import ToolResponse
 from ostler.model.servers import OVER_HTTP, ServerEntry
 from ostler.model.states import ServiceState
+from ostler.model.tool_names import MISSING_SERVER
 
 _Callback = TypeVar("_Callback")
 _Fact = TypeVar("_Fact")
@@ -159,7 +160,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         """Return what is known about `server`; never blocks."""
         connection = self._connections.get(server)
         if connection is None:
-            reason = self.refused.reason(server) or f"there is no server {server!r} in mcp.json"
+            reason = self.refused.reason(server) or f"{MISSING_SERVER}{server!r}"
             return ServerStatus(known=False, connected=False, reason=reason)
         snapshot = connection.snapshot
         reason = snapshot.reason or ("it is being connected" if not snapshot.connected else "")

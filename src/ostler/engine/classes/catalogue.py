@@ -9,12 +9,9 @@ from ostler.engine.protocols import ToolDirectory
 from ostler.engine.services.views import Availability
 from ostler.model.errors import Finding, NotFoundError
 from ostler.model.manifest import ServiceClass
-from ostler.model.tool_names import UNKNOWN_SERVER
+from ostler.model.tool_names import MISSING_SERVER, UNKNOWN_SERVER
 from ostler.rules.checking.class_graph import cycle_findings, has_class_dependencies, missing_class_findings
 from ostler.rules.checking.loaded_class import LoadedClass
-
-MISSING_SERVER = "mcp.json has no server "
-"""How the reason begins if a class is not available because its server is not configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +195,7 @@ class ClassCatalogue(ClassDirectory):
             status = self._tools.server_status(server)
             if not status.known:
                 missing_servers.append(server)
-                reasons.append(_why_missing(server, service_class))
+                reasons.append(_why_missing(server, service_class, status.reason))
             elif not status.connected:
                 reasons.append(f"downstream server {server!r} is not connected: {status.reason or 'unknown reason'}")
         missing_tools = [tool for tool in service_class.required_tools() if self._tools.find_tool(tool) is None]
@@ -216,10 +213,11 @@ class ClassCatalogue(ClassDirectory):
         )
 
 
-def _why_missing(server: str, service_class: ServiceClass) -> str:
-    """Return in words that `server` is not configured, or which tools of the class no server lists."""
+def _why_missing(server: str, service_class: ServiceClass, reason: str) -> str:
+    """Return in words why `server` is not configured, or which tools of the class no server lists."""
     if server != UNKNOWN_SERVER:
-        return f"{MISSING_SERVER}{server!r}"
+        is_refused = reason and not reason.startswith(MISSING_SERVER)
+        return f"server {server!r} is not available: {reason}" if is_refused else f"{MISSING_SERVER}{server!r}"
     tools = [tool for head, _, tool in (each.partition("/") for each in service_class.tools.called) if head == server]
     return f"no server lists a tool {' or '.join(map(repr, tools))}"
 

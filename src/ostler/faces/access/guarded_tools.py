@@ -9,7 +9,7 @@ from ostler.faces.access.rights import Rights
 from ostler.model.errors import ToolDeniedError
 from ostler.model.json import JsonMapping
 from ostler.model.responses import ToolResponse
-from ostler.model.tool_names import OWN_SERVER
+from ostler.model.tool_names import MISSING_SERVER, OWN_SERVER
 
 
 class GuardedTools:
@@ -59,7 +59,7 @@ class GuardedTools:
         """Return what is known about `server`; nothing if the principal may use no tool of it."""
         if self.sees_server(server):
             return self._tools.server_status(server)
-        return ServerStatus(known=False, connected=False, reason=f"there is no server {server!r} in mcp.json")
+        return ServerStatus(known=False, connected=False, reason=f"{MISSING_SERVER}{server!r}")
 
     def sees_server(self, server: str) -> bool:
         """Whether the principal may call a tool of `server`, or create services of a class that it drives."""

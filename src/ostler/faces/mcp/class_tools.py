@@ -11,13 +11,14 @@ from ostler.adapters.serving.answers import Answer, finding_json, finding_lines
 from ostler.adapters.serving.arguments import Args, JsonArgs, Manifest
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
-from ostler.engine.classes.catalogue import MISSING_SERVER, ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.service_tools import ClassName
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, ManifestError
 from ostler.model.json import JsonObject, present
+from ostler.model.tool_names import MISSING_SERVER
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.reading import load_manifests
 
