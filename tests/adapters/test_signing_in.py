@@ -264,6 +264,14 @@ async def test_headers_of_a_helper_are_sent_and_made_again_for_each_connection(t
         entry = helper_entry(server.port, script, tmp_path)
         async with pool_of(tmp_path, entry, Grants(Vault(tmp_path / "secrets"))) as pool:
             assert (await pool.call_tool("vault/echo", {"text": "in"})).text == "in"
+            attempts = pool.snapshot("vault").attempts
+            for _ in range(2):
+                old = set(server.access)
+                token.write_text((await consent(http_entry("vault", server.port))).tokens.access_token)
+                for each in old:
+                    del server.access[each]
+                answer = await pool.call_tool("vault/echo", {"text": "new token"})
+                assert (answer.text, pool.snapshot("vault").attempts) == ("new token", attempts), "it was not lost"
             server.access.clear()
             with pytest.raises(ServerUnavailableError):
                 await pool.call_tool("vault/echo", {"text": "x"})

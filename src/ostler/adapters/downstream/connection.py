@@ -22,6 +22,7 @@ from ostler.adapters.backoff import QUICK_CAP, SLOW_CAP, Backoff, Nudge
 from ostler.adapters.downstream.authorization import Challenge, token_source
 from ostler.adapters.downstream.dialling import Dial
 from ostler.adapters.downstream.failure_texts import ConnectFailure, failure_of
+from ostler.adapters.downstream.header_helpers import with_helper_headers
 from ostler.adapters.downstream.links import Link, Surroundings, tool_info
 from ostler.adapters.downstream.liveness import hurry_when_port_accepts, watch_doubts, watch_liveness
 from ostler.adapters.downstream.loss import ConnectFailedError
@@ -295,13 +296,22 @@ class DownstreamConnection:
         return replace(failure, reason=f"{failure.reason}; {source}") if source else failure
 
     async def _connect(self, attempt: Attempt) -> None:
-        entry = await with_secrets(self._entry, self._around.environments)
-        self._masking = self._entry.model_copy(update={"secret_parts": entry.secret_parts})
+        entry = await self._with_secrets()
+        if self._entry.headers_helper or self._entry.references:
+            attempt.renew = self._with_headers
         dial = Dial(entry, self._around, self._builtin, attempt=attempt, legacy=self._legacy, stay=self._supervise)
         try:
             await dial.connect()
         finally:
             self._challenge = dial.challenge
+
+    async def _with_secrets(self) -> ServerEntry:
+        entry = await with_secrets(self._entry, self._around.environments)
+        self._masking = self._entry.model_copy(update={"secret_parts": entry.secret_parts})
+        return entry
+
+    async def _with_headers(self) -> ServerEntry:
+        return await with_helper_headers(await self._with_secrets(), self._around.environments)
 
     async def _supervise(self, link: Link, tools: list[types.Tool]) -> None:
         await anyio.lowlevel.checkpoint_if_cancelled()  # a stop came as the connection was established

@@ -7,7 +7,7 @@ whose `data["ostler"]` names the fault, so that one bad request fails alone and 
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -21,7 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 from ostler.adapters.downstream.authorization import challenge_of
 from ostler.adapters.downstream.fault_codes import LOST_MARK, OWN_FAULT, TOO_LARGE_MARK, Fault
 from ostler.adapters.downstream.http_watch import HttpWatch
-from ostler.adapters.downstream.loss import LossSignal
+from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.streams import Reads
 from ostler.engine.call_context import before_sending
 from ostler.model.errors import StoreError
@@ -67,6 +67,43 @@ async def sse_transport(
         reads: ReadStream[SessionMessage | Exception] = read
         writes: WriteStream[SessionMessage] = write
         yield Reads(reads, on_end=_lost(loss)), writes
+
+
+class RenewedHeaders(httpx2.Auth):
+    """Sends headers that are looked up when a server is connected, such as a token that does not last.
+
+    They are looked up again when the server refuses a request for them: then it has not acted, and gets it once more.
+    """
+
+    secrets: tuple[str, ...] = ()
+
+    def __init__(self, entry: ServerEntry, renew: Callable[[], Awaitable[ServerEntry]]) -> None:
+        """Send the headers of `entry`; `renew` returns it with new ones, and raises ConnectFailedError."""
+        self._entry = entry
+        self._renew = renew
+        self._were_taken = False
+        self._renewing = anyio.Lock()
+        self.renewed: Callable[[ServerEntry], None] = lambda _: None
+        """Called with the entry that has new ones."""
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """Send the request, and again with new headers if it is refused."""
+        used = self._entry.headers
+        request.headers.update(used)
+        response = yield request
+        if response.status_code != 401:
+            self._were_taken = True
+            return
+        async with self._renewing:
+            if self._entry.headers is used and self._were_taken:
+                with suppress(ConnectFailedError):  # the next connection says why
+                    self._entry = await self._renew()
+                    self._were_taken = self._entry.headers == used  # new ones that are refused are not made again
+                    self.renewed(self._entry)
+        if self._entry.headers != used:
+            request.headers.update(self._entry.headers)
+            again = yield request
+            self._were_taken = again.status_code != 401
 
 
 class GuardedClient(httpx2.AsyncClient):

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -230,6 +230,11 @@ async def open_link(
             stale.give()
 
     auth = await granted(entry, around.grants) if transport in OVER_HTTP else None
+    renewing = None
+    if auth is None and attempt.renew is not None and transport in OVER_HTTP:
+        from ostler.adapters.downstream.http import RenewedHeaders  # noqa: PLC0415 (most servers are programs)
+
+        auth = renewing = RenewedHeaders(entry, attempt.renew)
     repair = ToolListRepair()
     client = Client(
         builtin
@@ -246,6 +251,8 @@ async def open_link(
         if auth is not None:  # an answer may quote what was sent
             entry = entry.model_copy(update={"secret_parts": (*entry.secret_parts, *auth.secrets)})
         link = Link(client, entry, transport, attempt.loss, stale, suspect, child=child, repair=repair)
+        if renewing is not None:
+            renewing.renewed = partial(setattr, link, "entry")
         if isinstance(builtin, CalledDirectly):
             link.direct = builtin.call_directly
         elif child is not None and child.direct is not None and not link.modern:

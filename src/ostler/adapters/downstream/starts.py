@@ -6,7 +6,7 @@ ones among them, and what it writes to stderr.
 """
 
 import math
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -121,6 +121,7 @@ class Attempt:
         connected: it succeeded.
         began: when it began, after its turn had come.
         give_back: lets the next start begin.
+        renew: looks up again what the entry refers to, once the server refuses it; None: it refers to nothing.
     """
 
     limits: StartLimits
@@ -130,6 +131,7 @@ class Attempt:
     connected: bool = False
     began: float = 0.0
     give_back: Callable[[], None] = lambda: None
+    renew: Callable[[], Awaitable[ServerEntry]] | None = None
 
     def begin(self) -> None:
         """Start the clock."""
