@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import TypeAlias
 
 import anyio
@@ -10,6 +10,7 @@ import anyio
 from ostler.engine.dependencies.facts import facts_of, missing_facts, problem_of, together
 from ostler.engine.dependencies.graph import DependencyGraph, DependencyMaker, ResolvedDependency
 from ostler.engine.dependencies.jobs import await_end, is_job
+from ostler.engine.dependencies.shared_attempts import SharedAttempts
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts, Runtime
@@ -40,14 +41,6 @@ _STATIC_START = 600.0
 _LEAVING = (OperationKind.STOP, OperationKind.DELETE, OperationKind.RESTART)
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """An attempt that all who need its result share: a creation on demand, the start of a configured service."""
-
-    done: anyio.Event = field(default_factory=anyio.Event)
-    error: OstlerError | None = None
-
-
 class Prerequisites:
     """Starts what a service needs, and reacts when that starts, stops or changes."""
 
@@ -58,8 +51,8 @@ class Prerequisites:
         self._registry = registry
         self._graph = graph
         self._maker = maker
-        self._creating: dict[str, _Attempt] = {}
-        self._starting: dict[str, _Attempt] = {}
+        self._creations = SharedAttempts()
+        self._starts = SharedAttempts()
         self._blocked: dict[str, dict[str, ResolvedDependency | None]] = {}
         """Service → what it waits for: a dependency, or (None) the downstream server of that name."""
         self._resolved: dict[str, list[ResolvedDependency]] = {}
@@ -212,24 +205,14 @@ class Prerequisites:
 
     async def _make(self, instance: InstanceState, dependency: ResolvedDependency) -> Service:
         """Make a dependency on demand; two services that need the same one at once get the same one."""
-        name = dependency.name
-        while (under_way := self._creating.get(name)) is not None:
-            await under_way.done.wait()
-            if under_way.error is not None:
-                raise under_way.error.fresh()
-            if (service := self._registry.find(name)) is not None:
-                return service
-        attempt = self._creating[name] = _Attempt()
-        try:
-            return await self._maker.create_dependency(dependency, instance)
-        except AlreadyExistsError:  # a person made it at the same moment
-            return self._registry.get(name)
-        except OstlerError as error:
-            attempt.error = error.fresh()
-            raise
-        finally:
-            del self._creating[name]
-            attempt.done.set()
+
+        async def create() -> None:
+            with suppress(AlreadyExistsError):  # a person made it at the same moment
+                await self._maker.create_dependency(dependency, instance)
+
+        while (service := self._registry.find(dependency.name)) is None:
+            await self._creations.share(dependency.name, create)
+        return service
 
     async def start(self, service: Service, path: tuple[str, ...] = ()) -> None:
         """Start `service` unless it is up and stays so; a configured one after what it depends on.
@@ -243,41 +226,27 @@ class Prerequisites:
                 await service.start()
             return
         while not service.state.is_up:
-            under_way = self._starting.get(service.name)
-            if under_way is None:
-                await self._start_configured(service, (*path, service.name))
+            if await self._starts.share(service.name, lambda: self._start_configured(service, (*path, service.name))):
                 return
-            await under_way.done.wait()
-            if under_way.error is not None:
-                raise under_way.error.fresh()
 
     async def _start_configured(self, service: Service, path: tuple[str, ...]) -> None:
-        """Start a configured service after what it depends on; callers that come meanwhile join."""
-        start = self._starting[service.name] = _Attempt()
+        """Start a configured service after what it depends on."""
         try:
             await self._start_needed_by(service, path)
             with anyio.fail_after(_STATIC_START):
                 await service.start()
-        except OstlerError as error:
-            start.error = error.fresh()
+        except OstlerError:
             raise
         except TimeoutError:
-            late = DependencyError(
+            raise DependencyError(
                 f"service {service.name!r} was not started within {format_duration(_STATIC_START)}",
                 service=service.name,
-            )
-            start.error = late.fresh()
-            raise late from None
+            ) from None
         except Exception as bug:  # boundary: a library user's own service must not end the engine
             logger.exception("the start of %r failed unexpectedly", service.name)
-            failure = OperationError(
+            raise OperationError(
                 f"the start of service {service.name!r} failed: {type(bug).__name__}: {bug}", service=service.name
-            )
-            start.error = failure.fresh()
-            raise failure from bug
-        finally:
-            del self._starting[service.name]
-            start.done.set()
+            ) from bug
 
     async def _start_needed_by(self, service: Service, path: tuple[str, ...]) -> None:
         self._graph.refuse_cycle(service, service.dependencies)
