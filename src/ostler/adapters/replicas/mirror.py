@@ -20,7 +20,7 @@ from ostler.adapters.replicas.wire_form import (
 from ostler.adapters.stores.records_json import EVENT, decode
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.clock import SystemClock
-from ostler.engine.events.history import Parts
+from ostler.engine.events.history import HistoryParts
 from ostler.engine.events.log import EventLog, LogContents
 from ostler.engine.protocols import StateChangeCallback
 from ostler.engine.services.registry import ServiceRegistry
@@ -121,7 +121,7 @@ class _Snapshot:
     number: int
     log: JsonObject = field(default_factory=dict[str, Any])
     events: list[Event] = field(default_factory=list[Event])
-    histories: dict[str, Parts] = field(default_factory=dict[str, Parts])
+    histories: dict[str, HistoryParts] = field(default_factory=dict[str, HistoryParts])
     services: dict[str, tuple[ServiceView, bool]] = field(default_factory=dict[str, tuple[ServiceView, bool]])
     classes: dict[str, ShownClass] = field(default_factory=dict[str, ShownClass])
     findings: tuple[Finding, ...] = ()

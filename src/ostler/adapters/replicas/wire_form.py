@@ -9,7 +9,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from ostler.adapters.stores.records_json import EVENT, RecordForm, decode
 from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
-from ostler.engine.events.history import Parts
+from ostler.engine.events.history import HistoryParts
 from ostler.engine.events.log import LogContents
 from ostler.engine.services.views import Availability, ServiceView
 from ostler.model.errors import Finding
@@ -156,22 +156,21 @@ def log_line(contents: LogContents) -> bytes:
     )
 
 
-def history_line(service: str, parts: Parts) -> bytes:
+def history_line(service: str, parts: HistoryParts) -> bytes:
     """Return the line of the events of one service."""
-    packs, skipped, recent, ended_at = parts
     return line(
         Kind.HISTORY,
         {
             "service": service,
-            "packs": [[count, base64.b64encode(packed).decode()] for count, packed in packs],
-            "skipped": skipped,
-            "recent": [EVENT.write(event) for event in recent],
-            "endedAt": ended_at,
+            "packs": [[count, base64.b64encode(packed).decode()] for count, packed in parts.packs],
+            "skipped": parts.skipped,
+            "recent": [EVENT.write(event) for event in parts.recent],
+            "endedAt": parts.ended_at,
         },
     )
 
 
-def read_history(text: str) -> tuple[str, Parts]:
+def read_history(text: str) -> tuple[str, HistoryParts]:
     """Return the service and its events in a line without its kind.
 
     Raises:
@@ -180,4 +179,4 @@ def read_history(text: str) -> tuple[str, Parts]:
     facts = decode(text, "history")
     packs = tuple((int(count), base64.b64decode(packed)) for count, packed in cast("list[list[Any]]", facts["packs"]))
     recent = tuple(EVENT.read(event) for event in facts["recent"])
-    return facts["service"], (packs, facts["skipped"], recent, facts["endedAt"])
+    return facts["service"], HistoryParts(packs, facts["skipped"], recent, facts["endedAt"])

@@ -12,9 +12,22 @@ from typing import Any, NamedTuple, TypeAlias, cast
 from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject
 
-Parts: TypeAlias = tuple[tuple[tuple[int, bytes], ...], int, tuple[Event, ...], int]
-"""What a history is made of: packs with the events in each, events of the first one that are beyond the limit, events
-that are not packed, and the cursor before the first pack."""
+
+class HistoryParts(NamedTuple):
+    """What the history of a service is made of.
+
+    Attributes:
+        packs: (events in it, packed), oldest first.
+        skipped: events at the beginning of the first pack that are beyond the limit.
+        recent: events that are not packed.
+        ended_at: cursor of the last event before the first pack.
+    """
+
+    packs: tuple[tuple[int, bytes], ...]
+    skipped: int
+    recent: tuple[Event, ...]
+    ended_at: int
+
 
 _Row: TypeAlias = tuple[int, float, str, str, JsonObject]
 
@@ -48,16 +61,16 @@ class ServiceHistory:
         return sum(count for count, _ in self._packs) - self._skipped + len(self._recent)
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> HistoryParts:
         """All parts of the history, for a copy."""
-        return tuple(self._packs), self._skipped, tuple(self._recent), self._ended_at
+        return HistoryParts(tuple(self._packs), self._skipped, tuple(self._recent), self._ended_at)
 
     @classmethod
-    def of(cls, service: str, limit: int, parts: Parts) -> "ServiceHistory":
+    def of(cls, service: str, limit: int, parts: HistoryParts) -> "ServiceHistory":
         """Return the history of `service` from the `parts` of another one."""
         self = cls(service, limit)
-        packs, self._skipped, recent, self._ended_at = parts
-        self._packs, self._recent = list(packs), list(recent)
+        self._packs, self._recent = list(parts.packs), list(parts.recent)
+        self._skipped, self._ended_at = parts.skipped, parts.ended_at
         return self
 
     @property

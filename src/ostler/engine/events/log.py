@@ -10,7 +10,7 @@ from itertools import islice, pairwise, takewhile
 import anyio
 
 from ostler.engine.clock import in_turns
-from ostler.engine.events.history import AllEvents, Parts, ServiceHistory
+from ostler.engine.events.history import AllEvents, HistoryParts, ServiceHistory
 from ostler.engine.protocols import Clock, Store
 from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject
@@ -67,7 +67,7 @@ class LogContents:
     events: tuple[Event, ...]
     dropped_until: int
     last_cursor: int
-    histories: Mapping[str, Parts]
+    histories: Mapping[str, HistoryParts]
     ended: Mapping[str, int]
     max_events: int
     max_per_service: int

@@ -10,9 +10,9 @@ from ostler.engine.insight.plan_builder import PARTS, PlanDraft
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.requests.instance_factory import InstanceFactory, runs_again
 from ostler.engine.services.registry import ServiceRegistry
-from ostler.engine.services.service import Service
+from ostler.engine.services.service import Service, not_deletable
 from ostler.engine.services.views import CREATED_FOR, CreateRequest
-from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, TemplateError
+from ostler.model.errors import ArgumentError, ConflictError, OstlerError, TemplateError
 from ostler.model.json import JsonObject
 from ostler.model.plans import Plan, PlanAction, PlanEffect, PlannedStep
 from ostler.model.states import HealthStatus, ServiceState
@@ -231,11 +231,7 @@ class Planner(Plans):
     def _configured(self, draft: PlanDraft, service: Service, action: PlanAction) -> None:
         """A configured service is started and stopped without tool calls."""
         if action == "delete":
-            raise OperationError(
-                f"service {service.name!r} is a configured {service.service_type}; it cannot be deleted here",
-                service=service.name,
-                next_actions=("remove its entry from mcp.json",),
-            )
+            raise not_deletable(service)
         draft.depend_on_state(service)
         done = service.state.is_up if action == "start" else service.state is ServiceState.STOPPED
         effect: PlanEffect = "start" if action == "create" else action

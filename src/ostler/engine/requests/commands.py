@@ -18,7 +18,7 @@ from ostler.engine.requests.creator import Creator
 from ostler.engine.requests.idempotency import Replays
 from ostler.engine.requests.instance_factory import runs_again
 from ostler.engine.services.registry import ServiceRegistry
-from ostler.engine.services.service import Service
+from ostler.engine.services.service import Service, not_deletable
 from ostler.engine.services.views import CreateRequest, OperationRequest, OperationResult, Waiting
 from ostler.model.errors import OperationError, OstlerError
 from ostler.model.records import OperationKind, OperationRecord
@@ -143,11 +143,7 @@ class Requests:
                 next_actions=("make the call without 'adopt'",),
             )
         if kind is OperationKind.DELETE:
-            raise OperationError(
-                f"service {name!r} is a configured {service.service_type}; it cannot be deleted here",
-                service=name,
-                next_actions=("remove it from its file (mcp.json or services/)", f"or service_stop {name}"),
-            )
+            raise not_deletable(service)
         if asked.dependents:
             await self.stop_dependents(name, timeout)
         was_up, was_stopped = service.state.is_up, service.state is ServiceState.STOPPED

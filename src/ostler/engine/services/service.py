@@ -11,7 +11,7 @@ from ostler.engine.protocols import Clock, StateChangeCallback
 from ostler.engine.services.listeners import Listener
 from ostler.engine.services.views import ServiceFacts, ServiceView
 from ostler.engine.watched import Watched
-from ostler.model.errors import OstlerError
+from ostler.model.errors import OperationError, OstlerError
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.replacing import replaced
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState, Transition, next_state
@@ -80,6 +80,15 @@ class Disabled(Protocol):
 def way_to_enable(service: object) -> str:
     """Return what to change before `service` may be started; empty when nothing disables it."""
     return service.way_to_enable if isinstance(service, Disabled) else ""
+
+
+def not_deletable(service: Service) -> OperationError:
+    """Return the refusal to delete a configured service."""
+    return OperationError(
+        f"service {service.name!r} is a configured {service.service_type}; it cannot be deleted here",
+        service=service.name,
+        next_actions=("remove it from its file (mcp.json or services/)", f"or service_stop {service.name}"),
+    )
 
 
 @runtime_checkable
