@@ -7,7 +7,7 @@ from typing import TypeVar
 import anyio
 
 from ostler.engine.call_context import limited_by
-from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, advice_for, await_gone, find, is_there_now
+from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, advice_for, await_gone, exists_now, find
 from ostler.engine.instances.operations import ANSWER_GRACE, Operation
 from ostler.engine.instances.reasons import START_FAILED, START_LATE, START_UNSEEN, UNKNOWN_OUTCOME
 from ostler.engine.instances.state import InstanceState
@@ -128,7 +128,7 @@ def _unknown_start(service: InstanceState, *, refused: bool) -> Cleanup:
 
 
 async def _after_failed_cleanup(service: InstanceState, failure: OstlerError, *, refused: bool) -> Cleanup:
-    there = await is_there_now(service)
+    there = await exists_now(service)
     if there is False:
         return Cleanup(START_FAILED, f"nothing was left to clean up ({failure.summary})", is_proven=True)
     if there:

@@ -74,7 +74,7 @@ async def _survey(service: InstanceState, tools: Iterable[tuple[str, ToolCallSpe
     return _Sighting(None, trouble.summary if trouble is not None else "", trouble)
 
 
-async def is_there(service: InstanceState) -> bool | None:
+async def exists(service: InstanceState) -> bool | None:
     """Whether `status`, `find` or `healthCheck` shows that the service exists; None: none of them shows anything.
 
     Raises:
@@ -87,18 +87,18 @@ async def is_there(service: InstanceState) -> bool | None:
     return seen.exists
 
 
-async def is_there_now(service: InstanceState) -> bool | None:
-    """As `is_there`, for a failed cleanup: within 10 s, also if cancelled; None too if a tool could not be called."""
+async def exists_now(service: InstanceState) -> bool | None:
+    """As `exists`, for a failed cleanup: within 10 s, also if cancelled; None too if a tool could not be called."""
     with anyio.CancelScope(shield=True), anyio.move_on_after(_LOOK_TIME), suppress(DownstreamError):
-        return await is_there(service)
+        return await exists(service)
     return None
 
 
-async def is_there_when_back(service: InstanceState) -> bool | None:
-    """As `is_there`, as soon as the driving server can be called; the caller sets the deadline."""
+async def exists_when_back(service: InstanceState) -> bool | None:
+    """As `exists`, as soon as the driving server can be called; the caller sets the deadline."""
     while True:
         try:
-            return await is_there(service)
+            return await exists(service)
         except DownstreamError:
             await anyio.sleep(SERVER_AWAY_PAUSE)
 

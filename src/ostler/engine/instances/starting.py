@@ -8,7 +8,7 @@ import anyio
 from ostler.engine.call_context import limited_by
 from ostler.engine.instances.calling import passed, run_call
 from ostler.engine.instances.compensation import await_late_start, clear_leftover, compensate, start_again
-from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, find, is_there
+from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, exists, find
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import (
@@ -87,7 +87,7 @@ async def start(service: InstanceState, operation: Operation) -> None:
 async def _is_gone_by_now(service: InstanceState) -> bool:
     """Whether a service whose last check failed is gone, though that is not known yet."""
     with suppress(OstlerError):
-        return await is_there(service) is False
+        return await exists(service) is False
     return False
 
 
@@ -222,7 +222,7 @@ async def _found_when_back(service: InstanceState) -> bool | None:
     while True:
         try:
             found = await find(service)
-            return found if found is not None else await is_there(service)
+            return found if found is not None else await exists(service)
         except (DownstreamError, ToolFailedError):
             await anyio.sleep(SERVER_AWAY_PAUSE)
 
@@ -382,9 +382,9 @@ async def _called_restart(service: InstanceState, operation: Operation, call: Pl
     try:
         answer = await run_call(service, operation, call, critical=True)
     except ConnectionLostError as loss:
-        is_there = await _is_found_after(loss, service, operation)
-        service.note(f"its restart had no answer, and it is {'there' if is_there else 'gone'}: {loss.summary}")
-        return False if is_there else None
+        exists = await _is_found_after(loss, service, operation)
+        service.note(f"its restart had no answer, and it is {'there' if exists else 'gone'}: {loss.summary}")
+        return False if exists else None
     _take_renewed(service, answer.outputs)
     return True
 

@@ -8,10 +8,10 @@ from ostler.engine.instances.calling import run_call
 from ostler.engine.instances.existence import (
     SERVER_AWAY_PAUSE,
     await_gone,
+    exists,
+    exists_now,
+    exists_when_back,
     find,
-    is_there,
-    is_there_now,
-    is_there_when_back,
     lost_to_rival,
 )
 from ostler.engine.instances.operations import Operation
@@ -98,7 +98,7 @@ async def is_gone_all_the_same(service: InstanceState, error: OstlerError, *, wa
     """Whether nothing is there although the stop failed."""
     if isinstance(error, StoreError):
         return False
-    return (was_gone and not isinstance(error, OperationTimeoutError)) or await is_there_now(service) is False
+    return (was_gone and not isinstance(error, OperationTimeoutError)) or await exists_now(service) is False
 
 
 async def run_through_losses(
@@ -117,7 +117,7 @@ async def run_through_losses(
             if error.delivery is not Delivery.AMBIGUOUS and not is_away:
                 raise
             was_lost = True
-            there = await is_there_when_back(service)
+            there = await exists_when_back(service)
             if there is False:
                 service.note(f"the stop had no usable answer, and the service is gone: {error.summary}")
                 return
@@ -165,7 +165,7 @@ async def _known_stop_plan(
         )
         return None
     if plan is None and operation.kind.brings_up and may_start_again(service):
-        if (there := await is_there(service)) is None:
+        if (there := await exists(service)) is None:
             service.note("the outcome of an earlier start is unknown: starting it again (onUnknown: retry)")
             operation.took_over_start = True
             return None

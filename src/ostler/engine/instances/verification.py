@@ -108,15 +108,15 @@ async def verify(service: InstanceState, operation: Operation) -> None:
         return
     is_unseen = service.status.reason in UNSEEN_STARTS
     if operation.kind is OperationKind.VERIFY and is_unseen and alive is not None:
-        operation.message = await _settle_failed_start(service, operation, is_there=alive)
+        operation.message = await _settle_failed_start(service, operation, exists=alive)
         return
     operation.message = await _conclude(service, alive)
 
 
-async def _settle_failed_start(service: InstanceState, operation: Operation, *, is_there: bool) -> str:
+async def _settle_failed_start(service: InstanceState, operation: Operation, *, exists: bool) -> str:
     """Clean up what a failed start has left, now that a tool shows it; it stays failed."""
     error, reason, what = service.status.error, START_FAILED, "its failed start left nothing"
-    if is_there:
+    if exists:
         cleaned = await compensate(service, operation)
         reason, what = cleaned.reason, f"its failed start had left something: {cleaned.what}"
         if reason == UNKNOWN_OUTCOME and not service.record.stop_plan:
