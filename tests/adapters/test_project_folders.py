@@ -342,6 +342,22 @@ services:
     assert sorted(read("compose.yaml")[0]) == ["a", "b"], "a circle ends"
 
 
+def test_python_packages_of_a_uv_workspace_run_with_its_lock_file(tmp_path: Path) -> None:
+    package = tmp_path / "packages" / "api"
+    package.mkdir(parents=True)
+    (tmp_path / "uv.lock").touch()
+    (tmp_path / "pyproject.toml").write_text("[tool.uv.workspace]\nmembers = ['packages/*']\n")
+    (package / "pyproject.toml").write_text("[project]\nname = 'api'\ndependencies = ['fastapi']\n")
+    (package / "main.py").write_text("app = FastAPI()\n")
+    made = {service.name: service for found in read_sources(tmp_path) for service in found.services}
+    assert made["api-install"].args["command"] == "uv sync --inexact"
+    assert made["api"].args["directory"] == "packages/api"
+    assert made["api"].args["command"].startswith("uv run python -m uvicorn main:app ")
+    assert (made["api"].depends_on, made["api-install"].watch) == ({"api-install": "completed"}, ())
+    (package / "pyproject.toml").write_text("[tool.poe.tasks]\nserve = 'x'\n")
+    assert "poe serve" in str(read_source(package / "pyproject.toml").notes)
+
+
 def test_packages_that_the_script_at_the_top_leaves_out_are_not_brought_up(tmp_path: Path) -> None:
     line = "turbo dev --filter=web... --filter ./apps/api"
     written(tmp_path, {"package.json": {"workspaces": {"packages": ["apps/*"]}, "scripts": {"dev": line}}})

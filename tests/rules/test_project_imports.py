@@ -24,6 +24,7 @@ from ostler.rules.imports.node_package import read_package_json
 from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
 from ostler.rules.imports.project_text import project_text
+from ostler.rules.imports.python_apps import read_python_app
 from ostler.rules.imports.task_files import read_justfile, read_makefile, read_manage, read_mise, read_taskfile
 from ostler.rules.imports.workspaces import workspace_of
 from ostler.rules.loading.projects import load_project
@@ -377,6 +378,59 @@ def test_a_framework_is_served_by_its_own_program(
         assert {name: need.condition for name, need in made["web"].depends_on.items()} == {"build": "completed"}
         assert made["build"].watch
     assert all(not service.enabled for name, service in made.items() if name == "migrate")
+
+
+FASTAPI = "from fastapi import FastAPI\napp: FastAPI = FastAPI()\n"
+FLASK = "from flask import Flask\n\ndef create_app() -> Flask:\n    return Flask(__name__)\n"
+DEPENDS = "[project]\nname = 'my-shop'\ndependencies = ['fastapi', 'flask', 'streamlit', 'celery']\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "beside", "files", "runs"),
+    [
+        (DEPENDS, ["uv.lock"], {"app/main.py": FASTAPI, "app/worker.py": "jobs = Celery('x')"}, {
+            "install": "uv sync --inexact",
+            "web": "uv run python -m uvicorn app.main:app --reload --port {port}",
+            "worker": "uv run python -m celery -A app.worker:jobs worker --loglevel info",
+        }),
+        (DEPENDS, ["poetry.lock", "alembic.ini"], {"my_shop/__init__.py": FLASK}, {
+            "install": "poetry install --no-interaction",
+            "migrate": "poetry run python -m alembic upgrade head",
+            "web": "poetry run python -m flask --app my_shop run --debug --port {port}",
+        }),
+        (DEPENDS + "[tool.pdm]\n", [], {"src/my_shop/main.py": FASTAPI}, {
+            "install": "pdm install",
+            "web": "pdm run python -m uvicorn my_shop.main:app --reload --port {port} --app-dir src",
+        }),
+        (DEPENDS + "[tool.hatch.envs.default]\n", [], {"app.py": "import streamlit as st"}, {
+            "install": "hatch env create",
+            "web": "hatch run python -m streamlit run app.py --server.port {port} --server.headless true",
+        }),
+        (DEPENDS + "[build-system]\n", ["venv"], {"main.py": FLASK.replace("Flask", "FastAPI")}, {
+            "install": "python3 -m venv venv && venv/bin/python -m pip install -q -e .",
+            "web": "venv/bin/python -m uvicorn main:create_app --factory --reload --port {port}",
+        }),
+        (DEPENDS, [], {"main.py": "application = Flask(__name__)"}, {
+            "web": ".venv/bin/python -m flask --app main:application run --debug --port {port}",
+        }),
+        (DEPENDS, ["uv.lock"], {"main.py": "print('no application')"}, {}),
+        ("[project]\ndependencies = ['rich']\n", ["uv.lock"], {"main.py": FASTAPI}, {}),
+    ],
+)  # fmt: skip
+def test_an_application_in_python_is_served_as_its_source_shows(
+    text: str, beside: list[str], files: dict[str, str], runs: dict[str, str]
+) -> None:
+    def read(path: str) -> str:
+        if path not in files:
+            raise UnreadableSourceError("no such file")
+        return files[path]
+
+    made = services(read_python_app(text, "pyproject.toml", beside, read))
+    assert {name: args(spec)["command"] for name, spec in made.items()} == runs
+    for name in made.keys() & {"web", "worker"}:
+        assert list(made[name].depends_on) == (["install"] if "install" in made else [])
+    if "-m uvicorn" in runs.get("web", ""):
+        assert args(made["web"])["readyPath"] == "/openapi.json"
 
 
 def test_tasks_of_deno_python_and_php() -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,7 @@ from ostler.rules.imports.local_addresses import with_addresses
 from ostler.rules.imports.node_package import LOCKS, read_package_json
 from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
+from ostler.rules.imports.python_apps import read_python_app
 from ostler.rules.imports.task_files import read_justfile, read_makefile, read_manage, read_mise, read_taskfile
 from ostler.rules.imports.workspaces import Workspace, workspace_of
 from ostler.rules.text.yaml_source import MAX_TEXT
@@ -121,6 +122,15 @@ def _framework(text: str, file: str, beside: _Beside) -> Found:
     return read_framework(text, file, beside.names)
 
 
+def _python_app(text: str, file: str, beside: _Beside) -> Found:
+    around = ("uv.lock",) if any((folder / "uv.lock").is_file() for folder in beside.folder.parents[:3]) else ()
+    found = read_python_app(text, file, [*beside.names, *around], partial(_inner_text, beside.folder))
+    if around and "uv.lock" not in beside.names:  # it lies above what the job may watch
+        services = tuple(replace(each, watch=()) for each in found.services)
+        return replace(found, services=services)
+    return found
+
+
 def _jsonc(text: str, file: str) -> JsonObject:
     try:
         return as_object(parse_jsonc(text, file).value)
@@ -151,6 +161,8 @@ SOURCES = (
     _Source((".claude/launch.json",), _launch),
     _Source(("manage.py",), _django, only_alone=True, of_framework=True),
     *(_Source((name,), _framework, only_alone=True, of_framework=True) for name in FILES),
+    _Source(("pyproject.toml",), _python_app, only_alone=True, of_framework=True),
+    _Source(("requirements.txt",), _python_app, only_alone=True, of_framework=True),
     _Source((_PACKAGE,), lambda text, file, beside: read_package_json(text, file, beside.names), only_alone=True),
     _Source(("deno.json", "deno.jsonc"), lambda text, file, _: read_deno(_jsonc(text, file), file), only_alone=True),
     _Source(("pyproject.toml",), lambda text, file, _: read_pyproject(text, file), only_alone=True),
@@ -170,7 +182,7 @@ SOURCES = (
 
 def source_names() -> list[str]:
     """Return the names of the files that are read."""
-    return [name for source in SOURCES for name in source.names]
+    return list(dict.fromkeys(name for source in SOURCES for name in source.names))
 
 
 def read_sources(folder: Path) -> list[Found]:
@@ -277,7 +289,9 @@ def read_source(path: Path) -> Found:
         UnreadableSourceError: it is none of those that are read, or cannot be read.
     """
     if (source := _source_of(path)) is not None:
-        return source.read(_text(path), path.name, _Beside.of(path.parent))
+        text, beside = _text(path), _Beside.of(path.parent)
+        alike = [other for other in SOURCES if other is source or path.name in other.names]
+        return next((found for each in alike if (found := each.read(text, path.name, beside)) != Found()), Found())
     raise UnreadableSourceError(f"{path.name} is not one of the files that are read: {', '.join(source_names())}")
 
 

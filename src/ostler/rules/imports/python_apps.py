@@ -1,0 +1,162 @@
+"""Web applications in Python, whose own source shows what serves them: FastAPI, Flask, Streamlit and others."""
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+
+from ostler.model.json import JsonObject, as_object
+from ostler.rules.imports.found import Found, FoundService, UnreadableSourceError, job, label, shell_service
+from ostler.rules.imports.task_files import WAITS, read_toml
+
+_FOLDERS = ("", "app", "src", "api", "backend", "server", "src/app", "src/api")
+_FILES = ("main", "app", "api", "server", "asgi", "wsgi", "application", "__init__", "streamlit_app", "Home")
+_WORKERS = ("worker", "celery_app", "celery", "tasks")
+_MADE = r"(?m)^(?P<name>\w+)(?:\s*:\s*[\w.]+)?\s*=\s*(?:\w+\.)?(?:{kinds})\("
+_ASGI = re.compile(_MADE.format(kinds="FastAPI|Starlette|Litestar|Quart"))
+_FLASK = re.compile(_MADE.format(kinds="Flask|APIFlask"))
+_CELERY = re.compile(_MADE.format(kinds="Celery"))
+_FACTORY = re.compile(r"(?m)^def (?P<name>create_app|make_app|get_app|create_application)\(")
+_STREAMLIT = re.compile(r"(?m)^(?:import|from) streamlit\b")
+_READY = "where / does not answer with 200 to 399, readyPath names what does"
+
+
+@dataclass(frozen=True, slots=True)
+class _Runner:
+    """What runs the project's Python.
+
+    Attributes:
+        python: the command of its interpreter.
+        install: the command that installs its packages; empty for none.
+        watch: the files whose change asks for that again.
+        note: what to know of it.
+    """
+
+    python: str
+    install: str = ""
+    watch: tuple[str, ...] = ()
+    note: str = ""
+
+
+def read_python_app(text: str, file: str, beside: Collection[str], read: Callable[[str], str]) -> Found:
+    """Return what serves a project in Python, after a job that installs its packages.
+
+    Args:
+        text: its `pyproject.toml` or `requirements.txt`.
+        file: the path of that in the project.
+        beside: the names of the files next to it, and that of the lock file of a uv workspace around it.
+        read: returns the text of a file, by its path from there; raises UnreadableSourceError.
+
+    Raises:
+        UnreadableSourceError: it is not TOML, but should be.
+    """
+    content = read_toml(text) if file.endswith(".toml") else {}
+    package = str(as_object(content.get("project")).get("name") or "").replace("-", "_")
+    tool = as_object(content.get("tool"))
+    package = package or str(as_object(tool.get("poetry")).get("name") or "").replace("-", "_")
+    folders = [*_FOLDERS, *([package, f"src/{package}"] if package.isidentifier() else [])]
+    if not re.search(r"(?i)\b(fastapi|starlette|litestar|quart|flask|apiflask|streamlit|celery)\b", text):
+        return Found()
+    runner = _runner(beside, content)
+    sources = list(_sources(folders, _FILES, read))
+    services = [found for path, source in sources if (found := _server(path, source, runner, file)) is not None][:1]
+    workers = (_worker(path, source, runner, file) for path, source in (*_sources(folders, _WORKERS, read), *sources))
+    services += [found for found in workers if found is not None][:1]
+    if not services:
+        return Found()
+    files = (".env",) if ".env" in beside else ()
+    own = label(file.split("/")[-2]) if "/" in file else ""
+    if own:
+        services = [replace(each, name=own if each.name == "web" else f"{own}-{each.name}") for each in services]
+    needs: dict[str, str] = {}
+    made: list[FoundService] = []
+    if runner.install:
+        needs = {(install := f"{own}-install" if own else "install"): "completed"}
+        made.append(job(install, runner.install, file, watch=runner.watch))
+    if "alembic.ini" in beside:
+        line = f"{runner.python} -m alembic upgrade head"
+        name = f"{own}-migrate" if own else "migrate"
+        made.append(job(name, line, file, enabled=False, notes=(WAITS,), depends_on=needs, env_files=files))
+    notes = (runner.note,) if runner.note else ()
+    made += [replace(e, depends_on=needs, env_files=files, notes=(*e.notes, *notes)) for e in services]
+    return Found(tuple(made))
+
+
+def _runner(beside: Collection[str], content: JsonObject) -> _Runner:
+    """Return what runs the Python of a project with that `pyproject.toml`, or without any."""
+    tool = as_object(content.get("tool"))
+    for lock, table, program, install in (
+        ("uv.lock", "uv", "uv run python", "uv sync --inexact"),
+        ("poetry.lock", "poetry", "poetry run python", "poetry install --no-interaction"),
+        ("pdm.lock", "pdm", "pdm run python", "pdm install"),
+        ("Pipfile.lock", "", "pipenv run python", "pipenv sync --dev"),
+    ):
+        if lock in beside or table in tool:
+            return _Runner(program, install, (lock if lock in beside else "pyproject.toml",))
+    if "envs" in as_object(tool.get("hatch")):
+        return _Runner("hatch run python", "hatch env create", ("pyproject.toml",))
+    venv = next((name for name in (".venv", "venv") if name in beside), ".venv")
+    if "build-system" in content:
+        packages, watched = "-e .", "pyproject.toml"
+    elif "requirements.txt" in beside:
+        packages, watched = "-r requirements.txt", "requirements.txt"
+    else:
+        return _Runner(
+            f"{venv}/bin/python", note=f"its packages must be in {venv}, of which each worktree needs its own"
+        )
+    install = f"python3 -m venv {venv} && {venv}/bin/python -m pip install -q {packages}"
+    return _Runner(f"{venv}/bin/python", install, (watched,))
+
+
+def _sources(folders: Collection[str], files: Collection[str], read: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+    """Yield the files in which an application is made by custom, with their texts."""
+    for folder in folders:
+        for file in files:
+            path = f"{folder}/{file}.py" if folder else f"{file}.py"
+            try:
+                yield path, read(path)
+            except UnreadableSourceError:
+                continue
+
+
+def _module(path: str) -> tuple[str, str]:
+    """Return the folder that modules are imported from, empty for the project's, and the module of the file `path`."""
+    base, inner = ("src", path.removeprefix("src/")) if path.startswith("src/") else ("", path)
+    return base, inner.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _server(path: str, source: str, runner: _Runner, file: str) -> FoundService | None:
+    """Return the service that serves the application which the file at `path` makes; None if it makes none."""
+    base, module = _module(path)
+    origin = f"{file}, {path}"
+    factory = _FACTORY.search(source)
+    python = runner.python
+    ready, notes = "", (_READY,)
+    if (made := _ASGI.search(source)) or (factory and re.search(r"\b(FastAPI|Starlette|Litestar|Quart)\(", source)):
+        target = made or factory
+        assert target is not None
+        line = f"{python} -m uvicorn {module}:{target['name']}{'' if made else ' --factory'} --reload --port {{port}}"
+        line += f" --app-dir {base}" if base else ""
+        if "FastAPI(" in source:
+            ready, notes = "/openapi.json", ()
+    elif (made := _FLASK.search(source)) or (factory and re.search(r"\b(API)?Flask\(", source)):
+        target = f"{base}/{module}" if base else module
+        named = f":{made['name']}" if made else ""
+        line = f"{python} -m flask --app {target}{named} run --debug --port {{port}}"
+    elif _STREAMLIT.search(source) and not path.endswith("__init__.py"):
+        line = f"{python} -m streamlit run {path} --server.port {{port}} --server.headless true"
+        ready, notes = "/_stcore/health", ()
+    else:
+        return None
+    service = shell_service("web", line, origin, port=0, notes=notes)
+    return replace(service, args={**service.args, **({"readyPath": ready} if ready else {})})
+
+
+def _worker(path: str, source: str, runner: _Runner, file: str) -> FoundService | None:
+    """Return the worker of Celery's application in the file at `path`; None if it makes none."""
+    made = _CELERY.search(source)
+    if made is None:
+        return None
+    base, module = _module(path)
+    folder = f" --workdir {base}" if base else ""
+    line = f"{runner.python} -m celery -A {module}:{made['name']}{folder} worker --loglevel info"
+    return shell_service("worker", line, f"{file}, {path}")
