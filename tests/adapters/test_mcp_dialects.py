@@ -459,6 +459,7 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"strictPluginOnlyCustomization": True},
         {"policies": [{"action": "mcp.use", "resource": "*", "effect": "deny"}]},
         {"experimental": {"policies": [{"action": "integration.use", "resource": "mcp:a", "effect": "deny"}]}},
+        {"experimental": {"policies": [{"action": "permission", "resource": "a_*", "effect": "deny"}]}},
         {"amp.mcpPermissions": [{"matches": {"command": "x*"}, "action": "reject"}]},
         {"amp.mcpPermissions": [{"matches": {"publisher": "acme"}, "action": "allow"}]},
         {"chat.mcp.access": "registry"},

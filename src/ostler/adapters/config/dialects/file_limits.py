@@ -51,8 +51,9 @@ _AI_OFF: Final[tuple[tuple[KeyPath, bool | str], ...]] = (
 _SETTINGS: Final[tuple[KeyPath, ...]] = ((), ("settings",), ("customizations", "vscode", "settings"))
 """Where settings are: in a file of them, in a workspace of VS Code, in a dev container."""
 
-_POLICED: Final = frozenset({"mcp.use", "tool.use", "integration.use", "integration.connect"})
-_NOT_MCP: Final = re.compile(r"(skill|plugin):.*")
+_NOT_MCP: Final = re.compile(r"(provider|model|skill|plugin)[.:].*")
+"""Actions and resources of opencode's policies that are not about servers or tools."""
+
 _ALL: Final = frozenset({"all", "any", "*"})
 _DEPTH: Final = 4
 
@@ -247,9 +248,9 @@ def _policies_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
         yield "it permits the servers of plugins alone", ("strictPluginOnlyCustomization",)
     for path in (("policies",), ("experimental", "policies")):  # of opencode
         for rule in as_objects(at(root, path)):
-            about = _NOT_MCP.fullmatch(str(rule.get("resource"))) is None
-            if rule.get("effect") == "deny" and rule.get("action") in _POLICED and about:
-                yield f"it denies {rule['action']!r} for {rule.get('resource')!r}, which Ostler does not read", path
+            is_about_mcp = not any(_NOT_MCP.fullmatch(str(rule.get(key))) for key in ("action", "resource"))
+            if rule.get("effect") == "deny" and is_about_mcp:
+                yield f"it denies {rule.get('action')!r} for {rule.get('resource')!r}, which Ostler does not read", path
 
 
 def _limits_of_mcp(value: JsonObject, path: KeyPath, names: tuple[str, ...]) -> Iterator[tuple[str, KeyPath]]:

@@ -343,6 +343,7 @@ KEYS: Final[tuple[Key, ...]] = (
             ("resources", "mcphub", {"x": {"enabled": False}}, "resources that are off; Ostler passes none on"),
             ("owner", "mcphub", "ada", "who added it"),
             ("keepAliveInterval", "mcphub", 60000, "how often the connection is tried, which Ostler does anyway"),
+            ("registryMetadata", "theia", {"name": "x"}, "where the entry came from"),
             ("serverAuthTokenHeader", "theia", "X-Key", "the header that sends `serverAuthToken`"),
             ("api_key_header", "vibe", "X-Key", "the header that sends the token of `api_key_env`"),
             ("api_key_format", "vibe", "{token}", "how the token of `api_key_env` is sent"),
