@@ -15,6 +15,9 @@ JsonObject: TypeAlias = dict[str, Any]
 JsonMapping: TypeAlias = Mapping[str, Any]
 """A JSON object that is only read."""
 
+KeyPath: TypeAlias = tuple[str | int, ...]
+"""Where a value is: keys and indexes from the document's root."""
+
 MAX_BITS: Final = 1023
 """The longest whole number, in bits: a longer one is not a floating-point number, which most readers of JSON use."""
 

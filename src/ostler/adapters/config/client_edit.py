@@ -19,13 +19,13 @@ from ostler.adapters.caller_environment import without_own
 from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
 from ostler.adapters.config.dialects.entry_places import is_bare
 from ostler.adapters.config.dialects.locations import ClientFile
-from ostler.adapters.config.jsonc import JsoncError, KeyPath
+from ostler.adapters.config.jsonc import JsoncError
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
-from ostler.adapters.config.toml_places import TomlError, parse_toml
 from ostler.adapters.config.yaml_edit import YamlEditError, remove_yaml_entry, set_yaml_entry
 from ostler.model.errors import ConflictError, Finding, ManifestError, StoreError
-from ostler.model.json import JsonObject, as_object, as_objects
+from ostler.model.json import JsonObject, KeyPath, as_object, as_objects
 from ostler.rules.secrets.masking import credentials_in, mask
+from ostler.rules.text.toml_source import TomlError, parse_toml
 
 OSTLER = "ostler"
 """The name of Ostler's entry."""

@@ -27,10 +27,9 @@ from ostler.adapters.config.dialects.translation import translate, writers
 from ostler.adapters.config.dialects.variables import Resolved, Surroundings, expand
 from ostler.adapters.config.dialects.windows import without_windows_shell
 from ostler.adapters.config.entry_values import EntryValues
-from ostler.adapters.config.jsonc import KeyPath
 from ostler.adapters.config.mcp_content import BUILTIN_NAMES, RESERVED_NAME, SERVER_KEYS, McpJson
 from ostler.model.errors import Finding
-from ostler.model.json import JsonObject, JsonValue, as_list, as_object
+from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object
 from ostler.model.servers import OPTION_NAMES, ServerEntry, ServerOptions, ServerTransport
 
 

@@ -13,9 +13,8 @@ from pydantic import ValidationError
 from ostler.adapters.config.dialects.client_texts import SourceError, read_text
 from ostler.adapters.config.dialects.draft import Report
 from ostler.adapters.config.dialects.variables import LONE_SHELL_VARIABLE, Resolved, Surroundings, expand
-from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.credentials import is_secret_name
-from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.model.json import JsonObject, JsonValue, KeyPath, as_object
 from ostler.model.servers import OAuthClient, ServerEntry, ServerOptions, ServerTransport
 from ostler.model.web_addresses import is_web_address
 

@@ -5,13 +5,10 @@ import re
 from dataclasses import dataclass, field
 
 from ostler.model.errors import Finding
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, KeyPath
 
 _SPACE = re.compile(r"[ \t\r\n\ufeff]+|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _MAX_DEPTH = 64
-
-KeyPath = tuple[str | int, ...]
-"""Where a value stands: keys and indexes from the document's root."""
 
 
 class JsoncError(ValueError):

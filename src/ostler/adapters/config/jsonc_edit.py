@@ -4,8 +4,8 @@ import json
 import re
 from typing import Final, cast
 
-from ostler.adapters.config.jsonc import JsoncDocument, KeyPath, parse_jsonc
-from ostler.model.json import JsonObject, JsonValue
+from ostler.adapters.config.jsonc import JsoncDocument, parse_jsonc
+from ostler.model.json import JsonObject, JsonValue, KeyPath
 
 _REST_OF_LINE: Final = re.compile(r"[ \t]*(?://[^\n]*|/\*[^\n]*?\*/[ \t]*)?(?=\r?\n|$)")
 _UNIT: Final = re.compile(r"\n([ \t]+)\S")

@@ -12,8 +12,8 @@ from ostler.model.errors import Finding, ManifestError, StoreError
 from ostler.model.settings import Settings
 
 if TYPE_CHECKING:
-    from ostler.adapters.config.jsonc import KeyPath
-    from ostler.adapters.config.toml_places import KeyPlaces
+    from ostler.model.json import KeyPath
+    from ostler.rules.text.toml_source import KeyPlaces
 
 _IN_WORDS = {
     "tuple_type": "must be a list of texts",
@@ -78,7 +78,7 @@ def parse_settings(text: str, file: str) -> Settings:
     Raises:
         ManifestError: it is wrong; `findings` lists every problem with its line.
     """
-    from ostler.adapters.config.toml_places import TomlError, key_places, parse_toml  # noqa: PLC0415 (most have no file)
+    from ostler.rules.text.toml_source import TomlError, key_places, parse_toml  # noqa: PLC0415 (most have no file)
 
     try:
         data = parse_toml(text)

@@ -1,11 +1,11 @@
 """What runs by a framework's own program, and files of tasks, whose names alone do not say what serves."""
 
 import re
-import tomllib
 from collections.abc import Collection, Iterable
 
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import Found, UnreadableSourceError, job, read_yaml, shell_service
+from ostler.rules.text.toml_source import TomlError, parse_toml
 
 _RUNNERS = {"uv.lock": "uv run python", "poetry.lock": "poetry run python", "Pipfile.lock": "pipenv run python"}
 _SERVING = frozenset({"dev", "run", "serve", "server", "start", "watch", "up", "worker", "runserver"})
@@ -74,11 +74,10 @@ def read_toml(text: str) -> JsonObject:
         UnreadableSourceError: it is not TOML.
     """
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UnreadableSourceError(f"it is not TOML: {error}") from None
-    except RecursionError:
-        raise UnreadableSourceError("it is nested too deeply") from None
+        return parse_toml(text)
+    except TomlError as error:
+        line = error.place[0]
+        raise UnreadableSourceError(f"{f'line {line}: ' if line else ''}it is not TOML: {error}") from None
 
 
 def noted_tasks(file: str, program: str, names: Iterable[str]) -> Found:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ostler.adapters.config.jsonc import JsoncError, KeyPath, parse_jsonc
+from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
 from ostler.adapters.regular_files import read_regular, stamp_of
 from ostler.model.errors import Finding
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonValue, KeyPath
 from ostler.rules.text.yaml_source import read_documents
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -104,7 +104,7 @@ def parse_source(text: str, file: str) -> Source:
 
 
 def _toml(text: str, file: str) -> Source:
-    from ostler.adapters.config.toml_places import TomlError, key_places, parse_toml  # noqa: PLC0415 (of few clients)
+    from ostler.rules.text.toml_source import TomlError, key_places, parse_toml  # noqa: PLC0415 (of few clients)
 
     try:
         value = parse_toml(text)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Protocol, cast
 
-from ostler.adapters.config.jsonc import KeyPath
-from ostler.model.json import JsonObject, JsonValue, as_object, as_texts
+from ostler.model.json import JsonObject, JsonValue, KeyPath, as_object, as_texts
 
 
 class Report(Protocol):

@@ -12,8 +12,7 @@ from ostler.adapters.config.dialects.manifests import (
     registry_entry,
     registry_server,
 )
-from ostler.adapters.config.jsonc import KeyPath
-from ostler.model.json import JsonObject, JsonValue, as_list, as_object
+from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object
 
 _MCP_SERVERS: Final = ANY - {
     "vscode",

@@ -12,8 +12,7 @@ from ostler.adapters.config.dialects.client_rules import granted_in, rules_in, v
 from ostler.adapters.config.dialects.draft import exactly
 from ostler.adapters.config.dialects.entry_places import PLACES, at
 from ostler.adapters.config.dialects.tool_rules import Rule, limits_of
-from ostler.adapters.config.jsonc import KeyPath
-from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects, as_texts
+from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object, as_objects, as_texts
 
 _ONLY: Final[tuple[KeyPath, ...]] = (
     ("mcp", "allowed"), ("allowMCPServers",), ("allowedMcpServers",), ("enabledMcpServers",),

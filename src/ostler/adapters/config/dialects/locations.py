@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ostler.adapters.config.dialects.clients import CLIENTS
-from ostler.adapters.config.jsonc import KeyPath
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, KeyPath
 
 Writer = Callable[[Sequence[str]], JsonValue]
 """Makes a client's entry of a command."""

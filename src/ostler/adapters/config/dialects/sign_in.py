@@ -7,8 +7,7 @@ from typing import Final, cast
 from urllib.parse import urlsplit
 
 from ostler.adapters.config.dialects.draft import Draft, Reading
-from ostler.adapters.config.jsonc import KeyPath
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, KeyPath
 from ostler.model.web_addresses import LOOPBACK_HOSTS
 
 _FIELDS: Final[Mapping[str, str]] = {

@@ -8,9 +8,8 @@ from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import Draft, Reading
 from ostler.adapters.config.dialects.entry_places import at
-from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.durations import LONGEST
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, KeyPath
 
 _LONGEST_SECONDS: Final = 3600
 _SHORTEST_MILLISECONDS: Final = 1000

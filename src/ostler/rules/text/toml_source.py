@@ -5,8 +5,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
-from ostler.adapters.config.jsonc import KeyPath
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, KeyPath
 
 Place = tuple[int, int]
 """A line and a column, both counted from 1."""
