@@ -1,10 +1,7 @@
 """The policy on every call, lifecycle calls included: which tools, and how large their arguments."""
 
-import json
-from typing import Final
-
 from ostler.model.errors import ToolDeniedError
-from ostler.model.json import JsonMapping
+from ostler.model.json import JsonMapping, encoded
 from ostler.model.settings import Settings
 
 
@@ -20,7 +17,7 @@ def check_call(settings: Settings, tool: str, args: JsonMapping) -> None:
             tool=tool,
             next_actions=("allow it under [policy] in ostler.toml",),
         )
-    size = len(_ENCODE(dict(args)))
+    size = len(encoded(dict(args)))
     limit = settings.limits.max_args_bytes
     if size > limit:
         raise ToolDeniedError(
@@ -28,6 +25,3 @@ def check_call(settings: Settings, tool: str, args: JsonMapping) -> None:
             tool=tool,
             next_actions=("send less", "or raise limits.maxArgsBytes in ostler.toml"),
         )
-
-
-_ENCODE: Final = json.JSONEncoder(default=str).encode

@@ -1,6 +1,5 @@
 """Arguments that do not fit, in words: every problem at once, with what was meant and what is accepted."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast, get_args, get_origin
 
@@ -9,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from ostler.adapters.serving.arguments import Args
 from ostler.model.errors import ArgumentError
-from ostler.model.json import JsonObject, JsonValue, json_flaw
+from ostler.model.json import JsonObject, JsonValue, encoded, json_flaw
 from ostler.model.states import HealthStatus, ServiceState
 
 MAX_ARGUMENT_BYTES = 1_048_576
@@ -19,8 +18,6 @@ _ArgsT = TypeVar("_ArgsT", bound=Args)
 
 _MACHINERY = ("function-", "constrained-", "tagged-union", "lax-or-strict", "list[", "dict[", "literal[")
 """How pydantic names the inner steps of a check, which no caller knows."""
-
-_ENCODE = json.JSONEncoder(default=str).encode
 
 _UNION_TAGS = ("str", "int", "float", "bool")
 """How pydantic names the members of a union."""
@@ -57,7 +54,7 @@ def read_args(tool: str, model: type[_ArgsT], arguments: Mapping[str, Any] | Non
         ArgumentError: they do not fit; the error lists every problem and what the tool takes.
     """
     given = dict(arguments or {})
-    size = len(_ENCODE(given))
+    size = len(encoded(given))
     if size > MAX_ARGUMENT_BYTES:
         raise ArgumentError(
             [f"the arguments are {size} bytes of JSON; at most {MAX_ARGUMENT_BYTES} are taken"],

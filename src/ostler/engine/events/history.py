@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from ostler.model.events import Event, EventKind
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, encoded
 
 
 class HistoryParts(NamedTuple):
@@ -115,7 +115,7 @@ class ServiceHistory:
 
     def _pack(self, count: int) -> None:
         rows, self._recent = [_row_of(event) for event in self._recent[:count]], self._recent[count:]
-        text = _ENCODE(rows)[1:-1].encode("utf-8", "surrogatepass")
+        text = encoded(rows)[1:-1]
         if self._packs and self._packs[-1][0] + count <= _PACKED:
             earlier, packed = self._packs.pop()
             count, text = earlier + count, zlib.decompress(packed) + b"," + text
@@ -193,7 +193,7 @@ class AllEvents:
         is_whole = last - first == len(events) - 1
         cursors = range(first, last + 1) if is_whole else tuple(event.cursor for event in events)
         rows = [(*_row_of(event), event.service) for event in events]
-        self._packs.append(_Pack(cursors, _compress(_ENCODE(rows)[1:-1].encode("utf-8", "surrogatepass"))))
+        self._packs.append(_Pack(cursors, _compress(encoded(rows)[1:-1])))
         self._packed += len(events)
         if self._on_packed is not None:
             self._on_packed(events)
@@ -229,9 +229,6 @@ def _compress(text: bytes) -> bytes:
     """Return a few KiB compressed: by a compressor that takes 20 KiB, not 260 KiB of fresh memory (14 µs, not 280)."""
     compressor = zlib.compressobj(6, zlib.DEFLATED, 12, 5)
     return compressor.compress(text) + compressor.flush()
-
-
-_ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str).encode
 
 
 def _unpack(packed: bytes) -> list[Any]:
