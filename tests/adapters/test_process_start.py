@@ -3,6 +3,8 @@
 import os
 import socket
 import stat
+import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,23 @@ s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(300)
                 await anyio.sleep(0.02)
         assert answers[0]["state"] == "running"
         await server.call("stop", key="daemon")
+
+
+async def test_a_pause_of_ostler_is_not_counted_as_time_to_become_ready(
+    state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "PAUSED_SECONDS", 0.2)
+    begun, done = tmp_path / "begun", tmp_path / "done"
+    script = f"touch {begun}; sleep 1; echo ready; touch {done}; sleep 300"
+    arguments = start_arguments("slow", None, command=script, shell=True, ready={"log": "^ready", "timeout": "0.7s"})
+    async with process_server(state_dir / "p") as server, anyio.create_task_group() as starts:
+        starts.start_soon(partial(server.call, "start", **arguments))
+        while not begun.exists():
+            await anyio.sleep(0.01)
+        subprocess.run(["sh", "-c", f"until [ -e {done} ]; do sleep 0.05; done"], check=True)  # no task goes on
+    async with process_server(state_dir / "p") as server:
+        assert (await server.call("status", key="slow"))["state"] == "running"
+        await server.call("stop", key="slow")
 
 
 async def test_a_start_that_joins_another_reports_its_failure_as_well(

@@ -1,5 +1,6 @@
 """Waiting until a started process is ready, has ended, or has used up its time."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -84,6 +85,13 @@ _SILENT = (
     "if it went into the background, run it in the foreground: why it ended, such as a port in use, is then in its log"
 )
 
+LAST_LOOK_SECONDS = 1.0
+"""How long the look may take that is made when the time is over."""
+
+PAUSED_SECONDS = 1.0
+"""By so much a look or a wait is longer than it was meant to be if this process was paused, or all of the machine: that
+time is not the program's."""
+
 PROGRESS_SECONDS = 1.0
 SHOWN_LINES = 20
 SEARCHED_LINES = 300
@@ -126,6 +134,42 @@ def awaited_by(probe: Probe, log_path: Path) -> Awaited:
     return Awaited(port if is_ours else None, log_path if scanner else None, lambda: scanner is None or scanner.look())
 
 
+class _ReadyTime:
+    """The time that a program has to become ready, without that in which this process was paused.
+
+    It is checked once in any case, however slow the machine is, and once when the time is over.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.began = self._looked = anyio.current_time()
+        self._has_looked = False
+        self._seconds = seconds
+        self._scope = anyio.CancelScope()
+
+    def look(self) -> anyio.CancelScope:
+        """Return what bounds one look: by the end of the time, but for the first one."""
+        self._looked = anyio.current_time()
+        ends = max(self.began + self._seconds, self._looked + LAST_LOOK_SECONDS)
+        self._scope = anyio.CancelScope(deadline=ends if self._has_looked else math.inf)
+        self._has_looked = True
+        return self._scope
+
+    def is_over(self) -> bool:
+        """Whether the time was over when the look ended."""
+        now = anyio.current_time()
+        if now - self._scope.deadline > PAUSED_SECONDS:
+            self.began += now - self._looked
+        return now >= self.began + self._seconds
+
+    async def pause(self, entry: Entry, seconds: float) -> None:
+        """Wait so long, at most to the end of the time, or until the process has ended."""
+        now = anyio.current_time()
+        seconds = min(seconds, self.began + self._seconds - now)
+        await _until_ended(entry, seconds)
+        if (late := anyio.current_time() - now - seconds) > PAUSED_SECONDS:
+            self.began += late
+
+
 async def await_ready(
     sockets: Sockets,
     probe: Probe,
@@ -150,19 +194,18 @@ async def await_ready(
     timeout = READY_SECONDS if probe.timeout is None else probe.timeout
     scanner, watch = scanner_for(entry, probe, log_path), log_watch(entry, probe, log_path)
     verdict = Verdict(ready=False, detail="it was not probed yet", is_brief=True)
-    began = anyio.current_time()
-    reported = began - PROGRESS_SECONDS
+    time = _ReadyTime(timeout)
+    reported = time.began - PROGRESS_SECONDS
     said_at: float | None = None
-    with anyio.CancelScope() as scope:  # it is checked once in any case, however slow the machine is
-        while True:
-            if not is_current() or entry.refresh() == "exited":
-                break
+    seen = verdict
+    while is_current() and entry.refresh() != "exited":
+        with time.look():
             seen = await look(probe, sockets, scanner=scanner, watch=watch, timeout=min(PROBE_SECONDS, timeout))
             if seen.ready and probe.log is not None and probe.tcp is None and probe.http is None:
                 said_at = anyio.current_time() if said_at is None else said_at
                 may_wait = anyio.current_time() - said_at < min(LINE_SECONDS, timeout / 2)
                 line = scanner.line if scanner is not None else ""
-                settle = min(max(SETTLE_SECONDS, SETTLE_SHARE * (said_at - began)), LONGEST_SETTLE_SECONDS)
+                settle = min(max(SETTLE_SECONDS, SETTLE_SHARE * (said_at - time.began)), LONGEST_SETTLE_SECONDS)
                 seen = await _confirmed(sockets, seen, line, owner=probe.owner, may_wait=may_wait, settle=settle)
             if not (seen.is_brief and not verdict.is_brief):  # what a thorough look found is kept until the next one
                 verdict = seen
@@ -173,14 +216,15 @@ async def await_ready(
                 if progress is not None:
                     await progress(timeout, timeout, f"{entry.record.key} is ready: {verdict.detail}")
                 return
-            now = anyio.current_time()
-            if progress is not None and now - reported >= PROGRESS_SECONDS:
-                reported = now
-                await progress(now - began, timeout, f"waiting for {entry.record.key}: {verdict.detail}")
-            scope.deadline = began + timeout
-            is_frequent = seen.is_brief and now - began < BRIEF_SECONDS
-            pause = BRIEF_INTERVAL_SECONDS if is_frequent else INTERVAL_SECONDS
-            await _until_ended(entry, pause if probe.interval is None else probe.interval)
+        if time.is_over():
+            break
+        now = anyio.current_time()
+        if progress is not None and now - reported >= PROGRESS_SECONDS:
+            reported = now
+            await progress(now - time.began, timeout, f"waiting for {entry.record.key}: {verdict.detail}")
+        is_frequent = seen.is_brief and now - time.began < BRIEF_SECONDS
+        pause = BRIEF_INTERVAL_SECONDS if is_frequent else INTERVAL_SECONDS
+        await time.pause(entry, pause if probe.interval is None else probe.interval)
     if entry.refresh() != "exited" and is_current():
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
         path = ["name a path that it does answer (readyPath of dev-server), if it is as it should be"]
