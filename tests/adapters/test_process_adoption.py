@@ -31,7 +31,7 @@ from ostler.adapters.process.supervisor import Supervisor
 
 async def main():
     supervisor = Supervisor(Path(sys.argv[1]), environments=Environments(os.environ))
-    async with Client(ProcessServer(supervisor)) as client:
+    async with Client(ProcessServer(supervisor).over_protocol()) as client:
         for arguments in json.loads(sys.argv[2]):
             result = await client.call_tool("start", arguments)
             print(json.dumps([result.is_error, result.structured_content]), flush=True)

@@ -112,7 +112,7 @@ async def test_connections_to_a_process_are_counted(state_dir: Path) -> None:
                 assert found.keys() == {"web"}
                 await anyio.sleep(0.02)
 
-    async with Client(ProcessServer(supervisor)) as client:
+    async with Client(ProcessServer(supervisor).over_protocol()) as client:
         server = ProcessClient(client)
         web = await server.call("start", **serve_arguments("web", ready={"tcp": "{port}"}))
         await until(0)

@@ -12,6 +12,7 @@ import anyio
 import psutil
 import pytest
 from mcp import Client
+from mcp.server import Server
 
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.environments import Environments
@@ -70,10 +71,10 @@ def start_arguments(key: str, script: str | None = None, **arguments: Any) -> di
 
 def build_process_server(
     root: Path, *, on_change: Callable[[str], None] | None = None, environments: Environments | None = None
-) -> ProcessServer:
+) -> Server[None]:
     """A server over `root`; what is started without an environment gets this process's."""
     environments = environments or Environments(without_own(os.environ))
-    return ProcessServer(Supervisor(root, on_change, environments=environments))
+    return ProcessServer(Supervisor(root, on_change, environments=environments)).over_protocol()
 
 
 @asynccontextmanager

@@ -8,12 +8,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-from mcp.server import ServerRequestContext
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from mcp.server import ServerRequestContext
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 WHEN_LOST: Final = "ostler.when_lost"
 """Key of the scope of a request: a set of `Callable[[], None]` that are called when its connection is lost."""
@@ -30,13 +31,15 @@ _line: ContextVar[_Line | None] = ContextVar("line of the HTTP request", default
 class HangingUp:
     """Notes when a client closes an HTTP request before its answer. An ASGI application around another."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: "ASGIApp") -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        from starlette.requests import ClientDisconnect  # where a request comes over HTTP, it is loaded
+
         line = _Line()
 
-        async def receiving() -> Message:
+        async def receiving() -> "Message":
             message = await receive()
             line.is_closed = line.is_closed or message["type"] == "http.disconnect"
             return message
@@ -51,7 +54,7 @@ class HangingUp:
             _line.reset(token)
 
 
-def is_cancelled_by_client(context: ServerRequestContext[Any]) -> bool:
+def is_cancelled_by_client(context: "ServerRequestContext[Any]") -> bool:
     """Whether the client of a call has cancelled it."""
     # The SDK keeps the event in a private attribute of its per-request session.
     outbound = context.session._request_outbound  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -65,7 +68,7 @@ def has_hung_up() -> bool:
 
 
 @contextmanager
-def until_hanging_up(scope: Scope) -> Generator[None]:
+def until_hanging_up(scope: "Scope") -> Generator[None]:
     """Cancel the block when the client closes the request, which was read and whose connection has `WHEN_LOST`.
 
     A task that waits for `http.disconnect` costs a seventh of a delete, and ends nearly always without it.

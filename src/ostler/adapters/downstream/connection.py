@@ -9,12 +9,11 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.lowlevel
 import mcp_types as types
-from mcp.server import Server
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
@@ -36,6 +35,11 @@ from ostler.engine.watched import Watched
 from ostler.model.servers import OVER_HTTP, ServerEntry
 from ostler.model.states import ServiceState
 from ostler.rules.text.terminal_text import without_control
+
+if TYPE_CHECKING:
+    from mcp.server import Server
+
+    from ostler.adapters.downstream.direct_calls import InsideServer
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +67,7 @@ class DownstreamConnection:
         entry: ServerEntry,
         *,
         around: Surroundings,
-        builtin: Server[Any] | None,
+        builtin: "Server[Any] | InsideServer | None",
         clock: Clock,
         on_snapshot: Callable[[ConnectionSnapshot], None],
         on_change: Callable[[str], None],
@@ -375,7 +379,7 @@ class DownstreamConnection:
     def _connected(self, link: Link, tools: list[types.Tool]) -> None:
         self._link = link
         self._legacy = not link.modern
-        server = link.client.server_info
+        server_name, server_version = link.server
         self._tools = self._infos(link, tools)
         self._publish(
             state=ServiceState.CONNECTED,
@@ -383,9 +387,9 @@ class DownstreamConnection:
             attempts=0,
             pid=link.child.pid if link.child else None,
             process=self._process_of(link),
-            protocol_version=link.client.protocol_version,
-            server_name=server.name if server else "",
-            server_version=server.version if server else "",
+            protocol_version=link.protocol_version,
+            server_name=server_name,
+            server_version=server_version,
             tools=len(self._tools),
             tools_known=True,
             left_out=tuple(link.repair.left_out),

@@ -4,11 +4,10 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import mcp_types as types
-from mcp.server import Server
 
 from ostler.adapters.downstream.authorization import Challenge
 from ostler.adapters.downstream.failure_texts import ConnectFailure, failure_of
@@ -18,6 +17,11 @@ from ostler.adapters.downstream.links import Link, Surroundings, open_link
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.starts import Attempt
 from ostler.model.servers import CONNECT_SECONDS, OVER_HTTP, ServerEntry, ServerTransport
+
+if TYPE_CHECKING:
+    from mcp.server import Server
+
+    from ostler.adapters.downstream.direct_calls import InsideServer
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +45,7 @@ class Dial:
 
     entry: ServerEntry
     around: Surroundings
-    builtin: Server[Any] | None
+    builtin: "Server[Any] | InsideServer | None"
     attempt: Attempt
     legacy: bool
     stay: Callable[[Link, list[types.Tool]], Awaitable[None]]
@@ -109,7 +113,7 @@ class Dial:
             ) as link:
                 if self.entry.options.protocol == "2026" and not link.modern:
                     raise ConnectFailedError(
-                        f"it speaks only {link.client.protocol_version}, and its entry asks for 2026 ('protocol')"
+                        f"it speaks only {link.protocol_version}, and its entry asks for 2026 ('protocol')"
                     )
                 tools = await link.read_tools()
                 if not tools and ask_again and link.hides_its_tools:

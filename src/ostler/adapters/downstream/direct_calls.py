@@ -10,9 +10,9 @@ of. A call under way when the connection ends is cancelled, as all of its link's
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import anyio
 import anyio.abc
@@ -23,6 +23,9 @@ from opentelemetry import trace
 
 from ostler.engine.protocols import Progress
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, finite_number
+
+if TYPE_CHECKING:
+    from mcp.server import Server
 
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 
@@ -48,11 +51,25 @@ logger = logging.getLogger(__name__)
 
 
 @runtime_checkable
-class CalledDirectly(Protocol):
-    """A server inside this process whose tools can be called without the protocol."""
+class InsideServer(Protocol):
+    """A server inside this process that needs no protocol, unless calls are traced."""
 
-    async def call_directly(self, name: str, args: JsonMapping, progress: Progress | None) -> JsonObject | None:
+    name: str
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Make the server ready for calls until the block ends."""
+        ...
+
+    def tools(self) -> types.ListToolsResult:
+        """Return its tools, on one page."""
+        ...
+
+    async def call_directly(self, name: str, args: JsonMapping, progress: Progress | None) -> JsonObject:
         """Call a tool as `DirectCall` does. Raises MCPError as the server does over the protocol."""
+        ...
+
+    def over_protocol(self) -> "Server[Any]":
+        """Return it as an MCP server, which runs while it is connected."""
         ...
 
 

@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import mcp_types as types
-from mcp import Client
-from mcp.client.session import ClientSession, IncomingMessage
-from mcp.client.subscriptions import SubscriptionLost
-from mcp.server import Server
 from mcp.shared.exceptions import MCPError
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 
 from ostler.adapters.backoff import Nudge
 from ostler.adapters.downstream.authorization import granted
 from ostler.adapters.downstream.children import ChildRecords
-from ostler.adapters.downstream.direct_calls import CalledDirectly, DirectCall
+from ostler.adapters.downstream.direct_calls import DirectCall, InsideServer, is_traced
 from ostler.adapters.downstream.fault_codes import Fault, fault_of
 from ostler.adapters.downstream.framing import StdoutNoise
 from ostler.adapters.downstream.http_watch import HttpWatch
@@ -36,6 +32,9 @@ from ostler.model.states import ServiceState
 
 if TYPE_CHECKING:
     import httpx2
+    from mcp import Client
+    from mcp.client.session import ClientSession, IncomingMessage
+    from mcp.server import Server
 
 _MAX_PAGES: Final = 1000
 _RELISTEN_PAUSE: Final = 1.0
@@ -69,7 +68,8 @@ class Surroundings:
 class Link:
     """An established connection. Calls register their scopes, so that leaving it can end them."""
 
-    client: Client
+    client: "Client | None"
+    """None: the server is inside this process, and needs no protocol."""
     entry: ServerEntry
     transport: ServerTransport
     loss: LossSignal
@@ -80,20 +80,35 @@ class Link:
     scopes: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
     active: int = 0
     """Calls answered since the liveness probe last checked."""
+    inside: InsideServer | None = None
     direct: DirectCall | None = None
     """The way past the SDK for tool calls: over stdio in the protocol with a handshake, and inside this process."""
     is_doubted: bool = False
     """A tool failed without a reason: a sign of life alone does not prove that the server works."""
 
     @property
-    def session(self) -> ClientSession:
+    def session(self) -> "ClientSession":
         """The SDK's session."""
+        assert self.client is not None, "a server that needs no protocol has no session"
         return self.client.session
 
     @property
     def modern(self) -> bool:
         """Whether the connection speaks the 2026 protocol."""
-        return self.client.protocol_version in MODERN_PROTOCOL_VERSIONS
+        return self.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    @property
+    def protocol_version(self) -> str:
+        """The version of the protocol; the newest one where none is spoken."""
+        return LATEST_MODERN_VERSION if self.client is None else self.client.protocol_version
+
+    @property
+    def server(self) -> tuple[str, str]:
+        """The name and the version that the server gives itself."""
+        if self.client is None:
+            return ("" if self.inside is None else self.inside.name), ""
+        info = self.client.server_info
+        return (info.name, info.version) if info else ("", "")
 
     @property
     def noise(self) -> StdoutNoise:
@@ -107,6 +122,8 @@ class Link:
             MCPError: the server refused.
             ValidationError: the list does not follow the protocol.
         """
+        if self.client is None:
+            return [] if self.inside is None else self.inside.tools().tools
         if self.client.server_capabilities.tools is None and self.modern:
             return []
         tools: list[types.Tool] = []
@@ -132,12 +149,16 @@ class Link:
 
         A proxy that speaks the newer protocol in front of a server that does not lists none.
         """
-        return self.modern and self.transport != "builtin" and self.client.server_capabilities.tools is not None
+        if self.client is None or self.transport == "builtin":
+            return False
+        return self.modern and self.client.server_capabilities.tools is not None
 
     async def follow_tools(self) -> None:
         """Keep a subscription to tools-list changes open (2026 protocol; older servers send them unasked)."""
-        if not self.modern:
+        if self.client is None or not self.modern:
             return
+        from mcp.client.subscriptions import SubscriptionLost  # noqa: PLC0415 (the SDK's client is large)
+
         while not self.loss.is_lost:
             try:
                 async with self.client.listen(tools_list_changed=True) as events:
@@ -166,7 +187,9 @@ class Link:
         answered = self.active
         try:
             with anyio.fail_after(_PROBE_TIMEOUT):
-                if self.modern or self.is_doubted:
+                if self.client is None:
+                    self.is_doubted = False
+                elif self.modern or self.is_doubted:
                     await self.session.list_tools()
                     self.is_doubted = False
                 else:
@@ -206,7 +229,7 @@ async def open_link(
     transport: ServerTransport,
     around: Surroundings,
     *,
-    builtin: Server[Any] | None,
+    builtin: "Server[Any] | InsideServer | None",
     legacy: bool,
     watch: HttpWatch,
     attempt: Attempt,
@@ -224,8 +247,17 @@ async def open_link(
     """
     stale, suspect = Nudge(), Nudge()
     watch.on_trouble = suspect.give
+    if isinstance(builtin, InsideServer):
+        if not is_traced():
+            async with builtin.running():
+                link = Link(None, entry, transport, attempt.loss, stale, suspect, inside=builtin)
+                link.direct = builtin.call_directly
+                yield link
+            return
+        builtin = builtin.over_protocol()
+    from mcp import Client  # noqa: PLC0415 (it is large, and the server inside needs none)
 
-    async def on_message(message: IncomingMessage) -> None:
+    async def on_message(message: "IncomingMessage") -> None:
         if isinstance(message, types.ToolListChangedNotification):
             stale.give()
 
@@ -253,9 +285,7 @@ async def open_link(
         link = Link(client, entry, transport, attempt.loss, stale, suspect, child=child, repair=repair)
         if renewing is not None:
             renewing.renewed = partial(setattr, link, "entry")
-        if isinstance(builtin, CalledDirectly):
-            link.direct = builtin.call_directly
-        elif child is not None and child.direct is not None and not link.modern:
+        if child is not None and child.direct is not None and not link.modern:
             link.direct = child.direct.call
         yield link
 

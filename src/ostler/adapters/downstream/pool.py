@@ -9,11 +9,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import anyio
 import anyio.abc
-from mcp.server import Server
 
 from ostler.adapters.downstream.call_refusals import denied, unavailable, unknown_server, unknown_tool
 from ostler.adapters.downstream.calls import send_call
@@ -32,6 +31,11 @@ from ostler.model.responses import ToolResponse
 from ostler.model.servers import OVER_HTTP, ServerEntry
 from ostler.model.states import ServiceState
 from ostler.model.tool_names import MISSING_SERVER
+
+if TYPE_CHECKING:
+    from mcp.server import Server
+
+    from ostler.adapters.downstream.direct_calls import InsideServer
 
 _Callback = TypeVar("_Callback")
 _Fact = TypeVar("_Fact")
@@ -57,7 +61,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         self,
         entries: Mapping[str, ServerEntry],
         *,
-        builtin: Mapping[str, Server[Any]] = MappingProxyType({}),
+        builtin: "Mapping[str, Server[Any] | InsideServer]" = MappingProxyType({}),
         log_dir: Path,
         environment: Mapping[str, str] | Environments,
         clock: Clock,

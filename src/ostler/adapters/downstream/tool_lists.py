@@ -11,7 +11,7 @@ from typing import Any, Final, TypeGuard, cast
 
 import mcp_types as types
 from mcp.shared.message import SessionMessage
-from mcp_types.methods import SERVER_RESULTS, validate_server_result
+from mcp_types import methods
 from pydantic import BaseModel, ValidationError
 
 from ostler.adapters.downstream.streams import Reads, Writes
@@ -123,7 +123,7 @@ class ToolListRepair:
             ValidationError: it does not follow the protocol.
         """
         kept = {key: value for key, value in self._call_result(result).items() if key not in _LATER}
-        cast("type[BaseModel]", SERVER_RESULTS["tools/call", self.version]).model_validate(kept, by_name=False)
+        cast("type[BaseModel]", methods.SERVER_RESULTS["tools/call", self.version]).model_validate(kept, by_name=False)
         return kept
 
     def _call_result(self, result: JsonObject) -> JsonObject:
@@ -165,7 +165,7 @@ def next_steps_of(result: JsonObject) -> tuple[str, ...]:
 def _complaint(version: str, result: JsonObject) -> tuple[tuple[str, ...], str] | None:
     """Return where in its (first) tool `result` breaks the protocol, and how; None when it does not."""
     try:
-        validate_server_result("tools/list", version, result)
+        methods.validate_server_result("tools/list", version, result)
         types.ListToolsResult.model_validate(result, by_name=False)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]

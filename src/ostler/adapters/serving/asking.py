@@ -13,12 +13,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import anyio
-from mcp.server import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
 from mcp_types import (
@@ -36,6 +35,9 @@ from pydantic import ValidationError
 
 from ostler.adapters.serving.known_roots import KnownRoots, known_roots
 from ostler.model.json import JsonObject
+
+if TYPE_CHECKING:
+    from mcp.server import ServerRequestContext
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +168,7 @@ class ClientsPerson:
         used: remembers the rounds of all calls.
     """
 
-    def __init__(self, context: ServerRequestContext[Any], params: CallToolRequestParams, used: UsedRounds) -> None:
+    def __init__(self, context: "ServerRequestContext[Any]", params: CallToolRequestParams, used: UsedRounds) -> None:
         self._context = context
         self._params = params
         self._used = used
@@ -270,7 +272,7 @@ def _folder_of(uri: str) -> str:
     return path if Path(path).is_absolute() else ""
 
 
-def _takes_forms(context: ServerRequestContext[Any]) -> bool:
+def _takes_forms(context: "ServerRequestContext[Any]") -> bool:
     """Whether the client declared that it shows forms: the bare capability means forms, too."""
     capabilities = context.session.client_capabilities
     elicitation = capabilities.elicitation if capabilities is not None else None

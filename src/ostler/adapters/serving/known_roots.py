@@ -5,12 +5,14 @@ that uses it.
 """
 
 import math
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
-from mcp.server import ServerRequestContext
-from mcp.server.connection import Connection
 from mcp_types import NotificationParams
+
+if TYPE_CHECKING:
+    from mcp.server import ServerRequestContext
+    from mcp.server.connection import Connection
 
 RETRY: Final = 60.0
 """Seconds until a client that did not name its roots is asked again."""
@@ -39,17 +41,17 @@ class KnownRoots:
         self._uris, self._until = [], anyio.current_time() + RETRY
 
 
-def connection_of(context: ServerRequestContext[Any]) -> Connection:
+def connection_of(context: "ServerRequestContext[Any]") -> "Connection":
     """Return the connection of a request: in a session, the same for all of its requests."""
     return context.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-def known_roots(context: ServerRequestContext[Any]) -> KnownRoots:
+def known_roots(context: "ServerRequestContext[Any]") -> KnownRoots:
     """Return what is known of the roots of a session's client."""
     return cast("KnownRoots", connection_of(context).state.setdefault(_KEY, KnownRoots()))
 
 
-async def forget_roots(context: ServerRequestContext[Any], params: NotificationParams | None) -> None:
+async def forget_roots(context: "ServerRequestContext[Any]", params: NotificationParams | None) -> None:
     """The roots of the client changed: an answer that is under way now is not remembered."""
     del params
     connection_of(context).state.pop(_KEY, None)

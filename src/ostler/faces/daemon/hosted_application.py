@@ -7,7 +7,6 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
-from mcp.server.lowlevel import Server
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.environments import LoginShell
@@ -18,13 +17,13 @@ from ostler.faces.bridge.version import VERSION
 from ostler.faces.client_environment import client_joined
 from ostler.faces.configuration import audit_trail
 from ostler.faces.daemon.hosting import Hosted, HostedSource
-from ostler.faces.daemon.http_pages import WatchPages
-from ostler.faces.mcp.server import build_server
 from ostler.faces.mcp.toolbox import TOOLSETS, Toolset
 from ostler.model.access import LOCAL_PRINCIPAL, Principal, policy_of
 from ostler.model.errors import StoreError
 
 if TYPE_CHECKING:
+    from mcp.server.lowlevel import Server
+
     from ostler.faces.access.principals import Principals
     from ostler.faces.application import Application
     from ostler.faces.daemon.forwarding import Feed
@@ -66,18 +65,24 @@ def application_source(
             local = app if trail is None else principals().application(LOCAL_PRINCIPAL)
 
             @cache
-            def serving(wanted: Toolset) -> Server[Any]:
+            def serving(wanted: Toolset) -> "Server[Any]":
+                from ostler.faces.mcp.server import build_server
+
                 return build_server(local, wanted, middleware=app.telemetry.middleware)
 
             def known(wanted: str) -> Toolset:
                 names: dict[str, Toolset] = {name: name for name in TOOLSETS}
                 return names.get(wanted, toolset)
 
-            def server_for(wanted: str, principal: Principal) -> Server[Any]:
+            def server_for(wanted: str, principal: Principal) -> "Server[Any]":
                 if principal == LOCAL_PRINCIPAL:
                     return serving(known(wanted))
+                from ostler.faces.mcp.server import build_server
+
                 guarded = principals().application(principal)
                 return build_server(guarded, known(wanted), middleware=app.telemetry.middleware)
+
+            from ostler.faces.daemon.http_pages import WatchPages
 
             serving(toolset)  # ready before the first client asks
             yield Hosted(

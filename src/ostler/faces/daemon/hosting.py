@@ -5,13 +5,13 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from mcp.server.lowlevel import Server
-from mcp.server.models import InitializationOptions
-
 from ostler.faces.daemon.http_pages import Page
 from ostler.model.access import LOCAL_PRINCIPAL, PrincipalSettings
 
 if TYPE_CHECKING:
+    from mcp.server.lowlevel import Server
+    from mcp.server.models import InitializationOptions
+
     from ostler.faces.daemon.forwarding import Feed
     from ostler.faces.daemon.http import HttpSettings
     from ostler.faces.daemon.http_paths import MakeServer
@@ -47,7 +47,7 @@ class Hosted:
     shutdown_timeout: float
     joined: Callable[[Mapping[str, str] | None], Awaitable[None]] | None = None
     present: Callable[[str, object], AbstractContextManager[None]] | None = None
-    initialization_options: InitializationOptions | None = None
+    initialization_options: "InitializationOptions | None" = None
     toolsets: Sequence[str] = ()
     pages: Mapping[str, Page] = field(default_factory=dict[str, Page])
     policy: Callable[[str], PrincipalSettings | None] | None = None
@@ -60,7 +60,7 @@ class Hosted:
         """Seconds after which a process that was asked to end is gone, whatever holds it up."""
         return self.shutdown_timeout + SHUTDOWN_SLACK
 
-    def local_server(self, toolset: str = "") -> Server[Any]:
+    def local_server(self, toolset: str = "") -> "Server[Any]":
         """Return the MCP server for the user of this machine, who owns the state folder."""
         return self.server_for(toolset, LOCAL_PRINCIPAL)
 

@@ -5,17 +5,19 @@ if its bridge was asked to (`ostler serve --channel`).
 """
 
 from collections import deque
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.server.connection import Connection
-from mcp.server.models import InitializationOptions
 
 from ostler.engine.events.notices import Notice
 from ostler.engine.services.views import PROJECT_LABEL
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp.surface import ApplicationLike
+
+if TYPE_CHECKING:
+    from mcp.server.connection import Connection
+    from mcp.server.models import InitializationOptions
 
 CAPABILITY: Final = "claude/channel"
 METHOD: Final = "notifications/claude/channel"
@@ -31,7 +33,7 @@ service_status.\
 """
 
 
-def with_channel(options: InitializationOptions) -> InitializationOptions:
+def with_channel(options: "InitializationOptions") -> "InitializationOptions":
     """Return what `initialize` answers to a client that wants notices."""
     experimental = {**(options.capabilities.experimental or {}), CAPABILITY: {}}
     return options.model_copy(
@@ -48,7 +50,7 @@ class Channels:
     def __init__(self, app: ApplicationLike) -> None:
         self._app = app
 
-    def open(self, connection: Connection, tasks: TaskGroup) -> None:
+    def open(self, connection: "Connection", tasks: TaskGroup) -> None:
         """Send notices from now on, if the client of the call under way asked for them; until the connection ends."""
         facts = current_client()
         if not facts.channel or CAPABILITY in connection.state:
@@ -57,7 +59,7 @@ class Channels:
         connection.exit_stack.callback(scope.cancel)
         tasks.start_soon(self._run, connection, facts.directory, scope, name="ostler-channel")
 
-    async def _run(self, connection: Connection, directory: str, scope: anyio.CancelScope) -> None:
+    async def _run(self, connection: "Connection", directory: str, scope: anyio.CancelScope) -> None:
         waiting: deque[Notice] = deque(maxlen=MAX_WAITING)
         news = anyio.Event()
 

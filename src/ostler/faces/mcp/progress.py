@@ -3,14 +3,17 @@
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
-from mcp.server import ServerRequestContext
-from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 
 from ostler.adapters.serving.answers import clipped
 from ostler.engine.protocols import Progress
-from ostler.faces.mcp.lifespan import Lifespan
+
+if TYPE_CHECKING:
+    from mcp.server import ServerRequestContext
+
+    from ostler.faces.mcp.lifespan import Lifespan
 
 MAX_PENDING = 16
 """Progress reports held for a client that does not read; the oldest go first."""
@@ -24,13 +27,13 @@ async def unreported(done: float, total: float | None, message: str | None) -> N
 
 
 @asynccontextmanager
-async def progress_to(context: ServerRequestContext[Lifespan]) -> AsyncGenerator[Progress]:
+async def progress_to(context: "ServerRequestContext[Lifespan]") -> AsyncGenerator[Progress]:
     """Give a Progress callback that returns at once; reports are sent by their own task.
 
     The protocol wants values that grow. Steps of one operation count differently (a ready check counts its
     attempts), so a value that does not grow is sent as one more than the last, without a total.
     """
-    if context.request is not None and progress_token_from_params(context.params) is None:
+    if context.request is not None and not _asks_for_progress(context):
         yield unreported  # the SDK would drop each, after a task was made to send it
         return
     pending: deque[tuple[float, float | None, str | None]] = deque(maxlen=MAX_PENDING)
@@ -61,3 +64,9 @@ async def progress_to(context: ServerRequestContext[Lifespan]) -> AsyncGenerator
         finally:
             is_over = True
             group.cancel_scope.deadline = anyio.current_time() + FLUSH_TIMEOUT
+
+
+def _asks_for_progress(context: "ServerRequestContext[Lifespan]") -> bool:
+    from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
+
+    return progress_token_from_params(context.params) is not None

@@ -3,10 +3,9 @@
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import anyio
-from mcp.server import ServerRequestContext
 from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
@@ -32,7 +31,6 @@ from ostler.faces.mcp.downstream_tools import DOWNSTREAM_TOOLS
 from ostler.faces.mcp.drafting_tools import DRAFTING_TOOLS
 from ostler.faces.mcp.explain_tools import EXPLAIN_TOOLS
 from ostler.faces.mcp.lifecycle_tools import LIFECYCLE_TOOLS
-from ostler.faces.mcp.lifespan import Lifespan
 from ostler.faces.mcp.log_tools import LOG_TOOLS
 from ostler.faces.mcp.plan_tools import PLAN_TOOLS
 from ostler.faces.mcp.progress import progress_to, unreported
@@ -46,6 +44,11 @@ from ostler.model.errors import ArgumentError, BusyError, ToolDeniedError
 from ostler.model.events import Event, EventKind
 from ostler.model.json import as_object, parse_json
 from ostler.rules.secrets.secret_marks import marks_in
+
+if TYPE_CHECKING:
+    from mcp.server import ServerRequestContext
+
+    from ostler.faces.mcp.lifespan import Lifespan
 
 Toolset = Literal["full", "core", "muster"]
 TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
@@ -150,7 +153,7 @@ class CallDesk:
 
     @asynccontextmanager
     async def take(
-        self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams
+        self, context: "ServerRequestContext[Lifespan]", params: CallToolRequestParams
     ) -> AsyncGenerator[Call]:
         """Yield the facts of a call that came through the SDK while it is answered.
 
@@ -235,14 +238,14 @@ class Toolbox:
         self._coming = ComingServices(app)
 
     async def list_tools(
-        self, context: ServerRequestContext[Lifespan], params: PaginatedRequestParams | None
+        self, context: "ServerRequestContext[Lifespan]", params: PaginatedRequestParams | None
     ) -> ListToolsResult:
         """List the tools: always the same ones, on one page."""
         del context
         return self._table.page(params)
 
     async def call(
-        self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams
+        self, context: "ServerRequestContext[Lifespan]", params: CallToolRequestParams
     ) -> CallToolResult | InputRequiredResult:
         """Answer a call. Whatever goes wrong in a tool is a result with `isError`, which an agent can read and act on.
 
@@ -342,14 +345,14 @@ def called_tool(params: CallToolRequestParams) -> str:
     return behind if isinstance(behind, str) else params.name
 
 
-def _address_of(context: ServerRequestContext[Lifespan]) -> str:
+def _address_of(context: "ServerRequestContext[Lifespan]") -> str:
     """Return where a request came from over HTTP; empty for one over a socket or a pipe."""
     request: Any = context.request
     client = getattr(request, "client", None)
     return "" if client is None else f"{client.host}:{client.port}"
 
 
-def _client_name_of(context: ServerRequestContext[Lifespan]) -> str:
+def _client_name_of(context: "ServerRequestContext[Lifespan]") -> str:
     """Return the name that the client gives itself. Command lines connect for each call, under one name."""
     params: Any = context.session.client_params
     return "" if params is None else params.client_info.name

@@ -1,0 +1,61 @@
+"""The process server as an MCP server: for calls that are traced, through the spans that the SDK makes of each."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+import mcp_types as types
+from mcp.server import Server
+from mcp.server.context import ServerRequestContext
+
+from ostler.adapters.caller_environment import META_KEY, SERVICE_META_KEY
+from ostler.adapters.process.tools import Asked
+from ostler.adapters.serving.table import refuse_cursor
+
+if TYPE_CHECKING:
+    from ostler.adapters.process.server import ProcessServer
+
+_INSTRUCTIONS: Final = (
+    "Runs local programs in the background, each under a key of your choice, with a log file and a readiness check. "
+    "They keep running when this server ends, and are found again under their keys."
+)
+
+_Context: TypeAlias = ServerRequestContext[None, Any]
+
+
+def protocol_server(processes: "ProcessServer") -> Server[None]:
+    """Return an MCP server with the tools of `processes`; connect it in-process with `mcp.Client(server)`."""
+
+    @asynccontextmanager
+    async def keep(_: Server[None]) -> AsyncGenerator[None]:
+        async with processes.running():
+            yield
+
+    async def list_tools(_: _Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        refuse_cursor(params)
+        return processes.tools()
+
+    async def call_tool(
+        context: _Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        asked = Asked(context.session.report_progress, _environment_in(params.meta), _service_in(params.meta))
+        return await processes.call(params.name, params.arguments, asked)
+
+    return Server(
+        processes.name,
+        title="Local processes",
+        instructions=_INSTRUCTIONS,
+        lifespan=keep,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+
+
+def _service_in(meta: Mapping[str, Any] | None) -> str:
+    found: object = (meta or {}).get(SERVICE_META_KEY)
+    return found if isinstance(found, str) else ""
+
+
+def _environment_in(meta: Mapping[str, Any] | None) -> Mapping[str, str] | None:
+    found: object = (meta or {}).get(META_KEY)
+    return cast("Mapping[str, str]", found) if isinstance(found, dict) else None
