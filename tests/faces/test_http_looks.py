@@ -5,7 +5,6 @@ import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -14,10 +13,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from tests.support.ledger_app import LedgerApplication, ledger
-from tests.support.world import EPOCH, Held, World
+from tests.support.ledger_app import LedgerApplication, StoppedClock, ledger, let_no_one_follow_calls
+from tests.support.world import Held, World
 
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.daemon import http_answers
@@ -47,19 +45,7 @@ Answer = tuple[int, dict[bytes, bytes], bytes]
 
 @pytest.fixture(autouse=True)
 def no_one_follows_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider of traces that a test before set in this process stays in force; here no one is to follow calls."""
-    none = trace.ProxyTracerProvider()
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: none)
-
-
-class StoppedClock:
-    """The same time whenever it is asked, so that two answers have the same ages."""
-
-    def now(self) -> Any:
-        return EPOCH + timedelta(hours=1)
-
-    def elapsed(self) -> float:
-        return 3600.0
+    let_no_one_follow_calls(monkeypatch)
 
 
 @dataclass

@@ -44,6 +44,26 @@ assert len(built) <= 16, f"models are built when they are first used, but for {b
 adapters = [each for each in gc.get_objects() if isinstance(each, TypeAdapter)]
 assert adapters and not any(each.pydantic_complete for each in adapters), "adapters are built when they are first used"
 """
+FIRST_CLIENT = SERVER + "import ostler.faces.mcp.server"
+STARTED = """
+import ostler.faces.daemon.__main__
+from ostler.faces.daemon.lean_imports import import_lean
+import_lean()
+import tempfile
+from pathlib import Path
+import anyio
+from ostler.adapters.config.paths import Paths
+from ostler.faces.daemon.hosted_application import application_source
+
+async def started(folder):
+    async with application_source(Paths(folder, folder), background=True, stop_on_exit=True)() as hosted:
+        args = {"serviceClassName": "command", "name": "a", "args": {"command": "sleep 60", "directory": str(folder)}}
+        answer = await hosted.calls.change("service_create", args, "ostler-cli", "")
+        assert not answer.is_error, answer
+
+with tempfile.TemporaryDirectory() as folder:
+    anyio.run(started, Path(folder))
+"""
 HIGH_LEVEL_SERVER = """
 from ostler.rules.reading import load_manifests
 
@@ -149,7 +169,22 @@ assert anyio.run(connected) == "b"
         pytest.param(LOCK, 140, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"),
         pytest.param(
             SERVER,
-            900,
+            714,
+            "csv jsonschema mcp.client.session mcp.server.lowlevel mcp_types._v2025_11_25 mcp_types._v2026_07_28 rich "
+            "regex._regex_core starlette typer uvicorn ostler.faces.daemon.http ostler.faces.mcp.server",
+            "",
+            id="server",
+        ),
+        pytest.param(
+            STARTED,
+            743,
+            "jsonschema mcp.client.session mcp.server.lowlevel mcp_types._v2025_11_25 mcp_types._v2026_07_28 starlette",
+            "",
+            id="first-program",
+        ),
+        pytest.param(
+            FIRST_CLIENT,
+            868,
             "click cryptography csv html.entities httpx2._client jsonschema lightkube logging.handlers mcp.client.auth "
             "mcp.server.auth.handlers.token mcp.server.mcpserver.server multiprocessing opentelemetry.metrics "
             "opentelemetry.sdk prometheus_client psycopg referencing regex._regex_core rich typer wsproto "
@@ -157,7 +192,7 @@ assert anyio.run(connected) == "b"
             "ostler.faces.daemon.http ostler.rules.checking.class_check ostler.rules.checking.class_settings "
             "ostler.rules.drafts.drafting ostler.rules.muster.translation",
             HIGH_LEVEL_SERVER,
-            id="server",
+            id="first-client",
         ),
     ],
 )

@@ -7,10 +7,13 @@ face over the full application.
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from mcp.client import Client
+from opentelemetry import trace
 from tests.support.world import EPOCH, World, manifest
 
 from ostler.adapters.config.mcp_json import load_mcp_json
@@ -242,3 +245,19 @@ async def refusal(client: Client, tool: str, **arguments: Any) -> tuple[str, dic
     result = await client.call_tool(tool, arguments)
     assert result.is_error, text_of(result)
     return text_of(result), result.structured_content["error"]
+
+
+class StoppedClock:
+    """The same time whenever it is asked, so that two answers have the same ages."""
+
+    def now(self) -> Any:
+        return EPOCH + timedelta(hours=1)
+
+    def elapsed(self) -> float:
+        return 3600.0
+
+
+def let_no_one_follow_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider of traces that a test before set in this process stays in force; from here on there is none."""
+    none = trace.ProxyTracerProvider()
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: none)

@@ -1,19 +1,17 @@
 """The process server as an MCP server: for calls that are traced, through the spans that the SDK makes of each."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import mcp_types as types
 from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 
 from ostler.adapters.caller_environment import META_KEY, SERVICE_META_KEY
+from ostler.adapters.downstream.direct_calls import InsideServer
 from ostler.adapters.process.tools import Asked
 from ostler.adapters.serving.table import refuse_cursor
-
-if TYPE_CHECKING:
-    from ostler.adapters.process.server import ProcessServer
 
 _INSTRUCTIONS: Final = (
     "Runs local programs in the background, each under a key of your choice, with a log file and a readiness check. "
@@ -21,10 +19,13 @@ _INSTRUCTIONS: Final = (
 )
 
 _Context: TypeAlias = ServerRequestContext[None, Any]
+_Result: TypeAlias = types.CallToolResult | types.InputRequiredResult
 
 
-def protocol_server(processes: "ProcessServer") -> Server[None]:
-    """Return an MCP server with the tools of `processes`; connect it in-process with `mcp.Client(server)`."""
+def protocol_server(
+    processes: InsideServer, call: Callable[[str, Mapping[str, Any] | None, Asked], Awaitable[_Result]]
+) -> Server[None]:
+    """Return an MCP server with the tools of `processes`, each answered by `call`."""
 
     @asynccontextmanager
     async def keep(_: Server[None]) -> AsyncGenerator[None]:
@@ -35,11 +36,9 @@ def protocol_server(processes: "ProcessServer") -> Server[None]:
         refuse_cursor(params)
         return processes.tools()
 
-    async def call_tool(
-        context: _Context, params: types.CallToolRequestParams
-    ) -> types.CallToolResult | types.InputRequiredResult:
+    async def call_tool(context: _Context, params: types.CallToolRequestParams) -> _Result:
         asked = Asked(context.session.report_progress, _environment_in(params.meta), _service_in(params.meta))
-        return await processes.call(params.name, params.arguments, asked)
+        return await call(params.name, params.arguments, asked)
 
     return Server(
         processes.name,

@@ -65,23 +65,18 @@ class ProcessServer:
             MCPError: there is no such tool.
         """
         asked = Asked(progress, environment_of_caller(), called_for())
-        return (await self.call(name, args, asked)).model_dump(mode="json", by_alias=True, exclude_none=True)
+        return (await self._call(name, args, asked)).model_dump(mode="json", by_alias=True, exclude_none=True)
 
-    async def call(
+    async def _call(
         self, name: str, args: Mapping[str, Any] | None, asked: Asked
     ) -> types.CallToolResult | types.InputRequiredResult:
-        """Call a tool while this runs, for whoever `asked`.
-
-        Raises:
-            MCPError: there is no such tool.
-        """
         return await self._table.get(name).run(self._supervisor, args, asked)
 
     def over_protocol(self) -> "Server[None]":
-        """Return an MCP server with these tools; connected to, it runs."""
+        """Return an MCP server with these tools, which runs while `mcp.Client(server)` is connected to it."""
         from ostler.adapters.process.protocol_server import protocol_server  # noqa: PLC0415 (the SDK's is large)
 
-        return protocol_server(self)
+        return protocol_server(self, self._call)
 
 
 def listed_tools() -> list[types.Tool]:

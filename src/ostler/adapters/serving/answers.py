@@ -114,6 +114,17 @@ def internal_error_result(tool: str, error: Exception) -> CallToolResult:
     return _failed(text, {"code": "internal", "message": text, "tool": tool, "nextActions": [], "retryable": False})
 
 
+def plain_result(result: CallToolResult) -> JsonObject | None:
+    """Return a result as the SDK sends it; None if it holds anything but texts and facts."""
+    content: list[JsonValue] = []
+    for block in result.content:
+        if not isinstance(block, TextContent) or block.annotations is not None or block.meta is not None:
+            return None
+        content.append({"text": block.text, "type": "text"})
+    structured = {} if result.structured_content is None else {"structuredContent": result.structured_content}
+    return {"content": content, "isError": result.is_error, "resultType": "complete", **structured}
+
+
 def _was_replaced() -> bool:
     """Whether the package was updated or edited since this process loaded it: modules of both may not fit together."""
     try:

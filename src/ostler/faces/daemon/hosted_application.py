@@ -1,7 +1,7 @@
 """The real application as the server process hosts it."""
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,8 @@ from ostler.faces.bridge.version import VERSION
 from ostler.faces.client_environment import client_joined
 from ostler.faces.configuration import audit_trail
 from ostler.faces.daemon.hosting import Hosted, HostedSource
-from ostler.faces.mcp.toolbox import TOOLSETS, Toolset
+from ostler.faces.daemon.lean_imports import import_beside
+from ostler.faces.mcp.toolbox import TOOLSETS, Toolbox, Toolset
 from ostler.model.access import LOCAL_PRINCIPAL, Principal, policy_of
 from ostler.model.errors import StoreError
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ostler.faces.application import Application
     from ostler.faces.daemon.forwarding import Feed
     from ostler.faces.daemon.http import HttpSettings
+    from ostler.faces.daemon.http_pages import Page
 
 
 def application_source(
@@ -64,11 +66,19 @@ def application_source(
 
             local = app if trail is None else principals().application(LOCAL_PRINCIPAL)
 
+            own = None if toolset == "muster" else Toolbox(local, SystemClock(), toolset)
+
             @cache
             def serving(wanted: Toolset) -> "Server[Any]":
                 from ostler.faces.mcp.server import build_server
 
-                return build_server(local, wanted, middleware=app.telemetry.middleware)
+                toolbox = own if wanted == toolset else None
+                return build_server(local, wanted, toolbox=toolbox, middleware=app.telemetry.middleware)
+
+            def pages() -> "Mapping[str, Page]":
+                from ostler.faces.daemon.http_pages import WatchPages
+
+                return WatchPages(app.manager, app.telemetry, VERSION, app.watched_store).by_path()
 
             def known(wanted: str) -> Toolset:
                 names: dict[str, Toolset] = {name: name for name in TOOLSETS}
@@ -82,9 +92,8 @@ def application_source(
                 guarded = principals().application(principal)
                 return build_server(guarded, known(wanted), middleware=app.telemetry.middleware)
 
-            from ostler.faces.daemon.http_pages import WatchPages
-
-            serving(toolset)  # ready before the first client asks
+            if not background:
+                serving(toolset)  # ready before the first client asks
             yield Hosted(
                 server_for,
                 app.has_work,
@@ -93,7 +102,9 @@ def application_source(
                 joined=partial(client_joined, app),
                 present=app.projects.clients.connected,
                 toolsets=TOOLSETS,
-                pages=WatchPages(app.manager, app.telemetry, VERSION, app.watched_store).by_path(),
+                pages=pages,
+                calls=None if app.telemetry.middleware else own,
+                prepare=partial(import_beside, "ostler.faces.mcp.server"),
                 policy=lambda name: policy_of(app.settings.principals, name),
                 announce=None if app.watched_store is None else app.watched_store.announce,
                 feed=None if app.watched_store is None else partial(_feed, app, toolset),

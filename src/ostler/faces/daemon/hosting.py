@@ -2,10 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ostler.faces.daemon.http_pages import Page
 from ostler.model.access import LOCAL_PRINCIPAL, PrincipalSettings
 
 if TYPE_CHECKING:
@@ -14,7 +13,9 @@ if TYPE_CHECKING:
 
     from ostler.faces.daemon.forwarding import Feed
     from ostler.faces.daemon.http import HttpSettings
+    from ostler.faces.daemon.http_pages import Page
     from ostler.faces.daemon.http_paths import MakeServer
+    from ostler.faces.mcp.toolbox import Toolbox
 
 SHUTDOWN_SLACK: Final = 10.0
 """Seconds beyond the application's own shutdown timeout after which a server ends whatever still holds it up."""
@@ -34,7 +35,9 @@ class Hosted:
         present: counts a client that works in a folder for as long as its connection, which stands for it, lasts.
         initialization_options: what `initialize` is answered with; None takes the server's own.
         toolsets: the names that can be asked for.
-        pages: what answers at further paths over HTTP.
+        pages: returns what answers at further paths over HTTP.
+        calls: answers plain calls of a command line without such a server; None: that is to see all of them.
+        prepare: makes `server_for` quick, for clients that are about to be served.
         policy: returns the policy in force of a principal, by name.
         announce: called with the URL at which clients are served over HTTP, for the servers that stand by.
         feed: opens what the servers that stand by follow, as HTTP is served; None if none do.
@@ -49,7 +52,9 @@ class Hosted:
     present: Callable[[str, object], AbstractContextManager[None]] | None = None
     initialization_options: "InitializationOptions | None" = None
     toolsets: Sequence[str] = ()
-    pages: Mapping[str, Page] = field(default_factory=dict[str, Page])
+    pages: "Callable[[], Mapping[str, Page]]" = dict
+    calls: "Toolbox | None" = None
+    prepare: Callable[[], Awaitable[None]] | None = None
     policy: Callable[[str], PrincipalSettings | None] | None = None
     announce: Callable[[str], None] | None = None
     feed: "Callable[[HttpSettings], AbstractAsyncContextManager[Feed]] | None" = None

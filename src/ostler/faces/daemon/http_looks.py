@@ -18,13 +18,13 @@ from mcp_types import (
     PROTOCOL_VERSION_META_KEY,
     SERVER_INFO_META_KEY,
     CallToolResult,
-    TextContent,
     methods,
 )
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.downstream.direct_calls import is_traced
+from ostler.adapters.serving.answers import plain_result
 from ostler.faces.daemon.http_answers import WaitingClients, answer_json, replaying
 from ostler.faces.hanging_up import WHEN_LOST, until_hanging_up
 from ostler.faces.mcp.server import Change, Look, OstlerServer
@@ -94,7 +94,7 @@ class ShortCalls:
 
     def _answer(self, request: Mapping[str, Any], result: CallToolResult) -> bytes | None:
         """Return the answer to a request, whole and as the SDK gives it; None if the SDK has to answer."""
-        shown = _shown(result)
+        shown = plain_result(result)
         if shown is None:
             return None
         envelope = {"jsonrpc": "2.0", "id": request["id"], "result": {**shown, "_meta": self._meta}}
@@ -171,14 +171,3 @@ def plain_request(body: bytes, method: str, keys: AbstractSet[str]) -> dict[str,
             methods.validate_client_request(method, VERSION, params)
             return request
     return None
-
-
-def _shown(result: CallToolResult) -> dict[str, Any] | None:
-    """Return a result as the SDK sends it; None if it holds anything but texts and facts."""
-    content: list[dict[str, str]] = []
-    for block in result.content:
-        if not isinstance(block, TextContent) or block.annotations is not None or block.meta is not None:
-            return None
-        content.append({"text": block.text, "type": "text"})
-    structured = {} if result.structured_content is None else {"structuredContent": result.structured_content}
-    return {"content": content, "isError": result.is_error, "resultType": "complete", **structured}

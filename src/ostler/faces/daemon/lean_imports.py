@@ -33,6 +33,21 @@ def import_lean() -> None:
     _import_unbuilt(BaseModel)
 
 
+async def import_beside(name: str) -> None:
+    """Import a large module in a thread, so that what runs goes on, and with the collector off."""
+    if name in sys.modules:
+        return
+    from anyio.to_thread import run_sync
+
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        await run_sync(import_module, name)
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def _import_unbuilt(base: Any) -> None:
     """Import the SDK's types without those that they build at once, 0.9 MiB: pydantic does so when they are used."""
     build: Any = base.__dict__["model_rebuild"]
@@ -86,7 +101,7 @@ class _Postponed(ModuleType):
     """A module before a name of it was used other than those that stand in for its own."""
 
     def __getattr__(self, name: str) -> object:
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__all__":  # which is asked for by `import *`
             raise AttributeError(name)
         assert isinstance(self.__loader__, _PostponingLoader)
         self.__loader__.run(self)
@@ -140,6 +155,9 @@ _STANDING_IN: Final[Mapping[str, Callable[[], Mapping[str, object]]]] = {
     "httpx2": dict,
     "importlib.metadata": _functions("importlib.metadata", "entry_points", "version"),
     "logging.config": dict,
+    "mcp": dict,
+    "mcp.client": dict,
+    "mcp.server": dict,
     "mcp.server.auth.routes": _functions(
         "mcp.server.auth.routes",
         "build_resource_metadata_url",
@@ -149,6 +167,7 @@ _STANDING_IN: Final[Mapping[str, Callable[[], Mapping[str, object]]]] = {
     "mcp.client.session_group": _functions("mcp.client.session_group", "ClientSessionGroup"),
     "mcp.client.sse": _functions("mcp.client.sse", "sse_client"),
     "mcp.client.streamable_http": _functions("mcp.client.streamable_http", "streamable_http_client"),
+    "mcp_types.methods": dict,
     "pydantic.plugin._loader": lambda: {"get_plugins": tuple},  # no model of ours is meant for a plugin
     "regex": dict,
     "urllib.request": _functions("urllib.request", "url2pathname"),

@@ -167,7 +167,7 @@ class ServerProcess:
                 http,
                 version=settings.version,
                 toolsets=hosted.toolsets,
-                pages=hosted.pages,
+                pages=hosted.pages(),
                 policy=hosted.policy,
                 forwarder=settings.forwarder,
                 feed=feed,

@@ -2,8 +2,8 @@
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -26,6 +26,7 @@ from ostler.faces.bridge.version import code_id
 from ostler.faces.client_facts import ClientFacts, client_of
 from ostler.faces.daemon.hosting import Hosted
 from ostler.faces.daemon.http_faults import HttpSettingsError
+from ostler.faces.daemon.plain_calls import PlainCalls
 from ostler.faces.daemon.streams import OutgoingMessages, SlowClientError, message_streams
 from ostler.faces.mcp.channels import with_channel
 from ostler.model.moments import format_brief
@@ -149,24 +150,53 @@ class Reception:
 
     async def _serve(self, stream: SocketStream, head: bytes, hello: dict[str, Any], evidence: dict[str, str]) -> None:
         welcome = encode_line("welcome", protocol=PROTOCOL, version=self._version, pid=os.getpid(), **evidence)
+        logger.info("a %s joined, version %s", hello.get("client", "client"), hello.get("version", "unknown"))
+        with anyio.CancelScope() as scope, client_of(hello) as client, self._counted(client):
+            await stream.send(welcome)
+            await self._welcome(client.environment)
+            unread = await self._answer_plainly(stream, head, scope) if hello.get("client") == "cli" else head
+            if unread is not None:
+                await self._speak(stream, unread, hello, scope)
+        logger.info("a %s left", hello.get("client", "client"))
+
+    async def _answer_plainly(self, stream: SocketStream, head: bytes, scope: anyio.CancelScope) -> bytes | None:
+        """Answer the plain calls of a command line; return what the SDK is to read first, None if the client left."""
+        toolbox = self._hosted.calls
+        if toolbox is None:
+            return head
+        outgoing = OutgoingMessages()
+        unread: bytes | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(outgoing.drain, stream)
+            with self._opened(outgoing, scope):
+                unread = await PlainCalls(stream, head, toolbox).answer(outgoing)
+                outgoing.close()
+                await outgoing.drained.wait()
+        return unread
+
+    async def _speak(self, stream: SocketStream, head: bytes, hello: dict[str, Any], scope: anyio.CancelScope) -> None:
+        """Serve MCP until either side ends."""
+        if self._hosted.prepare is not None:
+            await self._hosted.prepare()
         server = self._hosted.local_server(str(hello.get("toolset", "")))
         options = self._hosted.initialization_options or server.create_initialization_options()
         if hello.get("channel") is True:
             options = with_channel(options)
         serve = partial(server.run, initialization_options=options)
-        logger.info("a %s joined, version %s", hello.get("client", "client"), hello.get("version", "unknown"))
-        with anyio.CancelScope() as scope, client_of(hello) as client, self._counted(client):
-            await stream.send(welcome)
-            async with message_streams(stream, stream, head=head, serve_second=serve) as (incoming, outgoing):
-                self._open[outgoing] = scope
-                if self._ending:
-                    outgoing.finish(encode_line("bye", reason=self._ending))
-                try:
-                    await self._welcome(client.environment)
-                    await serve(incoming, outgoing)
-                finally:
-                    del self._open[outgoing]
-        logger.info("a %s left", hello.get("client", "client"))
+        async with message_streams(stream, stream, head=head, serve_second=serve) as (incoming, outgoing):
+            with self._opened(outgoing, scope):
+                await serve(incoming, outgoing)
+
+    @contextmanager
+    def _opened(self, outgoing: OutgoingMessages, scope: anyio.CancelScope) -> Generator[None]:
+        """Let the end of the server end what is written to `outgoing`, and then the connection."""
+        self._open[outgoing] = scope
+        if self._ending:
+            outgoing.finish(encode_line("bye", reason=self._ending))
+        try:
+            yield
+        finally:
+            del self._open[outgoing]
 
     def _counted(self, client: ClientFacts) -> AbstractContextManager[None]:
         present = self._hosted.present

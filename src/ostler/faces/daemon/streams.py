@@ -63,6 +63,11 @@ class OutgoingMessages:
             raise anyio.BrokenResourceError
         self._add(item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
 
+    def send_line(self, line: bytes) -> None:
+        """Queue a message that is bytes already; one for a client that is gone is dropped."""
+        if self._takes_more():
+            self._add(line)
+
     def refuse(self, line: bytes) -> None:
         """Answer a line that is not a message, with its id if it has one."""
         if self._takes_more():

@@ -28,14 +28,21 @@ async def unreported(done: float, total: float | None, message: str | None) -> N
 
 @asynccontextmanager
 async def progress_to(context: "ServerRequestContext[Lifespan]") -> AsyncGenerator[Progress]:
+    """Give a Progress callback for a call that came through the SDK, as `unhurried` does."""
+    if context.request is not None and not _asks_for_progress(context):
+        yield unreported  # the SDK would drop each, after a task was made to send it
+        return
+    async with unhurried(context.session.report_progress) as report:
+        yield report
+
+
+@asynccontextmanager
+async def unhurried(send_report: Progress) -> AsyncGenerator[Progress]:
     """Give a Progress callback that returns at once; reports are sent by their own task.
 
     The protocol wants values that grow. Steps of one operation count differently (a ready check counts its
     attempts), so a value that does not grow is sent as one more than the last, without a total.
     """
-    if context.request is not None and not _asks_for_progress(context):
-        yield unreported  # the SDK would drop each, after a task was made to send it
-        return
     pending: deque[tuple[float, float | None, str | None]] = deque(maxlen=MAX_PENDING)
     last = -1.0
     is_sending = is_over = False
@@ -55,7 +62,7 @@ async def progress_to(context: "ServerRequestContext[Lifespan]") -> AsyncGenerat
                 done, total = last + 1, None
             last = done
             text = clipped(message, 1000) if message else None
-            await context.session.report_progress(done, total, text)
+            await send_report(done, total, text)
         is_sending = False
 
     async with anyio.create_task_group() as group:

@@ -146,6 +146,7 @@ def build_server(
     toolset: Toolset = "full",
     *,
     clock: Clock | None = None,
+    toolbox: Toolbox | None = None,
     middleware: Sequence[ServerMiddleware[Lifespan]] = (),
 ) -> OstlerServer:
     """Return an MCP server over `app`. One server serves any number of connections and sessions, of both eras.
@@ -154,11 +155,12 @@ def build_server(
         app: the running application; it must outlive the server.
         toolset: `full`; `core` for clients with little room for tool descriptions; `muster` for those written for it.
         clock: wall time for the ages in answers.
+        toolbox: has the tools of this toolset; None makes one.
         middleware: wraps the handling of each message, inside the SDK's own.
     """
     time = clock or SystemClock()
     feed = ChangeFeed(app.manager.events, app.classes)
-    toolbox = _toolbox(app, time, toolset)
+    tools = toolbox or _toolbox(app, time, toolset)
     resources = Resources(app, time)
     legacy = LegacySubscriptions(feed, Channels(app))
     listening = ListenHandler(feed)
@@ -173,8 +175,8 @@ def build_server(
         lifespan=lifespan,
         get_tool_input_schema=_no_headers,
         cache_hints=dict.fromkeys(_FIXED_LISTS, CacheHint(ttl_ms=_AN_HOUR)),
-        on_list_tools=toolbox.list_tools,
-        on_call_tool=toolbox.call,
+        on_list_tools=tools.list_tools,
+        on_call_tool=tools.call,
         on_list_resources=resources.list_resources,
         on_list_resource_templates=resources.list_templates,
         on_read_resource=resources.read,
@@ -189,8 +191,8 @@ def build_server(
     server.subscriptions = legacy
     if not middleware:
         server.listening = listening
-        if isinstance(toolbox, Toolbox):
-            server.look, server.change = toolbox.look, toolbox.change
+        if isinstance(tools, Toolbox):
+            server.look, server.change = tools.look, tools.change
     server.middleware.append(SealedState())
     if toolset != "muster":
         server.extensions = {APPS: {}}

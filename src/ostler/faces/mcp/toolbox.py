@@ -87,6 +87,9 @@ CHANGES = frozenset({"service_create", "service_start", "service_stop", "service
 """The changes that come most often. For a client that wants no progress and cannot be asked, `Toolbox.change` makes
 them."""
 
+PROJECT_CALLS = frozenset({"project_up", "project_down", "project_status"})
+"""The calls of a project's services, which a command line makes."""
+
 CONFIRMATIONS = Confirmations({tool.name: tool for tool in TOOLS})
 
 
@@ -262,12 +265,28 @@ class Toolbox:
         except (ArgumentError, BusyError) as error:
             return error_result(error)
 
-    async def change(self, name: str, arguments: Mapping[str, Any] | None, client: str, address: str) -> CallToolResult:
-        """Answer a call of one of `CHANGES` as `call` does, for a client that wants no progress and cannot be asked."""
+    def takes(self, name: str, *, can_ask: bool) -> bool:
+        """Whether `change` answers a call of `name` as `call` does; `can_ask`: for a client that shows questions."""
+        if can_ask and (self._app.policy.confirm_tools or name == "service_create"):
+            return False
+        return name in self._names & (LOOKS | CHANGES | PROJECT_CALLS)
+
+    async def change(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None,
+        client: str,
+        address: str,
+        progress: Progress = unreported,
+    ) -> CallToolResult:
+        """Answer a call of one of `CHANGES`, or one that this `takes`, as `call` does for a client that no one asks."""
         try:
             self._desk.admit(arguments)
             facts = CallFacts(name, client, address)
-            with self._coming.announced(name, arguments), self._desk.under_way(facts, has_hung_up) as call:
+            with (
+                self._coming.announced(name, arguments),
+                self._desk.under_way(facts, has_hung_up, progress=progress) as call,
+            ):
                 result = await self._answer(self._table.get(name), arguments, call)
         except (ArgumentError, BusyError) as error:
             return error_result(error)
