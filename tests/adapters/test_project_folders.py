@@ -23,7 +23,7 @@ from ostler.adapters.projects.folders import (
 from ostler.adapters.projects.import_sources import read_named, read_source, read_sources
 from ostler.adapters.projects.project_files import read_scope, read_variables, variables_of
 from ostler.adapters.projects.project_tree import digest_of_files
-from ostler.model.errors import ManifestError, NotFoundError
+from ostler.model.errors import ArgumentError, ManifestError, NotFoundError
 from ostler.rules.imports.found import FoundService
 from ostler.rules.imports.project_text import project_text
 from ostler.rules.loading.projects import load_project
@@ -197,6 +197,17 @@ def test_a_folder_outside_of_any_project_is_refused_with_what_to_do(tmp_path: Pa
     assert find_project(tmp_path) is None
     with pytest.raises(NotFoundError, match="project"):
         require_project(tmp_path)
+
+
+def test_a_folder_whose_name_no_message_can_carry_is_to_be_renamed(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / "ostler.yaml").write_text("services: {}\n")
+    with pytest.raises(ArgumentError, match="not UTF-8 text, .* Next: rename the folder"):
+        require_project(folder)
+    found = find_project(folder)
+    assert found is not None
+    assert found.refs("", {})[0].id == "caf", "what is created by hand there needs no folder"
 
 
 def test_broken_pointers_of_git_make_no_main_checkout(tmp_path: Path) -> None:

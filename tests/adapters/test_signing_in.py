@@ -227,6 +227,7 @@ def test_names_that_differ_in_case_and_writers_at_once_lose_nothing(tmp_path: Pa
     vault.set("User", "one")
     vault.set("user", "two")
     assert (vault.get("User"), vault.get("user")) == ("one", "two")
+    assert not vault.delete(os.fsdecode(b"caf\xe9")), "a name as the command line may give it"
     program = (
         "import sys\nfrom pathlib import Path\nfrom ostler.adapters.signing_in.vault import Vault\n"
         "for n in range(20): Vault(Path(sys.argv[1])).set(f'{sys.argv[2]}-{n}', 'x')"

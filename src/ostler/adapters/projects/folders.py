@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ostler.adapters.regular_files import read_regular
 from ostler.engine.services.views import ProjectRef
-from ostler.model.errors import NotFoundError
+from ostler.model.errors import ArgumentError, NotFoundError
+from ostler.model.json import is_encodable
 from ostler.model.projects import PROJECT_FILE
 
 _GITDIR = "gitdir:"
@@ -130,10 +131,17 @@ def require_project(start: Path) -> ProjectFolder:
 
     Raises:
         NotFoundError: there is none.
+        ArgumentError: no message can carry its folder's name.
     """
     if not os.path.exists(start):  # noqa: PTH110 (as in find_project); the project around it may not be meant
         raise NotFoundError("project", str(start), why="there is no such folder", next_actions=("name another one",))
     if found := find_project(start):
+        for folder in (found.directory, found.main):
+            if not is_encodable(str(folder)):
+                raise ArgumentError(
+                    [f"the folder {str(folder)!r} has a name that is not UTF-8 text, so no tool can be called with it"],
+                    next_actions=("rename the folder, as with convmv",),
+                )
         return found
     raise NotFoundError(
         "project",
@@ -303,4 +311,4 @@ def _free_id(wanted: str, directory: str, known: Mapping[str, str]) -> str:
 
 def _marked(wanted: str, directory: str) -> str:
     head, dot, rest = wanted.partition(".")
-    return f"{head}-{hashlib.sha256(directory.encode()).hexdigest()[:4]}{dot}{rest}"
+    return f"{head}-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:4]}{dot}{rest}"

@@ -150,7 +150,7 @@ class Vault:
         return list(self._folder.glob("*.json"))
 
     def _path(self, name: str) -> Path:
-        return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+        return self._folder / f"{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.json"
 
 
 def answers_in(folder: Path) -> Callable[[str], str | None]:
