@@ -276,6 +276,8 @@ def test_next_steps_are_verbs_and_a_file_is_no_class(ostler: CommandLine) -> Non
         ('Next: service_wait {"project": "x"} to wait', 'Next: service_wait {"project": "x"} to wait'),
         ('said {\'a\': 1}\nNext: service_stop {"name": "a b"} so', "said {'a': 1}\nNext: ostler stop 'a b' so"),
         ("no. Next: service_status x; service_stop x", "no. Next: ostler status x; ostler stop x"),
+        ("kept: a (project_down in /srv/shop lets this)", "kept: a (ostler down in /srv/shop lets this)"),
+        ("it waits; service_stop a.shop ends it now", "it waits; ostler stop a.shop ends it now"),
     ],
 )
 def test_a_tool_is_named_as_a_verb_only_where_that_is_the_same(said: str, shown: str) -> None:

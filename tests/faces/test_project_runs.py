@@ -659,6 +659,13 @@ async def test_a_job_at_work_is_not_cut_off_by_a_change_of_it_or_of_what_it_need
     assert (sorted(report.unfinished), jobs.starts) == (["db", "seed", "test"], 4)
     assert report.waiting["seed"] == f"{waits['seed']}; service_stop seed.shop ends it now"
     assert report.waiting["db"] == f"{waits['test']}; service_stop test.shop ends it now"
+    said: list[str | None] = []
+
+    async def listen(_done: float, _total: float | None, message: str | None) -> None:
+        said.append(message)
+
+    await jobs.runs.up(jobs.scope, (), timeout=1, progress=listen)
+    assert f"seed {report.waiting['seed']}" in said, "also to who comes later"
     await jobs.manager.stop_service("test.shop")
     await until(lambda: jobs.starts == 6)  # the database, and the job that it needs
     jobs.world.always["w/status"] = DONE

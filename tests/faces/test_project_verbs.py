@@ -1,13 +1,15 @@
 """A project in two worktrees, from the command line, with real programs: up, changed, down, left over."""
 
 import json
+import math
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -15,8 +17,9 @@ import pytest
 from processes.bridge_client import clean_place, eventually
 from processes.command_line import CommandLine
 
+from ostler.faces.cli import project_verbs
 from ostler.faces.cli.app import run_command
-from ostler.faces.cli.rpc import ServerClient, ToolAnswer
+from ostler.faces.cli.rpc import LateAnswerError, ServerClient, ToolAnswer
 from ostler.faces.cli.session import ExitStatus
 from ostler.faces.endings import INTERRUPTED
 from ostler.faces.entry import begin_early
@@ -239,6 +242,17 @@ def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(
         patch.setattr(ServerClient, "call_tool", answered)
         assert ostler.run("up") == ExitStatus.FAILED
     assert "0 not done" in ostler.err, "what goes on is waited for although another service has failed"
+
+    def late(*_words: object, progress: Callable[[str], None], **_more: object) -> ToolAnswer:
+        progress("db waits until job.shop, which is at work, has ended; service_stop job.shop ends it now")
+        progress("web is up")
+        patch.setattr(project_verbs, "time", SimpleNamespace(monotonic=lambda: math.inf))
+        raise LateAnswerError("late")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ServerClient, "call_tool", late)
+        assert ostler.run("up", "--timeout", "1m") == ExitStatus.FAILED
+    assert "goes on: db waits until job.shop, which is at work, has ended; ostler stop job.shop ends it" in ostler.err
     parts = [
         ({"services": [{"name": "a", "change": "removed"}], "ended": [{"pid": 7}], "unfinished": ["b"]}, "a"),
         ({"services": [{"name": "b", "change": "removed"}], "unfinished": []}, "b"),

@@ -140,6 +140,8 @@ class ProjectRuns:
             run = run or self._begin(scope, names)
             run.listeners.append(progress)
             try:
+                for name, why in dict(run.report.waiting).items():  # which was said before this one listened
+                    await progress(float(run.report.ended), None, f"{name} {why}")
                 await run.done.wait()
             finally:
                 run.listeners.remove(progress)

@@ -40,6 +40,12 @@ _AWAITED: Final = ("state", "health", "cursor")
 """Args that say what `service_wait` waits for: a person looks again."""
 
 _NAMED: Final = re.compile(rf"\b(?P<tool>{'|'.join(VERBS)})\b(?!`)")
+_ADVICE: Final = re.compile(
+    rf"\b(?P<tool>{'|'.join(VERBS)})\b(?P<name>(?: [\w.-]+)?)"
+    r"(?= (?:there removes it|in the main checkout removes it|in \S+ lets|runs (?:it|the job) again|ends it now)\b)"
+)
+"""Advice inside of a sentence."""
+
 _WORD: Final = re.compile(r" (?P<word>[^\s=;,]+)(?= with \w+=)")
 _GIVEN: Final = re.compile(r" (?:(?:with|and) )?(?P<key>\w+)=(?P<value>'[^']*'|[^\s;,{}]+|(?=\{))")
 _WITH: Final = re.compile(r" with (?P<key>\w+) '(?P<value>[^'\s]+)'")
@@ -50,7 +56,10 @@ _UNKNOWN: Final = re.compile(r" with\b")
 
 
 def in_verbs(text: str) -> str:
-    """Return `text` with verbs instead of the tools that its next steps name; what has no verb stays as it is."""
+    """Return `text` with verbs instead of the tools that its next steps name; what has no verb stays as it is.
+
+    Before its next steps, only phrases of Ostler's own are meant, since a line may quote what a tool or program wrote.
+    """
     lines = text.split("\n")
     return "\n".join(_line_in_verbs(line) for line in lines)
 
@@ -59,8 +68,9 @@ def _line_in_verbs(line: str) -> str:
     said, mark, steps = line.rpartition(" Next: ")
     if not mark and line.startswith("Next: "):
         said, mark, steps = "", "Next: ", line.removeprefix("Next: ")
+    said = _ADVICE.sub(lambda found: f"ostler {VERBS[found['tool']]}{found['name']}", said if mark else line)
     if not mark:
-        return line
+        return said
     shown, position = "", 0
     while found := _NAMED.search(steps, position):
         args, end = _args_at(steps, found.end())

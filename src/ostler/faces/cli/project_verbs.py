@@ -27,6 +27,9 @@ Timeout = Annotated[
     typer.Option(metavar="DURATION", help="Stop waiting after that time; what is under way goes on."),
 ]
 
+_WAITS = " waits until "
+"""In a progress message: what a change waits for, such as the end of a job."""
+
 
 def up(  # noqa: PLR0917 (typer's parameters are the options)
     context: typer.Context,
@@ -156,7 +159,15 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
     ends = time.monotonic() + seconds
     doing = "bringing the project up" if tool == "project_up" else "bringing the project down"
     earlier: list[ToolAnswer] = []
-    with session_of(context).client() as client, waiting_shown(doing) as progress:
+    waited = ""
+    with session_of(context).client() as client, waiting_shown(doing) as show_progress:
+
+        def progress(message: str) -> None:
+            nonlocal waited
+            shown = in_verbs(message)
+            waited = shown if _WAITS in shown else waited
+            show_progress(shown)
+
         while (left := ends - time.monotonic()) > 0:
             try:
                 answer = client.call_tool(tool, args, progress=progress, timeout=min(left, CALL_TIMEOUT))
@@ -169,7 +180,8 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
             earlier.append(answer)
     words = ["ostler", "up" if tool == "project_up" else "down", *cast("list[str]", args.get("services", []))]
     again = shlex.join([*words, *(["-C", str(args["directory"])] if "directory" in args else [])])
-    late = f"{doing} takes longer than {timeout}, and goes on. Next: {again} again to keep waiting"
+    why = f": {waited}" if waited else ""
+    late = f"{doing} takes longer than {timeout}, and goes on{why}. Next: {again} again to keep waiting"
     return fail(late, ExitStatus.FAILED)
 
 
