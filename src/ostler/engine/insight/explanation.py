@@ -309,5 +309,5 @@ def _after_the_dependencies(service: Service, view: ServiceView, registry: Regis
 
 
 def is_noteworthy(call: CallRecord) -> bool:
-    """Whether the arguments of a past call are worth showing: it failed, or no one knows what it did."""
+    """Whether the arguments of a past call are worth showing: it failed, or its effect is unknown."""
     return call.outcome is not CallOutcome.ANSWERED or bool(call.error)

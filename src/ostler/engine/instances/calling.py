@@ -82,7 +82,7 @@ async def probe(service: InstanceState, call: PlannedCall, *, not_before: float 
 
     async def once() -> Answer:
         nonlocal not_before
-        since, not_before = not_before, None  # what was judged to be a miss is not looked at again
+        since, not_before = not_before, None  # an answer that was a miss is not used again
         return judge(service, call, await _look_once(service, call, not_before=since))
 
     try:
@@ -204,12 +204,12 @@ async def _send_sheltered(
     critical: bool,
     on_turn: Callable[[], Awaitable[None]],
 ) -> ToolResponse:
-    """Send `call`; the end of the server waits a while for its answer, and a cancellation too when it is `critical`."""
+    """Send `call`; an exit of the server waits a while for its answer, as does a cancellation if it is `critical`."""
     deadline = anyio.current_time() + call.timeout + _CALLER_GRACE
     with operation.shelter(shield=critical, deadline=deadline) as shelter, limited_by(shelter, on_turn=on_turn):
         return await _call_tool(service, call, operation.report_progress)
     if operation.is_interrupted:
-        await anyio.lowlevel.checkpoint()  # ends it: what the call did is for the next run to find out
+        await anyio.lowlevel.checkpoint()  # ends it: the next run finds out the effect of the call
     if not operation.is_cancelled:
         raise _unanswered(call)
     raise ToolTimeoutError(

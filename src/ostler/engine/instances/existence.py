@@ -1,8 +1,8 @@
 """Whether a service exists, as far as the tools of its class show it.
 
 `find` and `status` show it, and so does a `healthCheck` that passes; one that fails may be about the health alone.
-How much an answer counts that does not find the service depends on what came before. After a stop any miss counts. Else
-only an answer that proves the absence does (`ToolFailedError.is_absence`).
+After a stop, any answer that does not find the service counts as its absence. At other times, only an answer that
+proves the absence does (`ToolFailedError.is_absence`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
 
 _BLIND_LOOKS = 3
-"""Looks without an answer after which the stop tool's own word is taken."""
+"""After so many looks without an answer, the stop tool is believed."""
 
 SERVER_AWAY_PAUSE = 0.5
 """Seconds between two tries through a server that is not connected, or whose connection was lost meanwhile."""
@@ -107,7 +107,7 @@ async def await_gone(service: InstanceState, operation: Operation) -> None:
     """Return when what was stopped is gone, as far as the class's tools can show; the caller sets the deadline.
 
     The `stopped` check decides, else `status` and `find`: as long as one of them finds the service, or says that it is
-    on its way out, it is there.
+    stopping, it exists.
     """
     spec = service.service_class.tools.stopped
     operation.last_miss = ""
@@ -117,7 +117,7 @@ async def await_gone(service: InstanceState, operation: Operation) -> None:
     if service.service_class.tools.stop.server == PROCESS_SERVER:
         return  # its stop tool answers when the process is gone
     pause, blind = _FIRST_PAUSE, 0
-    while service.rival() is None:  # else its identifiers are another service's by now, and so is what they show
+    while service.rival() is None:  # else its identifiers belong to another service by now
         seen = await _survey(service, _witnesses(service))
         if not (seen.exists or seen.trouble):
             return
@@ -199,14 +199,14 @@ def completes(service: InstanceState, spec: ToolCallSpec, response: ToolResponse
 
 
 async def find(service: InstanceState, *, max_age: float = 0.0) -> bool | None:
-    """Look the service up with its `find` tool; True: there (its outputs are taken), False: not, None: no such tool.
+    """Look the service up with its `find` tool; True: it exists (its outputs are kept), False: not, None: no such tool.
 
     Args:
         service: what is looked for.
         max_age: seconds that an answer for many services may be old.
 
     Raises:
-        OstlerError: the tool could not be asked, or did not say.
+        OstlerError: the tool could not be called, or its answer shows nothing.
     """
     spec = service.service_class.tools.find
     if spec is None:
@@ -232,14 +232,14 @@ async def find(service: InstanceState, *, max_age: float = 0.0) -> bool | None:
 
 
 async def lost_to_rival(service: InstanceState, *, max_age: float = 0.0) -> ToolFailedError | None:
-    """Return why the service is gone when another one was given its identifiers; `find`, by the name, knows best.
+    """Return why the service is gone if another one was given its identifiers; `find`, which goes by the name, decides.
 
     Args:
         service: what is looked for.
         max_age: seconds that an answer for many services may be old.
 
     Raises:
-        OstlerError: the find tool could not be asked, or did not say.
+        OstlerError: the find tool could not be called, or its answer shows nothing.
     """
     rival = service.rival()
     if rival is None:

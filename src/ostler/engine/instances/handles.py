@@ -54,7 +54,7 @@ class Handles:
         return self._holders.get(key) or self._released.get(key)
 
     def release(self, key: str, service_id: str) -> None:
-        """Note that what the service was given is not there any more."""
+        """Note that what the service was given no longer exists."""
         holder = self._holders.get(key)
         if holder is not None and holder.id == service_id:
             del self._holders[key]

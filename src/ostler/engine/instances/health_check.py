@@ -1,4 +1,4 @@
-"""The health check of a service: one look, judged by the thresholds."""
+"""The health check of a service: one call, judged by the thresholds."""
 
 from operator import is_
 from typing import Any
@@ -29,7 +29,7 @@ class HealthCheck:
     """Checks one service. What it has rendered is kept until what its templates see has changed."""
 
     def __init__(self, service: InstanceState) -> None:
-        self._of = ref(service)  # it has this check: a circle of a deleted service would wait for the garbage collector
+        self._of = ref(service)  # the service holds this check: a reference cycle would wait for the garbage collector
         self._rendered: tuple[tuple[Any, ...], PlannedCall] | None = None
         """The health check as rendered last, and what its templates saw."""
         self._shared_key: tuple[PlannedCall, str] | None = None
@@ -39,7 +39,7 @@ class HealthCheck:
     @property
     def _service(self) -> InstanceState:
         service = self._of()
-        assert service is not None, "who asks for a check has its service"
+        assert service is not None, "whoever asks for a check holds its service"
         return service
 
     async def run(self, *, not_before: float | None = None, others: RemoteChecks | None = None) -> None:
@@ -68,14 +68,14 @@ class HealthCheck:
                 return
             evidence = response.text[:_EVIDENCE] or str(shorten(response.value, _EVIDENCE))
         except ServerUnavailableError as error:
-            service.set_vitals(evidence=error.summary)  # nothing was checked: its age goes on
+            service.set_vitals(evidence=error.summary)  # nothing was checked, so `checked_at` stays
             service.set_reachability(Reachability.UNREACHABLE)
             return
         except OstlerError as error:
             failure = error.located(service=service.name, step=step, tool=spec.tool)
             evidence = error.summary
         if not service.state.is_up or service.status.since != since:
-            return  # it was stopped or restarted meanwhile: this result is about its past
+            return  # it was stopped or restarted meanwhile: the result is out of date
         service.set_vitals(checked_at=service.runtime.clock.now(), evidence=service.mask_text(evidence))
         self._apply_health(passed=failure is None, failure=failure)
         if failure is not None and service.state.is_up:
@@ -86,8 +86,8 @@ class HealthCheck:
     ) -> ToolResponse | None:
         """Return an answer that shows that the service is well; None: one shows that it has done its work.
 
-        Others are asked only about what is well, without secrets, and not with a call for many; and nothing else is
-        believed of them than that it is well.
+        Other servers are asked only about services that are well, without secrets, and not by a `batch` call. Of their
+        answers only "it is well" is believed.
 
         Raises:
             OstlerError: there is no answer, or it shows something else.
@@ -108,7 +108,7 @@ class HealthCheck:
         return response
 
     def _has_secrets(self, call: PlannedCall) -> bool:
-        """Whether the arguments of the check are for no one else."""
+        """Whether the arguments of the check have secrets, so that no other server may see them."""
         if self._open_args is not call.args:
             if marks_in(call.args) or self._service.masked(call.args) != call.args:
                 return True
@@ -153,7 +153,7 @@ class HealthCheck:
         return call
 
     def shared_key(self) -> str | None:
-        """Return what the health checks have in common that share a call with this one; None: they share none."""
+        """Return the key that all health checks have that share a call with this one; None: it shares none."""
         service = self._service
         step, spec = health_tool(service)
         if spec is None or spec.batch is None:
@@ -190,7 +190,7 @@ class HealthCheck:
         if proof is None or proof.is_refusal or not (is_unhealthy or proof.is_absence):
             return
         if not proof.is_absence and (proof.is_coming or proof.is_leaving):
-            return  # it is there, and not well
+            return  # it exists, and is not well
         if service.state.is_up and service.status.since == since:
             service.set_vitals(gone=proof.is_absence)
             if not proof.next_actions and (hint := _gateway_hint(service)):
@@ -234,7 +234,7 @@ class HealthCheck:
 
 
 def _gateway_hint(service: InstanceState) -> str:
-    """Return what may be wrong when what a server over HTTP has just started was never seen by any check."""
+    """Return what may be wrong if no check ever saw what a server over HTTP has just started."""
     tools, server = service.runtime.tools, service.service_class.tools.start.server
     if tools is None or service.vitals.passed_at is not None or not tools.server_status(server).outlives:
         return ""

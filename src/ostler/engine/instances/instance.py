@@ -301,7 +301,7 @@ class ServiceInstance(InstanceState):
                         await self._execute(operation)
                 finally:
                     self._current = None
-                    if not operation.is_done:  # no one may wait forever for what this task can no longer finish
+                    if not operation.is_done:  # else its waiters would wait forever
                         operation.error = operation.error or left_to_next_server(operation, "finished")
                         operation.release()
         finally:

@@ -24,10 +24,10 @@ from ostler.rules.calls.rendering import expectation_of, outputs_of, pinned_expe
 _HEAD_LIMIT = 500
 
 _TAIL_LIMIT = 2000
-"""Characters of a failing tool's text that are shown from its end: there stands what is wrong, as in a traceback."""
+"""Characters of a failing tool's text that are shown from its end, which says what is wrong, as in a traceback."""
 
 _LOOKS = frozenset({"status", "healthCheck", "find"})
-"""Steps that look whether the service exists, in what may be one page of a list."""
+"""Steps that show whether the service exists; their answer may be one page of a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
     expect, expect_not = expectation_of(call)
     verdict = evaluate_health_check_expectation(response, expect, expect_not)
     is_final = is_like(response, pinned_expectation(call.fail_when))
-    is_unjudged = expect is None and expect_not is None  # then a success is believed, unless it says what it is
+    is_unjudged = expect is None and expect_not is None  # then a success is believed, unless its text says otherwise
     if not verdict.passed or is_final or (is_unjudged and is_out_of_reach(response)):
         raise _failure(service, call, response, verdict, is_final=is_final)
     outputs: JsonObject = {}
@@ -123,7 +123,7 @@ def _without_next_steps(response: ToolResponse) -> str:
 
 
 def located(service: InstanceState, error: OstlerError, call: PlannedCall) -> OstlerError:
-    """Say where `error` happened, and shorten nothing but secrets."""
+    """Add to `error` where it happened, and mask its secrets."""
     error.summary = service.mask_text(error.summary)
     if isinstance(error, ExtractionError) and not error.summary.startswith(call.step):
         error.summary = f"{call.step} tool's answer: {error.summary}"

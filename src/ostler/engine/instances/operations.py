@@ -35,7 +35,7 @@ _UNOBSERVED: AbstractContextManager[None] = nullcontext()
 
 
 class Heir(Protocol):
-    """A service that is not there yet, as far as an operation knows it."""
+    """A service that is not registered yet, as far as an operation needs it."""
 
     @property
     def record(self) -> ServiceRecord:
@@ -55,20 +55,20 @@ class Operation:
         kind: what it does.
         record: the journal's view of it; replaced, never changed.
         step: the lifecycle step that it is at, for people.
-        last_miss: why the last ready check did not pass.
+        last_miss: why the last ready or stopped check did not pass.
         resumes: finishes what an earlier run of the server was cut off in.
         done_steps: steps of the operation that it resumes which need not be done again.
         submitted: it was given to the store, so its end must be stored as well.
         committed: the store has it.
         stored_intent: the call that the store has as intended, which `record` does not have yet.
         planned: that call as it was rendered, to be made as it is.
-        is_interrupted: the server ends while it is under way: it stays open in the store, and the next run goes on.
+        is_interrupted: the server exits while it is under way: it stays open in the store for the next run.
         is_shared: a later request joined it.
         heir: the service that replaces the one that a delete removes, and inherits what that keeps.
-        origin: where it was asked for, as the observer knows it.
+        origin: where it was requested, as the observer knows it.
         changed: whether anything had to be done.
         message: one sentence about the end.
-        error: why it failed; each who waits gets an error of their own, equal to it.
+        error: why it failed; each waiter gets a copy.
     """
 
     def __init__(

@@ -42,12 +42,12 @@ class Vitals:
         next_retry_at: when its restart policy tries it next.
         failures: checks that failed in a row, and looks after a restart that missed it and proved nothing.
         successes: checks that passed in a row.
-        calls_before: serial of the last shared call that was begun before it came up, and so shows nothing about it.
+        calls_before: serial of the last shared call begun before it came up; earlier answers show nothing about it.
         dependency_problems: what is wrong with a service that it runs without, by the name of that service.
-        gone: an answer has proven that it is not there any more, since it was last up.
+        gone: an answer has proven, since it was last up, that it no longer exists.
         unreadable: why the class that it was stored with cannot be read; another one takes its place.
         removed: it was deleted.
-        left_open: the server ends, and its operation was cut off: what comes next is for the next run.
+        left_open: its operation was cut off by the exit of the server: everything else is left to the next run.
         is_idle: the last request was the stop of a service that no one used.
     """
 
@@ -88,7 +88,7 @@ class ServiceRuntime(Runtime, ABC):
         """Return what templates see of the dependencies of `service`, as soon as they allow its start.
 
         Raises:
-            DependencyError: they do not; the service waits, and starts when they are there.
+            DependencyError: they do not; the service waits, and starts when they are ready.
         """
 
     @abstractmethod
@@ -207,7 +207,7 @@ class InstanceState(BaseService):
         return {step: self.masked(value) for step, value in self.record.step_outputs.items()}
 
     def stored_error(self) -> JsonObject | None:
-        """Return the error of an earlier run, which holds until the service is up or down as it should be."""
+        """Return the error of an earlier run, which is valid until the service is up or stopped."""
         return None if self.state.is_up or self.state is ServiceState.STOPPED else self.record.error
 
     # -- changes -------------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ class InstanceState(BaseService):
     def rival(self) -> Holder | None:
         """Return the other service that was given this one's identifiers after it, or None.
 
-        Its name is empty when what it was given is not there any more.
+        Its name is empty if what it was given no longer exists.
         """
         key = self._handle()
         holder = self.runtime.handles.holder(key) if key is not None else None
@@ -310,7 +310,7 @@ class InstanceState(BaseService):
         self.set_record(desired=DesiredState.STOPPED, completed=True)
 
     def forget_start(self, *, is_proven: bool = True) -> None:
-        """Note that nothing of the last start is left; unless `is_proven`, the next start uses its key again."""
+        """Record that nothing of the last start is left; unless that `is_proven`, the next start uses the same key."""
         if (key := self._handle()) is not None:
             self.runtime.handles.release(key, self.id)
         stop = {step: made for step, made in self.record.step_outputs.items() if step == "stop"}

@@ -33,7 +33,7 @@ from ostler.model.records import PlannedCall
 from ostler.rules.calls.rendering import stop_plan
 
 _STOP_ATTEMPTS = 3
-"""Times that a stop is sent whose answers are of no use, while its server lives."""
+"""How often a stop is sent if no answer is usable although the server lives."""
 
 
 async def run_known_plan(
@@ -73,7 +73,7 @@ async def _run_stop_plan(
         if (lost := await lost_to_rival(service)) is not None:
             service.note(f"nothing is stopped: {lost.summary}")
             return
-        if service.rival() is not None:  # it is unknown whose it is by now, and the other one stops it
+        if service.rival() is not None:  # it is unknown whose id it is now; the other service stops it
             server = service.service_class.tools.stop.server
             service.note(f"nothing is stopped: server {server!r} has given the same id to service {rival.name!r}")
             return
@@ -95,7 +95,7 @@ async def _run_stop_plan(
 
 
 async def is_gone_all_the_same(service: InstanceState, error: OstlerError, *, was_gone: bool) -> bool:
-    """Whether nothing is there although the stop failed."""
+    """Whether the service is gone although the stop failed."""
     if isinstance(error, StoreError):
         return False
     return (was_gone and not isinstance(error, OperationTimeoutError)) or await exists_now(service) is False
@@ -104,7 +104,7 @@ async def is_gone_all_the_same(service: InstanceState, error: OstlerError, *, wa
 async def run_through_losses(
     service: InstanceState, operation: Operation, plan: Sequence[PlannedCall], *, must_journal: bool = True
 ) -> None:
-    """Run the stop plan; if a call gets no usable answer, find out what it did, as after a crash."""
+    """Run the stop plan; if a call gets no usable answer, find out its effect, as after a crash."""
     policy = service.service_class.config.on_unknown
     attempts = 0
     was_lost = False
@@ -152,8 +152,8 @@ async def _known_stop_plan(
 ) -> Sequence[PlannedCall] | None:
     """Return the pinned stop plan, or one derived now.
 
-    None: what an earlier start did is not known. Either it said that it failed, and no tool shows what it left; or the
-    service is about to be started, and its class says that this may be done again (`onUnknown: retry`).
+    None: the effect of an earlier start is unknown. Either it reported a failure, and no tool shows what it left; or
+    the service is about to be started, and its class allows another start (`onUnknown: retry`).
 
     Raises:
         OperationError: it cannot be known.

@@ -1,4 +1,4 @@
-"""Whether a service exists, found out after a restart or before a start; nothing outside is changed."""
+"""Finding out whether a service exists, after a restart of Ostler or before a start, and acting on the answer."""
 
 from ostler.engine.instances.compensation import compensate, start_again
 from ostler.engine.instances.existence import find, lost_to_rival, proof_of
@@ -80,10 +80,10 @@ def _is_believed(service: InstanceState, miss: ToolFailedError) -> bool:
 async def verify(service: InstanceState, operation: Operation) -> None:
     """Find out whether the service exists, by its status, healthCheck or find tool.
 
-    Nothing outside is changed, but that what a failed start has left is cleaned up as soon as it is seen.
+    Nothing outside is changed, except that what a failed start left is cleaned up as soon as it is seen.
 
     Raises:
-        OstlerError: nothing was learnt; what was not known before is unreachable, with the reason.
+        OstlerError: nothing was found out; a service of unknown state is unreachable, with the reason.
     """
     operation.step = "verify"
     try:
@@ -114,13 +114,13 @@ async def verify(service: InstanceState, operation: Operation) -> None:
 
 
 async def _settle_failed_start(service: InstanceState, operation: Operation, *, exists: bool) -> str:
-    """Clean up what a failed start has left, now that a tool shows it; it stays failed."""
+    """Clean up what a failed start left, now that a tool shows it; the service stays failed."""
     error, reason, what = service.status.error, START_FAILED, "its failed start left nothing"
     if exists:
         cleaned = await compensate(service, operation)
         reason, what = cleaned.reason, f"its failed start had left something: {cleaned.what}"
         if reason == UNKNOWN_OUTCOME and not service.record.stop_plan:
-            reason = START_UNSEEN  # it is there, and how to stop it is not known yet
+            reason = START_UNSEEN  # it exists, and how to stop it is not known yet
     service.note(what)
     if reason == START_FAILED:
         service.forget_start()
@@ -184,7 +184,7 @@ def conclude_absence(service: InstanceState) -> str:
 
 
 def _say_unverifiable(service: InstanceState, problem: str) -> None:
-    """Keep the question that a held service was left with, or ask it."""
+    """Keep the question that the service was held with, or ask one."""
     if service.status.reason == UNREADABLE_CLASS:
         return
     held = service.record.held
@@ -203,7 +203,7 @@ def _say_unverifiable(service: InstanceState, problem: str) -> None:
 
 
 async def _regain_outputs(service: InstanceState) -> None:
-    """Look up the outputs that a start could not report because of a crash."""
+    """Look up the outputs of a start whose answer was lost in a crash."""
     if "start" not in service.record.step_outputs and service.service_class.tools.start.outputs:
         try:
             await find(service)

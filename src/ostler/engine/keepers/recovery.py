@@ -52,7 +52,7 @@ _LOOK_FIRST = 2.0
 _LOOK_MAX = 60.0
 
 _STOP_LOOKS = 10
-"""How often a service is looked for whose stop has failed, or whose failed start may have left something: for some 6
+"""How often a service is looked for after a failed stop, or a failed start that may have left something: some 6
 minutes."""
 
 _PROMISED = (ServiceState.WAITING, ServiceState.RETRYING)
@@ -223,7 +223,7 @@ class Recovery:
             return True
         unseen = (STOP_FAILED, STOP_INTERRUPTED, *UNSEEN_STARTS)
         if instance.state is ServiceState.FAILED and instance.status.reason in unseen:
-            # what a stop tool gave up on often goes a moment later, and what did not answer often does
+            # often it is gone, or answers, a moment later
             return self._attempts.get(instance.id, 0) < _STOP_LOOKS and can_be_missed(instance.service_class)
         if instance.state is ServiceState.STOPPED:
             return self._missed(instance) is not None

@@ -18,7 +18,7 @@ from ostler.model.states import ServiceState
 
 
 class Replays:
-    """Finds what an earlier request with the same key led to."""
+    """Finds the outcome of an earlier request with the same key."""
 
     def __init__(self, runtime: Runtime, registry: ServiceRegistry) -> None:
         self._runtime = runtime

@@ -37,7 +37,7 @@ from ostler.rules.templates.template import render
 
 @dataclass(frozen=True, slots=True)
 class NewService:
-    """What a create request comes to.
+    """A create request with everything resolved.
 
     Attributes:
         request: what was asked for.
@@ -73,7 +73,7 @@ class InstanceFactory:
     def prepare(
         self, request: CreateRequest, choose_name: Callable[[ClassEntry, JsonObject, str], str] | None = None
     ) -> NewService:
-        """Return what `request` comes to; nothing is made yet.
+        """Resolve `request`; nothing is made yet.
 
         Args:
             request: what to create.
@@ -198,7 +198,7 @@ class InstanceFactory:
         return ServiceInstance(self._runtime, record, entry.service_class, state=ServiceState.STOPPED)
 
     def virtual(self, class_name: str, name: str, args: JsonObject, user: InstanceState) -> ServiceInstance:
-        """Return the instance that would be made for `user`, to look at its dependencies and its calls."""
+        """Return the instance that would be made for `user`, so that its dependencies and calls can be read."""
         return self.make(self.prepare(dependency_request(class_name, name, args, user)))
 
     def replayed(self, new: NewService) -> ServiceInstance | None:
@@ -307,7 +307,7 @@ def _difference(service: ServiceInstance, request: CreateRequest, digest: str) -
 
 
 def _misplaced_references(values: JsonObject) -> list[str]:
-    """Return what is wrong with references to secrets that are not from a file: an agent may have been told them."""
+    """Return the problems of references to secrets outside of a file: an agent may have been tricked into one."""
     return [
         f"{reference} is looked up only where it is written in the args or env of an ostler.yaml"
         for reference in references_in(values)
