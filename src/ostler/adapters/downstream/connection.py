@@ -31,7 +31,7 @@ from ostler.adapters.downstream.snapshots import DISABLED, ConnectionSnapshot
 from ostler.adapters.downstream.starts import Attempt, StartLimits
 from ostler.adapters.downstream.stdio import said_last
 from ostler.engine.protocols import Clock, ToolInfo
-from ostler.engine.watched import Watched
+from ostler.engine.waiting import Watched
 from ostler.model.servers import OVER_HTTP, ServerEntry
 from ostler.model.states import ServiceState
 from ostler.rules.text.terminal_text import without_control

@@ -10,7 +10,6 @@ import anyio
 from ostler.engine.dependencies.facts import facts_of, missing_facts, problem_of, together
 from ostler.engine.dependencies.graph import DependencyGraph, DependencyMaker, ResolvedDependency
 from ostler.engine.dependencies.jobs import await_end, is_job
-from ostler.engine.dependencies.shared_attempts import SharedAttempts
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts, Runtime
@@ -18,6 +17,7 @@ from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import RegistryAdapter
 from ostler.engine.services.service import BaseService, Service, StateUpdater, way_to_enable
 from ostler.engine.services.views import PROJECT_LABEL
+from ostler.engine.waiting import SharedAttempts
 from ostler.model.durations import format_duration
 from ostler.model.errors import AlreadyExistsError, DependencyError, OperationError, OstlerError
 from ostler.model.events import EventKind

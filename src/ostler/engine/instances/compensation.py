@@ -1,4 +1,7 @@
-"""What is done about what a failed start has left: it is stopped, as far as it can be known, or before the next one."""
+"""What a failed start left behind is stopped: at once if that is possible, else before the next start.
+
+What no tool can show stays in doubt.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +38,7 @@ _T = TypeVar("_T")
 _INTERNAL = "internal-error"
 
 _LOOKS = 3
-"""How often `find` is asked what a refused start left, when it does not say."""
+"""How often `find` is called after a refused start while its answer shows nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,10 @@ class Cleanup:
 
 
 async def compensate(service: InstanceState, operation: Operation, *, may_act_yet: bool = False) -> Cleanup:
-    """Stop what a start may have begun; `may_act_yet` says that it was given up while it was under way."""
+    """Stop what a start may have begun; with `may_act_yet`, the start was abandoned while its call was under way."""
     starts = operation.calls("start")
-    refused = bool(starts) and all(call.outcome is CallOutcome.FAILED for call in starts)  # a restart had something
-    refused &= not operation.took_over_start  # of an earlier start under the same key nothing is known
+    refused = bool(starts) and all(call.outcome is CallOutcome.FAILED for call in starts)
+    refused &= not operation.took_over_start  # nothing is known of an earlier start under the same key
     limit = service.service_class.config.timeout.delete
     try:
         with anyio.fail_after(limit) as scope, limited_by(scope):
@@ -88,7 +91,7 @@ def start_again(name: str) -> str:
 
 
 async def await_late_start(service: InstanceState, operation: Operation) -> None:
-    """Wait as long as a start whose connection was lost may still act at its server, unless it is seen before."""
+    """After a lost connection, wait until the start call can no longer act at its server, or the service is seen."""
     lost = [call for call in operation.record.calls if call.outcome.is_unclear]
     until, clock = under_way_until(service, operation.record), service.runtime.clock
     if until is None or lost[-1].step not in START_STEPS:
@@ -98,13 +101,13 @@ async def await_late_start(service: InstanceState, operation: Operation) -> None
     service.note(said)
     while (left := (until - clock.now()).total_seconds()) > 0:
         await operation.report_progress(0, None, said)
-        if await _is_there_or_never_seen(service):
+        if await _is_seen_or_never_will_be(service):
             return
         await anyio.sleep(min(LOOK_PAUSE, left))
 
 
-async def _is_there_or_never_seen(service: InstanceState) -> bool:
-    """Whether a start has been seen by `find`, and its stop is pinned; or no one can see it, or stop it."""
+async def _is_seen_or_never_will_be(service: InstanceState) -> bool:
+    """Whether waiting is over: `find` sees the service, and its stop plan is pinned; or no tool can see or stop it."""
     try:
         if service.service_class.tools.find is None:
             return await derive_stop_plan(service) is None
@@ -119,7 +122,7 @@ async def _is_there_or_never_seen(service: InstanceState) -> bool:
 
 
 def _unknown_start(service: InstanceState, *, refused: bool) -> Cleanup:
-    """Return what a start comes to of which no one knows whether it left something; it said itself that it failed."""
+    """Return the outcome when it is unknown whether the start left something; `refused`: it reported a failure."""
     if not refused:
         return Cleanup(UNKNOWN_OUTCOME, "what it may have started could not be found, so it could not be stopped")
     if service.service_class.tools.find is not None:
@@ -175,7 +178,7 @@ async def _derive_refused(service: InstanceState) -> Sequence[PlannedCall] | Non
 
 
 def settle_after_bug(service: InstanceState, operation: Operation, error: OstlerError) -> None:
-    """Leave no state hanging after an internal error; what a start may have left by then is held, and not forgotten."""
+    """Leave no transitional state after an internal error; what a start may have left is held, not forgotten."""
     if service.state is ServiceState.STOPPING:
         service.report(Transition.STOP_FAILED, reason=_INTERNAL, error=error)
     elif service.state is ServiceState.STARTING:
@@ -190,7 +193,7 @@ def settle_after_bug(service: InstanceState, operation: Operation, error: Ostler
 async def clear_leftover(service: InstanceState, operation: Operation) -> None:
     """Stop what an earlier failed start or stop left behind, before starting again.
 
-    Where that is not known, and its class says that it may be started again all the same, nothing is stopped.
+    If that is unknown, and the class allows another start all the same, nothing is stopped.
     """
     was_gone, is_proven = service.vitals.gone, True
     if service.state in (ServiceState.RETRYING, ServiceState.FAILED):
@@ -222,3 +225,18 @@ async def clear_leftover(service: InstanceState, operation: Operation) -> None:
             "stopping what an earlier start left behind took too long", service=service.name, step="stop"
         ) from None
     service.forget_start(is_proven=is_proven)
+
+
+def is_in_doubt(service: InstanceState) -> bool:
+    """Whether a start said that it failed, and only another one with its key could show what it left."""
+    is_settled = service.record.has_leftover or not service.record.start_unsettled
+    return service.state is ServiceState.FAILED and not is_settled and takes_start_key(service)
+
+
+def doubt_about(service: InstanceState) -> str:
+    """Return a remark for the deletion of a service whose start is not fully known."""
+    if service.state is ServiceState.FAILED and service.status.reason == START_LATE:
+        return (
+            "; nothing of it was there, but its start had no usable answer and may still act: look for it by hand later"
+        )
+    return "; its start tool said that it had failed, which no tool can verify" if is_in_doubt(service) else ""

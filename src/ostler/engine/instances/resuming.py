@@ -1,4 +1,4 @@
-"""What a crash left open is settled: a start that was cut off is finished, done again, or held until a person says."""
+"""Starts that a crash cut off are finished, repeated, or held with a question for a person."""
 
 import json
 from contextlib import suppress
@@ -10,15 +10,10 @@ from ostler.engine.instances.compensation import clear_leftover
 from ostler.engine.instances.existence import find, proof_of
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import DRIVER_UNREACHABLE, NOT_VERIFIED, UNKNOWN_OUTCOME
+from ostler.engine.instances.refusals import refuse_unreadable
 from ostler.engine.instances.starting import bring_up, call_start, clean_up, cleaning_up, come_up, restart
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import (
-    LOOK_PAUSE,
-    deadline,
-    refuse_unreadable,
-    take_start_key,
-    under_way_until,
-)
+from ostler.engine.instances.steps import LOOK_PAUSE, deadline, take_start_key, under_way_until
 from ostler.engine.instances.stopping import take_down
 from ostler.engine.instances.verification import adopt_unverified, conclude_absence, render_adopted_outputs
 from ostler.model.errors import (
@@ -40,14 +35,14 @@ from ostler.model.states import DesiredState, Reachability, Transition
 from ostler.rules.calls.overrides import START_TOOL
 
 LOOK_ATTEMPTS = 3
-"""How often a tool that could show it is asked before the outcome counts as unknown."""
+"""How often the tools are called before the outcome counts as unknown."""
 
 
 async def resume(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
-    """Finish the start or restart `old`, or whatever `operation` asks for in its place.
+    """Finish the start or restart `old`, or do what `operation` asks for instead.
 
-    Nothing is sent before it is known what `old` did, or the class's `onUnknown` has decided; until then `old`
-    stays open in the journal, so that another crash changes nothing.
+    Nothing is sent before the effect of `old` is known, or the class's `onUnknown` has decided. Until then `old` stays
+    open in the journal, so that another crash changes nothing.
 
     Raises:
         OperationError: it cannot be known, and the class says `hold`; the text is the question.
@@ -100,13 +95,13 @@ async def _settle(
 
 
 def _keep_key(service: InstanceState, old: OperationRecord) -> None:
-    """Keep using the key of a start that may have acted, until what it made is known to be gone."""
+    """Keep the key of a start that may have acted, until what it made is known to be gone."""
     if old.may_have_started:
         service.set_record(start_key=service.record.start_key or old.idempotency_key, start_unsettled=True)
 
 
 def _lose_sight(service: InstanceState, error: DownstreamError) -> None:
-    """Note that nothing was learnt: the service is checked again, and nothing is sent until then."""
+    """Show that nothing was found out: the service is checked again later, and nothing is sent until then."""
     is_away = isinstance(error, ServerUnavailableError)
     if is_away:
         service.set_reachability(Reachability.UNREACHABLE)
@@ -116,7 +111,7 @@ def _lose_sight(service: InstanceState, error: DownstreamError) -> None:
 
 
 async def _begin_again(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
-    """Start again, under the old key: nothing is there, or the same key makes it the same thing."""
+    """Start again, under the old key: nothing exists, or the same key leads to the same thing."""
     if service.record.has_leftover and not operation.took_over_start:
         await clear_leftover(service, operation)
     service.set_record(desired=DesiredState.RUNNING)
@@ -127,7 +122,7 @@ async def _begin_again(service: InstanceState, operation: Operation, old: Operat
 
 
 async def _finish_cleanup(service: InstanceState, operation: Operation, old: OperationRecord) -> NoReturn:
-    """The start had failed, and its cleanup was cut off: end it, and fail as it would have."""
+    """Finish the cleanup of a start that had failed, and fail as that would have."""
     await _wait_for_cut_off(service, operation, old)
     operation.took_over_start = operation.changed = True
     failed = [call for call in old.calls if call.step in START_STEPS and call.error]
@@ -188,7 +183,7 @@ def _is_joined(service: InstanceState, old: OperationRecord) -> bool:
 
 
 async def _follow_policy(service: InstanceState, operation: Operation, old: OperationRecord, evidence: str) -> None:
-    """The outcome of the start is unknown: do as the class's `onUnknown` says."""
+    """Act on an unknown outcome as the class's `onUnknown` says."""
     match service.service_class.config.on_unknown:
         case "retry":
             service.note("the outcome of its start is unknown: starting it again (onUnknown: retry)")
@@ -255,7 +250,7 @@ async def _look(service: InstanceState, old: OperationRecord) -> tuple[bool | No
 
 
 async def _wait_for_cut_off(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
-    """Wait until no call that was cut off can still act: a late stop would end what is started next."""
+    """Wait until no call that was cut off can still act: a late stop would stop what is started next."""
     until = under_way_until(service, old)
     if until is not None:
         operation.changed = False
@@ -283,7 +278,7 @@ async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
 
 
 async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
-    """Ask `find`, which knows what exists; if it does not say, or not how a job ended, ask `status` and `healthCheck`.
+    """Call `find`, which knows what exists; if it shows nothing, or not how a job ended, `status` and `healthCheck`.
 
     Raises:
         OstlerError: no answer proves anything; the next one may.
@@ -311,7 +306,7 @@ def _completed_now(service: InstanceState, old: OperationRecord) -> bool:
 
 
 def _finish_job(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
-    """Note that a job has completed whose start was cut off: it is not run again."""
+    """Record that a job whose start was cut off has completed: it is not run again."""
     with suppress(TemplateError):  # else a stop looks for what there is
         service.pin_stop_plan()
         service.set_record(held=False)
@@ -321,7 +316,7 @@ def _finish_job(service: InstanceState, operation: Operation, old: OperationReco
 
 
 async def adopt(service: InstanceState, operation: Operation, outputs: JsonObject) -> None:
-    """Take the service for running because the caller says so, with `outputs` of its start tool.
+    """Mark the service as running because the caller says so, with `outputs` of its start tool.
 
     Raises:
         ArgumentError: the start tool has no such output.

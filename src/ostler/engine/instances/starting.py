@@ -7,7 +7,7 @@ import anyio
 
 from ostler.engine.call_context import limited_by
 from ostler.engine.instances.calling import passed, run_call
-from ostler.engine.instances.compensation import await_late_start, clear_leftover, compensate, start_again
+from ostler.engine.instances.compensation import await_late_start, clear_leftover, compensate, is_in_doubt, start_again
 from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, exists, find
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
@@ -18,18 +18,14 @@ from ostler.engine.instances.reasons import (
     UNKNOWN_OUTCOME,
     UNSEEN_STARTS,
 )
-from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import (
-    check_tools,
-    deadline,
-    is_in_doubt,
-    planned_call,
+from ostler.engine.instances.refusals import (
     refuse_failing_start,
+    refuse_missing_tools,
     refuse_unreadable,
     refuse_unstoppable,
-    remaining,
-    take_start_key,
 )
+from ostler.engine.instances.state import InstanceState
+from ostler.engine.instances.steps import deadline, planned_call, remaining, take_start_key
 from ostler.engine.instances.stop_plans import may_start_again
 from ostler.engine.instances.stopping import take_down
 from ostler.engine.instances.verification import verify
@@ -68,7 +64,7 @@ async def start(service: InstanceState, operation: Operation) -> None:
         return
     refuse_unreadable(service)
     if service.state.is_unverified:
-        with suppress(OstlerError):  # it may be running: what is not verified yet is not stopped first
+        with suppress(OstlerError):  # it may be running, so it is verified before anything is stopped
             await verify(service, operation)
         if service.state.is_up:
             service.set_record(desired=DesiredState.RUNNING)
@@ -76,7 +72,7 @@ async def start(service: InstanceState, operation: Operation) -> None:
         operation.message = ""
         service.set_record(desired=DesiredState.RUNNING)  # also when no one can be asked now
     if service.record.has_leftover:
-        check_tools(service)  # nothing is stopped for a start that cannot be
+        refuse_missing_tools(service)  # nothing is stopped for a start that is known to fail
         await clear_leftover(service, operation)
     service.set_record(desired=DesiredState.RUNNING)
     take_start_key(service, operation)
@@ -85,16 +81,16 @@ async def start(service: InstanceState, operation: Operation) -> None:
 
 
 async def _is_gone_by_now(service: InstanceState) -> bool:
-    """Whether a service whose last check failed is gone, though that is not known yet."""
+    """Whether a service whose last check failed turns out to be gone."""
     with suppress(OstlerError):
         return await exists(service) is False
     return False
 
 
 def first_intent(service: InstanceState, operation: Operation) -> CallRecord | None:
-    """Return the first call of a new service's start, as intended, to be stored with what was asked for.
+    """Return the first call of a new service's start, as intended, to be stored together with the request.
 
-    None if it is not known yet: dependencies come first, or it cannot be made, which the start itself reports.
+    None if it is not known yet, as dependencies come first, or if it cannot be rendered, which the start reports.
     """
     tools, config = service.service_class.tools, service.service_class.config
     if config.dependencies:
@@ -102,7 +98,7 @@ def first_intent(service: InstanceState, operation: Operation) -> CallRecord | N
     step, spec = ("preStart[0]", tools.pre_start[0]) if tools.pre_start else ("start", tools.start)
     take_start_key(service, operation)
     try:
-        check_tools(service)
+        refuse_missing_tools(service)
         refuse_unstoppable(service)
         call = planned_call(service, step, spec, config.timeout.create)
     except OstlerError:
@@ -122,7 +118,7 @@ async def bring_up(service: InstanceState, operation: Operation, *, restart: any
         limit, key = left, "restart"
     async with cleaning_up(service, operation):
         if operation.planned is None:  # else it was checked when that was rendered
-            check_tools(service)
+            refuse_missing_tools(service)
             refuse_unstoppable(service)
         operation.step = "dependencies"
         if service.service_class.config.dependencies and not operation.committed:
@@ -139,7 +135,7 @@ async def cleaning_up(service: InstanceState, operation: Operation) -> AsyncGene
     try:
         yield
     except DependencyError:
-        raise  # it waits, and starts automatically when the dependency is there
+        raise  # it waits, and starts automatically when the dependency is ready
     except OstlerError as error:
         await clean_up(service, operation, error)
         raise
@@ -192,7 +188,7 @@ async def _start_outputs(service: InstanceState, operation: Operation, call: Pla
                 with suppress(TemplateError):
                     service.pin_stop_plan()
                     return service.record.step_outputs.get("start", {})
-                raise  # it is there, and without the answer it could not be stopped
+                raise  # it exists, and without the answer it could not be stopped
             service.note(f"its start had no answer: starting it again ({loss.summary})")
             await anyio.sleep(SERVER_AWAY_PAUSE)
 
@@ -200,10 +196,10 @@ async def _start_outputs(service: InstanceState, operation: Operation, call: Pla
 async def _is_found_after(loss: ConnectionLostError, service: InstanceState, operation: Operation) -> bool:
     """Whether a restart whose server died has done its work, as found out when the server is back.
 
-    False: it has not, or the class says that its start may be repeated (`onUnknown: retry`).
+    False: it has not, or the class allows repeating its start (`onUnknown: retry`).
 
     Raises:
-        ConnectionLostError: `loss`, if that is unknown. A start that was asked for fails with it, and is cleaned up.
+        ConnectionLostError: `loss`, if that is unknown. A requested start fails with it, and is cleaned up.
     """
     tools, server = service.runtime.tools, service.service_class.tools.start.server
     outlives = tools is not None and tools.server_status(server).outlives  # then the call may still be under way
@@ -230,7 +226,7 @@ async def _found_when_back(service: InstanceState) -> bool | None:
 def _call_of(
     service: InstanceState, operation: Operation, step: str, spec: ToolCallSpec, scope: anyio.CancelScope
 ) -> PlannedCall:
-    """Return the call of `step`: as it was rendered to be stored, when it is the first of a new service."""
+    """Return the call of `step`; the first call of a new service was rendered before, to be stored."""
     call, operation.planned = operation.planned, None
     if call is None or call.step != step:
         return planned_call(service, step, spec, remaining(scope))
@@ -292,8 +288,8 @@ async def _await_ready(service: InstanceState, operation: Operation, scope: anyi
 async def clean_up(service: InstanceState, operation: Operation, error: OstlerError) -> None:
     """Run the stop plan after a failed start, and add the outcome to `error`.
 
-    The end of the server waits a while for it; what is not done by then is left to the next run, which sees in the
-    calls that the start failed.
+    An exit of the server waits a while for it. The rest is left to the next run, which sees from the recorded calls
+    that the start failed.
     """
     with operation.shelter(shield=True, cleans_up=True) as shelter:
         if operation.is_interrupted:
@@ -336,7 +332,7 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
     if not operation.is_interrupted:
         service.set_record(held=True)
         service.report(Transition.START_FAILED, reason=UNKNOWN_OUTCOME, error=error)
-    await anyio.lowlevel.checkpoint()  # the operation ends here, open where the next run goes on with it
+    await anyio.lowlevel.checkpoint()  # the operation ends here, and stays open for the next run
 
 
 def _advise(service: InstanceState, error: OstlerError) -> None:
@@ -346,7 +342,7 @@ def _advise(service: InstanceState, error: OstlerError) -> None:
 
 
 async def restart(service: InstanceState, operation: Operation) -> None:
-    """Restart with the class's restart tool when the service is up, else stop what is there and start."""
+    """Restart with the class's restart tool if the service is up; else stop what there is, and start."""
     refuse_unreadable(service)
     spec = service.service_class.tools.restart
     if spec is None and service.state.is_up and not operation.reason.startswith(POLICY_REASON):
@@ -378,7 +374,7 @@ def _take_renewed(service: InstanceState, outputs: JsonObject) -> None:
 
 
 async def _called_restart(service: InstanceState, operation: Operation, call: PlannedCall) -> bool | None:
-    """Whether the restart tool answered; False: its server died, and the service is there; None: it is gone with it."""
+    """Whether the restart tool answered; False: its server died, and the service survived; None: both are gone."""
     try:
         answer = await run_call(service, operation, call, critical=True)
     except ConnectionLostError as loss:
@@ -396,7 +392,7 @@ async def _restart_with_tool(service: InstanceState, operation: Operation, spec:
     limit = service.service_class.config.timeout.restart_in_all
     service.report(Transition.RESTART_REQUESTED)
     try:
-        check_tools(service)
+        refuse_missing_tools(service)
         service.set_record(may_have_moved=bool(renewed_names(service.service_class)))
         with deadline(service, operation, limit, "restart") as scope:
             call = planned_call(service, "restart", spec, remaining(scope))

@@ -1,4 +1,4 @@
-"""How a service is stopped and deleted: what follows from how its stop plan went."""
+"""How a service is stopped and deleted: what follows from the outcome of its stop plan."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import anyio
 
 from ostler.engine.instances.calling import run_call
+from ostler.engine.instances.compensation import doubt_about
 from ostler.engine.instances.existence import (
     SERVER_AWAY_PAUSE,
     advice_for,
@@ -13,7 +14,7 @@ from ostler.engine.instances.existence import (
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import STOP_FAILED, STOP_INTERRUPTED, STOP_NOT_SENT
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import deadline, doubt_about
+from ostler.engine.instances.steps import deadline
 from ostler.engine.instances.stop_plans import is_gone_all_the_same, run_known_plan
 from ostler.engine.services.service import ServiceStatus
 from ostler.engine.services.views import MANAGED_LABEL
@@ -48,7 +49,7 @@ async def stop(service: InstanceState, operation: Operation) -> None:
 
 
 async def delete(service: InstanceState, operation: Operation) -> None:
-    """Stop the service, delete what it keeps and forget it; a failure keeps it unless forced."""
+    """Stop the service, delete what it keeps, and forget it; after a failure it stays, unless forced."""
     earlier = _delete_cut_off(service)
     may_be_there = service.may_be_there and earlier is None  # its delete call followed the stop
     if operation.asked.abandon or not may_be_there:
@@ -84,7 +85,7 @@ async def delete(service: InstanceState, operation: Operation) -> None:
 
 
 def _abandon(service: InstanceState) -> str:
-    """Return what is left behind by a service that is forgotten without a stop."""
+    """Return in words what a service leaves behind that is forgotten without a stop."""
     note = ""
     if service.record.has_leftover:
         tool = service.record.stop_plan[-1].tool if service.record.stop_plan else "its stop tool"
@@ -97,10 +98,10 @@ def _abandon(service: InstanceState) -> str:
 
 
 def _go_on_by_force(service: InstanceState, operation: Operation, error: OstlerError, what: str) -> str:
-    """Return what to say about a step that failed, if the service is deleted all the same.
+    """Return a remark about a step that failed, if the service is deleted by force.
 
     Raises:
-        OstlerError: it is not.
+        OstlerError: `error`, if it is not.
     """
     if not operation.asked.force:
         raise error
@@ -110,7 +111,7 @@ def _go_on_by_force(service: InstanceState, operation: Operation, error: OstlerE
 
 
 def _delete_cut_off(service: InstanceState) -> CallRecord | None:
-    """Return the last delete call of an earlier run, if that was cut off in a delete."""
+    """Return the last delete call of an earlier run that was cut off during a delete."""
     old = service.journal.interrupted
     calls = [call for call in old.calls if call.step == "delete"] if old is not None else []
     return calls[-1] if calls else None
@@ -152,7 +153,7 @@ async def _delete_kept(service: InstanceState, operation: Operation) -> None:
 
 
 async def _call_through_losses(service: InstanceState, operation: Operation, call: PlannedCall) -> None:
-    """Make `call`; if its server dies meanwhile, repeat it when that is back."""
+    """Make `call`; if its server dies meanwhile, repeat it when the server is back."""
     tools, server = service.runtime.tools, call.tool.partition("/")[0]
     was_lost = False
     while True:

@@ -10,12 +10,13 @@ import anyio
 
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
+from ostler.engine.instances.compensation import is_in_doubt
 from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.refusals import refuse_failing_start
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.instances.starting import first_intent, start_again
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import is_in_doubt, refuse_failing_start
 from ostler.engine.requests.idempotency import key_conflict, used_for
 from ostler.engine.requests.instance_factory import InstanceFactory, NewService, dependency_request
 from ostler.engine.services.registry import ServiceRegistry
@@ -39,11 +40,11 @@ _KEEPING = OperationRequest(OperationKind.DELETE, keep=True)
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What a create led to.
+    """The outcome of placing a create request.
 
     Attributes:
         instance: the new service, or the one that an equal request made before.
-        start: its first start; None when it is not to be started, or was there.
+        start: its first start; None if it is not to be started, or existed before.
         is_new: whether it was made now.
     """
 
@@ -54,7 +55,7 @@ class Placed:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Making:
-    """A service that is being made durable; `ended` is set when it is there, or could not be made."""
+    """A service that is being made durable; `ended` is set when it exists, or could not be made."""
 
     class_name: str
     key: str
@@ -239,7 +240,7 @@ class Creator:
         """Begin the first start of a service that took the place of another one.
 
         Raises:
-            StoreError: it could not be recorded; the service is there, stopped.
+            StoreError: it could not be recorded; the service exists, stopped.
         """
         return Placed(heir, self._begun(heir, await _recorded(heir, start=True) if start else None))
 

@@ -10,7 +10,7 @@ from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock, StateChangeCallback
 from ostler.engine.services.listeners import Listener
 from ostler.engine.services.views import ServiceFacts, ServiceView
-from ostler.engine.watched import Watched
+from ostler.engine.waiting import Watched
 from ostler.model.errors import OperationError, OstlerError
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.replacing import replaced

@@ -42,11 +42,6 @@ _OTHER_WORDS = {
     "ls": "list",
     "run": "create",
     "ping": "server-status",
-    "show": "get",
-    "describe": "get",
-    "inspect": "get",
-    "log": "logs",
-    "start-server": "serve",
 }
 """What other programs call a verb of this one."""
 

@@ -98,11 +98,11 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
 ) -> None:
     """Create a service from a class, start it, and wait until it is ready."""
     class_named(class_name)
-    for extra in (*([name] if name and "=" in name else []), *context.args):
-        usage_error(f"unexpected {extra!r}: args are given by -a, as in: ostler create {class_name} NAME -a K=V")
     if name and by_name:
         usage_error("give the new service's name once: as NAME or by --name")
     name = name or by_name
+    for extra in (*context.args, *([name] if name and "=" in name else [])):
+        usage_error(f"unexpected {extra!r}: args are given by -a, as in: ostler create {class_name} NAME -a K=V")
     given = parse_object("--args-json", args_json)
     pairs = parse_pairs("--arg", arg or [])
     with session_of(context).client() as client:
@@ -246,9 +246,7 @@ def logs(  # noqa: PLR0917 (what follows the name are options)
         str,
         typer.Argument(metavar="NAME", help="A service, or a project's id.", autocompletion=service_names),
     ] = "",
-    lines: Annotated[
-        int, typer.Option("--lines", "-n", "--tail", metavar="N", help="How many of the last lines.")
-    ] = 100,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", help="How many of the last lines.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new lines, until interrupted.")] = False,
     search: Annotated[
         str, typer.Option("--search", "-s", metavar="REGEX", help="Only lines that match this regex.")
