@@ -1,6 +1,6 @@
 """Tools that show what happened: events and log lines."""
 
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import anyio.to_thread
 from pydantic import Field, model_validator
@@ -31,16 +31,6 @@ class ServiceEventsArgs(Args):
     )
     kinds: Kinds = Field(default_factory=list, description="only such events")
     limit: int = Field(default=50, ge=1, le=500, description="at most so many")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _service_is_the_name(cls, value: Any) -> Any:
-        """Take the name under its earlier key, too."""
-        if not isinstance(value, dict):
-            return value
-        given = dict(cast("dict[str, Any]", value))
-        earlier = given.pop("service", None)
-        return {**given, "name": given.get("name") or earlier}
 
 
 async def service_events(app: ApplicationLike, args: ServiceEventsArgs, call: Call) -> Answer:

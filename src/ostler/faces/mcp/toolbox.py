@@ -221,13 +221,12 @@ def _names_in(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(overrides, str):
             with suppress(ValueError):
                 overrides = parse_json(overrides)
-        found = [as_object(overrides).get("dependsOn")]
+        given = as_object(overrides).get("dependsOn")
     else:
-        found = [arguments.get("name"), arguments.get("service")]
-    for given in found:
-        names = given.split(",") if isinstance(given, str) else given
-        if isinstance(names, list | dict):
-            yield from (each.strip() for each in cast("Iterable[object]", names) if isinstance(each, str))
+        given = arguments.get("name")
+    names = given.split(",") if isinstance(given, str) else given
+    if isinstance(names, list | dict):
+        yield from (each.strip() for each in cast("Iterable[object]", names) if isinstance(each, str))
 
 
 class Toolbox:
@@ -331,12 +330,10 @@ class Toolbox:
         folder = current_client().directory
         if not (folder and arguments and tool.startswith("service_")) or tool == "service_create":
             return arguments
-        scoped = {
-            key: self._app.projects.full_name(name, folder)
-            for key in ("name", "service")
-            if isinstance(name := arguments.get(key), str) and name
-        }
-        return {**arguments, **scoped}
+        name = arguments.get("name")
+        if not (isinstance(name, str) and name):
+            return arguments
+        return {**arguments, "name": self._app.projects.full_name(name, folder)}
 
 
 async def refusal_of(app: ApplicationLike, tool: AnyTool) -> ToolDeniedError | None:
