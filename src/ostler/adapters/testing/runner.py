@@ -21,10 +21,9 @@ from ostler.engine.services.views import CreateRequest, OperationResult
 from ostler.model.class_tests import ClassTest, StepExpectation, TestStep
 from ostler.model.durations import format_duration
 from ostler.model.errors import OstlerError
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonValue, KeyPath
 from ostler.rules.loading.class_tests import LoadedTests
 from ostler.rules.text.differences import differences, shown
-from ostler.rules.text.yaml_source import Path
 
 SERVICE = "test"
 """The service's name when a test gives none."""
@@ -177,7 +176,7 @@ class TestRun:
     def judge(self, manager: ServiceManager, index: int, outcome: Outcome) -> None:
         """Note what is not as the step expects."""
         step, error = self._test.steps[index], outcome.error
-        here: Path = ("steps", index)
+        here: KeyPath = ("steps", index)
         label = f"step {index + 1} ({step.do})"
         for problem in self._caller.problems:
             place = (*here, "calls") if step.calls is not None else here
@@ -202,7 +201,7 @@ class TestRun:
             self._fail((*here, "expect", key), f"{label}: {message}")
         self._judge_events(manager, (*here, "expect", "events"), expect.events or [], outcome.cursor)
 
-    def _judge_events(self, manager: ServiceManager, path: Path, wanted: Iterable[str], since: int) -> None:
+    def _judge_events(self, manager: ServiceManager, path: KeyPath, wanted: Iterable[str], since: int) -> None:
         page = manager.events.read(since=since, limit=1000)
         happened = [f"{event.kind.value} {event.service}: {event.message}" for event in page.events]
         rest = iter(happened)
@@ -244,7 +243,7 @@ class TestRun:
             for line in differences(wanted, manager.reveal(self.name)[1], "outputs", partial=partial):
                 yield key, line
 
-    def _fail(self, path: Path, message: str, details: tuple[str, ...] = ()) -> None:
+    def _fail(self, path: KeyPath, message: str, details: tuple[str, ...] = ()) -> None:
         whole = ("tests", self._index, *path)
         line, column = self._tests.document.locate(whole)
         dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in whole).lstrip(".")

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from ostler.model.errors import ExtractionError
+from ostler.model.json import KeyPath
 from ostler.model.manifest import ToolCallSpec
 from ostler.rules.answers.queries import compile_path
 from ostler.rules.templates.template import is_template, referenced_names, template_texts
 from ostler.rules.text.findings import Violation
-from ostler.rules.text.yaml_source import Path
 
 BATCH_STEPS = ("status", "healthCheck", "find")
 """Steps that one call can serve for many services."""
@@ -16,7 +16,7 @@ _OWN = ("name", "service", "start", "restart", "outputs", "find")
 """Names that differ from one instance to the next."""
 
 
-def check_batch(path: Path, call: ToolCallSpec) -> Iterator[Violation]:
+def check_batch(path: KeyPath, call: ToolCallSpec) -> Iterator[Violation]:
     """Yield what is wrong with the `batch` of the tool call at `path`."""
     batch = call.batch
     if batch is None:
@@ -42,7 +42,7 @@ def check_batch(path: Path, call: ToolCallSpec) -> Iterator[Violation]:
         yield Violation((*place, "match"), "bad-value", message, fix, at_key=True)
 
 
-def _check_path(path: Path, text: str, *, at_key: bool) -> Iterator[Violation]:
+def _check_path(path: KeyPath, text: str, *, at_key: bool) -> Iterator[Violation]:
     try:
         compile_path(text)
     except ExtractionError as error:

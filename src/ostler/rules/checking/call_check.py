@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ostler.model.json import JsonMapping
+from ostler.model.json import JsonMapping, KeyPath
 from ostler.model.manifest import Expectation, OutputSpec, ToolCallSpec
 from ostler.rules.answers.expectations import listed
 from ostler.rules.checking.expressions import Problem, shape_of_template, shape_of_value
@@ -20,7 +20,6 @@ from ostler.rules.templates.template import is_template
 from ostler.rules.text.equality import loosely_equal
 from ostler.rules.text.findings import Violation
 from ostler.rules.text.patterns import PatternError, compile_pattern, search
-from ostler.rules.text.yaml_source import Path
 
 _LOOKING = ("ready", "stopped", "status", "healthCheck", "find", "logs")
 """Steps that only look, and are called again and again."""
@@ -28,13 +27,13 @@ _LOOKING = ("ready", "stopped", "status", "healthCheck", "find", "logs")
 _ACTING = ("start", "stop", "delete", "restart", "sendInput")
 
 
-def problem_violations(path: Path, problems: Iterable[tuple[tuple[str | int, ...], Problem]]) -> Iterator[Violation]:
+def problem_violations(path: KeyPath, problems: Iterable[tuple[tuple[str | int, ...], Problem]]) -> Iterator[Violation]:
     """Yield each thing that cannot work in the templates of the value at `path`."""
     for inner, problem in problems:
         yield Violation((*path, *inner), problem.rule, problem.message, problem.fix)
 
 
-def mismatch_violations(path: Path, found: Iterable[Mismatch]) -> Iterator[Violation]:
+def mismatch_violations(path: KeyPath, found: Iterable[Mismatch]) -> Iterator[Violation]:
     """Yield each way in which the value at `path` does not fit."""
     for mismatch in found:
         place = (*path, *mismatch.place)
@@ -60,7 +59,7 @@ class CallCheck:
     scopes: ClassScopes
     tools: KnownTools
 
-    def violations(self, step: str, path: Path, call: ToolCallSpec) -> Iterator[Violation]:
+    def violations(self, step: str, path: KeyPath, call: ToolCallSpec) -> Iterator[Violation]:
         """Yield what is wrong with the `call` of `step`, which stands at `path`."""
         name = step.partition("[")[0]
         listed = self.tools.of(call.server)
@@ -88,7 +87,7 @@ class CallCheck:
 
     # -- the tool ------------------------------------------------------------------------------------------
 
-    def _no_tool(self, path: Path, call: ToolCallSpec, listed: ToolList | None) -> Violation:
+    def _no_tool(self, path: KeyPath, call: ToolCallSpec, listed: ToolList | None) -> Violation:
         place = (*path, "tool")
         if listed is not None:
             close = near(call.tool_name, list(listed.tools))
@@ -105,7 +104,7 @@ class CallCheck:
         message = f"there is no downstream server {call.server!r}"
         return Violation(place, "unknown-server", message, f"did you mean '{close}/{call.tool_name}'?")
 
-    def _effect(self, step: str, path: Path, call: ToolCallSpec, tool: ToolSchema) -> Iterator[Violation]:
+    def _effect(self, step: str, path: KeyPath, call: ToolCallSpec, tool: ToolSchema) -> Iterator[Violation]:
         place = (*path, "tool")
         if step in _ACTING and tool.says("readOnlyHint"):
             message = f"{call.tool!r} only reads, by its server's word, and cannot {step} anything"
@@ -119,7 +118,7 @@ class CallCheck:
             fix = f"give {parameter!r} of {call.tool!r}, from the name, an arg or an output of start"
             yield Violation(place, "names-none", message, fix)
 
-    def _batch(self, path: Path, call: ToolCallSpec, tool: ToolSchema, names: Names) -> Iterator[Violation]:
+    def _batch(self, path: KeyPath, call: ToolCallSpec, tool: ToolSchema, names: Names) -> Iterator[Violation]:
         """Yield what is wrong with a batch: its answer lacks the list, or the items lack what tells them apart."""
         if call.batch is None:
             return
@@ -130,13 +129,15 @@ class CallCheck:
         item = self.scopes.answer_of(call)
         yield from self._equal((*path, "batch", "match"), call.batch.match, item, names)
 
-    def completed(self, path: Path, expectation: Expectation, call: ToolCallSpec, names: Names) -> Iterator[Violation]:
+    def completed(
+        self, path: KeyPath, expectation: Expectation, call: ToolCallSpec, names: Names
+    ) -> Iterator[Violation]:
         """Yield what is wrong with the expectation at `path` that answers of `call` are checked against."""
         yield from self._expectation(path, expectation, self.scopes.answer_of(call), names)
 
     # -- outputs -------------------------------------------------------------------------------------------
 
-    def _output(self, path: Path, source: str | OutputSpec, given: "_Given") -> Iterator[Violation]:
+    def _output(self, path: KeyPath, source: str | OutputSpec, given: "_Given") -> Iterator[Violation]:
         spec = source if isinstance(source, OutputSpec) else None
         template = spec.template if spec else source if isinstance(source, str) and is_template(source) else None
         if template is not None:
@@ -159,12 +160,12 @@ class CallCheck:
         if spec is not None and spec.type is not None:
             yield from self._coercion(path, spec.type, shape)
 
-    def missed(self, path: Path, missed: Iterable[Missed], *, at_key: bool = False) -> Iterator[Violation]:
+    def missed(self, path: KeyPath, missed: Iterable[Missed], *, at_key: bool = False) -> Iterator[Violation]:
         """Yield each thing that a JMESPath expression does not find."""
         for miss in missed:
             yield Violation(path, miss.rule, miss.message, miss.fix, at_key, is_certain=miss.is_certain)
 
-    def _coercion(self, path: Path, kind: str, shape: Shape) -> Iterator[Violation]:
+    def _coercion(self, path: KeyPath, kind: str, shape: Shape) -> Iterator[Violation]:
         if shape.is_any or "string" in shape.kinds or kind == "string":
             return
         allowed = {"integer": {"integer", "number"}, "number": {"integer", "number"}}.get(kind, {kind})
@@ -172,7 +173,7 @@ class CallCheck:
             message = f"{described(shape)} cannot be read as {kind}"
             yield Violation((*path, "type"), "output-type", message)
 
-    def _regex(self, path: Path, name: str, pattern: str, tool: ToolSchema | None) -> Iterator[Violation]:
+    def _regex(self, path: KeyPath, name: str, pattern: str, tool: ToolSchema | None) -> Iterator[Violation]:
         place = (*path, "regex")
         try:
             compiled = compile_pattern(pattern)
@@ -189,7 +190,7 @@ class CallCheck:
 
     # -- expectations --------------------------------------------------------------------------------------
 
-    def _expectation(self, path: Path, expectation: Expectation, answer: Shape, names: Names) -> Iterator[Violation]:
+    def _expectation(self, path: KeyPath, expectation: Expectation, answer: Shape, names: Names) -> Iterator[Violation]:
         yield from self._equal((*path, "jsonPath"), expectation.json_path or {}, answer, names)
         for key in ("jmespath", "contains", "matches"):
             value: str | list[str] | None = getattr(expectation, key)
@@ -202,7 +203,7 @@ class CallCheck:
                 elif key == "jmespath":
                     yield from self._expression((*path, *inner), text, answer)
 
-    def _equal(self, path: Path, wanted: JsonMapping, answer: Shape, names: Names) -> Iterator[Violation]:
+    def _equal(self, path: KeyPath, wanted: JsonMapping, answer: Shape, names: Names) -> Iterator[Violation]:
         """Yield the expected values that a part of the answer, by its JMESPath expression, can never have."""
         for text, value in wanted.items():
             place = (*path, text)
@@ -213,7 +214,7 @@ class CallCheck:
             if not found.missed and not may_equal(found.shape, typed.shape):
                 yield self._impossible(place, text, found.shape, typed.shape)
 
-    def _expression(self, path: Path, text: str, answer: Shape) -> Iterator[Violation]:
+    def _expression(self, path: KeyPath, text: str, answer: Shape) -> Iterator[Violation]:
         found = find_in_shape(text, answer)
         yield from self.missed(path, found.missed)
         if not found.missed and found.shape.values is not None and not found.shape.is_any:
@@ -222,7 +223,7 @@ class CallCheck:
                 always = str(truths.pop()).lower()
                 yield Violation(path, "never-true", f"{text!r} is always {always}")
 
-    def _impossible(self, path: Path, text: str, shape: Shape, wanted: Shape) -> Violation:
+    def _impossible(self, path: KeyPath, text: str, shape: Shape, wanted: Shape) -> Violation:
         fix = ""
         if shape.values is not None and wanted.values is not None:
             close = near(str(wanted.values[0]), [str(value) for value in shape.values])
@@ -231,10 +232,10 @@ class CallCheck:
         message = f"{text!r} is {described(shape)} and can never be {described(wanted)}"
         return Violation(path, "never-true", message, fix, is_certain=not shape.is_seen)
 
-    def _contradiction(self, path: Path, call: ToolCallSpec) -> Iterator[Violation]:
+    def _contradiction(self, path: KeyPath, call: ToolCallSpec) -> Iterator[Violation]:
         if call.expect is None or call.expect_not is None:
             return
-        both: list[tuple[Path, Any]] = []
+        both: list[tuple[KeyPath, Any]] = []
         for text, wanted in (call.expect.json_path or {}).items():
             other: Any = (call.expect_not.json_path or {}).get(text, ...)
             if other is not ... and loosely_equal(wanted, other):

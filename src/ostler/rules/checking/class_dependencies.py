@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from ostler.model.json import KeyPath
 from ostler.model.manifest import DependencySpec, ServiceClass
 from ostler.rules.calls.arguments import args_json_schema
 from ostler.rules.checking.call_check import mismatch_violations, problem_violations
@@ -11,7 +12,6 @@ from ostler.rules.checking.fitting import near, object_mismatches
 from ostler.rules.checking.names import CONFIG
 from ostler.rules.checking.scopes import ClassScopes
 from ostler.rules.text.findings import Violation
-from ostler.rules.text.yaml_source import Path
 
 
 def dependency_violations(
@@ -19,7 +19,7 @@ def dependency_violations(
 ) -> Iterator[Violation]:
     """Yield what is wrong with the dependencies of the class, given all classes there are."""
     for index, dependency in enumerate(service_class.config.dependencies):
-        path: Path = (*CONFIG, "dependencies", index)
+        path: KeyPath = (*CONFIG, "dependencies", index)
         names = scopes.without_dependencies
         if isinstance(dependency, str):
             yield from problem_violations(path, shape_of_value(dependency, names).problems)
@@ -32,7 +32,7 @@ def dependency_violations(
 
 
 def _class_violations(
-    path: Path,
+    path: KeyPath,
     dependency: DependencySpec,
     scopes: ClassScopes,
     classes: Mapping[str, ServiceClass],

@@ -7,7 +7,7 @@ from typing import Any, cast
 from pydantic.alias_generators import to_camel
 
 from ostler.model.errors import ExtractionError
-from ostler.model.json import JsonMapping, JsonValue
+from ostler.model.json import JsonMapping, JsonValue, KeyPath
 from ostler.model.manifest import (
     ArgSpec,
     DependencySpec,
@@ -27,9 +27,8 @@ from ostler.rules.checking.restarts import check_restart_policy
 from ostler.rules.templates.template import is_template, referenced_names
 from ostler.rules.text.findings import Violation
 from ostler.rules.text.patterns import PatternError, compile_pattern, value_group
-from ostler.rules.text.yaml_source import Path
 
-ARGS: Path = ("spec", "args")
+ARGS: KeyPath = ("spec", "args")
 
 
 def check_class(service_class: ServiceClass) -> Iterator[Violation]:
@@ -43,14 +42,14 @@ def check_class(service_class: ServiceClass) -> Iterator[Violation]:
     yield from check_names(service_class)
 
 
-def calls_with_paths(service_class: ServiceClass) -> Iterator[tuple[Path, ToolCallSpec]]:
+def calls_with_paths(service_class: ServiceClass) -> Iterator[tuple[KeyPath, ToolCallSpec]]:
     """Yield every tool call of the class with its path in the manifest."""
     for step, call in service_class.tools.calls:
         name, _, index = step.rstrip("]").partition("[")
         yield (*TOOLS, name, *((int(index),) if index else ())), call
 
 
-def _check_arg(path: Path, name: str, spec: ArgSpec) -> Iterator[Violation]:
+def _check_arg(path: KeyPath, name: str, spec: ArgSpec) -> Iterator[Violation]:
     kinds: Sequence[tuple[str, Sequence[str]]] = (
         ("pattern", ("string",)),
         ("minimum", ("integer", "number")),
@@ -83,7 +82,7 @@ def _check_arg(path: Path, name: str, spec: ArgSpec) -> Iterator[Violation]:
             yield Violation((*path, "default"), "bad-value", f"the default does not fit: {problem}", fix)
 
 
-def _check_arg_schema(path: Path, spec: ArgSpec) -> Iterator[Violation]:
+def _check_arg_schema(path: KeyPath, spec: ArgSpec) -> Iterator[Violation]:
     if spec.pattern is not None:
         yield from _check_pattern((*path, "pattern"), spec.pattern)
     if spec.enum is not None and not spec.enum:
@@ -104,7 +103,7 @@ def _check_arg_schema(path: Path, spec: ArgSpec) -> Iterator[Violation]:
             yield from _check_schema_patterns((*path, "items"), spec.items)
 
 
-def _check_schema_patterns(path: Path, schema: JsonValue) -> Iterator[Violation]:
+def _check_schema_patterns(path: KeyPath, schema: JsonValue) -> Iterator[Violation]:
     """Yield the regular expressions of a JSON Schema that cannot be searched for within bounds."""
     if isinstance(schema, list):
         for index, part in enumerate(cast("list[JsonValue]", schema)):
@@ -126,7 +125,7 @@ def _check_schema_patterns(path: Path, schema: JsonValue) -> Iterator[Violation]
             yield from _check_schema_patterns((*path, key), part)
 
 
-def _check_call(path: Path, call: ToolCallSpec) -> Iterator[Violation]:
+def _check_call(path: KeyPath, call: ToolCallSpec) -> Iterator[Violation]:
     for name, source in call.outputs.items():
         yield from check_output((*path, "outputs", name), name, source)
     for keys, expectation in call.expectations():
@@ -149,7 +148,7 @@ def _check_call(path: Path, call: ToolCallSpec) -> Iterator[Violation]:
             yield Violation((*path, "retry", "delay"), "no-effect", message, fix, at_key=True)
 
 
-def check_output(path: Path, name: str, source: str | OutputSpec) -> Iterator[Violation]:
+def check_output(path: KeyPath, name: str, source: str | OutputSpec) -> Iterator[Violation]:
     """Yield what is wrong with one output of a tool call."""
     spec = source if isinstance(source, OutputSpec) else None
     jmespath = spec.path if spec else source if isinstance(source, str) and not is_template(source) else None
@@ -171,7 +170,7 @@ def check_output(path: Path, name: str, source: str | OutputSpec) -> Iterator[Vi
         yield Violation((*path, "required"), "no-effect", message, "remove one of them", at_key=True)
 
 
-def _check_expectation(path: Path, expectation: Expectation) -> Iterator[Violation]:
+def _check_expectation(path: KeyPath, expectation: Expectation) -> Iterator[Violation]:
     for key in ("jsonPath", "jmespath", "contains", "matches"):
         value: Any = getattr(expectation, "json_path" if key == "jsonPath" else key)
         entries: Sequence[Any] = [value] if isinstance(value, str) else list(value or ())
@@ -189,7 +188,7 @@ def _check_expectation(path: Path, expectation: Expectation) -> Iterator[Violati
             yield from _check_pattern((*path, *place), text)
 
 
-def _listed_texts(expectation: Expectation) -> Iterator[tuple[str, Path, str]]:
+def _listed_texts(expectation: Expectation) -> Iterator[tuple[str, KeyPath, str]]:
     for key in ("jmespath", "matches"):
         value: str | list[str] | None = getattr(expectation, key)
         if isinstance(value, str):
@@ -198,7 +197,7 @@ def _listed_texts(expectation: Expectation) -> Iterator[tuple[str, Path, str]]:
             yield key, (key, index), text
 
 
-def _check_jmespath(path: Path, text: str, *, at_key: bool = False) -> Iterator[Violation]:
+def _check_jmespath(path: KeyPath, text: str, *, at_key: bool = False) -> Iterator[Violation]:
     try:
         compile_path(text)
     except ExtractionError as error:
@@ -208,7 +207,7 @@ def _check_jmespath(path: Path, text: str, *, at_key: bool = False) -> Iterator[
         yield Violation(path, "bad-jmespath", message, fix, at_key=at_key)
 
 
-def _check_pattern(path: Path, pattern: str, *, at_key: bool = False) -> Iterator[Violation]:
+def _check_pattern(path: KeyPath, pattern: str, *, at_key: bool = False) -> Iterator[Violation]:
     try:
         compile_pattern(pattern)
     except PatternError as error:
@@ -217,7 +216,7 @@ def _check_pattern(path: Path, pattern: str, *, at_key: bool = False) -> Iterato
 
 def _check_leftovers(service_class: ServiceClass, spec: LeftoversSpec) -> Iterator[Violation]:
     """Yield bad paths, stops that could hit something else, and values that a stop needs and no output has."""
-    place: Path = (*CONFIG, "leftovers")
+    place: KeyPath = (*CONFIG, "leftovers")
     paths = {(*place, "outputs", name): path for name, path in spec.outputs.items()}
     for key, path in {
         (*place, "items"): spec.items,

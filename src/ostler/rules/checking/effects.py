@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonValue, KeyPath
 from ostler.model.manifest import DependencySpec, OutputSpec, ServiceClass, ToolCallSpec
 from ostler.rules.checking.fitting import near
 from ostler.rules.checking.names import CONFIG, TOOLS
@@ -13,10 +13,10 @@ from ostler.rules.checking.spelling import texts_in
 from ostler.rules.templates.template import is_template, optional_names, referenced_names
 from ostler.rules.text.findings import Violation
 from ostler.rules.text.log_pages import PAGE_OUTPUTS
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.yaml_source import Document
 
 Name = tuple[str, ...]
-Calls = list[tuple[str, Path, ToolCallSpec]]
+Calls = list[tuple[str, KeyPath, ToolCallSpec]]
 
 
 def effect_violations(service_class: ServiceClass, scopes: ClassScopes, calls: Calls) -> Iterator[Violation]:

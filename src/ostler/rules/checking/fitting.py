@@ -5,15 +5,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TypeAlias, cast
+from typing import cast
 
-from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_list
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath, as_list
 from ostler.rules.checking.schemas import kinds_of, resolved
 from ostler.rules.checking.shapes import NUMERIC, OBJECT, Shape, bounds, constant, described, kind_of
 from ostler.rules.checking.string_formats import fits_format
 from ostler.rules.text.patterns import PatternError, compile_pattern, search
-
-Place: TypeAlias = tuple[str | int, ...]
 
 _MAX_DEPTH = 16
 _WORDS = {
@@ -36,7 +34,7 @@ class Mismatch:
     """
 
     message: str
-    place: Place = ()
+    place: KeyPath = ()
     rule: str = "arg-type"
     fix: str = ""
     is_certain: bool = True
@@ -60,7 +58,7 @@ class _Fitter:
     root: JsonMapping
     what: str
 
-    def fit(self, shape: Shape, schema: JsonValue, place: Place, depth: int) -> list[Mismatch]:
+    def fit(self, shape: Shape, schema: JsonValue, place: KeyPath, depth: int) -> list[Mismatch]:
         """Split `shape` by what it may be, and combine: what fails in every way is certain, else it is possible."""
         if schema is False:
             return [Mismatch("no value is allowed here", place)]
@@ -84,7 +82,7 @@ class _Fitter:
                 doubtful += [replace(found, message=_may(way, found.message), is_certain=False) for found in result[:1]]
         return doubtful[:3]
 
-    def _fit_one(self, shape: Shape, schema: JsonMapping, place: Place, depth: int) -> list[Mismatch]:
+    def _fit_one(self, shape: Shape, schema: JsonMapping, place: KeyPath, depth: int) -> list[Mismatch]:
         """Fit a shape of one kind."""
         for key in ("anyOf", "oneOf"):
             options = schema.get(key)
@@ -98,7 +96,7 @@ class _Fitter:
             return [found for part in parts for found in self.fit(shape, part, place, depth + 1)]
         return self._fit_plain(shape, schema, place, depth)
 
-    def _fit_any(self, shape: Shape, options: Sequence[JsonValue], place: Place, depth: int) -> list[Mismatch]:
+    def _fit_any(self, shape: Shape, options: Sequence[JsonValue], place: KeyPath, depth: int) -> list[Mismatch]:
         results: list[tuple[bool, int, list[Mismatch]]] = []
         for option in options:
             found = self.fit(shape, option, place, depth + 1)
@@ -118,7 +116,7 @@ class _Fitter:
         plain = resolved(cast("JsonMapping", schema), self.root)
         return kinds_of(plain) or frozenset()
 
-    def _fit_plain(self, shape: Shape, schema: JsonMapping, place: Place, depth: int) -> list[Mismatch]:  # noqa: PLR0911
+    def _fit_plain(self, shape: Shape, schema: JsonMapping, place: KeyPath, depth: int) -> list[Mismatch]:  # noqa: PLR0911
         kind = next(iter(shape.kinds), "null")
         allowed = kinds_of(schema)
         if schema.get("nullable") is True and kind == "null":
@@ -146,7 +144,7 @@ class _Fitter:
             case _:
                 return []
 
-    def _kind_mismatch(self, shape: Shape, wanted: str, place: Place) -> Mismatch:
+    def _kind_mismatch(self, shape: Shape, wanted: str, place: KeyPath) -> Mismatch:
         fix = ""
         if shape.values is not None and len(shape.values) == 1:
             value = shape.values[0]
@@ -156,7 +154,7 @@ class _Fitter:
                 fix = f'write it in quotes: "{str(value).lower()}"'
         return Mismatch(f"{self._named(place)} must be {wanted}, not {described(shape)}", place, fix=fix)
 
-    def _named(self, place: Place) -> str:
+    def _named(self, place: KeyPath) -> str:
         if not place:
             return self.what
         names = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
@@ -169,7 +167,7 @@ class _Fitter:
         values = schema.get("enum")
         return cast("list[JsonValue]", values) if isinstance(values, list) else None
 
-    def _enum(self, shape: Shape, wanted: Sequence[JsonValue], place: Place) -> list[Mismatch]:
+    def _enum(self, shape: Shape, wanted: Sequence[JsonValue], place: KeyPath) -> list[Mismatch]:
         if shape.values is None:
             kinds = {kind_of(value) for value in wanted}
             if shape.kinds & kinds or (shape.kinds <= NUMERIC and kinds & NUMERIC):
@@ -185,7 +183,7 @@ class _Fitter:
                 return [Mismatch(message, place, "arg-value", fix)]
         return []
 
-    def _text(self, shape: Shape, schema: JsonMapping, place: Place) -> Iterator[Mismatch]:
+    def _text(self, shape: Shape, schema: JsonMapping, place: KeyPath) -> Iterator[Mismatch]:
         value = shape.values[0] if shape.values else None
         pattern = schema.get("pattern")
         if isinstance(pattern, str) and not _may_match(pattern, value, shape.prefix):
@@ -202,7 +200,7 @@ class _Fitter:
             if isinstance(longest, int) and len(value) > longest:
                 yield Mismatch(f"{self._named(place)} must have {longest} characters at most", place, "arg-value")
 
-    def _number(self, shape: Shape, schema: JsonMapping, place: Place) -> Iterator[Mismatch]:
+    def _number(self, shape: Shape, schema: JsonMapping, place: KeyPath) -> Iterator[Mismatch]:
         low, high = bounds(shape)
         name = self._named(place)
         checks: tuple[tuple[str, Callable[[float, float], bool], bool, str], ...] = (
@@ -226,7 +224,7 @@ class _Fitter:
         if isinstance(step, int) and step and shape.values and all(value % step for value in shape.values):
             yield Mismatch(f"{name} must be a multiple of {step}", place, "arg-value")
 
-    def _object(self, shape: Shape, schema: JsonMapping, place: Place, depth: int) -> Iterator[Mismatch]:
+    def _object(self, shape: Shape, schema: JsonMapping, place: KeyPath, depth: int) -> Iterator[Mismatch]:
         listed, patterns = _mapping(schema, "properties"), _mapping(schema, "patternProperties")
         more = schema.get("additionalProperties")
         if shape.properties is None:
@@ -248,13 +246,13 @@ class _Fitter:
                     message = f"{self._named(place)} lack{'s' if place else ''} {name!r}, which is required"
                     yield Mismatch(message, place, "missing-arg", fix)
 
-    def _unknown(self, name: str, known: Sequence[str], place: Place, given: Sequence[str]) -> Mismatch:
+    def _unknown(self, name: str, known: Sequence[str], place: KeyPath, given: Sequence[str]) -> Mismatch:
         close = near(name, [key for key in known if key not in given]) or near(name, known)
         whole = self._named(place)
         fix = f"did you mean {close!r}?" if close else f"known: {', '.join(known[:12]) or 'none'}"
         return Mismatch(f"there is no {name!r} in {whole}", (*place, name), "unknown-arg", fix, at_key=True)
 
-    def _list(self, shape: Shape, schema: JsonMapping, place: Place, depth: int) -> Iterator[Mismatch]:
+    def _list(self, shape: Shape, schema: JsonMapping, place: KeyPath, depth: int) -> Iterator[Mismatch]:
         items = schema.get("items")
         leading = as_list(schema.get("prefixItems"))
         if shape.elements is not None:

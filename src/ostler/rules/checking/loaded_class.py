@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ostler.model.errors import Finding
+from ostler.model.json import KeyPath
 from ostler.model.manifest import ServiceClass
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.yaml_source import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class LoadedClass:
     digest: str
     document: Document
     warnings: tuple[Finding, ...] = ()
-    origins: Mapping[Path, Path] | None = None
+    origins: Mapping[KeyPath, KeyPath] | None = None
     form: str = ""
 
     @property

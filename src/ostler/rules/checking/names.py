@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, KeyPath
 from ostler.model.manifest import STEPS as ALL_STEPS
 from ostler.model.manifest import DependencySpec, OutputSpec, ServiceClass, ToolCallSpec
 from ostler.rules.answers.responses import RESPONSE_KEYS
@@ -18,10 +18,9 @@ from ostler.rules.templates.template import (
     template_texts,
 )
 from ostler.rules.text.findings import Violation
-from ostler.rules.text.yaml_source import Path
 
-CONFIG: Path = ("spec", "serviceConfig")
-TOOLS: Path = (*CONFIG, "lifecycleTools")
+CONFIG: KeyPath = ("spec", "serviceConfig")
+TOOLS: KeyPath = (*CONFIG, "lifecycleTools")
 
 STEPS = tuple(step for step in ALL_STEPS if step not in ("stopped", "delete"))
 """Steps whose outputs templates see."""
@@ -64,7 +63,7 @@ def check_names(service_class: ServiceClass) -> Iterator[Violation]:
     scopes = _Scopes(service_class)
     config = service_class.config
     yield from _shadowed(service_class)
-    place: Path = (*CONFIG, "defaultName")
+    place: KeyPath = (*CONFIG, "defaultName")
     yield from _check(place, config.default_name, scopes.before_name())
     for index, dependency in enumerate(config.dependencies):
         place = (*CONFIG, "dependencies", index)
@@ -87,7 +86,7 @@ def check_names(service_class: ServiceClass) -> Iterator[Violation]:
         yield from _check(place, template, scopes.service_outputs())
 
 
-def _check_call(path: Path, call: ToolCallSpec, scope: _Scope) -> Iterator[Violation]:
+def _check_call(path: KeyPath, call: ToolCallSpec, scope: _Scope) -> Iterator[Violation]:
     values: JsonObject = {"args": call.args}
     for keys, expectation in call.expectations():
         place = values
@@ -105,7 +104,7 @@ def _check_call(path: Path, call: ToolCallSpec, scope: _Scope) -> Iterator[Viola
             yield from _check((*path, "outputs", name), source, answered)
 
 
-def _check(path: Path, value: JsonValue, scope: _Scope) -> Iterator[Violation]:
+def _check(path: KeyPath, value: JsonValue, scope: _Scope) -> Iterator[Violation]:
     for inner, message, line in template_syntax_errors(value):
         text = f"the template does not parse: {message}"
         yield Violation((*path, *inner), "template-syntax", text, _syntax_fix(message), line=line)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from ostler.model.errors import ExtractionError
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonValue, KeyPath
 from ostler.model.manifest import Expectation, ToolCallSpec
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.absence import is_empty, is_out_of_reach, says_another_state, status_in
@@ -15,7 +15,6 @@ from ostler.rules.answers.prose import PROSE_ERROR, PROSE_GONE
 from ostler.rules.templates.template import is_template
 from ostler.rules.text.findings import Violation
 from ostler.rules.text.patterns import PatternError, search
-from ostler.rules.text.yaml_source import Path
 
 _SHOWN = 100
 
@@ -23,7 +22,7 @@ _LAST_WORD = re.compile(r"(?P<before>(?:\(\?[a-z]+\))?(?P<words>.*?))(?:\\b)?[A-
 """A text or regular expression, parted before its last word."""
 
 
-def unseen(place: Path, texts: Sequence[str]) -> Violation:
+def unseen(place: KeyPath, texts: Sequence[str]) -> Violation:
     """Return that what stands at `place` fits none of the answers with `texts`."""
     none = f"none of {len(texts)} recorded answers of the tool matches"
     message = none if len(texts) > 1 else "the recorded answer of the tool does not match"
@@ -31,7 +30,7 @@ def unseen(place: Path, texts: Sequence[str]) -> Violation:
 
 
 def unseen_expectation(
-    path: Path, expectation: Expectation, call: ToolCallSpec, samples: Sequence[ToolResponse], *, is_look: bool
+    path: KeyPath, expectation: Expectation, call: ToolCallSpec, samples: Sequence[ToolResponse], *, is_look: bool
 ) -> Iterator[Violation]:
     """Yield each condition of the `expect` at `path` that no recorded answer meets.
 
@@ -52,7 +51,7 @@ def unseen_expectation(
             yield unseen((*path, *inner), [_said(answer, condition) for answer in telling])
 
 
-def _conditions(expectation: Expectation) -> Iterator[tuple[Path, Expectation]]:
+def _conditions(expectation: Expectation) -> Iterator[tuple[KeyPath, Expectation]]:
     for text, wanted in (expectation.json_path or {}).items():
         if isinstance(wanted, str) and not is_template(wanted):
             yield ("jsonPath", text), Expectation.model_validate({"jsonPath": {text: wanted}})

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from ostler.model.durations import LONGEST, format_duration
+from ostler.model.json import KeyPath
 from ostler.model.manifest import ServiceClass
 from ostler.model.policies import RestartPolicySpec
 from ostler.rules.text.findings import Violation
-from ostler.rules.text.yaml_source import Path
 
-POLICY: Path = ("spec", "serviceConfig", "restartPolicy")
-BACKOFF: Path = (*POLICY, "backoff")
+POLICY: KeyPath = ("spec", "serviceConfig", "restartPolicy")
+BACKOFF: KeyPath = (*POLICY, "backoff")
 
 
 def check_restart_policy(service_class: ServiceClass) -> Iterator[Violation]:

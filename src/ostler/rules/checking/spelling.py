@@ -5,12 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import cast
 
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, KeyPath
 from ostler.model.manifest import OutputSpec, ServiceClass, ToolCallSpec
 from ostler.model.tool_names import PROCESS_SERVER
 from ostler.rules.checking.names import CONFIG
 from ostler.rules.text.findings import Violation
-from ostler.rules.text.yaml_source import Path
 
 RULE = "near-miss"
 
@@ -33,7 +32,7 @@ _FREE = ("properties", "patternProperties", "$defs", "default", "const", "enum",
 
 
 def spelling_violations(
-    service_class: ServiceClass, calls: Sequence[tuple[str, Path, ToolCallSpec]]
+    service_class: ServiceClass, calls: Sequence[tuple[str, KeyPath, ToolCallSpec]]
 ) -> Iterator[Violation]:
     """Yield the words of the class that look like a known one, and are not."""
     for _, path, call in calls:
@@ -52,7 +51,7 @@ def spelling_violations(
             yield from _keywords(("spec", "args", name, "items"), spec.items)
 
 
-def _placeholders(path: Path, text: str) -> Iterator[Violation]:
+def _placeholders(path: KeyPath, text: str) -> Iterator[Violation]:
     for match in re.finditer(r"(?<![{$])\{([a-z]+)\}(?!\})", text):
         close = _near(match[1], _PLACEHOLDERS)
         if close:
@@ -60,21 +59,21 @@ def _placeholders(path: Path, text: str) -> Iterator[Violation]:
             yield _miss(path, message, f"{{{close}}}")
 
 
-def _schemes(path: Path, text: str) -> Iterator[Violation]:
+def _schemes(path: KeyPath, text: str) -> Iterator[Violation]:
     match = re.match(r"([a-z]{2,12})://", text)
     close = _near(match[1], _SCHEMES) if match else None
     if match and close:
         yield _miss(path, f"{match[0]!r} is an unusual beginning of an address", f"{close}://")
 
 
-def _output_name(service_class: ServiceClass, path: Path, name: str, text: str) -> Iterator[Violation]:
+def _output_name(service_class: ServiceClass, path: KeyPath, name: str, text: str) -> Iterator[Violation]:
     match = re.fullmatch(r"\{\{\s*start\.(\w+)\s*(\|.*)?\}\}", text)
     if match and match[1] != name and name not in service_class.tools.start.outputs and _near(name, (match[1],)):
         message = f"the output {name!r} is start's {match[1]!r} under a name that is nearly the same"
         yield _miss(path, message, match[1], at_key=True)
 
 
-def _keywords(path: Path, schema: JsonValue) -> Iterator[Violation]:
+def _keywords(path: KeyPath, schema: JsonValue) -> Iterator[Violation]:
     if not isinstance(schema, dict):
         return
     for key, value in cast("JsonObject", schema).items():
@@ -114,11 +113,11 @@ def _edits(one: str, other: str) -> bool:
     return any(longer[:index] + longer[index + 1 :] == shorter for index in range(len(longer)))
 
 
-def _miss(path: Path, message: str, meant: str, *, at_key: bool = False) -> Violation:
+def _miss(path: KeyPath, message: str, meant: str, *, at_key: bool = False) -> Violation:
     return Violation(path, RULE, message, f"did you mean {meant!r}?", at_key=at_key)
 
 
-def texts_in(value: JsonValue, path: Path = ()) -> Iterator[tuple[Path, str]]:
+def texts_in(value: JsonValue, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     """Yield the texts in a value, each with its place below `path`."""
     match value:
         case str():

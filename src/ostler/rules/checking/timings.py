@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 
 from ostler.model.durations import format_duration
+from ostler.model.json import KeyPath
 from ostler.model.manifest import ReadySpec, ServiceClass, StoppedSpec, ToolCallSpec
 from ostler.rules.checking.names import CONFIG
 from ostler.rules.text.findings import Violation
-from ostler.rules.text.yaml_source import Path
 
 RULE = "timeout-conflict"
 
 
-def timing_violations(service_class: ServiceClass, calls: list[tuple[str, Path, ToolCallSpec]]) -> Iterator[Violation]:
+def timing_violations(
+    service_class: ServiceClass, calls: list[tuple[str, KeyPath, ToolCallSpec]]
+) -> Iterator[Violation]:
     """Yield the durations of the class that cannot all be kept."""
     config = service_class.config
     health = config.health
@@ -46,7 +48,7 @@ def _limits(service_class: ServiceClass, step: str) -> tuple[float, str] | None:
             return None
 
 
-def _call_violations(service_class: ServiceClass, step: str, path: Path, call: ToolCallSpec) -> Iterator[Violation]:
+def _call_violations(service_class: ServiceClass, step: str, path: KeyPath, call: ToolCallSpec) -> Iterator[Violation]:
     found = _limits(service_class, step)
     if found is None:
         return
@@ -68,7 +70,7 @@ def _call_violations(service_class: ServiceClass, step: str, path: Path, call: T
 
 def _restart_violations(service_class: ServiceClass) -> Iterator[Violation]:
     timeout = service_class.config.timeout
-    path: Path = (*CONFIG, "timeout", "restart")
+    path: KeyPath = (*CONFIG, "timeout", "restart")
     if service_class.tools.restart is not None or timeout.restart is None or timeout.restart >= timeout.create:
         return
     message = (

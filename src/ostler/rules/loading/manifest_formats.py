@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ostler.model.errors import Finding
-from ostler.model.json import JsonMapping
+from ostler.model.json import JsonMapping, KeyPath
 from ostler.model.tool_names import ToolNames
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.yaml_source import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,10 @@ class Translation:
 
     document: Document
     findings: tuple[Finding, ...]
-    origins: Mapping[Path, Path]
+    origins: Mapping[KeyPath, KeyPath]
 
 
-def origin_of(path: Path, origins: Mapping[Path, Path]) -> Path:
+def origin_of(path: KeyPath, origins: Mapping[KeyPath, KeyPath]) -> KeyPath:
     """Return where what is at `path` of a translated manifest stood in the original; see `Translation.origins`."""
     for depth in range(len(path), 0, -1):
         if (origin := origins.get(path[:depth])) is not None:

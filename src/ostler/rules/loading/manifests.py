@@ -9,7 +9,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from ostler.model.errors import Finding, ManifestError
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath
 from ostler.model.manifest import API_VERSION, OWN_NAMES, ServiceClass
 from ostler.model.statics import STATIC_KINDS
 from ostler.model.tool_names import ToolNames
@@ -19,7 +19,7 @@ from ostler.rules.loading.documents import read_model
 from ostler.rules.loading.manifest_formats import Formats
 from ostler.rules.loading.manifest_schema import manifest_json_schema, manifest_shape
 from ostler.rules.text.findings import Findings, Violation, by_place, finding_of
-from ostler.rules.text.yaml_source import Document, Path, read_documents
+from ostler.rules.text.yaml_source import Document, read_documents
 
 __all__ = [
     "LoadedClass",
@@ -80,7 +80,7 @@ def _load(
     """Return the class of one document, if it can be read, and the errors in it."""
     if found := [finding_of(each, document) for each in _identity_violations(document, formats)]:
         return None, found
-    origins: Mapping[Path, Path] | None = None
+    origins: Mapping[KeyPath, KeyPath] | None = None
     translated: Sequence[Finding] = ()
     form = formats.of_manifest(cast("JsonMapping", document.value))
     if form is not None:

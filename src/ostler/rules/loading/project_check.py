@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from ostler.model.errors import Finding
+from ostler.model.json import KeyPath
 from ostler.model.manifest import ServiceClass
 from ostler.model.projects import NeedSpec, ProjectServiceSpec
 from ostler.rules.calls.arguments import args_json_schema
@@ -16,7 +17,6 @@ from ostler.rules.checking.shapes import OBJECT, TEXT, Shape, written_object
 from ostler.rules.checking.tool_lists import KnownTools
 from ostler.rules.loading.projects import LoadedProject
 from ostler.rules.text.findings import Findings, Violation, by_place
-from ostler.rules.text.yaml_source import Path
 
 
 def check_project(loaded: LoadedProject, tools: KnownTools, classes: Mapping[str, ServiceClass]) -> list[Finding]:
@@ -54,7 +54,7 @@ def _service_shape(service_class: ServiceClass | None, tools: KnownTools, classe
 
 
 def _service_violations(
-    path: Path, spec: ProjectServiceSpec, names: Names, classes: Mapping[str, ServiceClass]
+    path: KeyPath, spec: ProjectServiceSpec, names: Names, classes: Mapping[str, ServiceClass]
 ) -> Iterator[Violation]:
     typed = shape_of_value(spec.args, names)
     yield from problem_violations((*path, "args"), typed.problems)
@@ -70,7 +70,7 @@ def _service_violations(
     yield from mismatch_violations((*path, "args") if "args" in spec.model_fields_set else (*path, "class"), found)
 
 
-def _need_violations(path: Path, name: str, need: NeedSpec, needed: ServiceClass | None) -> Iterator[Violation]:
+def _need_violations(path: KeyPath, name: str, need: NeedSpec, needed: ServiceClass | None) -> Iterator[Violation]:
     """Yield a dependency's condition that a service of the class `needed` can never meet."""
     if needed is None:
         return

@@ -11,7 +11,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from ostler.model.errors import Finding, ManifestError
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, KeyPath
 from ostler.model.manifest import API_VERSION
 from ostler.model.projects import PROJECT_KIND, Project, ProjectServiceSpec
 from ostler.rules.loading.documents import SingleDocument, only_document
@@ -21,7 +21,7 @@ from ostler.rules.templates.template import optional_names, referenced_names, te
 from ostler.rules.text.findings import Findings, Violation, by_place
 from ostler.rules.text.model_violations import model_violations
 from ostler.rules.text.schema_shape import SchemaShape
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.yaml_source import Document
 
 TEMPLATE_ROOTS = ("services", "project", "env")
 """What templates in a project may name."""
@@ -119,7 +119,7 @@ def _read(document: Document) -> tuple[Project | None, list[Violation]]:
         return None, violations
 
 
-def _cut(value: JsonValue, path: Path) -> None:
+def _cut(value: JsonValue, path: KeyPath) -> None:
     """Remove what is at `path` of a project; without its class, or all of its args, a service is removed."""
     whole = path[:2] if path[2:3] in ((), ("class",), ("args",)) else path[:3]
     for part in whole[:-1]:

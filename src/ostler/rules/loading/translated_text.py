@@ -7,10 +7,10 @@ from typing import cast
 
 import yaml
 
-from ostler.model.json import JsonMapping, JsonValue
+from ostler.model.json import JsonMapping, JsonValue, KeyPath
 from ostler.rules.loading.manifest_formats import origin_of
 from ostler.rules.templates.template import is_template
-from ostler.rules.text.yaml_source import Document, Path, read_documents
+from ostler.rules.text.yaml_source import Document, read_documents
 
 _AMBIGUOUS = re.compile(r"(?:[-+.\d][-+.:\d_xoa-f]*|~|true|false|null|yes|no|on|off|y|n)$", re.IGNORECASE)
 """Texts that one version of YAML or the other reads as something else."""
@@ -60,7 +60,7 @@ _Dumper.add_representer(str, _text)
 _Dumper.add_representer(list, _list)
 
 
-def manifest_text(document: Document, origins: Mapping[Path, Path], *, heading: str = "") -> str:
+def manifest_text(document: Document, origins: Mapping[KeyPath, KeyPath], *, heading: str = "") -> str:
     """Return the value of a translated document as YAML.
 
     Args:
@@ -86,7 +86,7 @@ def manifest_text(document: Document, origins: Mapping[Path, Path], *, heading: 
     return "\n".join([*([f"# {heading}"] if heading else []), *lines, *last.above]) + "\n"
 
 
-def _paths(value: JsonValue, path: Path = ()) -> Iterator[Path]:
+def _paths(value: JsonValue, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield the path of every key and list item in `value`, outer ones first."""
     parts: Sequence[tuple[str | int, JsonValue]] = []
     if isinstance(value, Mapping):
@@ -98,17 +98,17 @@ def _paths(value: JsonValue, path: Path = ()) -> Iterator[Path]:
         yield from _paths(item, (*path, key))
 
 
-def _line(document: Document, path: Path) -> int:
+def _line(document: Document, path: KeyPath) -> int:
     """Return the line at which the key or list item begins."""
     return document.locate(path)[0] if isinstance(path[-1], int) else document.locate_key(path)[0]
 
 
-def _comments(text: str) -> Iterator[tuple[Path, _Comment]]:
+def _comments(text: str) -> Iterator[tuple[KeyPath, _Comment]]:
     """Yield the comments of a document by the path of what they stand at; those at its end have the path ()."""
     documents, _ = read_documents(text)
     if not documents:
         return
-    at_line: dict[int, Path] = {}
+    at_line: dict[int, KeyPath] = {}
     for path in _paths(documents[0].value):
         at_line.setdefault(_line(documents[0], path), path)
     above: list[str] = []

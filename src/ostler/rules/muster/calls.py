@@ -2,18 +2,17 @@
 
 import re
 
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath
 from ostler.rules.answers.queries import key_expression
 from ostler.rules.muster.joined_names import ToolNameError, missing_tool, resolve_tool
 from ostler.rules.muster.sheet import Sheet, has_template, is_mapping
-from ostler.rules.text.yaml_source import Path
 
 _COMPARED = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?)\s*")
 _PLAIN_PATH = re.compile(r"[\w.\-\[\]/]+")
 _OLD_KEYS = {"expect_not": "expectNot"}
 
 
-def translate_call(sheet: Sheet, path: Path, call: JsonMapping) -> JsonObject:
+def translate_call(sheet: Sheet, path: KeyPath, call: JsonMapping) -> JsonObject:
     """Return a call with its tool named as `server/tool` and its templates translated; outputs stay as they are."""
     made: JsonObject = {}
     for key, value in call.items():
@@ -32,7 +31,7 @@ def translate_call(sheet: Sheet, path: Path, call: JsonMapping) -> JsonObject:
     return made
 
 
-def translate_outputs(sheet: Sheet, path: Path, step: str, outputs: JsonMapping) -> JsonObject:
+def translate_outputs(sheet: Sheet, path: KeyPath, step: str, outputs: JsonMapping) -> JsonObject:
     """Return a call's outputs, taken as muster did: one that is not in the answer fails only what needs it."""
     made: JsonObject = {}
     for name, source in outputs.items():
@@ -61,11 +60,11 @@ def jmespath_of(path: str) -> str:
     return ".".join(parts)
 
 
-def _value(sheet: Sheet, path: Path, value: JsonValue) -> JsonValue:
+def _value(sheet: Sheet, path: KeyPath, value: JsonValue) -> JsonValue:
     return sheet.templates(path, sheet.raw(path, value))
 
 
-def _tool(sheet: Sheet, path: Path, tool: str) -> str:
+def _tool(sheet: Sheet, path: KeyPath, tool: str) -> str:
     try:
         resolved = resolve_tool(tool, sheet.known)
     except ToolNameError as error:
@@ -79,7 +78,7 @@ def _tool(sheet: Sheet, path: Path, tool: str) -> str:
     return resolved.tool
 
 
-def _expectation(sheet: Sheet, path: Path, expectation: JsonMapping) -> JsonObject:
+def _expectation(sheet: Sheet, path: KeyPath, expectation: JsonMapping) -> JsonObject:
     made: JsonObject = dict(expectation)
     if "json_path" in made and "jsonPath" not in made:
         sheet.moved((*path, "jsonPath"), (*path, "json_path"))

@@ -4,10 +4,9 @@ import json
 import re
 from collections.abc import Iterator
 
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath
 from ostler.rules.checking.names import CONFIG
 from ostler.rules.muster.sheet import Sheet, has_template, is_list, is_mapping
-from ostler.rules.text.yaml_source import Path
 
 _WAITS = {
     "started": "started", "running": "started", "ready": "started", "healthy": "healthy",
@@ -63,7 +62,7 @@ def _need(sheet: Sheet, class_name: str) -> JsonObject:
     return {} if re.search(rf"\bdependencies\.{used}\b", text) else {"required": False}
 
 
-def _dependency(sheet: Sheet, path: Path, entry: JsonMapping, alias: str) -> JsonObject:
+def _dependency(sheet: Sheet, path: KeyPath, entry: JsonMapping, alias: str) -> JsonObject:
     made: JsonObject = dict(entry)
     _condition(sheet, path, made)
     for key in ("name", "args"):
@@ -81,7 +80,7 @@ def _dependency(sheet: Sheet, path: Path, entry: JsonMapping, alias: str) -> Jso
     return made
 
 
-def _condition(sheet: Sheet, path: Path, made: JsonObject) -> None:
+def _condition(sheet: Sheet, path: KeyPath, made: JsonObject) -> None:
     """`condition` is when the dependency is wanted, `waitFor` how far it must be."""
     condition = made.get("condition")
     if isinstance(condition, bool) or has_template(condition):

@@ -2,10 +2,9 @@
 
 import re
 
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath
 from ostler.rules.checking.names import CONFIG, TOOLS
 from ostler.rules.muster.sheet import Sheet, has_template, is_mapping, mapping
-from ostler.rules.text.yaml_source import Path
 
 _CALL_KEYS = ("tool", "args", "outputs", "expect", "expectNot", "expect_not")
 """What belongs to the health check's tool when it is written under `healthCheck`, as the documentation does."""
@@ -13,7 +12,7 @@ _CALL_KEYS = ("tool", "args", "outputs", "expect", "expectNot", "expect_not")
 _DURATIONS = ("create", "delete", "restart", "healthCheck", "interval", "timeout", "initialDelay")
 _NUMBERS = ("failureThreshold", "successThreshold")
 _TINY = re.compile(r"(\d+)(ns|us|µs)")
-_PATH: Path = (*CONFIG, "healthCheck")
+_PATH: KeyPath = (*CONFIG, "healthCheck")
 
 
 def translate_health(sheet: Sheet, config: JsonObject, tools: JsonObject) -> None:
@@ -82,7 +81,7 @@ def _forget_timeout(config: JsonObject) -> None:
         config["timeout"] = {key: value for key, value in timeout.items() if key != "healthCheck"}
 
 
-def _no_duration(sheet: Sheet, path: Path) -> None:
+def _no_duration(sheet: Sheet, path: KeyPath) -> None:
     sheet.no_template(path, "a duration is the same for all services of the class")
 
 

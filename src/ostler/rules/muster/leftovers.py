@@ -6,13 +6,13 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonValue, KeyPath
 from ostler.model.manifest import ServiceClass
 from ostler.rules.loading.manifest_schema import manifest_shape
 from ostler.rules.muster.sheet import Sheet, is_list, is_mapping
 from ostler.rules.text.findings import finding_of
 from ostler.rules.text.model_violations import error_path, model_violations
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.yaml_source import Document
 
 _DEEPEST = 8
 """Rounds of looking: an unknown key is seen once what it is in is read."""
@@ -55,7 +55,7 @@ def without_unknown_keys(sheet: Sheet, document: Document) -> Document:
     return document
 
 
-def _remove(value: Any, path: Path) -> None:
+def _remove(value: Any, path: KeyPath) -> None:
     for part in path[:-1]:
         value = cast("dict[Any, Any]", value)[part]
     value.pop(path[-1], None)

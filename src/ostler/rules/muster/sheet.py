@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from ostler.model.errors import Finding
-from ostler.model.json import JsonMapping, JsonObject, JsonValue, parse_json
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath, parse_json
 from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.names import TOOLS
 from ostler.rules.loading.manifest_formats import origin_of
@@ -15,7 +15,7 @@ from ostler.rules.muster.jinja import translate_template
 from ostler.rules.muster.template_names import ManifestNames
 from ostler.rules.templates.template import is_template
 from ostler.rules.text.findings import Violation, dotted, finding_of
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.yaml_source import Document
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
@@ -38,7 +38,7 @@ def has_template(value: JsonValue) -> TypeGuard[str]:
     return isinstance(value, str) and is_template(value)
 
 
-def calls_of(tools: JsonMapping) -> Iterator[tuple[str, Path, JsonMapping]]:
+def calls_of(tools: JsonMapping) -> Iterator[tuple[str, KeyPath, JsonMapping]]:
     """Yield (step, path, call) of every call under lifecycleTools; the steps of lists are `postStart[0]`."""
     for step, found in tools.items():
         if is_mapping(found):
@@ -64,25 +64,25 @@ class Sheet:
     document: Document
     known: ToolNames
     findings: list[Finding] = field(default_factory=list[Finding])
-    origins: dict[Path, Path] = field(default_factory=dict[Path, Path])
+    origins: dict[KeyPath, KeyPath] = field(default_factory=dict[KeyPath, KeyPath])
     names: ManifestNames = field(default_factory=lambda: ManifestNames({}, {}))
 
     def find(
-        self, path: Path, rule: str, message: str, fix: str = "", *, at_key: bool = False, is_certain: bool = True
+        self, path: KeyPath, rule: str, message: str, fix: str = "", *, at_key: bool = False, is_certain: bool = True
     ) -> None:
         """Note a violation of `rule` by what stands at `path` of the new manifest."""
         violation = Violation(self.origin(path), rule, message, fix, at_key, is_certain=is_certain)
         self.findings.append(finding_of(violation, self.document))
 
-    def origin(self, path: Path) -> Path:
+    def origin(self, path: KeyPath) -> KeyPath:
         """Return where what is at `path` of the new manifest stood."""
         return origin_of(path, self.origins)
 
-    def moved(self, path: Path, origin: Path) -> None:
+    def moved(self, path: KeyPath, origin: KeyPath) -> None:
         """Note that what is at `path` stood at `origin` (a path of the new manifest, as far as it is known)."""
         self.origins.setdefault(path, self.origin(origin))
 
-    def raw(self, path: Path, value: JsonValue) -> JsonValue:
+    def raw(self, path: KeyPath, value: JsonValue) -> JsonValue:
         """Return the value of `{raw: '<JSON>'}`, which Kubernetes' RawExtension becomes in a file."""
         if not (is_mapping(value) and set(value) == {"raw"} and isinstance(value["raw"], str)):
             return value
@@ -93,13 +93,13 @@ class Sheet:
         self.origins[path] = (*self.origin(path), "raw")
         return made
 
-    def no_template(self, path: Path, why: str) -> None:
+    def no_template(self, path: KeyPath, why: str) -> None:
         """Note that a template stands where only one value can."""
         message = f"a template is not allowed here: {why}"
         message += "; the default counts"
         self.find(path, "muster-template", message, "write one value, or make one class for each")
 
-    def templates(self, path: Path, value: JsonValue) -> JsonValue:
+    def templates(self, path: KeyPath, value: JsonValue) -> JsonValue:
         """Return `value` with every template in it translated."""
         if isinstance(value, str):
             return self.template(path, value)
@@ -110,7 +110,7 @@ class Sheet:
             return [self.templates((*path, index), item) for index, item in enumerate(value)]
         return value
 
-    def template(self, path: Path, text: str, *, is_condition: bool = False) -> str:
+    def template(self, path: KeyPath, text: str, *, is_condition: bool = False) -> str:
         """Return the template `text` translated; what is wrong with it is noted."""
         try:
             return translate_template(text, self.names, is_condition=is_condition)

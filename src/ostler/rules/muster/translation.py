@@ -3,7 +3,7 @@
 from pathlib import PurePath
 from typing import get_args
 
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath
 from ostler.model.manifest import API_VERSION, ArgSpec, OutputSpec
 from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.names import CONFIG, TOOLS
@@ -14,7 +14,7 @@ from ostler.rules.muster.health import translate_health, translate_timeouts
 from ostler.rules.muster.leftovers import without_nothing, without_unknown_keys
 from ostler.rules.muster.sheet import Sheet, calls_of, is_list, is_mapping, mapping
 from ostler.rules.muster.template_names import ManifestNames
-from ostler.rules.text.yaml_source import Document, Path, with_value
+from ostler.rules.text.yaml_source import Document, with_value
 
 _OBJECT_KEYS = frozenset({
     "namespace", "annotations", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields",
@@ -167,7 +167,7 @@ def _names(args: JsonMapping, config: JsonMapping, tools: JsonMapping) -> Manife
     return ManifestNames(specs, outputs, dependency_names(config.get("dependencies")), is_open=not args)
 
 
-def _calls(sheet: Sheet, path: Path, found: JsonValue) -> JsonValue:
+def _calls(sheet: Sheet, path: KeyPath, found: JsonValue) -> JsonValue:
     if is_mapping(found):
         return translate_call(sheet, path, found)
     if is_list(found):

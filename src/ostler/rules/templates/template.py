@@ -9,19 +9,17 @@ text) do not make a lone expression a text.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 from jinja2 import Template, nodes
 from jinja2.exceptions import TemplateSyntaxError, UndefinedError
 
 from ostler.model.errors import TemplateError
-from ostler.model.json import JsonMapping, JsonValue
+from ostler.model.json import JsonMapping, JsonValue, KeyPath
 from ostler.rules.templates.plain_values import MAX_OUTPUT, OMIT, TooLargeError, encodable, to_json
 from ostler.rules.templates.references import References, references_of
 from ostler.rules.templates.sandbox import MAX_SOURCE, MAX_TOKENS, GivenUpError, bound, check_statements, environment
 from ostler.rules.text.work_budget import WorkSpentError, bounded_work
-
-Path: TypeAlias = tuple[str | int, ...]
 
 _SHOWN = 100
 
@@ -86,7 +84,7 @@ def render(value: JsonValue, names: Mapping[str, Any]) -> JsonValue:
     return rendered
 
 
-def render_texts(value: JsonValue, rendered: Callable[[str, Path], JsonValue], path: Path = ()) -> JsonValue:
+def render_texts(value: JsonValue, rendered: Callable[[str, KeyPath], JsonValue], path: KeyPath = ()) -> JsonValue:
     """Return `value` with `rendered(text, path)` for each template in it, which may be `OMIT` to leave an entry out.
 
     What has no template in it is the same object for every service, which no one changes.
@@ -138,7 +136,7 @@ def optional_names(value: JsonValue) -> set[tuple[str, ...]]:
     return {name for compiled in _templates(value) for name in compiled.references.optional} - required
 
 
-def template_syntax_errors(value: JsonValue) -> list[tuple[Path, str, int]]:
+def template_syntax_errors(value: JsonValue) -> list[tuple[KeyPath, str, int]]:
     """Return (path inside `value`, message, 1-based line inside the text) for every template that does not parse."""
     return [
         (path, compiled.message, compiled.line)
@@ -147,7 +145,7 @@ def template_syntax_errors(value: JsonValue) -> list[tuple[Path, str, int]]:
     ]
 
 
-def template_texts(value: JsonValue, path: Path = ()) -> Iterator[tuple[Path, str]]:
+def template_texts(value: JsonValue, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     """Yield (path, text) of every template in `value`."""
     if isinstance(value, str):
         if is_template(value):
@@ -183,7 +181,7 @@ def render_compiled(
     compiled: CompiledTemplate | BrokenTemplate,
     names: Mapping[str, Any],
     missing: dict[str, None],
-    path: Path,
+    path: KeyPath,
 ) -> JsonValue:
     """Render the template `text`, compiled, which is at `path`; undefined names go into `missing`.
 
@@ -300,7 +298,7 @@ def _undefined_name(error: UndefinedError) -> str:
     return parts[-2] if len(parts) > 2 else text
 
 
-def _place(path: Path) -> str:
+def _place(path: KeyPath) -> str:
     """Return a path as part of a sentence: ` in args.hosts[2]`."""
     place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".")
     return f" in {place if len(place) <= _SHOWN else place[:_SHOWN] + '…'}" if place else ""

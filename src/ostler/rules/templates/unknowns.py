@@ -7,13 +7,12 @@ from typing import TypeAlias
 
 from jinja2 import Environment, nodes
 
-from ostler.model.json import JsonMapping, JsonValue
+from ostler.model.json import JsonMapping, JsonValue, KeyPath
 from ostler.rules.templates.references import names_in
 from ostler.rules.templates.sandbox import environment
 from ostler.rules.templates.template import (
     BrokenTemplate,
     CompiledTemplate,
-    Path,
     compile_rewritten,
     render_compiled,
     render_texts,
@@ -59,7 +58,7 @@ def render_partly(value: JsonValue, names: JsonMapping, unknown: Unknowns) -> Pa
     missing: dict[str, None] = {}
     is_known = True
 
-    def rendered(text: str, path: Path) -> JsonValue:
+    def rendered(text: str, path: KeyPath) -> JsonValue:
         nonlocal is_known
         compiled, is_exact = _compiled(text, stand_ins)
         is_known = is_known and is_exact

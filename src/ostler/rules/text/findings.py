@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ostler.model.errors import Finding
+from ostler.model.json import KeyPath
 from ostler.rules.text.rule_table import RULES
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.yaml_source import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Violation:
         is_certain: it can never work, not only in some cases.
     """
 
-    path: Path
+    path: KeyPath
     rule: str
     message: str
     fix: str = ""
@@ -30,7 +31,7 @@ class Violation:
     line: int = 0
     is_certain: bool = True
 
-    def below(self, path: Path) -> "Violation":
+    def below(self, path: KeyPath) -> "Violation":
         """Return the violation of a part as that of the whole which has the part at `path`."""
         return replace(self, path=(*path, *self.path))
 

@@ -8,11 +8,10 @@ from typing import Any, cast
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonValue, KeyPath
 from ostler.rules.secrets.masking import shorten
 from ostler.rules.text.findings import Violation, dotted
 from ostler.rules.text.schema_shape import SchemaShape
-from ostler.rules.text.yaml_source import Path
 
 _UNION_TAGS = frozenset({"str", "list[str]", "OutputSpec", "DependencySpec"})
 _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
@@ -30,7 +29,7 @@ def model_violations(value: JsonValue, errors: Sequence[ErrorDetails], shape: Sc
         errors: what pydantic says of it.
         shape: which keys such a document may have where.
     """
-    seen: set[tuple[Path, str]] = set()
+    seen: set[tuple[KeyPath, str]] = set()
     for error in errors:
         path, union = _document_path(value, error["loc"])
         if union is None or union.fits:
@@ -49,13 +48,13 @@ def model_violations(value: JsonValue, errors: Sequence[ErrorDetails], shape: Sc
 class _Union:
     """The branch of a union that an error is about: the union's place, and which branches fit what stands there."""
 
-    path: Path
+    path: KeyPath
     other: str
     fits: bool
     other_fits: bool
 
 
-def _union(tag: str, path: Path, value: JsonValue) -> _Union:
+def _union(tag: str, path: KeyPath, value: JsonValue) -> _Union:
     """Every union of the manifest is of text and one other form: a list of texts, or a mapping."""
     takes_list = path[-1] in ("jmespath", "contains", "matches")
     other_fits = isinstance(value, list if takes_list else Mapping)
@@ -64,12 +63,12 @@ def _union(tag: str, path: Path, value: JsonValue) -> _Union:
     return _Union(path, "a list of texts" if takes_list else "a mapping", fits, other_fits if is_text else False)
 
 
-def error_path(value: JsonValue, loc: tuple[int | str, ...]) -> Path:
+def error_path(value: JsonValue, loc: tuple[int | str, ...]) -> KeyPath:
     """Return where in `value` pydantic's location `loc` is, without the names of branches of unions."""
     return _document_path(value, loc)[0]
 
 
-def _document_path(value: JsonValue, loc: tuple[int | str, ...]) -> tuple[Path, _Union | None]:
+def _document_path(value: JsonValue, loc: tuple[int | str, ...]) -> tuple[KeyPath, _Union | None]:
     """Split pydantic's location into the document's path and the branch of a union that it is in."""
     path: list[str | int] = []
     union: _Union | None = None
@@ -87,7 +86,7 @@ def _document_path(value: JsonValue, loc: tuple[int | str, ...]) -> tuple[Path, 
     return tuple(path), union
 
 
-def _value_at(value: JsonValue, path: Path) -> JsonValue:
+def _value_at(value: JsonValue, path: KeyPath) -> JsonValue:
     for part in path:
         if isinstance(value, Mapping):
             value = cast("Mapping[Any, JsonValue]", value).get(part)
@@ -98,7 +97,7 @@ def _value_at(value: JsonValue, path: Path) -> JsonValue:
     return value
 
 
-def _violation(root: JsonValue, path: Path, error: ErrorDetails, shape: SchemaShape) -> Violation:
+def _violation(root: JsonValue, path: KeyPath, error: ErrorDetails, shape: SchemaShape) -> Violation:
     kind = error["type"]
     value = _value_at(root, path)
     match kind:
@@ -125,7 +124,7 @@ def _violation(root: JsonValue, path: Path, error: ErrorDetails, shape: SchemaSh
             return Violation(path, rule, f"{_shown(value)}: {error['msg']}")
 
 
-def _unknown_key(path: Path, shape: SchemaShape) -> Violation:
+def _unknown_key(path: KeyPath, shape: SchemaShape) -> Violation:
     key, parent = str(path[-1]), path[:-1]
     known = shape.keys_at(parent)
     where = dotted(parent) or shape.what
@@ -142,7 +141,7 @@ def _unknown_key(path: Path, shape: SchemaShape) -> Violation:
     return Violation(path, "unknown-key", f"unknown key {key!r} in {where}", fix, at_key=True)
 
 
-def _value_error(path: Path, message: str) -> Violation:
+def _value_error(path: KeyPath, message: str) -> Violation:
     rules = {
         "is not a duration": "bad-duration",
         "a duration is at most": "bad-duration",

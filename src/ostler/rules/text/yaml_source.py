@@ -8,13 +8,13 @@ keys, merge keys, own tags and values that JSON cannot hold. Keys are always tex
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import cast
 
 import yaml
 from yaml.reader import Reader
 
 from ostler.model.errors import Finding, ManifestError
-from ostler.model.json import JsonMapping, JsonValue
+from ostler.model.json import JsonMapping, JsonValue, KeyPath
 from ostler.rules.text.yaml_numbers import is_number, json_number, plain_number
 
 MAX_TEXT = 1_048_576
@@ -28,9 +28,6 @@ MAX_DEPTH = 64
 
 MAX_KEY = 1024
 """The longest key that YAML has, in characters as written."""
-
-Path: TypeAlias = tuple[str | int, ...]
-"""Where a value is in a document: keys and list indexes from the root."""
 
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
@@ -104,7 +101,7 @@ class Document:
             return node.line + 1 + line, 1
         return node.line + 1, node.column + 1
 
-    def unquoted_over_lines(self) -> Iterator[tuple[Path, str]]:
+    def unquoted_over_lines(self) -> Iterator[tuple[KeyPath, str]]:
         """Yield the (path, text) of each unquoted text of several lines, as it was written."""
         lines = self.text.splitlines()
         for path, node in _leaves(self._root, ()):
@@ -112,7 +109,7 @@ class Document:
                 first = node.line + 1 - self.line
                 yield path, "\n".join(lines[first : node.last_line + 2 - self.line])
 
-    def rewritten_numbers(self) -> Iterator[tuple[Path, str, str]]:
+    def rewritten_numbers(self) -> Iterator[tuple[KeyPath, str, str]]:
         """Yield each number that is another text when it is written again (`3.10`): path, as written, and again."""
         for path, node in _leaves(self._root, ()):
             if node.written:
@@ -128,7 +125,7 @@ class Document:
         return node, len(path)
 
 
-def with_value(document: Document, value: JsonValue, origins: Mapping[Path, Path]) -> Document:
+def with_value(document: Document, value: JsonValue, origins: Mapping[KeyPath, KeyPath]) -> Document:
     """Return `document` with another value made from its own, each part at the place of what it was made from.
 
     Args:
@@ -137,7 +134,7 @@ def with_value(document: Document, value: JsonValue, origins: Mapping[Path, Path
         origins: where a part of `value` stood in the document, for those that moved; what is below one moved with it.
     """
 
-    def made(part: JsonValue, path: Path, origin: Path) -> _Node:
+    def made(part: JsonValue, path: KeyPath, origin: KeyPath) -> _Node:
         origin = origins.get(path, origin)
         line, column = document.locate(origin)
         is_literal = isinstance(part, str) and document.locate_line(origin, 1)[0] != line
@@ -158,7 +155,7 @@ def with_value(document: Document, value: JsonValue, origins: Mapping[Path, Path
     return Document(value, document.file, document.text, document.line, made(value, (), ()))
 
 
-def _leaves(node: _Node, path: Path) -> Iterator[tuple[Path, _Node]]:
+def _leaves(node: _Node, path: KeyPath) -> Iterator[tuple[KeyPath, _Node]]:
     if isinstance(node.children, dict):
         for key, child in node.children.items():
             yield from _leaves(child, (*path, key))
