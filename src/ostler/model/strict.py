@@ -5,7 +5,9 @@ from typing import Annotated, TypeAlias
 from pydantic import BaseModel, ByteSize, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-Count: TypeAlias = Annotated[int, Field(ge=1, strict=True)]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]
+"""How many of something; so few that a database can compare with it."""
+
 Switch: TypeAlias = Annotated[bool, Field(strict=True)]
 Size: TypeAlias = Annotated[ByteSize, Field(ge=1)]
 """Bytes: a number, or text such as `256KiB`."""
