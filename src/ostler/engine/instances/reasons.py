@@ -30,6 +30,9 @@ STOP_FAILED = "stop-failed"
 STOP_INTERRUPTED = "stop-interrupted"
 """Its stop was cancelled, so it may still be there; where a tool can show it, it is looked for again."""
 
+LEFT_BEHIND = (STOP_FAILED, STOP_INTERRUPTED, *UNSEEN_STARTS)
+"""Something may still be there, which is looked for again."""
+
 STOP_NOT_SENT = "stop-not-sent"
 """Its stop never left, as the server that drives it is away."""
 

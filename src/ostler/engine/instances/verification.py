@@ -7,6 +7,7 @@ from ostler.engine.instances.reasons import (
     DRIVER_UNREACHABLE,
     GONE,
     HAS_FAILED,
+    LEFT_BEHIND,
     NO_STOP_PLAN,
     NOT_VERIFIABLE,
     NOT_VERIFIED,
@@ -36,7 +37,8 @@ async def is_alive(service: InstanceState, *, max_age: float = 0.0) -> bool | No
     """Ask the status, healthCheck or find tool; None when the class has none of them.
 
     An answer that misses what is expected without proving that the service is gone counts as gone when it came as often
-    in a row as the class's `failureThreshold`; never while it says that the service is on its way in or out.
+    in a row as the class's `failureThreshold`; never while it says that the service is on its way in or out. If a stop
+    has failed, or a failed start may have left something, a health check that fails does not count.
 
     Args:
         service: what is looked for.
@@ -68,7 +70,8 @@ def _is_believed(service: InstanceState, miss: ToolFailedError) -> bool:
     Raises:
         ToolFailedError: `miss`, which does not show that yet.
     """
-    if miss.is_refusal:
+    is_about_health = miss.step == "healthCheck" and service.status.reason in LEFT_BEHIND
+    if miss.is_refusal or is_about_health:
         raise miss
     service.set_vitals(failures=service.vitals.failures + 1)
     threshold = service.service_class.config.health_rules.failure_threshold

@@ -19,10 +19,8 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import (
     CRASH_LOOP,
     HAS_FAILED,
+    LEFT_BEHIND,
     NOT_VERIFIABLE,
-    STOP_FAILED,
-    STOP_INTERRUPTED,
-    UNSEEN_STARTS,
 )
 from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.protocols import PutOperation, StoredState
@@ -221,8 +219,7 @@ class Recovery:
         old = instance.journal.interrupted
         if old is not None and old.kind.takes_down:  # it waits for the driver, whatever a look shows
             return True
-        unseen = (STOP_FAILED, STOP_INTERRUPTED, *UNSEEN_STARTS)
-        if instance.state is ServiceState.FAILED and instance.status.reason in unseen:
+        if instance.state is ServiceState.FAILED and instance.status.reason in LEFT_BEHIND:
             # often it is gone, or answers, a moment later
             return self._attempts.get(instance.id, 0) < _STOP_LOOKS and can_be_missed(instance.service_class)
         if instance.state is ServiceState.STOPPED:
