@@ -13,8 +13,10 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Too
 from mcp.shared.exceptions import MCPError
 from tests.support.downstream import http_entry, http_program, is_running, open_pool, stdio_entry
 
-from ostler.adapters.downstream.pool import DownstreamPool
+from ostler.adapters.downstream.pool import DownstreamPool, builtin_entry
 from ostler.adapters.downstream.service import McpServerService
+from ostler.adapters.downstream.slots import CallSlots, TimeLimit
+from ostler.engine.protocols import ToolInfo
 from ostler.model.errors import (
     AlreadyExistsError,
     ConnectionLostError,
@@ -229,6 +231,13 @@ async def test_calls_to_one_server_are_limited_and_those_to_another_are_not_held
             assert caught.value.delivery is Delivery.NOT_SENT
             tasks.cancel_scope.cancel()
         assert (await pool.call_tool("a/peak", {})).value["peak"] == 2
+
+
+async def test_calls_to_a_built_in_server_do_not_wait_for_starts_that_take_long() -> None:
+    slots = CallSlots(builtin_entry("process"))
+    limit = TimeLimit(1, anyio.current_time() + 1)
+    for number in range(500):
+        await slots.take(ToolInfo("process", f"start{number}", "", {}), limit)
 
 
 @realtime

@@ -79,6 +79,11 @@ async def test_a_wait_for_other_calls_to_the_server_is_not_counted() -> None:
         for name in names:
             await manager.create(CreateRequest("basic", name), wait=False)
         services = instances_in(manager.registry)
+        await until(lambda: len(world.calls) == 2)
+        began = anyio.current_time()
+        with pytest.raises(OstlerError, match="'w/.*' was not sent within 10 s"):
+            await services[0].is_alive()
+        assert anyio.current_time() - began <= 11, "no one waits for a look longer than it may take"
         await until(lambda: len(world.calls) == len(names))
         last = services[3].operation
         assert last is not None

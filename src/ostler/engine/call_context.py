@@ -39,7 +39,7 @@ def called_for() -> str:
 
 @contextmanager
 def limited_by(scope: anyio.CancelScope, *, on_turn: Callable[[], Awaitable[None]] | None = None) -> Generator[None]:
-    """Let the deadline of `scope` stand still while a call that is made in the block waits for its turn.
+    """Let the deadline of `scope`, an operation's, stand still while a call made in the block waits for its turn.
 
     Args:
         scope: the limit.
@@ -51,6 +51,18 @@ def limited_by(scope: anyio.CancelScope, *, on_turn: Callable[[], Awaitable[None
     finally:
         _limits.reset(limits)
         _on_turn.reset(turn)
+
+
+@contextmanager
+def also_limited_by(
+    scope: anyio.CancelScope, *, on_turn: Callable[[], Awaitable[None]] | None = None
+) -> Generator[None]:
+    """As `limited_by`, for the limit of one call; without an operation's, the wait counts: someone waits for it."""
+    if not has_patience():
+        yield
+        return
+    with limited_by(scope, on_turn=on_turn):
+        yield
 
 
 def has_patience() -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 import anyio
 
@@ -10,6 +10,9 @@ from ostler.adapters.downstream.call_refusals import no_slot
 from ostler.engine.call_context import has_patience, waiting_for_turn
 from ostler.engine.protocols import ToolInfo
 from ostler.model.servers import ServerEntry
+
+_BUILTIN_CALLS: Final = 1000
+"""Calls at once to a built-in server: a start lasts until its program is ready, and no other call waits for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +34,15 @@ class CallSlots:
     """The slots of one server, by the limits of its entry."""
 
     def __init__(self, entry: ServerEntry) -> None:
-        options = entry.options
         self._entry = entry
-        self._limits = (options.concurrency, options.write_concurrency)
-        self._all = anyio.Semaphore(options.concurrency)
-        self._writes = anyio.Semaphore(options.write_concurrency) if options.write_concurrency is not None else None
+        self._limits = _limits_of(entry)
+        concurrency, writes = self._limits
+        self._all = anyio.Semaphore(concurrency)
+        self._writes = anyio.Semaphore(writes) if writes is not None else None
 
     def of(self, entry: ServerEntry) -> Self:
         """Return the slots of `entry`: these, or new ones where its limits differ."""
-        if (entry.options.concurrency, entry.options.write_concurrency) != self._limits:
+        if _limits_of(entry) != self._limits:
             return type(self)(entry)
         self._entry = entry
         return self
@@ -90,3 +93,10 @@ class CallSlots:
             if scope.cancelled_caught:
                 raise no_slot(tool.qualified, self._entry, key, limit.seconds) from None
         held.append(slots)
+
+
+def _limits_of(entry: ServerEntry) -> tuple[int, int | None]:
+    """Return how many calls, and how many that may change something, may be under way at once."""
+    options = entry.options
+    is_own = entry.transport == "builtin" and "concurrency" not in options.model_fields_set
+    return _BUILTIN_CALLS if is_own else options.concurrency, options.write_concurrency

@@ -8,7 +8,7 @@ from typing import TypeVar
 import anyio
 import anyio.lowlevel
 
-from ostler.engine.call_context import before_sending, calling_for, limited_by
+from ostler.engine.call_context import also_limited_by, before_sending, calling_for
 from ostler.engine.instances.judging import Answer, judge, located
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
@@ -206,7 +206,7 @@ async def _send_sheltered(
 ) -> ToolResponse:
     """Send `call`; an exit of the server waits a while for its answer, as does a cancellation if it is `critical`."""
     deadline = anyio.current_time() + call.timeout + _CALLER_GRACE
-    with operation.shelter(shield=critical, deadline=deadline) as shelter, limited_by(shelter, on_turn=on_turn):
+    with operation.shelter(shield=critical, deadline=deadline) as shelter, also_limited_by(shelter, on_turn=on_turn):
         return await _call_tool(service, call, operation.report_progress)
     if operation.is_interrupted:
         await anyio.lowlevel.checkpoint()  # ends it: the next run finds out the effect of the call
@@ -221,7 +221,7 @@ async def _send_sheltered(
 
 
 async def _send(service: InstanceState, call: PlannedCall) -> ToolResponse:
-    with anyio.move_on_after(call.timeout + _CALLER_GRACE) as scope, limited_by(scope):
+    with anyio.move_on_after(call.timeout + _CALLER_GRACE) as scope, also_limited_by(scope):
         return await _call_tool(service, call, None)
     raise _unanswered(call)
 
