@@ -733,6 +733,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         {"extensions": {"a": {"type": "stdio", "cmd": "x"}}},
         {"mcpServers": [{"name": "a", "command": "x"}]},
         {"a": {"command": "x", "working_directory": None}},
+        {"name": "m", "plugins": [{"name": "p"}, {"name": "q", "mcpServers": {"a": {"command": "x"}}}]},
         {"projects": {"/srv/shop": {"mcpServers": {"a": {"command": "x"}}}}},
     ],
 )

@@ -469,6 +469,20 @@ def test_a_server_runs_in_the_folder_of_its_project_or_plugin(home: Home, place:
     assert home.err == ""
 
 
+def test_settings_call_a_plugins_server_by_the_plugin_too(home: Home) -> None:
+    file = home.write("shop/.mcp.json", json.dumps({"mcpServers": {"db": {"command": "x"}, "web": {"command": "x"}}}))
+    home.write("shop/.claude-plugin/plugin.json", '{"name": "acme"}')
+    home.write(".claude/settings.json", '{"permissions": {"deny": ["mcp__plugin_acme_db__drop"]}}')
+    home.write(".claude.json", '{"disabledMcpServers": ["plugin:acme:web", "plugin:other:db"]}')
+    assert home.run("servers", "import", "db", "web", "--from", str(file)) == ExitStatus.OK, home.err
+    assert home.servers["db"]["ostler"] == {"denyTools": ["drop"]}
+    assert "disabled" not in home.servers["db"]
+    assert home.servers["web"]["disabled"] is True
+    home.write(".claude/settings.json", '{"enabledPlugins": {"acme@market": false, "web@market": true}}')
+    assert home.run("servers", "import", "--json", "--from", str(file)) == ExitStatus.OK, home.err
+    assert [server["entry"]["disabled"] for server in json.loads(home.out)["servers"]] == [True, True]
+
+
 def test_of_a_name_in_several_files_each_is_said_once(home: Home) -> None:
     refused = {"command": "x", "autoApprove": ["get"], "sandbox": True}
     for file, entries in {

@@ -16,7 +16,6 @@ from ostler.adapters.config.dialects.entry_places import (
     at,
     describes_one,
     entries_in,
-    is_bare,
     places_in,
 )
 from ostler.adapters.config.dialects.file_limits import FileLimits, limits_in, limits_of_all
@@ -45,6 +44,8 @@ class EntryLoader:
         around: where it stands.
         clients: whose file it is, by id.
         beside: the client's other files that limit these servers.
+        plugin: the name of the plugin of Claude Code that the file is part of, by which settings call its servers
+            `plugin:PLUGIN:SERVER`; empty if it is part of none.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class EntryLoader:
         around: Surroundings,
         clients: frozenset[str],
         beside: Sequence[Source],
+        plugin: str,
     ) -> None:
         self._source = source
         self._around = around
         self._clients = clients
         self._beside = beside
+        self._plugin = plugin
         self._findings: list[Finding] = []
         self._times: Mapping[str, str] = {}
 
@@ -121,7 +124,7 @@ class EntryLoader:
                 self._find(path, message, "not-an-object", fix=fix)
         # with null in the place there are no servers yet
         has_place = any(path[-1] in as_object(at(root, path[:-1])) for path, _ in PLACES)
-        if root and not has_place and not is_bare(root) and not describes_one(root) and "projects" not in root:
+        if root and not has_place and "projects" not in root and not any(entries_in(root, self._clients)):
             close = get_close_matches(SERVER_KEYS[0], [str(key) for key in root], n=1, cutoff=0.7)
             hint = f"rename {close[0]!r} to 'mcpServers'" if close else "put the servers under 'mcpServers'"
             self._find((), "there is no 'mcpServers' (or 'servers') in the file", "no-servers", fix=hint)
@@ -174,12 +177,13 @@ class EntryLoader:
         entry = {
             key: self._filled(value, owners) for key, value in draft.entry.items() if key in ("command", "args", "url")
         }
-        if limits.switches_off(found.name, draft.entry, entry):
-            draft.disable()
-        for allowed, denied in limits.of_tools(found.name):
-            draft.deny(denied)
-            if allowed is not None:
-                draft.allow_only(allowed, found.path)
+        for called in (found.name, *([f"plugin:{self._plugin}:{found.name}"] if self._plugin else [])):
+            if limits.switches_off(called, draft.entry, entry):
+                draft.disable()
+            for allowed, denied in limits.of_tools(called):
+                draft.deny(denied)
+                if allowed is not None:
+                    draft.allow_only(allowed, found.path)
         if path := limits.rejected_by(draft.entry) or limits.rejected_by(entry):
             message = f"a rule of {'.'.join(map(str, path))!r} rejects the server {found.name!r}"
             self._find(path, message, "limit", fix="change the rule if the server may be used")

@@ -6,11 +6,16 @@ One broken entry is left out, with a finding; the others load.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from ostler.adapters.config.dialects.client_texts import Source, SourceError, parse_source, read_source
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.mcp_content import McpJson
+from ostler.model.json import JsonValue, as_object
+
+_MANIFEST: Final = Path(".claude-plugin", "plugin.json")
 
 
 def load_mcp_json(
@@ -53,13 +58,22 @@ def load_mcp_json(
     from ostler.adapters.config.dialects.variables import Surroundings  # noqa: PLC0415
     from ostler.adapters.config.entry_loader import EntryLoader  # noqa: PLC0415
 
-    around = Surroundings(env, folder, workspace, plugin_of(folder), answer=answer)
-    return EntryLoader(source, around, clients, beside).load(project)
+    plugin = plugin_of(folder)
+    around = Surroundings(env, folder, workspace, plugin, answer=answer)
+    return EntryLoader(source, around, clients, beside, "" if plugin is None else _name_of(plugin)).load(project)
+
+
+def _name_of(plugin: Path) -> str:
+    """Return the name that a plugin has in its manifest, or that of its folder."""
+    name: JsonValue = None
+    with suppress(SourceError):
+        name = as_object(read_source(plugin / _MANIFEST).value).get("name")
+    return name if isinstance(name, str) and name else plugin.name
 
 
 def plugin_of(folder: Path | None) -> Path | None:
     """Return the plugin of Claude Code that a file in `folder` is part of: its manifest is in `.claude-plugin`."""
     for root in () if folder is None else (folder, folder.parent):
-        if os.path.isfile(root / ".claude-plugin" / "plugin.json"):  # noqa: PTH113 (never fails)
+        if os.path.isfile(root / _MANIFEST):  # noqa: PTH113 (never fails)
             return root
     return None

@@ -242,7 +242,14 @@ def _kiro_rules(root: JsonObject) -> Iterator[list[Rule]]:
 
 
 def granted_in(root: JsonObject) -> Iterator[tuple[Rule, ...]]:
-    """Yield what a list of tools next to the servers grants: `@server`, `@server/tool`, `server/tool`, or Claude's."""
+    """Yield what is granted server by server.
+
+    Plugins of Claude Code that are switched off grant nothing; neither does a list of tools next to the servers that
+    does not name one: `@server`, `@server/tool`, `server/tool`, or in Claude Code's form.
+    """
+    for plugin, is_on in as_object(root.get("enabledPlugins")).items():
+        if is_on is False:
+            yield (Rule(f"plugin:{plugin.partition('@')[0]}:*", "{}", permits=False),)
     value = root.get("tools")
     names = as_texts(value)
     if not isinstance(value, list) or "*" in names or names != value:

@@ -93,6 +93,9 @@ def entries_in(root: JsonObject, clients: frozenset[str]) -> Iterator[Found]:
     if is_bare(root):
         for name, raw in root.items():
             yield Found(name, raw, (name,), frozenset({"warp"}))
+    for index, plugin in enumerate(as_list(root.get("plugins"))):  # of a marketplace
+        for name, raw in as_object(as_object(plugin).get("mcpServers")).items():
+            yield Found(name, raw, ("plugins", index, "mcpServers", name), frozenset({"claude-code"}))
     for folder, project in as_object(root.get("projects")).items():
         for name, raw in as_object(as_object(project).get("mcpServers")).items():
             path = ("projects", folder, "mcpServers", name)
