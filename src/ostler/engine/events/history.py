@@ -37,8 +37,13 @@ _RECENT = 24
 _STALE = 2
 """Of these, that are not among the unpacked events of all services any more: each is 235 bytes that no one shares."""
 
-_PACKED = 32
-"""Events in one pack, at most; they share words, so that a full pack takes about 25 bytes an event."""
+_STALE_AND_BUSY = 16
+"""The same for a service whose newest events are still among those: most are packed once then, when it is calm. With 32
+clients at work, a create and delete packed six times, which took 65 µs more."""
+
+_PACKED = 64
+"""Events in one pack, at most; they share words, so that a full pack takes about 25 bytes an event. Fifty in one pack
+take 430 bytes less than in two."""
 
 
 class ServiceHistory:
@@ -89,7 +94,7 @@ class ServiceHistory:
     def settle(self, cursor: int) -> None:
         """Pack the events until `cursor`, which only this service holds from now on."""
         stale = bisect_right(self._recent, cursor, key=attrgetter("cursor"))
-        if stale > _STALE:
+        if stale > (_STALE if stale == len(self._recent) else _STALE_AND_BUSY):
             self._pack(stale)
 
     def newest_first(self) -> Iterator[Event]:
