@@ -78,35 +78,6 @@ given = {"command": "x", "port": 80, "words": ["a"], "env": {"B": "c"}}
 assert validate_args(plain, given) == given
 assert "jsonschema" not in sys.modules
 
-from dataclasses import FrozenInstanceError, dataclass, replace
-
-@dataclass(frozen=True, slots=True, order=True)
-class Point:
-    x: int
-    y: int = 0
-
-@dataclass(frozen=True)
-class Place(Point):
-    name: str = ""
-
-if sys.version_info < (3, 13):
-    assert {Point.__init__.__code__, Place.__hash__.__code__} == {Point.__eq__.__code__}, "none was compiled"
-for _ in range(2):
-    assert (Point(1) == Point(1, 0), Point(1) < Point(2), hash(Point(1)) == hash(Point(1))) == (True, True, True)
-    assert Point(1) != Place(1) and replace(Place(1), name="a") == Place(1, 0, "a")
-    assert (repr(Point(1)), repr(Place(1, name="a"))) == ("Point(x=1, y=0)", "Place(x=1, y=0, name='a')")
-    for change in (lambda: setattr(Point(1), "x", 2), lambda: delattr(Place(1), "name")):
-        try:
-            change()
-        except FrozenInstanceError:
-            continue
-        raise AssertionError("it was changed")
-    try:
-        Point()
-    except TypeError as error:
-        assert "Point.__init__() missing 1 required positional argument: 'x'" in str(error), error
-assert Point.__init__.__code__ != Place.__init__.__code__
-
 import io
 from contextlib import redirect_stdout
 

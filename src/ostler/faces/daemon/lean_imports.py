@@ -1,11 +1,9 @@
 """What a server process sets up before it imports large libraries."""
 
-import dataclasses
 import gc
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
@@ -27,7 +25,6 @@ def import_lean() -> None:
     that they need, the HTTP client above all: 70 modules and 4.9 MiB.
     """
     gc.disable()
-    _compile_methods_late()
     sys.meta_path.insert(0, _PostponingFinder())
     from pydantic import BaseModel, TypeAdapter
 
@@ -49,35 +46,6 @@ async def import_beside(name: str) -> None:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _compile_methods_late() -> None:
-    """Let each method that a dataclass generates be compiled when it is first called.
-
-    Two hundred classes have six each, and most are never called: 70 of the 360 ms of CPU that the imports take. From
-    Python 3.13 on, dataclasses compile the methods of a class at once, and stay as they are.
-    """
-    compiled: Callable[..., Any] | None = getattr(dataclasses, "_create_fn", None)
-    if compiled is None:
-        return
-
-    def compiled_later(name: str, *source: Any, **names: Any) -> Callable[..., Any]:
-        @cache
-        def real() -> Callable[..., Any]:
-            found = compiled(name, *source, **names)
-            found.__qualname__ = method.__qualname__
-            return found
-
-        def method(self: object, /, *args: Any, **kwargs: Any) -> Any:
-            for owner in type(self).__mro__:
-                if vars(owner).get(name) is method:
-                    setattr(owner, name, real())
-            return real()(self, *args, **kwargs)
-
-        method.__name__ = name
-        return method
-
-    dataclasses._create_fn = compiled_later  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _import_unbuilt(base: Any) -> None:
