@@ -11,7 +11,7 @@
 # agent sent to its model), out.txt and err.txt. `agents.py` reads them. Environment variables of the agent's own process
 # are USER_SETTING=plain and SERVICE_TOKEN=secret-1. The server takes PROBE_DELAY seconds to refuse `server/discover`, and
 # PROBE_INITIALIZE seconds for `initialize`. PROBE_ENV is a JSON object of variables in the server's entry, CODEX_SERVER more
-# of that entry in Codex's configuration.
+# of that entry in Codex's configuration. With PROBE_HTTP=1 the server is reached over HTTP, and has other tools: "forget" and "both".
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need git
@@ -39,15 +39,27 @@ ask_agent() {
     model=$!
     wait_for 10 listens "$port" || unable "the model endpoint"
     local probe="$WORK/lib/probe.py" log="$folder/probe.log" url="http://127.0.0.1:$port"
-    local entry="\"command\":\"python3\",\"args\":[\"$probe\",\"$log\"]${PROBE_ENV:+,\"env\":$PROBE_ENV}"
+    local entry="\"command\":\"python3\",\"args\":[\"$probe\",\"$log\"]${PROBE_ENV:+,\"env\":$PROBE_ENV}" remote="" served=""
+    if [ -n "${PROBE_HTTP:-}" ]; then
+        port=$(free_port)
+        python3 "$WORK/lib/http_probe.py" "$port" "$log" &
+        served=$!
+        wait_for 10 listens "$port" || unable "the probe over HTTP"
+        remote="http://127.0.0.1:$port/mcp"
+        entry="\"type\":\"http\",\"url\":\"$remote\""
+        case $name in gemini | qwen) entry="\"httpUrl\":\"$remote\"" ;; esac
+    fi
     case $name in
         claude) echo "{\"mcpServers\":{\"probe\":{$entry}}}" >"$work/.mcp.json" ;;
         codex)
             mkdir -p "$home/.codex"
             printf '%s\n' 'model = "m"' 'model_provider = "here"' '[model_providers.here]' 'name = "here"' \
-                "base_url = \"$url/v1\"" 'wire_api = "responses"' '[mcp_servers.probe]' 'command = "python3"' \
-                "args = [\"$probe\", \"$log\"]" "${CODEX_SERVER:-}" 'env_vars = ["PROBE_DELAY", "PROBE_INITIALIZE"]' \
-                >"$home/.codex/config.toml" ;;
+                "base_url = \"$url/v1\"" 'wire_api = "responses"' '[mcp_servers.probe]' "${CODEX_SERVER:-}" >"$home/.codex/config.toml"
+            if [ -n "$remote" ]; then
+                echo "url = \"$remote\""
+            else
+                printf '%s\n' 'command = "python3"' "args = [\"$probe\", \"$log\"]" 'env_vars = ["PROBE_DELAY", "PROBE_INITIALIZE"]'
+            fi >>"$home/.codex/config.toml" ;;
         gemini | qwen)
             mkdir -p "$home/.$name"
             local kind=openai
@@ -55,11 +67,14 @@ ask_agent() {
             echo "{\"mcpServers\":{\"probe\":{$entry,\"trust\":true}},\"security\":{\"auth\":{\"selectedType\":\"$kind\"}}}" \
                 >"$home/.$name/settings.json" ;;
         opencode)
-            echo "{\"provider\":{\"here\":{\"npm\":\"@ai-sdk/openai-compatible\",\"options\":{\"baseURL\":\"$url/v1\",\"apiKey\":\"k\"},\"models\":{\"m\":{\"tool_call\":true}}}},\"model\":\"here/m\",\"mcp\":{\"probe\":{\"type\":\"local\",\"command\":[\"python3\",\"$probe\",\"$log\"]${PROBE_ENV:+,\"environment\":$PROBE_ENV}}}}" \
+            local opened="\"type\":\"local\",\"command\":[\"python3\",\"$probe\",\"$log\"]${PROBE_ENV:+,\"environment\":$PROBE_ENV}"
+            [ -z "$remote" ] || opened="\"type\":\"remote\",\"url\":\"$remote\""
+            echo "{\"provider\":{\"here\":{\"npm\":\"@ai-sdk/openai-compatible\",\"options\":{\"baseURL\":\"$url/v1\",\"apiKey\":\"k\"},\"models\":{\"m\":{\"tool_call\":true}}}},\"model\":\"here/m\",\"mcp\":{\"probe\":{$opened}}}" \
                 >"$work/opencode.json" ;;
         copilot)
             mkdir -p "$home/.copilot"
-            echo "{\"mcpServers\":{\"probe\":{\"type\":\"local\",$entry,\"tools\":[\"*\"]}}}" >"$home/.copilot/mcp-config.json" ;;
+            [ -n "$remote" ] || entry="\"type\":\"local\",$entry"
+            echo "{\"mcpServers\":{\"probe\":{$entry,\"tools\":[\"*\"]}}}" >"$home/.copilot/mcp-config.json" ;;
     esac
     (
         mkdir -p "$work/${AGENT_FOLDER:-.}"
@@ -68,7 +83,7 @@ ask_agent() {
         case $name in
             claude)
                 export ANTHROPIC_BASE_URL=$url ANTHROPIC_API_KEY=k CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 ENABLE_TOOL_SEARCH=false
-                bounded "$limit" claude -p go --mcp-config .mcp.json --strict-mcp-config --allowedTools mcp__probe ;;
+                bounded "$limit" claude -p go --mcp-config "$work/.mcp.json" --strict-mcp-config --allowedTools mcp__probe ;;
             codex) bounded "$limit" codex exec --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox go ;;
             gemini | qwen)
                 export GEMINI_API_KEY=k GOOGLE_GEMINI_BASE_URL=$url GEMINI_CLI_TRUST_WORKSPACE=true
@@ -81,7 +96,7 @@ ask_agent() {
         esac
     ) >"$folder/out.txt" 2>"$folder/err.txt" </dev/null || true
     sleep 4 # what an agent does to its servers at the end takes up to 3 s
-    kill "$model" 2>/dev/null || true
+    kill "$model" ${served:+"$served"} 2>/dev/null || true
     [ -s "$folder/probe.log" ] || { tail -3 "$folder/err.txt" >&2; unable "$name started no MCP server"; }
 }
 
@@ -152,6 +167,8 @@ TOOLS = [
     {"name": "nothing", "description": "answers nothing", "inputSchema": EMPTY},
     {"name": "rich", "description": "D" * 6000, "inputSchema": RICH},
     {"name": "n" * 60, "description": "a long name", "inputSchema": EMPTY},
+    {"name": "n" * 60 + "2", "description": "another long name", "inputSchema": EMPTY},
+    *({"name": name, "description": f"named {name}", "inputSchema": EMPTY} for name in ("open.it", "open-it", "open_it", "Open_it")),
 ]
 
 
@@ -264,6 +281,77 @@ for line in sys.stdin:
 log("stdin closed")
 PYTHON
 
+cat >"$WORK/lib/http_probe.py" <<'PYTHON'
+"""The probe over streamable HTTP, 2025-11-25, with sessions: `forget` forgets them all, as a restart of the server does."""
+
+import http.server
+import json
+import secrets
+import sys
+import time
+
+LOG, SESSIONS = sys.argv[2], set()
+EMPTY = {"type": "object", "properties": {}}
+TOOLS = [{"name": name, "description": name, "inputSchema": EMPTY} for name in ("forget", "both")]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def reply(self, status, message=None, **headers):
+        body = b"" if message is None else json.dumps({"jsonrpc": "2.0", **message}).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log(self, **facts):
+        with open(LOG, "a") as file:
+            file.write(json.dumps({"at": time.time(), "kind": self.command, **facts}) + "\n")
+
+    def do_GET(self):
+        self.log(value=None)
+        self.reply(405)
+
+    def do_DELETE(self):
+        self.log(value=None)
+        self.reply(200)
+
+    def do_POST(self):
+        message = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        method, params, key = message.get("method"), message.get("params") or {}, message.get("id")
+        session = self.headers.get("Mcp-Session-Id")
+        lost = session is not None and session not in SESSIONS
+        self.log(value={"method": method, "params": params}, lost=lost)
+        if lost:
+            return self.reply(404, {"id": key, "error": {"code": -32001, "message": "Session not found"}})
+        if method == "initialize":
+            session = secrets.token_hex(8)
+            SESSIONS.add(session)
+            result = {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": {"name": "probe", "version": "1"}}
+            return self.reply(200, {"id": key, "result": result}, **{"Mcp-Session-Id": session})
+        if key is None:
+            return self.reply(202)
+        if session is None:
+            return self.reply(400, {"id": key, "error": {"code": -32600, "message": "Bad Request: no session"}})
+        if method == "tools/list":
+            return self.reply(200, {"id": key, "result": {"tools": TOOLS}})
+        if method == "tools/call":
+            if params["name"] == "forget":
+                SESSIONS.clear()
+            return self.reply(200, {"id": key, "result": {"content": [{"type": "text", "text": "ANSWER-OF-" + params["name"].upper()}]}})
+        if method == "ping":
+            return self.reply(200, {"id": key, "result": {}})
+        return self.reply(200, {"id": key, "error": {"code": -32601, "message": "Method not found"}})
+
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+PYTHON
+
 cat >"$WORK/lib/model.py" <<'PYTHON'
 """A model behind four APIs. Its first answer calls the tool $CALL of the server "probe", its second says DONE. "a,b" is one
 call in each of two answers, "a+b" are two calls in one answer."""
@@ -293,11 +381,12 @@ def pick(call, names):
 
 
 def anthropic(body):
-    calls = due(sum(part.get("type") == "tool_result" for one in body["messages"] for part in one["content"] if isinstance(part, dict)))
+    results = sum(part.get("type") == "tool_result" for one in body["messages"] for part in one["content"] if isinstance(part, dict))
+    calls = due(results)
     parts = [({"type": "text", "text": ""}, {"type": "text_delta", "text": "DONE"})]
     if calls and body.get("tools"):
         names = [tool["name"] for tool in body["tools"]]
-        uses = [{"type": "tool_use", "id": f"toolu_{len(body['messages'])}_{index}", "name": pick(call, names), "input": {}} for index, call in enumerate(calls)]
+        uses = [{"type": "tool_use", "id": f"toolu_{results}_{index}", "name": pick(call, names), "input": {}} for index, call in enumerate(calls)]
         parts = [(use, {"type": "input_json_delta", "partial_json": "{}"}) for use in uses]
     stop = "end_turn" if "text" in parts[0][0] else "tool_use"
     whole = {"id": "m", "type": "message", "role": "assistant", "model": body["model"], "content": [], "stop_reason": None, "usage": USAGE}
@@ -319,13 +408,14 @@ def anthropic(body):
 
 
 def chat(body):
-    calls = due(sum(message["role"] == "tool" for message in body["messages"]))
+    results = sum(message["role"] == "tool" for message in body["messages"])
+    calls = due(results)
     names = [tool["function"]["name"] for tool in body.get("tools") or []]
     if not calls or not names:
         message, why = {"role": "assistant", "content": "DONE"}, "stop"
     else:
         uses = [
-            {"index": index, "id": f"call_{len(body['messages'])}_{index}", "type": "function", "function": {"name": pick(call, names), "arguments": "{}"}}
+            {"index": index, "id": f"call_{results}_{index}", "type": "function", "function": {"name": pick(call, names), "arguments": "{}"}}
             for index, call in enumerate(calls)
         ]
         message, why = {"role": "assistant", "content": None, "tool_calls": uses}, "tool_calls"
