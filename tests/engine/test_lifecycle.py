@@ -99,6 +99,23 @@ async def test_a_wait_for_other_calls_to_the_server_is_not_counted() -> None:
             assert {service.state for service in services} == {state}
 
 
+async def test_a_health_check_that_waits_for_other_calls_to_the_server_is_no_result() -> None:
+    world = OneAtATime(seconds={"long": 50})
+    often = {"interval": "5s", "timeout": "2s", "failureThreshold": 1}
+    async with running(world, manifest(healthCheck=often)) as manager:
+        await manager.create(CreateRequest("basic", "well"))
+        [well] = instances_in(manager.registry)
+        await until(lambda: well.health is HealthStatus.HEALTHY)
+        before = manager.events.last_cursor
+        await manager.create(CreateRequest("basic", "long"), wait=False)
+        await until(lambda: "was not sent within 2 s" in well.vitals.evidence)
+        long_ago = well.vitals.checked_at
+        await until(lambda: manager.get_service_state("long") is ServiceState.RUNNING)
+        assert not manager.events.read(since=before, service="well", kinds=[EventKind.HEALTH_CHANGED]).events
+        await until(lambda: well.vitals.checked_at != long_ago)
+        assert well.health is HealthStatus.HEALTHY
+
+
 async def test_outputs_of_the_ready_check_are_there_afterwards() -> None:
     world = World(ready_after=3)
     changed = manifest(

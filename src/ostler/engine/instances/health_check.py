@@ -11,7 +11,15 @@ from ostler.engine.instances.reasons import GONE
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
 from ostler.engine.protocols import RemoteChecks
-from ostler.model.errors import OstlerError, ServerUnavailableError, StoreError, TemplateError, ToolFailedError
+from ostler.model.errors import (
+    Delivery,
+    OstlerError,
+    ServerUnavailableError,
+    StoreError,
+    TemplateError,
+    ToolFailedError,
+    ToolTimeoutError,
+)
 from ostler.model.json import JsonMapping
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.records import PlannedCall
@@ -67,11 +75,9 @@ class HealthCheck:
                     await self._complete()
                 return
             evidence = response.text[:_EVIDENCE] or str(shorten(response.value, _EVIDENCE))
-        except ServerUnavailableError as error:
-            service.set_vitals(evidence=error.summary)  # nothing was checked, so `checked_at` stays
-            service.set_reachability(Reachability.UNREACHABLE)
-            return
         except OstlerError as error:
+            if self._was_not_asked(error):
+                return
             failure = error.located(service=service.name, step=step, tool=spec.tool)
             evidence = error.summary
         if not service.state.is_up or service.status.since != since:
@@ -80,6 +86,16 @@ class HealthCheck:
         self._apply_health(passed=failure is None, failure=failure)
         if failure is not None and service.state.is_up:
             await self._look_whether_gone(failure, was_status=step == "status")
+
+    def _was_not_asked(self, error: OstlerError) -> bool:
+        """Note why nothing was checked, if the server is away or other calls were before it; `checked_at` stays."""
+        is_away = isinstance(error, ServerUnavailableError)
+        if not is_away and not (isinstance(error, ToolTimeoutError) and error.delivery is Delivery.NOT_SENT):
+            return False
+        self._service.set_vitals(evidence=error.summary)
+        if is_away:
+            self._service.set_reachability(Reachability.UNREACHABLE)
+        return True
 
     async def _answer(
         self, spec: ToolCallSpec, call: PlannedCall, not_before: float | None, others: RemoteChecks | None
