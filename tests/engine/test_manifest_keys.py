@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -37,6 +37,7 @@ from ostler.model.errors import (
 from ostler.model.events import EventKind
 from ostler.model.policies import IdleStopSpec
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
+from ostler.model.responses import ToolResponse
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
 from ostler.rules.reading import load_manifests
 from ostler.rules.text.log_pages import LogRange
@@ -338,6 +339,52 @@ async def test_leftovers() -> None:
         survey = await manager.leftovers().remove_all()
         assert [left.service_id in names for left in survey.found] == [True], "the stops of the others go on"
         await until(lambda: [view.name for view in manager.views()] == ["db"])
+
+
+class Containers(World):
+    """A server whose list is a table for people, and which says what a thing carries only of one at a time."""
+
+    async def call_tool(
+        self, tool: str, args: Mapping[str, Any], *, timeout: float | None = None, progress: Any = None
+    ) -> ToolResponse:
+        if tool == "w/ps":
+            text = "ID  NAME\n" + "".join(f"{each['id']}  {each['name']}\n" for each in self.resources.values())
+            return ToolResponse(text, text)
+        if tool != "w/inspect":
+            return await super().call_tool(tool, args, timeout=timeout, progress=progress)
+        self.calls.append((tool, dict(args)))
+        found = next(each for each in self.resources.values() if each["id"] == args["id"])
+        env = [f"{key.upper()}={found[key]}" for key in ("mark", "class", "service") if key in found]
+        return ToolResponse([{"Id": found["id"], "Env": env or None}], is_error=found["name"] == "going")
+
+
+@proves(*(f"LeftoversSpec.{key}" for key in ("itemPattern", "inspectTool", "inspectArgs")))
+async def test_leftovers_that_are_inspected_one_by_one() -> None:
+    world = Containers()
+    look: dict[str, Any] = {"tool": "w/ps", "itemPattern": r"(?m)^r\d+(?=\s)", "outputs": {"id": "[0].Id"}}
+    look |= {"inspectTool": "w/inspect", "inspectArgs": {"id": "{{ item }}"}}
+    for key in ("mark", "class", "service"):
+        name = "serviceClass" if key == "class" else key
+        look[name] = f"[0].Env[?starts_with(@, '{key.upper()}=')] | [0]"
+    marked = {name: f"{{{{ service.{name} }}}}" for name in ("name", "mark", "class")} | {"service": "{{ service.id }}"}
+    entry = manifest(leftovers=look, lifecycleTools__start__args=marked, lifecycleTools__status=None)
+    async with running(world, entry, mark="me") as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        for name in ("lost", "theirs", "plain", "going"):
+            mark = {"lost": "me", "theirs": "other"}.get(name)
+            carried = {"mark": mark, "class": "basic", "service": name} if mark else {}
+            await world.call_tool("w/start", {"name": name, **carried})
+
+        def inspected() -> list[str]:
+            return sorted(args["id"] for tool, args in world.calls if tool == "w/inspect")
+
+        assert [left.outputs for left in (await manager.leftovers().find()).found] == [{"id": "r2"}]
+        assert inspected() == ["r1", "r2", "r3", "r4", "r5"]
+        world.calls.clear()
+        removal = await manager.leftovers().remove_all()
+        assert ([left.service_id for left in removal.found], removal.errors) == (["lost"], [])
+        assert set(inspected()) == {"r1", "r2", "r5"}, "what has no such mark never gets one"
+        assert {made["name"] for made in world.resources.values()} == {"db", "theirs", "plain", "going"}
 
 
 # -- a tool call -------------------------------------------------------------------------------------------

@@ -222,6 +222,24 @@ def test_what_is_not_a_service_class_is_reported_once(head: str, rule: str, phra
         ({"args": {"p": {"default": "{{ name }}"}}}, "no-effect", "spec.args.p.default"),
         ({"healthCheck": {"interval": "5s"}}, "no-effect", "spec.serviceConfig.healthCheck"),
         ({"stop": BY_ID, "leftovers": {**LIST, "mark": "["}}, "bad-jmespath", "spec.serviceConfig.leftovers.mark"),
+        (
+            {"stop": BY_ID, "leftovers": {**LIST, "itemPattern": "("}},
+            "bad-regex",
+            "spec.serviceConfig.leftovers.itemPattern",
+        ),
+        (
+            {"stop": BY_ID, "leftovers": {**LIST, "inspectTool": "m/inspect"}},
+            "bad-value",
+            "spec.serviceConfig.leftovers.inspectTool",
+        ),
+        (
+            {
+                "stop": BY_ID,
+                "leftovers": {**LIST, "inspectTool": "m/inspect", "inspectArgs": {"a": "{{ item.id ~ name }}"}},
+            },
+            "unknown-name",
+            "spec.serviceConfig.leftovers.inspectArgs.a",
+        ),
         ({"stop": BY_ID, "leftovers": {**LIST, "tool": "list"}}, "bad-tool", "spec.serviceConfig.leftovers.tool"),
         (
             {"stop": BY_ID, "leftovers": {**LIST, "args": {"a": "{{ name }}"}}},

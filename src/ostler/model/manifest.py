@@ -303,12 +303,28 @@ class LeftoversSpec(StrictModel):
     tool: str
     args: JsonObject = Field(default_factory=dict)
     items: str = "@"
+    item_pattern: str | None = None
+    inspect_tool: str | None = None
+    inspect_args: JsonObject = Field(default_factory=dict)
     mark: str
     service_class: str
     service: str
     outputs: dict[str, str] = Field(default_factory=dict)
 
     _qualified = field_validator("tool")(qualified_tool)
+
+    @field_validator("inspect_tool")
+    @classmethod
+    def _inspect_tool_is_qualified(cls, tool: str | None) -> str | None:
+        return None if tool is None else qualified_tool(tool)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "LeftoversSpec":
+        if self.item_pattern is not None and "items" in self.model_fields_set:
+            raise ValueError("'items' has no effect next to 'itemPattern'")
+        if self.inspect_args and self.inspect_tool is None:
+            raise ValueError("'inspectArgs' has no effect without 'inspectTool'")
+        return self
 
 
 class ServiceConfig(StrictModel):

@@ -1,6 +1,7 @@
 """What carries this Ostler's mark and belongs to no service, as its record was lost: found by classes, and stopped."""
 
 import math
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,8 +12,15 @@ from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance, instances_in
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import way_to_enable
-from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, ToolFailedError
-from ostler.model.json import JsonObject, as_list
+from ostler.model.errors import (
+    ExtractionError,
+    OperationError,
+    OperationTimeoutError,
+    OstlerError,
+    ServerUnavailableError,
+    ToolFailedError,
+)
+from ostler.model.json import JsonObject, JsonValue, as_list
 from ostler.model.manifest import LeftoversSpec
 from ostler.model.records import OperationKind, ServiceRecord
 from ostler.model.states import DesiredState, ServiceState
@@ -20,9 +28,18 @@ from ostler.rules.answers.queries import search_value
 from ostler.rules.calls.arguments import validate_args
 from ostler.rules.loading.manifests import service_class_to_json
 from ostler.rules.templates.template import render
+from ostler.rules.text.patterns import matched_values
 
 LIST_SECONDS = 10.0
 """How long a list may take, the first connection of its server included where it is waited for."""
+
+_INSPECTED_AT_ONCE = 8
+
+_VARIABLE = re.compile(r"[A-Za-z_]\w*=(.*)", re.DOTALL)
+"""A variable as lists of them have it."""
+
+_UNTIL_GONE = (0.0, 0.5, 1.5)
+"""Seconds before each look whether what was stopped is still listed: a container is removed a moment later."""
 
 _REMOVED_AT_ONCE = 8
 """How many are stopped side by side: a container may take ten seconds."""
@@ -114,6 +131,8 @@ class Leftovers:
         self._runtime = runtime
         self._registry = registry
         self._classes = classes
+        self._others: dict[str, set[str]] = {}
+        """By class digest: items that were inspected and do not have this Ostler's mark."""
         self._calls = 0
         """How many `remove_all` are under way."""
         self._removals = 0
@@ -211,7 +230,7 @@ class Leftovers:
             yield Unseen(server, classes, "is in no mcp.json any more", None, fix, names)
 
     async def _listed(self, entry: ClassEntry, spec: LeftoversSpec) -> AsyncIterator[Leftover]:
-        names = {
+        names: dict[str, object] = {
             "service": {"mark": self._runtime.mark, "class": entry.name},
             "env": dict(self._runtime.environment),
         }
@@ -219,16 +238,68 @@ class Leftovers:
         answer = await self._runtime.caller.call_tool(spec.tool, render(spec.args, names), timeout=LIST_SECONDS)
         if answer.is_error:
             raise ToolFailedError(answer.text[:500] or "it gave no reason")
+        items = as_list(search_value(spec.items, answer.value)) if spec.item_pattern is None else []
+        if spec.item_pattern is not None:
+            items = [*matched_values(spec.item_pattern, "item", answer.readable)]
+        if spec.inspect_tool is not None:
+            items = await self._inspected(entry, spec, spec.inspect_tool, items, names)
         known |= self._service_ids()  # a service is there before what it starts
-        for item in as_list(search_value(spec.items, answer.value)):
-            is_marked = search_value(spec.mark, item) == self._runtime.mark
-            if not is_marked or search_value(spec.service_class, item) != entry.name:
+        for item in items:
+            is_marked = _without_name(search_value(spec.mark, item)) == self._runtime.mark
+            if not is_marked or _without_name(search_value(spec.service_class, item)) != entry.name:
                 continue  # a server may ignore what the arguments ask for
-            service_id = search_value(spec.service, item)
+            service_id = _without_name(search_value(spec.service, item))
             outputs: JsonObject = {name: search_value(path, item) for name, path in spec.outputs.items()}
             if isinstance(service_id, str) and service_id and service_id not in known and _is_whole(outputs):
                 known.add(service_id)
                 yield Leftover(entry, service_id, outputs)
+
+    async def _inspected(
+        self, entry: ClassEntry, spec: LeftoversSpec, tool: str, items: list[JsonValue], names: dict[str, object]
+    ) -> list[JsonValue]:
+        """Return what a second tool says of each item; of one without this mark, which does not change, only once.
+
+        Raises:
+            OperationTimeoutError: there are too many for one look; the next one goes on.
+        """
+        found: list[JsonValue] = []
+        errors: list[OstlerError] = []
+        limiter = anyio.CapacityLimiter(_INSPECTED_AT_ONCE)
+
+        async def inspect(item: JsonValue) -> None:
+            async with limiter:
+                try:
+                    args = render(spec.inspect_args, {**names, "item": item})
+                    answer = await self._runtime.caller.call_tool(tool, args, timeout=LIST_SECONDS)
+                except OstlerError as error:
+                    errors.append(error)
+                    return
+                if answer.is_error:  # it may have gone meanwhile
+                    return
+                try:
+                    is_marked = _without_name(search_value(spec.mark, answer.value)) == self._runtime.mark
+                except ExtractionError:
+                    is_marked = False
+                if is_marked:
+                    found.append(answer.value)
+                else:
+                    self._others[entry.digest].add(repr(item))
+
+        others = self._others.setdefault(entry.digest, set())
+        new = [item for item in items if repr(item) not in others]
+        others.intersection_update(map(repr, items))
+        with anyio.move_on_after(LIST_SECONDS) as scope:
+            async with anyio.create_task_group() as tasks:
+                for item in new:
+                    tasks.start_soon(inspect, item)
+        if errors:
+            raise errors[0]
+        if scope.cancelled_caught:
+            raise OperationTimeoutError(
+                f"{len(new)} items could not be inspected within {LIST_SECONDS:g}s",
+                next_actions=("ostler prune again: it goes on with those that are left",),
+            )
+        return found
 
     def _service_ids(self) -> set[str]:
         return {service.id for service in instances_in(self._registry)}
@@ -307,7 +378,12 @@ class Leftovers:
             for left in before.found:
                 tasks.start_soon(remove, left)
         if removed:  # what `status` and `find` say of a service by its name says nothing of this one
-            there = {left.service_id: left for left in (await self.find()).found}
+            there = dict[str, Leftover]()
+            for pause in _UNTIL_GONE:
+                await anyio.sleep(pause)
+                there = {left.service_id: left for left in (await self.find()).found}
+                if not any(left.service_id in there for left in removed):
+                    break
             errors += [_still_there(there[left.service_id]) for left in removed if left.service_id in there]
             removed = [left for left in removed if left.service_id not in there]
         return LeftoversSurvey(removed, before.unseen, errors, elsewhere, late)
@@ -321,6 +397,12 @@ def _still_there(left: Leftover) -> OperationError:
         tool=tools.stop.tool,
         next_actions=("check it by hand", "ostler prune tries again"),
     )
+
+
+def _without_name(value: JsonValue) -> JsonValue:
+    """Return the value of `NAME=value`, and anything else as it is."""
+    found = _VARIABLE.fullmatch(value) if isinstance(value, str) else None
+    return value if found is None else found[1]
 
 
 def _is_whole(outputs: JsonObject) -> bool:

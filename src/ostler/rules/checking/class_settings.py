@@ -229,6 +229,7 @@ def _check_leftovers(service_class: ServiceClass, spec: LeftoversSpec) -> Iterat
             compile_path(path)
         except ExtractionError as error:
             yield Violation(key, "bad-jmespath", str(error))
+    yield from _check_inspection(place, spec)
     tools = service_class.tools
     known = {"start": set(spec.outputs), "service": {"id", "name", "class", "mark"}}
     defaults = {name for name, arg in service_class.spec.args.items() if arg.has_default}
@@ -247,6 +248,17 @@ def _check_leftovers(service_class: ServiceClass, spec: LeftoversSpec) -> Iterat
             message = f"{'.'.join(name)!r}, which {call.tool} is called with, is not known of something left over"
             fix = f"add {below[0]!r} to its outputs" if root == "start" and below else "use an output of start"
             yield Violation(place, "find-incomplete", message, fix, at_key=True)
+
+
+def _check_inspection(place: KeyPath, spec: LeftoversSpec) -> Iterator[Violation]:
+    if spec.item_pattern is not None:
+        try:
+            value_group(spec.item_pattern, "item")
+        except PatternError as error:
+            yield Violation((*place, "itemPattern"), "bad-regex", str(error))
+    if spec.inspect_tool is not None and not any(name[:1] == ("item",) for name in referenced_names(spec.inspect_args)):
+        message = "'inspectTool' is called with nothing that says which item is meant"
+        yield Violation((*place, "inspectTool"), "bad-value", message, "give it '{{ item }}' in 'inspectArgs'")
 
 
 def _check_config(service_class: ServiceClass) -> Iterator[Violation]:

@@ -77,6 +77,8 @@ def check_names(service_class: ServiceClass) -> Iterator[Violation]:
         yield from _check_call(place, call, scopes.step(name))
     if config.leftovers is not None:
         yield from _check((*CONFIG, "leftovers", "args"), config.leftovers.args, _Scope(_LEFTOVER_NAMES))
+        inspected = _Scope({**_LEFTOVER_NAMES, "item": None})
+        yield from _check((*CONFIG, "leftovers", "inspectArgs"), config.leftovers.inspect_args, inspected)
     if config.completed is not None:
         completed: JsonObject = config.completed.model_dump(mode="json", by_alias=True, exclude_unset=True)
         yield from _check((*CONFIG, "completed"), completed, scopes.step("status"))

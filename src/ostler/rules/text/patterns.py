@@ -122,6 +122,21 @@ def value_group(pattern: str, output: str) -> int | str:
     return compiled.groups
 
 
+def matched_values(pattern: str, output: str, text: str) -> "list[str]":
+    """Return the values that `pattern` finds in `text`, one for each match, each once; see `value_group`.
+
+    Raises:
+        PatternError: as `search`, of all searches together.
+    """
+    group = value_group(pattern, output)
+    found: dict[str, None] = {}
+    position = 0
+    while position <= len(text) and (match := search(pattern, text, position)) is not None:
+        found[str(match.group(group))] = None
+        position = max(match.end(), match.start() + 1)
+    return list(found)
+
+
 def _group_name(output: str) -> str:
     return output if output.isidentifier() else "value"
 
