@@ -241,6 +241,19 @@ async def test_a_restart_that_the_death_of_its_server_cuts_off_is_finished(
         assert world.resources == {}
 
 
+async def test_after_a_lost_restart_an_answer_that_proves_nothing_starts_no_second_one() -> None:
+    world = World()
+    blind: dict[str, Any] = {"lifecycleTools__find": None, "lifecycleTools__healthCheck": None}
+    entry = manifest(BASIC, **blind, lifecycleTools__restart=MOVES["lifecycleTools__restart"])  # status: by the name
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/restart"].append(Lost(acts=False))
+        world.faults["w/status"].append(Answer({"state": "reloading"}))
+        result = await manager.restart_service("db")
+        assert "whether it was restarted is unknown" in result.message
+        assert list(world.resources) == ["r1"]
+
+
 async def test_a_restart_whose_lost_answer_is_needed_to_stop_it_says_that_it_was_lost() -> None:
     world = World()
     looks: dict[str, Any] = {f"lifecycleTools__{step}": None for step in ("find", "healthCheck", "ready")}

@@ -16,8 +16,17 @@ from ostler.engine.instances.handles import goes_by_renewed, is_replaced, renewe
 from ostler.engine.instances.judging import judge, located
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import planned_call
-from ostler.model.errors import DownstreamError, OstlerError, TemplateError, ToolFailedError
+from ostler.engine.instances.steps import LOOK_PAUSE, planned_call
+from ostler.model.errors import (
+    BadResponseError,
+    ConnectionLostError,
+    DownstreamError,
+    OstlerError,
+    ServerUnavailableError,
+    TemplateError,
+    ToolFailedError,
+    ToolTimeoutError,
+)
 from ostler.model.manifest import ServiceClass, ToolCallSpec
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import PROCESS_SERVER
@@ -32,6 +41,9 @@ _LONGEST_PAUSE = 1.0
 
 _BLIND_LOOKS = 3
 """After so many looks without an answer, the stop tool is believed."""
+
+_LOOK_ATTEMPTS = 3
+"""How often the tools are called before the outcome counts as unknown."""
 
 SERVER_AWAY_PAUSE = 0.5
 """Seconds between two tries through a server that is not connected, or whose connection was lost meanwhile."""
@@ -136,6 +148,52 @@ async def _await_stopped(service: InstanceState, operation: Operation, spec: Too
         if await passed(service, operation, planned_call(service, "stopped", spec, _LOOK_TIME)) is not None:
             return
         await anyio.sleep(interval)
+
+
+async def proven_existence(service: InstanceState) -> tuple[bool | None, str]:
+    """Return (whether the service is proven to exist or to be gone, why that is unknown), after some looks if needed.
+
+    Raises:
+        DownstreamError: a tool could not be called, or did not answer.
+    """
+    attempt, until = 0, anyio.current_time() + service.service_class.config.timeout.create
+    while True:
+        attempt += 1
+        try:
+            return await _look_once(service)
+        except ServerUnavailableError:
+            raise
+        except (ConnectionLostError, ToolTimeoutError, BadResponseError):  # no answer: that shows nothing
+            if attempt >= _LOOK_ATTEMPTS:
+                raise
+        except OstlerError as error:
+            is_missed = isinstance(error, ToolFailedError)
+            is_moving = is_missed and (error.is_coming or error.is_leaving) and anyio.current_time() < until
+            if not is_moving and (attempt >= _LOOK_ATTEMPTS or not (error.retryable or is_missed)):
+                return None, f"{error.tool or error.step} cannot show it: {error.summary}"
+        await anyio.sleep(LOOK_PAUSE)
+
+
+async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
+    """Call `find`, which knows what exists; if it shows nothing, or not how a job ended, `status` and `healthCheck`.
+
+    Raises:
+        OstlerError: no answer proves anything; the next one may.
+    """
+    misses: list[OstlerError] = []
+    try:
+        found = await find(service)
+    except ToolFailedError as miss:
+        found = None
+        misses.append(miss)
+    if found is None or (not found and service.service_class.config.completed is not None):
+        proven, others = await proof_of(service)
+        if proven is not None or any(isinstance(miss, ToolFailedError) and miss.is_coming for miss in others):
+            return proven is not False, ""
+        misses += others
+    if found is None and misses:
+        raise misses[0]
+    return found, "its class has no tool that shows it"
 
 
 async def proof_of(

@@ -7,7 +7,7 @@ from typing import NoReturn
 import anyio
 
 from ostler.engine.instances.compensation import clear_leftover
-from ostler.engine.instances.existence import find, proof_of
+from ostler.engine.instances.existence import find, proven_existence
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import DRIVER_UNREACHABLE, NOT_VERIFIED, UNKNOWN_OUTCOME
 from ostler.engine.instances.refusals import refuse_unreadable
@@ -18,24 +18,17 @@ from ostler.engine.instances.stopping import take_down
 from ostler.engine.instances.verification import adopt_unverified, conclude_absence, render_adopted_outputs
 from ostler.model.errors import (
     ArgumentError,
-    BadResponseError,
-    ConnectionLostError,
     DownstreamError,
     OperationError,
     OstlerError,
     ServerUnavailableError,
     TemplateError,
-    ToolFailedError,
-    ToolTimeoutError,
 )
 from ostler.model.json import JsonObject
 from ostler.model.manifest import OutputSpec
 from ostler.model.records import START_STEPS, CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, Reachability, Transition
 from ostler.rules.calls.overrides import START_TOOL
-
-LOOK_ATTEMPTS = 3
-"""How often the tools are called before the outcome counts as unknown."""
 
 
 async def resume(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
@@ -242,7 +235,7 @@ async def _look(service: InstanceState, old: OperationRecord) -> tuple[bool | No
     """
     until = under_way_until(service, old)
     while True:
-        there, evidence = await _look_patiently(service)
+        there, evidence = await proven_existence(service)
         if there is not False or service.has_completed or until is None or service.runtime.clock.now() >= until:
             return there, evidence
         left = (until - service.runtime.clock.now()).total_seconds()
@@ -256,47 +249,6 @@ async def _wait_for_cut_off(service: InstanceState, operation: Operation, old: O
         operation.changed = False
         await anyio.sleep(max((until - service.runtime.clock.now()).total_seconds(), 0.0))
         operation.changed = True
-
-
-async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
-    attempt, until = 0, anyio.current_time() + service.service_class.config.timeout.create
-    while True:
-        attempt += 1
-        try:
-            return await _look_once(service)
-        except ServerUnavailableError:
-            raise
-        except (ConnectionLostError, ToolTimeoutError, BadResponseError):  # no answer: that shows nothing
-            if attempt >= LOOK_ATTEMPTS:
-                raise
-        except OstlerError as error:
-            is_missed = isinstance(error, ToolFailedError)
-            is_moving = is_missed and (error.is_coming or error.is_leaving) and anyio.current_time() < until
-            if not is_moving and (attempt >= LOOK_ATTEMPTS or not (error.retryable or is_missed)):
-                return None, f"{error.tool or error.step} cannot show it: {error.summary}"
-        await anyio.sleep(LOOK_PAUSE)
-
-
-async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
-    """Call `find`, which knows what exists; if it shows nothing, or not how a job ended, `status` and `healthCheck`.
-
-    Raises:
-        OstlerError: no answer proves anything; the next one may.
-    """
-    misses: list[OstlerError] = []
-    try:
-        found = await find(service)
-    except ToolFailedError as miss:
-        found = None
-        misses.append(miss)
-    if found is None or (not found and service.service_class.config.completed is not None):
-        proven, others = await proof_of(service)
-        if proven is not None or any(isinstance(miss, ToolFailedError) and miss.is_coming for miss in others):
-            return proven is not False, ""
-        misses += others
-    if found is None and misses:
-        raise misses[0]
-    return found, "its class has no tool that shows it"
 
 
 def _completed_now(service: InstanceState, old: OperationRecord) -> bool:

@@ -8,7 +8,7 @@ import anyio
 from ostler.engine.call_context import limited_by
 from ostler.engine.instances.calling import passed, run_call
 from ostler.engine.instances.compensation import await_late_start, clear_leftover, compensate, is_in_doubt, start_again
-from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, exists, find
+from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, exists, proven_existence
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import (
@@ -38,7 +38,6 @@ from ostler.model.errors import (
     OperationError,
     OstlerError,
     TemplateError,
-    ToolFailedError,
 )
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
@@ -214,13 +213,16 @@ async def _is_found_after(loss: ConnectionLostError, service: InstanceState, ope
 
 
 async def _found_when_back(service: InstanceState) -> bool | None:
-    """Return whether it exists, as soon as that can be asked; None when no tool can show it."""
+    """Return whether it exists, as soon as its server can be called; None if no tool can show it."""
     while True:
         try:
-            found = await find(service)
-            return found if found is not None else await exists(service)
-        except (DownstreamError, ToolFailedError):
+            found, _ = await proven_existence(service)
+        except DownstreamError:
             await anyio.sleep(SERVER_AWAY_PAUSE)
+        else:
+            if service.has_completed:  # of a job that is to run again, that may have been an earlier run
+                service.set_record(desired=DesiredState.RUNNING, completed=False)
+            return found
 
 
 def _call_of(
