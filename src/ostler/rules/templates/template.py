@@ -240,7 +240,7 @@ def compile_rewritten(
 def _compile_short(text: str, rewrite: Callable[[nodes.Template], nodes.Template]) -> CompiledTemplate | BrokenTemplate:
     env = environment()
     try:
-        for count, (line, _, _) in enumerate(env.lex(text)):
+        for count, (line, _, _) in enumerate(env.lex(text) if len(text) > MAX_TOKENS else ()):
             if count > MAX_TOKENS:
                 return BrokenTemplate(f"it has more than {MAX_TOKENS} words and signs", line)
         tree = env.parse(text)
@@ -249,7 +249,8 @@ def _compile_short(text: str, rewrite: Callable[[nodes.Template], nodes.Template
             return BrokenTemplate(*refused)
         tree = rewrite(tree)
         references = references_of(tree, env.globals)
-        lone = _lone_expression(rewrite(env.parse(text.strip("\r\n"))))
+        inner = text.strip("\r\n")
+        lone = _lone_expression(tree if inner == text else rewrite(env.parse(inner)))
         if lone is not None:
             result = nodes.Assign(nodes.Name("result", "store", lineno=1), lone, lineno=1)
             tree = nodes.Template([result], lineno=1)
