@@ -781,6 +781,17 @@ def test_an_extension_of_gemini_is_known_by_its_name(tmp_path: Path) -> None:
     assert findings == []
 
 
+def test_the_file_of_openclaw_is_json5() -> None:
+    server = r"""{command: 'x', args: ['it\'s \u00e9\n\q "x"',], what: 1,}"""
+    text = "// mine\n{mcp: {servers: {\n  'a\\'b': " + server + ",\n}, }, $x: true}"
+    loaded = load_mcp_json(text, ENV, file="openclaw.json")
+    assert loaded.entries["a-b"].args == ('it\'s é\nq "x"',)
+    assert [(finding.line, finding.rule) for finding in loaded.findings] == [(3, "other-name"), (3, "unknown-key")]
+    (finding,) = load_mcp_json(text, ENV, file="mcp.json").findings
+    assert finding.message == "a key in double quotes should be here"
+    assert load_mcp_json("{a: 'x\ny'}", ENV, file="openclaw.json").findings[0].rule == "json-syntax"
+
+
 def test_other_formats_are_read_with_their_lines() -> None:
     toml = (
         '[mcp_servers.a]\ncommand = "x"\nenabled_tools = ["get"]\n\n[mcp_servers.b]\nurl = "http://h/mcp"\nwhat = 1\n'

@@ -101,7 +101,8 @@ def test_ostler_is_added_and_removed_with_everything_else_kept(home: Home) -> No
 
 def test_secrets_next_to_ostlers_entry_are_not_shown(home: Home) -> None:
     home.write(
-        ".cursor/mcp.json", '{"mcpServers":{"a":{"command":"x","args":["--api-key","k3y-one"]}},"token":"t0k-two"}'
+        ".cursor/mcp.json",
+        '{"mcpServers":{"a":{"command":"x","args":["--api-key","k3y-one"]}},"token":"t0k-two","url":"http://ada:pw@h"}',
     )
     home.write(
         ".codex/config.toml", '[mcp_servers.a]\nurl = "https://x/"\nhttp_headers = { Authorization = "Bearer b-th3" }\n'
@@ -110,7 +111,7 @@ def test_secrets_next_to_ostlers_entry_are_not_shown(home: Home) -> None:
         assert home.run(*command, "cursor", "codex") == ExitStatus.OK
         assert '"a":{"command":"x","args":["--api-key","***"]' in home.out
         assert 'http_headers = { Authorization = "***" }' in home.out
-        assert not any(secret in home.out for secret in ("k3y-one", "t0k-two", "b-th3"))
+        assert not any(secret in home.out for secret in ("k3y-one", "t0k-two", "b-th3", "ada:pw"))
 
 
 @pytest.mark.parametrize("client", [location.client for location in LOCATIONS if location.paths])
@@ -137,6 +138,8 @@ def test_what_is_written_for_a_client_is_what_it_reads(home: Home, client: str) 
         (".codex/config.toml", "codex", "# about a\n[mcp_servers.a]\nx = 1\n\n# about b\n[b]\ny = 1\n",
          "[mcp_servers.ostler]"),
         (".codex/config.toml", "codex", 'a = 1\r\n[mcp_servers.a]\r\ncommand = "x"\r\n', "[mcp_servers.ostler]"),
+        (".openclaw/openclaw.json", "openclaw", "{\n  mcp: {\n    servers: {\n      a: 'x', // mine\n    },\n  },\n}\n",
+         '      "ostler": {'),
         (".config/goose/config.yaml", "goose", "# mine\nextensions:\n    dev: # built in\n        enabled: true\n",
          "    ostler:"),
         (".continue/config.yaml", "continue", "name: x\nmcpServers:\n- name: a # first\n  command: npx\n",

@@ -24,7 +24,7 @@ from ostler.adapters.config.jsonc_edit import remove_member, set_member
 from ostler.adapters.config.yaml_edit import YamlEditError, remove_yaml_entry, set_yaml_entry
 from ostler.model.errors import ConflictError, Finding, ManifestError, StoreError
 from ostler.model.json import JsonObject, KeyPath, as_object, as_objects
-from ostler.rules.secrets.masking import credentials_in, mask
+from ostler.rules.secrets.masking import credentials_in, mask, without_likely_secrets
 from ostler.rules.text.toml_source import TomlError, parse_toml
 
 OSTLER = "ostler"
@@ -54,7 +54,8 @@ class Edit:
         """Return the change as a unified diff; the credentials of other entries, which stand next to it, are masked."""
         name = str(self.file.path)
         secrets = credentials_in(parse_source(self.before, self.file.path.name).value)
-        before, after = (str(mask(text, secrets)).splitlines() for text in (self.before, self.after))
+        masked = (without_likely_secrets(str(mask(text, secrets))) for text in (self.before, self.after))
+        before, after = (text.splitlines() for text in masked)
         return "\n".join(difflib.unified_diff(before, after, name if self.before else "/dev/null", name, lineterm=""))
 
     def apply(self) -> Path | None:
@@ -114,7 +115,7 @@ def addition(file: ClientFile, command: Sequence[str]) -> Edit:
                 raise _by_hand(file, entry, str(error)) from None
         case _:
             try:
-                after = set_member(before, path, entry)
+                after = set_member(before, path, entry, file.path.name)
             except (JsoncError, ValueError) as error:
                 raise _broken(file, error) from None
     return Edit(file, before, _with_ends_of(before, after))
@@ -139,7 +140,7 @@ def removal(file: ClientFile) -> Edit:
                 raise _by_hand(file, None, str(error)) from None
         case _:
             try:
-                after = remove_member(before, _place_in(before, file), with_empty=True)
+                after = remove_member(before, _place_in(before, file), with_empty=True, file=file.path.name)
             except JsoncError as error:
                 raise _broken(file, error) from None
     return Edit(file, before, _with_ends_of(before, after))

@@ -9,6 +9,12 @@ from ostler.model.json import JsonObject, JsonValue, KeyPath
 
 _SPACE = re.compile(r"[ \t\r\n\ufeff]+|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _MAX_DEPTH = 64
+_JSON5 = (".json5", "openclaw.json")
+"""How the names of files end that are written in JSON5."""
+
+_NAME = re.compile(r"[A-Za-z_$][\w$]*")
+_SINGLE_QUOTED = re.compile(r"'((?:[^'\\\n]|\\.)*)'")
+_ESCAPED = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)")
 
 
 class JsoncError(ValueError):
@@ -52,8 +58,12 @@ def line_and_column(text: str, offset: int) -> tuple[int, int]:
 def parse_jsonc(text: str, file: str = "") -> JsoncDocument:
     """Parse `text`.
 
+    Args:
+        text: JSON, with comments and trailing commas.
+        file: its name in findings. If that is one of JSON5, keys may be without quotes, and texts in single quotes.
+
     Raises:
-        JsoncError: it is not JSON, even with comments and trailing commas.
+        JsoncError: it is not written like that.
     """
     parser = _Parser(text, file)
     value = parser.document()
@@ -64,6 +74,7 @@ class _Parser:
     def __init__(self, text: str, file: str) -> None:
         self._text = text
         self._file = file
+        self._is_json5 = file.endswith(_JSON5)
         self._at = 0
         self._decoder = json.JSONDecoder()
         self.positions: dict[KeyPath, int] = {}
@@ -103,9 +114,7 @@ class _Parser:
         self._advance()
         while not self._closed("}", start):
             at = self._at
-            if self._text[at] != '"':
-                raise self._error("a key in double quotes should be here")
-            key = self._scalar()
+            key = self._key()
             self._skip()
             if self._text[self._at : self._at + 1] != ":":
                 raise self._error(f"a ':' should follow the key {key!r}")
@@ -129,7 +138,18 @@ class _Parser:
             self._comma("]")
         return found
 
+    def _key(self) -> str:
+        if self._is_json5 and (name := _NAME.match(self._text, self._at)):
+            self._at = name.end()
+            return name[0]
+        if self._text[self._at] != '"' and not (self._is_json5 and self._text[self._at] == "'"):
+            raise self._error("a key in double quotes should be here")
+        return str(self._scalar())
+
     def _scalar(self) -> JsonValue:
+        if self._is_json5 and (text := _SINGLE_QUOTED.match(self._text, self._at)):
+            self._at = text.end()
+            return _ESCAPED.sub(_unescaped, text[1])
         try:
             value, self._at = self._decoder.raw_decode(self._text, self._at)
         except json.JSONDecodeError as error:
@@ -166,3 +186,11 @@ class _Parser:
     def _error(self, message: str) -> JsoncError:
         line, column = line_and_column(self._text, min(self._at, len(self._text)))
         return JsoncError(Finding(message, file=self._file, line=line, column=column, rule="json-syntax"))
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    """Return what an escape in single quotes stands for; in JSON5 any other character stands for itself."""
+    try:
+        return str(json.loads(f'"{escape[0]}"'))
+    except ValueError:
+        return escape[0][1:]

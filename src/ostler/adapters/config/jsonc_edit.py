@@ -11,10 +11,10 @@ _REST_OF_LINE: Final = re.compile(r"[ \t]*(?://[^\n]*|/\*[^\n]*?\*/[ \t]*)?(?=\r
 _UNIT: Final = re.compile(r"\n([ \t]+)\S")
 
 
-def set_member(text: str, path: KeyPath, value: JsonValue) -> str:
+def set_member(text: str, path: KeyPath, value: JsonValue, file: str = "") -> str:
     """Return `text` with the member at `path` set to `value`; objects on the way are made.
 
-    A member that says `value` already stays as it is written.
+    A member that says `value` already stays as it is written. `file` is the text's name, as for `parse_jsonc`.
 
     Raises:
         JsoncError: the text is not JSON.
@@ -24,7 +24,7 @@ def set_member(text: str, path: KeyPath, value: JsonValue) -> str:
         for key in reversed(path):
             value = {cast("str", key): value}
         return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    document = parse_jsonc(text)
+    document = parse_jsonc(text, file)
     if path in document.spans:
         start, end = document.spans[path]
         if _value_at(document.value, path) == value:
@@ -38,25 +38,26 @@ def set_member(text: str, path: KeyPath, value: JsonValue) -> str:
     return _insert(document, path[:depth], cast("str", path[depth]), value)
 
 
-def remove_member(text: str, path: KeyPath, *, with_empty: bool = False) -> str:
+def remove_member(text: str, path: KeyPath, *, with_empty: bool = False, file: str = "") -> str:
     """Return `text` without the member at `path`, also if it is written twice; unchanged if there is none.
 
     Args:
         text: JSON, maybe with comments.
         path: of the member.
         with_empty: the objects that it was in are removed, too, where nothing is left in them, not even a comment.
+        file: its name, as for `parse_jsonc`.
 
     Raises:
         JsoncError: the text is not JSON.
     """
-    document = parse_jsonc(text)
+    document = parse_jsonc(text, file)
     while path in document.spans:  # of a member that is written twice, the last one
         text = _without(document, path)
-        document = parse_jsonc(text)
+        document = parse_jsonc(text, file)
         while with_empty and len(path) > 1 and not _has_content(document, path[:-1]):
             path = path[:-1]
             text = _without(document, path)
-            document = parse_jsonc(text)
+            document = parse_jsonc(text, file)
     return text
 
 
