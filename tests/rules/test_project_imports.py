@@ -19,6 +19,7 @@ from ostler.rules.imports.frameworks import (
     read_pyproject,
     unread_notes,
 )
+from ostler.rules.imports.go_programs import read_go_module
 from ostler.rules.imports.launch_json import read_launch_json
 from ostler.rules.imports.node_package import read_package_json
 from ostler.rules.imports.process_compose import read_process_compose
@@ -431,6 +432,31 @@ def test_an_application_in_python_is_served_as_its_source_shows(
         assert list(made[name].depends_on) == (["install"] if "install" in made else [])
     if "-m uvicorn" in runs.get("web", ""):
         assert args(made["web"])["readyPath"] == "/openapi.json"
+
+
+@pytest.mark.parametrize(
+    ("file", "path", "source", "runs"),
+    [
+        ("go.mod", "main.go", "log.Fatal(http.ListenAndServe(addr, nil))", {
+            "build": "go build -o /dev/null .", "web": "go run .",
+        }),
+        ("go.mod", "cmd/shop/main.go", "r := gin.Default()", {
+            "build": "go build -o /dev/null ./cmd/shop", "web": "go run ./cmd/shop",
+        }),
+        ("back/go.mod", "main.go", "e := echo.New()", {
+            "back-build": "go build -o /dev/null .", "back": "go run .",
+        }),
+        ("go.mod", "main.go", "fmt.Println()", {}),
+    ],
+)  # fmt: skip
+def test_a_server_in_go_is_run_as_its_source_shows(file: str, path: str, source: str, runs: dict[str, str]) -> None:
+    def read(wanted: str) -> str:
+        if wanted != path:
+            raise UnreadableSourceError("no such file")
+        return source
+
+    made = services(read_go_module("module example.com/shop\n\ngo 1.24\n", file, (), read))
+    assert {name: args(spec)["command"] for name, spec in made.items()} == runs
 
 
 def test_tasks_of_deno_python_and_php() -> None:

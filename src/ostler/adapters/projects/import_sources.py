@@ -25,6 +25,7 @@ from ostler.rules.imports.frameworks import (
     read_pyproject,
     unread_notes,
 )
+from ostler.rules.imports.go_programs import read_go_module
 from ostler.rules.imports.launch_json import read_launch_json
 from ostler.rules.imports.local_addresses import with_addresses
 from ostler.rules.imports.node_package import LOCKS, read_package_json
@@ -163,6 +164,12 @@ SOURCES = (
     *(_Source((name,), _framework, only_alone=True, of_framework=True) for name in FILES),
     _Source(("pyproject.toml",), _python_app, only_alone=True, of_framework=True),
     _Source(("requirements.txt",), _python_app, only_alone=True, of_framework=True),
+    _Source(
+        ("go.mod",),
+        lambda text, file, beside: read_go_module(text, file, beside.names, partial(_inner_text, beside.folder)),
+        only_alone=True,
+        of_framework=True,
+    ),
     _Source((_PACKAGE,), lambda text, file, beside: read_package_json(text, file, beside.names), only_alone=True),
     _Source(("deno.json", "deno.jsonc"), lambda text, file, _: read_deno(_jsonc(text, file), file), only_alone=True),
     _Source(("pyproject.toml",), lambda text, file, _: read_pyproject(text, file), only_alone=True),
