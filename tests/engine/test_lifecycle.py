@@ -99,6 +99,20 @@ async def test_a_wait_for_other_calls_to_the_server_is_not_counted() -> None:
             assert {service.state for service in services} == {state}
 
 
+async def test_a_start_that_is_cancelled_while_it_waits_for_other_calls_was_not_sent() -> None:
+    world = OneAtATime(seconds={"long": 50})
+    blind = manifest(lifecycleTools__find=None, lifecycleTools__status=None, healthCheck__initialDelay="1h")
+    async with running(world, blind) as manager:
+        await manager.create(CreateRequest("basic", "long"), wait=False)
+        await until(lambda: len(world.calls) == 1)
+        await manager.create(CreateRequest("basic", "next"), wait=False)
+        [_, queued] = instances_in(manager.registry)
+        await until(lambda: queued.operation is not None and queued.operation.record.calls)
+        await manager.stop_service("next")
+        assert manager.get_service_state("next") is ServiceState.STOPPED, "nothing of it is in doubt"
+        assert world.tools_called() == ["w/start"]
+
+
 async def test_a_health_check_that_waits_for_other_calls_to_the_server_is_no_result() -> None:
     world = OneAtATime(seconds={"long": 50})
     often = {"interval": "5s", "timeout": "2s", "failureThreshold": 1}

@@ -4,6 +4,7 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 import anyio
 
@@ -16,10 +17,23 @@ A call may wait long until it is sent, for its server or for its turn, and its p
 """
 
 _limits: ContextVar[tuple[anyio.CancelScope, ...]] = ContextVar("time limits", default=())
-_on_turn: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("on turn", default=None)
+_turn: ContextVar["Turn | None"] = ContextVar("turn", default=None)
 
 _NOTICEABLE_WAIT = 1.0
 """Seconds of waiting from which on a call counts as sent later than it was intended."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """The turn of a call that may have to wait for others to end.
+
+    Attributes:
+        taken: awaited after a wait, before the call is sent.
+        is_awaited: the call still waits: it was not sent.
+    """
+
+    taken: Callable[[], Awaitable[None]]
+    is_awaited: bool = False
 
 
 @contextmanager
@@ -38,30 +52,28 @@ def called_for() -> str:
 
 
 @contextmanager
-def limited_by(scope: anyio.CancelScope, *, on_turn: Callable[[], Awaitable[None]] | None = None) -> Generator[None]:
+def limited_by(scope: anyio.CancelScope, turn: Turn | None = None) -> Generator[None]:
     """Let the deadline of `scope`, an operation's, stand still while a call made in the block waits for its turn.
 
     Args:
         scope: the limit.
-        on_turn: awaited after such a wait, before the call is sent.
+        turn: that of the call.
     """
-    limits, turn = _limits.set((*_limits.get(), scope)), _on_turn.set(on_turn)
+    limits, turns = _limits.set((*_limits.get(), scope)), _turn.set(turn)
     try:
         yield
     finally:
         _limits.reset(limits)
-        _on_turn.reset(turn)
+        _turn.reset(turns)
 
 
 @contextmanager
-def also_limited_by(
-    scope: anyio.CancelScope, *, on_turn: Callable[[], Awaitable[None]] | None = None
-) -> Generator[None]:
+def also_limited_by(scope: anyio.CancelScope, turn: Turn | None = None) -> Generator[None]:
     """As `limited_by`, for the limit of one call; without an operation's, the wait counts: someone waits for it."""
     if not has_patience():
         yield
         return
-    with limited_by(scope, on_turn=on_turn):
+    with limited_by(scope, turn):
         yield
 
 
@@ -77,12 +89,16 @@ async def waiting_for_turn() -> AsyncGenerator[None]:
     limits = [(scope, scope.deadline) for scope in _limits.get()]
     for scope, _ in limits:
         scope.deadline = math.inf
+    turn = _turn.get()
+    if turn is not None:
+        turn.is_awaited = True
     try:
         yield
     finally:
         waited = anyio.current_time() - began
         for scope, deadline in limits:
             scope.deadline = min(scope.deadline, deadline + waited)
-    on_turn = _on_turn.get()
-    if on_turn is not None and waited >= _NOTICEABLE_WAIT:
-        await on_turn()
+    if turn is not None:
+        if waited >= _NOTICEABLE_WAIT:
+            await turn.taken()
+        turn.is_awaited = False

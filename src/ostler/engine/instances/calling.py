@@ -8,7 +8,7 @@ from typing import TypeVar
 import anyio
 import anyio.lowlevel
 
-from ostler.engine.call_context import also_limited_by, before_sending, calling_for
+from ostler.engine.call_context import Turn, also_limited_by, before_sending, calling_for
 from ostler.engine.instances.judging import Answer, judge, located
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
@@ -157,13 +157,14 @@ async def _once(
         operation.record = replace(operation.record, calls=operation.record.calls[:-1])
         raise
 
-    async def note_turn() -> None:
+    async def taken() -> None:
         operation.send_later(seq, clock.now())
         await _journal(service, operation, required=must_journal)
 
+    turn = Turn(taken)
     confirming = before_sending.set(service.runtime.confirm_hold)
     try:
-        response = await _send_sheltered(service, operation, call, critical=critical, on_turn=note_turn)
+        response = await _send_sheltered(service, operation, call, turn, critical=critical)
     except StoreError as error:
         operation.end_call(seq, CallOutcome.NOT_SENT, clock.now(), error=service.mask_text(error.summary))
         raise
@@ -171,7 +172,8 @@ async def _once(
         operation.end_call(seq, _OUTCOMES[error.delivery], clock.now(), error=service.mask_text(error.summary))
         raise located(service, error, call) from error.__cause__
     except BaseException:
-        operation.end_call(seq, CallOutcome.AMBIGUOUS, clock.now(), error="cancelled while under way")
+        outcome = CallOutcome.NOT_SENT if turn.is_awaited else CallOutcome.AMBIGUOUS
+        operation.end_call(seq, outcome, clock.now(), error="cancelled while under way")
         raise
     finally:
         before_sending.reset(confirming)
@@ -200,24 +202,27 @@ async def _send_sheltered(
     service: InstanceState,
     operation: Operation,
     call: PlannedCall,
+    turn: Turn,
     *,
     critical: bool,
-    on_turn: Callable[[], Awaitable[None]],
 ) -> ToolResponse:
     """Send `call`; an exit of the server waits a while for its answer, as does a cancellation if it is `critical`."""
     deadline = anyio.current_time() + call.timeout + _CALLER_GRACE
-    with operation.shelter(shield=critical, deadline=deadline) as shelter, also_limited_by(shelter, on_turn=on_turn):
+    with operation.shelter(shield=critical, deadline=deadline) as shelter, also_limited_by(shelter, turn):
         return await _call_tool(service, call, operation.report_progress)
     if operation.is_interrupted:
         await anyio.lowlevel.checkpoint()  # ends it: the next run finds out the effect of the call
     if not operation.is_cancelled:
         raise _unanswered(call)
-    raise ToolTimeoutError(
-        f"tool {call.tool!r} gave no answer before the cancelled {call.step} ended",
+    what = "was not called: it waited for other calls to its server" if turn.is_awaited else "gave no answer"
+    error = ToolTimeoutError(
+        f"tool {call.tool!r} {what} before the cancelled {call.step} ended",
         service=service.name,
         step=call.step,
         tool=call.tool,
     )
+    error.delivery = Delivery.NOT_SENT if turn.is_awaited else error.delivery
+    raise error
 
 
 async def _send(service: InstanceState, call: PlannedCall) -> ToolResponse:
