@@ -113,6 +113,14 @@ def test_a_token_is_kept_as_its_digest_and_read_again_when_the_file_changes(tmp_
     for name in ("local", "token", "Alice", "a.b", "x" * 41):
         with pytest.raises(ManifestError):
             TokenFile(tmp_path / "other.json").add(name)
+    lasting = TokenFile(tmp_path / "lasting.json")
+    lasting.add("alice", lasts=3600)
+    (ends,) = (token.expires for token in read_tokens(lasting.path) if token.expires)
+    written = lasting.path.read_text()
+    for wrong in ("soon", "2026-01-01T00:00:00", "9999-12-31T23:59:59-10:00"):
+        lasting.path.write_text(written.replace(f"{ends:%Y-%m-%dT%H:%M:%SZ}", wrong))
+        with pytest.raises(ManifestError, match="is not a list of tokens"):
+            lasting.add("bob")
 
 
 class SlowPath(PosixPath):

@@ -18,7 +18,7 @@ from ostler.adapters.regular_files import Stamp, read_regular_text, stamp_of
 from ostler.model.access import validate_principal
 from ostler.model.errors import AlreadyExistsError, Finding, ManifestError, NotFoundError
 from ostler.model.json import parse_json
-from ostler.model.moments import format_brief
+from ostler.model.moments import format_brief, parse_time
 
 PREFIX: Final = "ostler_"
 """What every token begins with, so that scanners for leaked secrets find it."""
@@ -172,9 +172,7 @@ def _token(entry: dict[str, Any]) -> KnownToken:
     digest, expires = str(entry["sha256"]), entry.get("expires")
     if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
         raise ValueError(f"sha256 of {entry['id']!r} is not a digest")
-    ends = None if expires is None else datetime.fromisoformat(str(expires))
-    if ends is not None and ends.tzinfo is None:
-        raise ValueError(f"expires of {entry['id']!r} has no time zone")
+    ends = None if expires is None else parse_time(str(expires))
     name = validate_principal(str(entry["principal"]))
     return KnownToken(str(entry["id"]), name, digest, str(entry.get("created", "")), ends)
 

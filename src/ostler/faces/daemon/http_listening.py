@@ -2,7 +2,7 @@
 
 Of a change that many clients listen for, each needs the same few bytes. Through the SDK's server, they cost 95 µs of
 CPU for each client: a model, two dumps and two tasks, one after the other. Whatever a request says that is not plain,
-the SDK answers it, faults included, as in `ostler.faces.daemon.http_looks`.
+the SDK answers it, faults included, as in `ostler.faces.daemon.http_short_calls`.
 """
 
 import json
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ostler.adapters.downstream.direct_calls import is_traced
 from ostler.faces.daemon import http_answers
 from ostler.faces.daemon.http_answers import replaying
-from ostler.faces.daemon.http_looks import plain_headers, plain_request
+from ostler.faces.daemon.http_short_calls import plain_headers, plain_request
 from ostler.faces.mcp.server import OstlerServer
 from ostler.faces.mcp.subscriptions import ChangeStream, ListenHandler
 

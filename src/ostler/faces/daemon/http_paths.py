@@ -23,9 +23,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ostler.faces.daemon.http_answers import PRINCIPAL, StreamWatch, WaitingClients
 from ostler.faces.daemon.http_listening import with_short_listening
-from ostler.faces.daemon.http_looks import with_short_calls
 from ostler.faces.daemon.http_pages import Page
 from ostler.faces.daemon.http_sessions import LastingSessions
+from ostler.faces.daemon.http_short_calls import with_short_calls
 from ostler.faces.dashboard.codes import OneTimeCodes
 from ostler.faces.dashboard.routes import dashboard_routes
 from ostler.faces.mcp.server import OstlerServer

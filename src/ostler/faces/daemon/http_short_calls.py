@@ -1,4 +1,4 @@
-"""The most frequent calls over HTTP, answered without the SDK's server: looks, and changes of one service.
+"""The most frequent calls over HTTP, answered without the SDK's server: reads, and changes of one service.
 
 A `service_status` takes microseconds to answer, and the SDK's way to it and back about a millisecond: a task group, a
 context, five validations and four dumps of the answer (docs/figures/wire.md has the figures). This is the short way

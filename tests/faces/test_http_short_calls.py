@@ -21,7 +21,7 @@ from ostler.engine.services.views import CreateRequest
 from ostler.faces.daemon import http_answers
 from ostler.faces.daemon.http_answers import WaitingClients
 from ostler.faces.daemon.http_listening import with_short_listening
-from ostler.faces.daemon.http_looks import MAX_BODY, ShortCalls, with_short_calls
+from ostler.faces.daemon.http_short_calls import MAX_BODY, ShortCalls, with_short_calls
 from ostler.faces.hanging_up import WHEN_LOST
 from ostler.faces.mcp.server import OstlerServer, build_server
 from ostler.faces.mcp.subscriptions import MAX_STREAMS
