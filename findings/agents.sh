@@ -258,7 +258,7 @@ for line in sys.stdin:
     if method == "initialize":
         time.sleep(float(os.environ.get("PROBE_INITIALIZE", 0)))
         info = {"name": "probe", "version": "1"}
-        words = "INSTRUCTIONS-BEGIN " + "i" * 3000 + " INSTRUCTIONS-END"
+        words = "INSTRUCTIONS-BEGIN " + "i" * int(os.environ.get("PROBE_INSTRUCTIONS", 3000)) + " INSTRUCTIONS-END"
         send({"id": key, "result": {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {"listChanged": True}}, "serverInfo": info, "instructions": words}})
     elif method == "tools/list":
         send({"id": key, "result": {"tools": TOOLS}})

@@ -16,6 +16,8 @@ from benchmarks.figures import title, write_measured
 PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "clients.md"
 SECONDS: Final = 180
 NODE: Final = "node@24.20.0"
+OF_INSTRUCTIONS: Final = ("every client sees the same ones", "Secrets are shown as ***")
+"""Words from the beginning and the end of Ostler's instructions that no tool's description has."""
 
 SCRIPT: Final = (
     Step(Call("serviceclass_list", {}), ("static-web-server",)),
@@ -155,7 +157,8 @@ def _row(agent: Agent, npm: Path) -> str:
                 subprocess.run([*ostler, *verb], check=False, capture_output=True)
     listed = sum(name.endswith(("service_create", "service_status", "service_logs")) for name in model.offered())
     shown = str(len(model.offered())) if listed else "after a search"
-    instructions = "yes" if model.instructions_shown("Ostler") and model.instructions_shown("service_create") else "no"
+    shows = [model.instructions_shown(words) for words in OF_INSTRUCTIONS]
+    instructions = "yes" if all(shows) else "in part" if any(shows) else "no"
     works = "no" if problems else "yes"
     notes = problems
     if "outputsAge" in json.dumps([body.get("tools") for body in model.bodies]):  # of service_status
