@@ -767,6 +767,19 @@ def test_what_the_user_of_a_plugin_configures_is_a_question() -> None:
     assert loaded.refused["a"][0].message.endswith("has no answer yet: From your account")
 
 
+@pytest.mark.parametrize(("folders", "is_known"), [([{"path": "web"}], True), ([{"path": "."}, {"path": "b"}], False)])
+def test_a_workspace_of_vs_code_is_of_the_folder_that_it_opens(tmp_path: Path, folders: Any, is_known: bool) -> None:
+    path = tmp_path / "shop.code-workspace"
+    servers = {"a": {"command": "node", "args": ["${workspaceFolder}/a.js"]}}
+    path.write_text(json.dumps({"folders": folders, "settings": {"mcp": {"servers": servers}}}))
+    file = Machine(ENV).file_at(path)
+    assert file is not None
+    (made,), _ = candidates_in(path, ENV, client=file.location.writer)
+    assert made.is_refused is not is_known
+    web = f"{tmp_path}/web"
+    assert not is_known or made.entry == {"command": "node", "args": [f"{web}/a.js"], "cwd": web}
+
+
 def test_an_extension_of_gemini_is_known_by_its_name(tmp_path: Path) -> None:
     server = {"command": "node", "args": ["${extensionPath}${/}a.js", "$TOKEN"], "cwd": "${extensionPath}"}
     path = tmp_path / "gemini-extension.json"

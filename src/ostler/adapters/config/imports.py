@@ -14,7 +14,7 @@ from ostler.adapters.config.entry_values import with_whole_path
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json, plugin_of
 from ostler.model.errors import Finding
-from ostler.model.json import JsonObject, JsonValue, as_list, as_object
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects
 
 _PATHS: Final = ("cwd", "envFile")
 
@@ -77,7 +77,9 @@ def candidates_in(
         return [], [error.finding]
     clients = frozenset({client}) if client else ANY
     file = _ClientFile(path, source, environment, clients, label or client or "a client", answer, limiting)
-    projects, has_others = _projects(as_object(source.value))
+    root = as_object(source.value)
+    workspace = workspace or _folder_opened_by(path, root)
+    projects, has_others = _projects(root)
     found: list[Candidate] = []
     try:
         loaded = file.load("", workspace)
@@ -155,6 +157,15 @@ class _ClientFile:
                 findings=loaded.refused.get(name) or tuple(_about(loaded.findings, loaded.written.get(name, name))),
                 questions=tuple(_written(one) for one in questions.values() if f"${{input:{one.id}}}" in str(made)),
             )
+
+
+def _folder_opened_by(path: Path, root: JsonObject) -> Path | None:
+    """Return the folder that a workspace file of VS Code opens; None for any other file, or if it opens several."""
+    if path.suffix != ".code-workspace":
+        return None
+    folders = as_objects(root.get("folders"))
+    opened = folders[0].get("path") if len(folders) == 1 else None
+    return (path.parent / opened).resolve() if isinstance(opened, str) else None
 
 
 def _limits_of(path: Path, root: JsonObject, workspace: Path | None) -> JsonObject:

@@ -13,12 +13,12 @@ from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import ExitStatus, Session, fail, session_of, usage_error
 from ostler.faces.cli.shell_completion import client_names
 from ostler.faces.output import complain, say, say_json
-from ostler.model.errors import OstlerError
+from ostler.model.errors import Finding, OstlerError
 from ostler.model.json import JsonObject, JsonValue
 
 if TYPE_CHECKING:
     from ostler.adapters.config.client_edit import Edit
-    from ostler.adapters.config.dialects.locations import ClientFile
+    from ostler.adapters.config.dialects.locations import ClientFile, Machine
     from ostler.adapters.config.imports import Candidate
 
 Clients = Annotated[
@@ -177,42 +177,45 @@ def _folders(session: Session) -> list[str]:
 
 
 def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tuple[list[Candidate], list[str]]":
+    """Return the servers of all clients, of one client or of one file, and what is wrong with the files."""
     from ostler.adapters.config.dialects.locations import Machine, workspace_of
-    from ostler.adapters.config.imports import candidates_in
 
-    found: list[Candidate] = []
-    problems: list[str] = []
     machine = Machine(os.environ)
     client = None if source is None else _client_id(source)
     if source is not None and client is None:
         path = Path(source).absolute()
         if not os.path.lexists(path):
             fail(f"{source!r} is neither a file nor a client; {_meant(source)}", ExitStatus.NOT_FOUND)
-        file = machine.file_at(path)
-        some, findings = candidates_in(
-            path,
-            os.environ,
-            client="" if file is None else file.location.writer,
-            workspace=workspace_of(path),
-            answer=answer,
-            limiting=None if file is None else partial(machine.limiting, file),
-        )
-        return some, [str(finding) for finding in findings]
+        found, findings = _candidates_of(path, machine.file_at(path), machine, workspace_of(path), answer)
+        return found, [str(finding) for finding in findings]
+    every: list[Candidate] = []
+    problems: list[str] = []
     for file in machine.files(Path.cwd()):
-        if client is not None and file.location.client != client:
-            continue
-        some, findings = candidates_in(
-            file.path,
-            os.environ,
-            client=file.location.writer,
-            label=file.location.label,
-            workspace=file.workspace,
-            answer=answer,
-            limiting=partial(machine.limiting, file),
-        )
-        found += some
-        problems += [str(finding) for finding in findings if finding.rule != "no-servers"]
-    return found, problems
+        if client in (None, file.location.client):
+            found, findings = _candidates_of(file.path, file, machine, file.workspace, answer)
+            every += found
+            problems += [str(finding) for finding in findings if finding.rule != "no-servers"]
+    return every, problems
+
+
+def _candidates_of(
+    path: Path,
+    file: "ClientFile | None",
+    machine: "Machine",
+    workspace: Path | None,
+    answer: Callable[[str], str | None],
+) -> "tuple[list[Candidate], list[Finding]]":
+    from ostler.adapters.config.imports import candidates_in
+
+    return candidates_in(
+        path,
+        os.environ,
+        client="" if file is None else file.location.writer,
+        label="" if file is None else file.location.label,
+        workspace=workspace,
+        answer=answer,
+        limiting=None if file is None else partial(machine.limiting, file),
+    )
 
 
 def _chosen(found: "Sequence[Candidate]", names: Sequence[str], *, every: bool) -> "list[Candidate]":

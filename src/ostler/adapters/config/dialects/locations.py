@@ -39,7 +39,7 @@ class Location:
         limits: other files of the user that limit the servers, below the same folders as `paths`, or with `./` next to
             the file that has the servers.
         project_limits: the same below a project's folder.
-        anywhere: names of files that are the client's in any folder, such as those of extensions.
+        anywhere: globs of names of files that are the client's in any folder, such as those of extensions.
         managed: the same in the folder where the machine's administrator sets the client up, see `_MANAGED`.
     """
 
@@ -119,7 +119,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              further=(f"{_CODE}/settings.json", f"{_CODE}/profiles/*/mcp.json",
                       "{config}/Code - Insiders/User/mcp.json", "{config}/VSCodium/User/mcp.json"),
              project_further=(".vs/mcp.json",),
-             limits=(f"{_CODE}/settings.json", "./settings.json"), project_limits=(".vscode/settings.json",)),
+             limits=(f"{_CODE}/settings.json", "./settings.json"), project_limits=(".vscode/settings.json",),
+             anywhere=("*.code-workspace", "devcontainer.json", ".devcontainer.json")),
     Location("vscode-remote", (f"{_REMOTE}/mcp.json",), ("servers",), entry=_typed("stdio"), dialect="vscode",
              name="VS Code Server (SSH, WSL, containers)", markers=(".vscode-server",),
              further=(".vscode-server-insiders/data/User/mcp.json",),
@@ -331,7 +332,7 @@ class Machine:
     def file_at(self, path: Path) -> ClientFile | None:
         """Return the file of a client that `path` is, when it is one that is known."""
         known = (file for file in self.files(workspace_of(path)) if file.path == path)
-        by_name = (ClientFile(location, path) for location in LOCATIONS if path.name in location.anywhere)
+        by_name = (ClientFile(location, path) for location in LOCATIONS if _is_named(path, location.anywhere))
         return next(chain(known, by_name), None)
 
     def _own_paths(self, location: Location) -> list[Path]:
@@ -398,6 +399,10 @@ def _exists(path: Path) -> bool:
 
 def _is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
+
+
+def _is_named(path: Path, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(path.name, glob) for glob in globs)
 
 
 def _below(folder: Path, names: Iterable[str]) -> Iterator[Path]:
