@@ -265,6 +265,7 @@ def test_next_steps_are_verbs_and_a_file_is_no_class(ostler: CommandLine) -> Non
         ('said {\'a\': 1}\nNext: service_stop {"name": "a b"} so', "said {'a': 1}\nNext: ostler stop 'a b' so"),
         ("no. Next: service_status x; service_stop x", "no. Next: ostler status x; ostler stop x"),
         ("kept: a (project_down in /srv/shop lets this)", "kept: a (ostler down in /srv/shop lets this)"),
+        ("kept (project_down in /srv/shop removes it)", "kept (ostler down in /srv/shop removes it)"),
         ("it waits; service_stop a.shop ends it now", "it waits; ostler stop a.shop ends it now"),
     ],
 )

@@ -212,7 +212,7 @@ async def test_a_down_of_named_services_is_safe_to_repeat(shop: Path, worktree: 
         await up(projects, shop)
         assert await down(shop, "api") == {"api.shop": ("remove", "")}
         assert await down(shop, "api") == {"api.shop": ("remove", "it was gone already")}
-        shared = "it is shared: project_down in the main checkout removes it"
+        shared = f"it is shared: project_down in {shop} removes it"
         left = {"db.shop": ("keep", shared)}
         assert await down(worktree, "db", "api") == {**left, "api.fix.shop": ("remove", "")}
         assert [view.name for view in manager.views()] == ["db.shop"]

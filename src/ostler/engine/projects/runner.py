@@ -240,7 +240,7 @@ class ProjectRunner:
             if short not in declared:
                 known = [*declared, *(_short(member, project_id) for member in members)]
                 raise NotFoundError("service", short, known=known, next_actions=("project_status lists them",))
-            report.changes[short] = _absent(short, full, declared[short])
+            report.changes[short] = self._absent(short, full, declared[short])
         wanted = [full for full in wanted if full in members]
         used = {name for full in wanted for name in self._manager.registry.get(full).dependencies} - set(members)
         with anyio.move_on_after(timeout):
@@ -292,6 +292,15 @@ class ProjectRunner:
             if self._manager.registry.find(service.name) is service:
                 raise
 
+    def _absent(self, name: str, full_name: str, declared: str) -> Change:
+        """Return that a service of the file is not there to be removed: it is gone, or belongs to another project."""
+        if declared == full_name:
+            return Change(name, full_name, ChangeKind.REMOVE, "it was gone already")
+        service = self._manager.registry.find(declared)
+        where = service.record.labels.get(DIRECTORY_LABEL) if isinstance(service, ServiceInstance) else None
+        reason = f"it is shared: project_down in {where or 'the main checkout'} removes it"
+        return Change(name, declared, ChangeKind.KEEP, reason)
+
     def _left_of_another(self, full_name: str) -> Change | None:
         """Return that a service of another project, which a removed one used, runs on without a user; else None."""
         service = self._manager.registry.find(full_name)
@@ -321,13 +330,6 @@ class ProjectRunner:
             service=full_name,
             next_actions=(step, f"or service_stop {full_name}"),
         )
-
-
-def _absent(name: str, full_name: str, declared: str) -> Change:
-    """Return that a service of the file is not there to be removed: it is gone, or belongs to the main checkout."""
-    if declared == full_name:
-        return Change(name, full_name, ChangeKind.REMOVE, "it was gone already")
-    return Change(name, declared, ChangeKind.KEEP, "it is shared: project_down in the main checkout removes it")
 
 
 def _short(full_name: str, project_id: str) -> str:

@@ -42,7 +42,7 @@ _AWAITED: Final = ("state", "health", "cursor")
 _NAMED: Final = re.compile(rf"\b(?P<tool>{'|'.join(VERBS)})\b(?!`)")
 _ADVICE: Final = re.compile(
     rf"\b(?P<tool>{'|'.join(VERBS)})\b(?P<name>(?: [\w.-]+)?)"
-    r"(?= (?:there removes it|in the main checkout removes it|in \S+ lets|runs (?:it|the job) again|ends it now)\b)"
+    r"(?= (?:(?:there|in the main checkout|in \S+) (?:removes it|lets)|runs (?:it|the job) again|ends it now)\b)"
 )
 """Advice inside of a sentence."""
 
