@@ -28,21 +28,16 @@ class OwnFiles(DefaultFilter):
     """Leaves out what editors, version control and package managers write, and other worktrees inside of the folder."""
 
     ignore_dirs = (*DefaultFilter.ignore_dirs, ".jj", ".sl")
-    __slots__ = ("_directory", "_others", "_root")
+    __slots__ = ("_others", "_root")
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
-        self._directory = directory
         self._root = linked_root(directory)
         self._others: set[Path] = set()  # kept, as one that is being removed is not a worktree any more
 
-    def __call__(self, change: Change, path: str) -> bool:
-        del change
-        return self.keeps(os.path.relpath(path, self._directory)) and not self.is_elsewhere(Path(path).parent)
-
     def keeps(self, path: str) -> bool:
         """Whether a file or folder, relative to the project's folder, is one that counts, by its names."""
-        return super().__call__(Change.modified, path)
+        return self(Change.modified, path)
 
     def is_elsewhere(self, folder: Path) -> bool:
         """Whether `folder` lies in another worktree than the project."""

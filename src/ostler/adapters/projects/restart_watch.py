@@ -110,8 +110,11 @@ def _changed_files(directory: Path, globs: Sequence[str], stopped: threading.Eve
     watched = _Folders(directory, globs, own)
 
     def files_of(paths: set[Path]) -> set[str]:
-        inside = (path for path in paths if path.is_relative_to(directory) and own(Change.modified, str(path)))
-        return {path.relative_to(directory).as_posix() for path in inside}
+        inside = {path: path.relative_to(directory).as_posix() for path in paths if path.is_relative_to(directory)}
+        kept = {path: name for path, name in inside.items() if own.keeps(name)}
+        # Once for each folder: a checkout changes thousands of files, and a look goes through all folders above.
+        elsewhere = {folder for folder in {path.parent for path in kept} if own.is_elsewhere(folder)}
+        return {name for path, name in kept.items() if path.parent not in elsewhere}
 
     try:
         yield []
