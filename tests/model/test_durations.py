@@ -22,6 +22,7 @@ from ostler.model.durations import format_duration, parse_duration
         ("0", 0),
         (0, 0),
         (2.5, 2.5),
+        (1e-300, 0),
     ],
 )
 def test_durations_are_read_as_seconds(written: object, seconds: float) -> None:

@@ -262,6 +262,7 @@ def test_what_is_not_a_service_class_is_reported_once(head: str, rule: str, phra
             "bad-value",
             f"{POLICY}.backoff.multiplier",
         ),
+        ({"healthCheck": {"interval": 1e-300}}, "bad-value", "spec.serviceConfig.healthCheck.interval"),
         ({"timeout": {"create": "36501d"}}, "bad-duration", "spec.serviceConfig.timeout.create"),
         ({"timeout": {"healthCheck": "5s"}}, "no-effect", "spec.serviceConfig.timeout.healthCheck"),
         ({"restartPolicy": {"maxRestarts": 3}}, "no-effect", f"{POLICY}.maxRestarts"),

@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def parse_duration(value: object) -> float:
-    """Return `value` in seconds.
+    """Return `value` in seconds, to the millisecond.
 
     Args:
         value: `30s`, `2m`, `1h30m`, `1d`, `250ms`, or a number of seconds (also as text).
@@ -39,7 +39,7 @@ def parse_duration(value: object) -> float:
         raise ValueError(f"{value!r} is not a duration; write it like '30s', '2m' or '1h30m'")
     if seconds > LONGEST:
         raise ValueError(f"a duration is at most {format_duration(LONGEST)}")
-    return float(seconds)
+    return round(float(seconds), 3)
 
 
 @lru_cache(4096)
