@@ -152,6 +152,8 @@ def test_a_tool_may_be_called_only_when_every_list_permits_it(limits: dict[str, 
         {"default_tools_approval_mode": "prompt"},
         {"options": {"toolFilter": {"mode": "some", "list": ["drop"]}}},
         {"options": {"authTokens": ["secret"]}},
+        {"resources": {"limits": {"memory": "512m"}}},
+        {"prompts": {"x": {"enabled": False, "allowedRoles": ["a"]}}},
         {"options": {"blockedOperations": ["drop"]}},
         {"toolFilter": {"include": "get"}},
         {"dev": {"allowedHosts": ["a.example"]}},
@@ -1055,6 +1057,11 @@ def test_what_a_variable_or_a_spelling_hides_is_switched_off_too(body: dict[str,
 def test_an_address_that_is_listed_is_admitted_however_it_is_spelled(url: str) -> None:
     limits = {"allowedMcpServers": [{"serverUrl": "https://good.example/*"}]}
     assert not load({"mcpServers": {"a": {"url": url}}, **limits}).entries["a"].disabled
+
+
+@pytest.mark.parametrize("options", [["--read"], "x", {"what": 1}])
+def test_options_that_are_not_known_are_reported(options: Any) -> None:
+    assert [finding.rule for finding in entry({"command": "x", "options": options}).findings] == ["unknown-key"]
 
 
 def test_remarks_of_people_are_not_reported() -> None:

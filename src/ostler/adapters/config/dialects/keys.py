@@ -6,6 +6,7 @@ from ostler.adapters.config.dialects.key_rows import Key, limiting, passing, ref
 from ostler.adapters.config.dialects.limits import (
     approvals,
     default_approval,
+    offers,
     options,
     surfaces,
     tool_filter,
@@ -167,6 +168,10 @@ KEYS: Final[tuple[Key, ...]] = (
     limiting("options", "mcp-proxy", {"toolFilter": {"mode": "block", "list": ["drop"]}},
              "settings of the server, among them which tools may be called", _NO_DROP, options),
     taken("options", "mcphub", {"timeout": 60000}, "settings of the server's calls", _MINUTE, options),
+    *(
+        limiting(name, "mcphub", {"x": {"enabled": False}}, f"{name} that are off; Ostler passes none on", {}, offers)
+        for name in ("prompts", "resources")
+    ),
     limiting("default_tools_approval_mode", "codex", "auto", "how calls are approved; `prompt` refuses the entry", {},
              default_approval),
     limiting("omit_tools_from", "codex", ["direct", "deferred", "code_mode"],
@@ -339,8 +344,6 @@ KEYS: Final[tuple[Key, ...]] = (
             *((name, "*", "Files", "a remark for people") for name in ("comment", "note", "notes", "category")),
             ("version", "*", "1.0.0", "the version that a gallery knew"),
             ("gallery", "vscode", "https://example.com", "where the entry came from"),
-            ("prompts", "mcphub", {"x": {"enabled": False}}, "prompts that are off; Ostler passes none on"),
-            ("resources", "mcphub", {"x": {"enabled": False}}, "resources that are off; Ostler passes none on"),
             ("owner", "mcphub", "ada", "who added it"),
             ("keepAliveInterval", "mcphub", 60000, "how often the connection is tried, which Ostler does anyway"),
             ("registryMetadata", "theia", {"name": "x"}, "where the entry came from"),

@@ -115,6 +115,9 @@ def tool_filter(draft: Draft, key: str, value: JsonValue) -> None:
         draft.report((key,), f"what {key!r} limits is not known", "limit", fix="write 'include' or 'exclude' in it")
 
 
+_REMARKS: Final = ("_", "//", "#")
+"""How the names of keys begin that people write as comments, and clients for themselves."""
+
 _OPTIONS: Final[Mapping[str, Reading]] = {
     "toolFilter": tool_filter,
     "disabled": switch(off=True),
@@ -133,15 +136,29 @@ _OPTIONS: Final[Mapping[str, Reading]] = {
 
 def options(draft: Draft, key: str, value: JsonValue) -> None:
     """Settings of one server in an object of their own."""
+    if not isinstance(value, dict):
+        unknown(draft, key, value)
+        return
     with draft.below(key) as inner:
-        for field, part in as_object(value).items():
-            if reading := _OPTIONS.get(field):
-                reading(inner, field, part)
-            elif limiting := speaks_of_limit(field, part):
-                message = f"{limiting!r} may limit the server in a way that Ostler does not know"
-                inner.report((field,), message, "limit", fix="remove it, or limit under 'ostler'")
-            else:
-                inner.report((field,), f"unknown key {field!r} is ignored", "unknown-key", severity="warning")
+        for field, part in cast("JsonObject", value).items():
+            _OPTIONS.get(field, unknown)(inner, field, part)
+
+
+def offers(draft: Draft, key: str, value: JsonValue) -> None:
+    """The prompts or resources of a server that MCPHub shows or hides; Ostler passes none on."""
+    parts = [as_object(part) for part in as_object(value).values()]
+    if value and not (parts and all(part and part.keys() <= {"enabled", "description"} for part in parts)):
+        unknown(draft, key, value)
+
+
+def unknown(draft: Draft, name: str, value: JsonValue, fix: str = "") -> None:
+    """Report a key that is not known, unless it is a comment; one that speaks of a limit refuses the entry."""
+    if limiting := speaks_of_limit(name, value):
+        message = f"{limiting!r} may limit the server in a way that Ostler does not know, so the entry is not used"
+        fix = fix or "remove it, or limit with 'allowTools' and 'denyTools' under 'ostler'"
+        draft.report((name,), message, "limit", fix=fix)
+    elif not name.startswith(_REMARKS):
+        draft.report((name,), f"unknown key {name!r} is ignored", "unknown-key", fix=fix, severity="warning")
 
 
 def default_approval(draft: Draft, key: str, value: JsonValue) -> None:

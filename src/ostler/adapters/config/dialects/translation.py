@@ -10,7 +10,7 @@ from typing import Final, cast
 from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.key_rows import Key
 from ostler.adapters.config.dialects.keys import KEYS
-from ostler.adapters.config.dialects.limits import speaks_of_limit
+from ostler.adapters.config.dialects.limits import speaks_of_limit, unknown
 from ostler.adapters.config.dialects.times import read_time
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import OPTION_NAMES
@@ -18,8 +18,6 @@ from ostler.model.servers import OPTION_NAMES
 _BY_NAME: Final[Mapping[str, tuple[Key, ...]]] = {
     name: tuple(key for key in KEYS if key.name == name) for name in dict.fromkeys(key.name for key in KEYS)
 }
-_REMARKS: Final = ("_", "//", "#")
-"""How the names of keys begin that people write as comments, and clients for themselves."""
 _ORDER: Final = ("ostler", "type", "transport", "command", "args")
 """Keys that others depend on come first; the rest as written."""
 
@@ -65,9 +63,4 @@ def _unknown(draft: Draft, name: str, value: JsonValue) -> None:
     close = get_close_matches(name, (*_BY_NAME, *OPTION_NAMES), n=1)
     place = " under 'ostler'" if close and close[0] in OPTION_NAMES and close[0] not in _BY_NAME else ""
     fix = f"did you mean {close[0]!r}{place}?" if close else ""
-    if limiting := speaks_of_limit(name, value):
-        message = f"{limiting!r} may limit the server in a way that Ostler does not know, so the entry is not used"
-        fix = fix or "remove it, or limit with 'allowTools' and 'denyTools' under 'ostler'"
-        draft.report((name,), message, "limit", fix=fix)
-    elif not name.startswith(_REMARKS):
-        draft.report((name,), f"unknown key {name!r} is ignored", "unknown-key", fix=fix, severity="warning")
+    unknown(draft, name, value, fix)
