@@ -101,6 +101,7 @@ async def test_one_cursor_reads_all_logs_of_a_project(state_dir: Path, tmp_path:
         assert found["lines"] == ["web | line 299", "api | error: no route to the database"]
         text, _ = await refusal(client, "service_logs", ranked=True)
         assert "'ranked' needs words in 'search'" in text
+        assert "got 3 bytes" in (await call(client, "service_input", name="api", text="hi"))["message"]
         nothing = await call(client, "service_logs", cursor=page["cursor"])
         assert (nothing["lines"], nothing["truncated"]) == ([], False)
 

@@ -9,7 +9,7 @@ from ostler.engine.instances.steps import planned_call
 from ostler.model.errors import OperationError, TemplateError, ToolFailedError
 from ostler.model.events import EventKind
 from ostler.model.states import ServiceState
-from ostler.rules.calls.rendering import logs_call
+from ostler.rules.calls.rendering import input_call, logs_call
 from ostler.rules.templates.template import optional_names, referenced_names
 from ostler.rules.text.log_pages import LogPage, LogRange, page_of
 from ostler.rules.text.patterns import line_filter
@@ -74,7 +74,7 @@ async def send_input(service: InstanceState, text: str, *, enter: bool) -> str:
         OperationError: the class has no tool for it, or the service does not run.
         OstlerError: the tool failed.
     """
-    spec = service.service_class.tools.send_input
+    spec = input_call(service.service_class)
     if spec is None:
         raise OperationError(
             f"class {service.record.class_name!r} has no 'sendInput' tool, so nothing can be sent to service "

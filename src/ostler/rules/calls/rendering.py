@@ -18,19 +18,30 @@ from ostler.rules.text.work_budget import bounded_work
 
 def logs_call(service_class: ServiceClass) -> ToolCallSpec | None:
     """Return what shows the logs: the class's `logs` tool, else the process server for what that started."""
-    tools = service_class.tools
-    key = tools.start.args.get("key") if tools.start.tool == f"{PROCESS_SERVER}/start" else None
-    if tools.logs is not None or key is None:
-        return tools.logs
     args: JsonObject = {
-        "key": key,
         "lines": "{{ service.logs.lines }}",
         "since": "{{ service.logs.since | default(omit) }}",
         "newerThan": "{{ service.logs.newerThan | default(omit) }}",
         "grep": "{{ service.logs.search | default(omit) }}",
     }
-    outputs: dict[str, str | OutputSpec] = {"cursor": "cursor", "truncated": "truncated"}
-    return ToolCallSpec(tool=f"{PROCESS_SERVER}/logs", args=args, outputs=outputs)
+    written = service_class.tools.logs
+    return written or _process_call(service_class, "logs", args, {"cursor": "cursor", "truncated": "truncated"})
+
+
+def input_call(service_class: ServiceClass) -> ToolCallSpec | None:
+    """Return what sends input: the class's `sendInput` tool, else the process server for what that started."""
+    args: JsonObject = {"text": "{{ service.input.text }}", "enter": "{{ service.input.enter }}"}
+    return service_class.tools.send_input or _process_call(service_class, "input", args, {})
+
+
+def _process_call(
+    service_class: ServiceClass, tool: str, args: JsonObject, outputs: dict[str, str | OutputSpec]
+) -> ToolCallSpec | None:
+    """Return a call of the process server about what the class starts there; None if it starts nothing there."""
+    start = service_class.tools.start
+    if start.tool != f"{PROCESS_SERVER}/start" or "key" not in start.args:
+        return None
+    return ToolCallSpec(tool=f"{PROCESS_SERVER}/{tool}", args={"key": start.args["key"], **args}, outputs=outputs)
 
 
 def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeout: float) -> PlannedCall:
