@@ -12,13 +12,14 @@ import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from ostler.adapters.caller_environment import environment_of_caller
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.live_settings import LiveSettings
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.config.server_files import ServerFiles
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.service import McpServerService
-from ostler.adapters.environments import LiveEnvironment
+from ostler.adapters.environments import LiveEnvironment, find_program
 from ostler.adapters.kubernetes.configured import ConfiguredServices
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.secret_calls import SecretCalls
@@ -29,7 +30,6 @@ from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.clock import SystemClock
 from ostler.engine.events.notices import NoticeBoard
 from ostler.engine.manager import ServiceManager
-from ostler.faces.client_environment import take_variables_of_caller
 from ostler.faces.configuration import (
     class_entry,
     effective_config,
@@ -87,7 +87,7 @@ class Application:
         self.usages = usages
         self.telemetry = telemetry
         self.watched_store = watched
-        downstream.environments.refresh = partial(take_variables_of_caller, self)
+        downstream.environments.refresh = self._take_variables_of_caller
         saved = partial(known_tools, paths)
         self.notices = NoticeBoard(manager.events)
         self.review = ClassReview(manager.classes, pool, manager.events, names=self.tool_names, read_saved=saved)
@@ -242,6 +242,28 @@ class Application:
             self.manager.events.append(EventKind.SERVER_CHANGED, name, f"its entry {what}")
         before, self._server_findings = set(self._server_findings), findings
         self._report(finding for finding in findings if finding not in before)
+
+    async def client_joined(self, environment: Mapping[str, str] | None) -> None:
+        """Take from a client's environment what was missing: variables of mcp.json, and programs of servers."""
+        if environment is None:
+            return
+        if self.variables.take_missing(environment):
+            await self.reload_servers()
+        environments = self.downstream.environments
+        lacking = dict(environments.lacking)
+        if not lacking:
+            return
+        found = await anyio.to_thread.run_sync(
+            lambda: [server for server, command in lacking.items() if find_program(command, environment)[0] is not None]
+        )
+        for server in set(found).intersection(self.downstream.names()):
+            environments.remember(server, environment)
+            self.downstream.probe_now(server)
+
+    async def _take_variables_of_caller(self) -> None:
+        """Read mcp.json and the files that it names again, with the variables of the current caller."""
+        self.variables.take_changed(environment_of_caller() or {})
+        await self.reload_servers()
 
     def register_servers(self) -> None:
         """Make every downstream server a static service of the registry."""

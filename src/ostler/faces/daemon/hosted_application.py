@@ -14,7 +14,6 @@ from ostler.adapters.stores.standing_by import Standby
 from ostler.engine.clock import SystemClock
 from ostler.faces.assembly import open_application
 from ostler.faces.bridge.version import VERSION
-from ostler.faces.client_environment import client_joined
 from ostler.faces.configuration import audit_trail
 from ostler.faces.daemon.hosting import Hosted, HostedSource
 from ostler.faces.daemon.lean_imports import import_beside
@@ -99,7 +98,7 @@ def application_source(
                 app.has_work,
                 idle_exit=app.settings.idle_exit,
                 shutdown_timeout=app.settings.shutdown_timeout,
-                joined=partial(client_joined, app),
+                joined=app.client_joined,
                 present=app.projects.clients.connected,
                 toolsets=TOOLSETS,
                 pages=pages,
