@@ -695,6 +695,33 @@ async def test_a_health_check_that_fails_after_a_refused_stop_proves_nothing_gon
         assert (manager.view("db").state, world.resources) == (ServiceState.STOPPED, {})
 
 
+@pytest.mark.parametrize("fault", [Fail("permission denied"), Lost(acts=False)], ids=repr)
+async def test_an_odd_state_after_a_stop_that_failed_or_was_lost_proves_nothing_gone(fault: Fail | Lost) -> None:
+    world = World()
+    async with running(world, manifest(lifecycleTools__find=None, lifecycleTools__healthCheck=None)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(fault)
+        world.faults["w/status"].append(Answer({"state": "degraded"}))
+        if isinstance(fault, Lost):
+            await manager.stop_service("db")  # it is looked at again, and stopped again
+            assert (manager.view("db").state, world.resources) == (ServiceState.STOPPED, {})
+            return
+        with pytest.raises(ToolFailedError, match="stop tool failed: permission denied"):
+            await manager.stop_service("db")
+        assert (manager.view("db").state, len(world.resources)) == (ServiceState.FAILED, 1)
+
+
+async def test_a_start_stops_no_service_that_runs_in_an_odd_state() -> None:
+    world = World()
+    async with running(world, manifest(lifecycleTools__find=None, healthCheck__initialDelay="1h")) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.healthy = False
+        world.always["w/status"] = Answer({"state": "degraded"})
+        await manager.check_health("db")
+        result = await manager.start_service("db")
+        assert (result.changed, list(world.resources)) == (False, ["r1"])
+
+
 async def test_there_is_work_while_anything_is_under_way_or_to_be_supervised() -> None:
     world = World()
     world.faults["w/start"].append(Slow(5))

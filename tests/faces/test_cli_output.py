@@ -159,7 +159,7 @@ def test_no_verb_passes_on_what_a_terminal_obeys(ostler: CommandLine) -> None:
         "servers": 0,
         "servers --json": 0,
         "doctor": 1,
-        "stop x": 0,
+        "stop x": 1,
         "store export": 0,
     }
     silent: list[str] = []

@@ -1,12 +1,11 @@
 """Whether a service exists, as far as the tools of its class show it.
 
-`find` and `status` show it, and so does a `healthCheck` that passes; one that fails may be about the health alone.
-After a stop, any answer that does not find the service counts as its absence. At other times, only an answer that
-proves the absence does (`ToolFailedError.is_absence`).
+After a stop tool has answered, any answer that does not find the service counts as its absence. At other times, only
+that of `find` does, and one of `status` or `healthCheck` that proves it (`ToolFailedError.is_absence`).
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import anyio
@@ -49,54 +48,20 @@ SERVER_AWAY_PAUSE = 0.5
 """Seconds between two tries through a server that is not connected, or whose connection was lost meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Sighting:
-    """What several tools show of a service.
-
-    Attributes:
-        exists: whether it does; None if no tool showed it.
-        said: what the tool said that showed it, or that could not.
-        trouble: why a tool could not show it: no answer, or one that says nothing.
-    """
-
-    exists: bool | None
-    said: str
-    trouble: OstlerError | None = None
-
-
-async def _survey(service: InstanceState, tools: Iterable[tuple[str, ToolCallSpec]]) -> _Sighting:
-    """Call `tools` in turn until one shows whether the service exists; any miss of `status` or `find` counts."""
-    trouble: OstlerError | None = None
-    for step, spec in tools:
-        try:
-            await probe(service, planned_call(service, step, spec, _LOOK_TIME))
-        except ToolFailedError as miss:
-            if miss.is_out_of_reach or miss.is_unclear:
-                trouble = trouble or miss
-            elif miss.is_leaving or miss.is_coming:
-                return _Sighting(exists=True, said=miss.summary)
-            elif not miss.is_refusal and proves_loss(service, spec) and (step != "healthCheck" or miss.is_absence):
-                return _Sighting(exists=False, said=miss.summary)
-        except DownstreamError as error:
-            trouble = error
-        except OstlerError:
-            continue  # its templates name what is not known any more
-        else:
-            return _Sighting(exists=True, said=f"the {step} tool still finds it")
-    return _Sighting(None, trouble.summary if trouble is not None else "", trouble)
-
-
 async def exists(service: InstanceState) -> bool | None:
-    """Whether `status`, `find` or `healthCheck` shows that the service exists; None: none of them shows anything.
+    """Whether one look proves that the service exists, or that it does not; None: it proves neither.
 
     Raises:
-        DownstreamError: one could not be called, and the others show nothing.
+        DownstreamError: a tool could not be called, or did not answer.
     """
-    check = service.service_class.tools.health_check
-    seen = await _survey(service, [*_witnesses(service), *([("healthCheck", check)] if check is not None else [])])
-    if seen.exists is None and isinstance(seen.trouble, DownstreamError):
-        raise seen.trouble
-    return seen.exists
+    with _keeping_completion(service):
+        try:
+            found, _ = await _look_once(service)
+        except DownstreamError:
+            raise
+        except OstlerError as miss:
+            return True if isinstance(miss, ToolFailedError) and (miss.is_coming or miss.is_leaving) else None
+        return found
 
 
 async def exists_now(service: InstanceState) -> bool | None:
@@ -107,12 +72,25 @@ async def exists_now(service: InstanceState) -> bool | None:
 
 
 async def exists_when_back(service: InstanceState) -> bool | None:
-    """As `exists`, as soon as the driving server can be called; the caller sets the deadline."""
+    """As `exists`, with some looks, as soon as the driving server can be called; the caller sets the deadline."""
     while True:
         try:
-            return await exists(service)
+            with _keeping_completion(service):
+                found, _ = await proven_existence(service)
+                return found
         except DownstreamError:
             await anyio.sleep(SERVER_AWAY_PAUSE)
+
+
+@contextmanager
+def _keeping_completion(service: InstanceState) -> Generator[None]:
+    """Undo that a job is marked as completed: it may be an earlier run that is seen."""
+    before = service.record
+    try:
+        yield
+    finally:
+        if service.has_completed and not before.completed:
+            service.set_record(desired=before.desired, completed=False)
 
 
 async def await_gone(service: InstanceState, operation: Operation) -> None:
@@ -130,7 +108,7 @@ async def await_gone(service: InstanceState, operation: Operation) -> None:
         return  # its stop tool answers when the process is gone
     pause, blind = _FIRST_PAUSE, 0
     while service.rival() is None:  # else its identifiers belong to another service by now
-        seen = await _survey(service, _witnesses(service))
+        seen = await _look_after_stop(service)
         if not (seen.exists or seen.trouble):
             return
         blind = 0 if seen.exists else blind + 1
@@ -140,6 +118,43 @@ async def await_gone(service: InstanceState, operation: Operation) -> None:
         operation.step, operation.last_miss = "stopped", seen.said
         await anyio.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    """What the tools show of a service that is being stopped.
+
+    Attributes:
+        exists: whether it does; None if no tool showed it.
+        said: what the tool said that showed it, or that could not.
+        trouble: why a tool could not show it: no answer, or one that says nothing.
+    """
+
+    exists: bool | None
+    said: str
+    trouble: OstlerError | None = None
+
+
+async def _look_after_stop(service: InstanceState) -> _Sighting:
+    """Call `status` and `find` until one shows whether the service still exists; any answer that misses it counts."""
+    trouble: OstlerError | None = None
+    for step, spec in _witnesses(service):
+        try:
+            await probe(service, planned_call(service, step, spec, _LOOK_TIME))
+        except ToolFailedError as miss:
+            if miss.is_out_of_reach or miss.is_unclear:
+                trouble = trouble or miss
+            elif miss.is_leaving or miss.is_coming:
+                return _Sighting(exists=True, said=miss.summary)
+            elif not miss.is_refusal and proves_loss(service, spec):
+                return _Sighting(exists=False, said=miss.summary)
+        except DownstreamError as error:
+            trouble = error
+        except OstlerError:
+            continue  # its templates name what is not known any more
+        else:
+            return _Sighting(exists=True, said=f"the {step} tool still finds it")
+    return _Sighting(None, trouble.summary if trouble is not None else "", trouble)
 
 
 async def _await_stopped(service: InstanceState, operation: Operation, spec: ToolCallSpec, interval: float) -> None:
@@ -192,7 +207,7 @@ async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
             return proven is not False, ""
         misses += others
     if found is None and misses:
-        raise misses[0]
+        raise next((miss for miss in misses if isinstance(miss, ToolFailedError) and miss.is_leaving), misses[0])
     return found, "its class has no tool that shows it"
 
 

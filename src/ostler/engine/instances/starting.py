@@ -8,7 +8,7 @@ import anyio
 from ostler.engine.call_context import limited_by
 from ostler.engine.instances.calling import passed, run_call
 from ostler.engine.instances.compensation import await_late_start, clear_leftover, compensate, is_in_doubt, start_again
-from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, exists, proven_existence
+from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, exists, exists_when_back
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import (
@@ -33,7 +33,6 @@ from ostler.model.errors import (
     ConnectionLostError,
     Delivery,
     DependencyError,
-    DownstreamError,
     ExtractionError,
     OperationError,
     OstlerError,
@@ -204,25 +203,12 @@ async def _is_found_after(loss: ConnectionLostError, service: InstanceState, ope
     outlives = tools is not None and tools.server_status(server).outlives  # then the call may still be under way
     if operation.kind is not OperationKind.RESTART or loss.delivery is not Delivery.AMBIGUOUS or outlives:
         raise loss
-    found = await _found_when_back(service)
+    found = await exists_when_back(service)
     if found is not None:
         return found
     if service.service_class.config.on_unknown != "retry" or operation.step != "start":
         raise loss
     return False
-
-
-async def _found_when_back(service: InstanceState) -> bool | None:
-    """Return whether it exists, as soon as its server can be called; None if no tool can show it."""
-    while True:
-        try:
-            found, _ = await proven_existence(service)
-        except DownstreamError:
-            await anyio.sleep(SERVER_AWAY_PAUSE)
-        else:
-            if service.has_completed:  # of a job that is to run again, that may have been an earlier run
-                service.set_record(desired=DesiredState.RUNNING, completed=False)
-            return found
 
 
 def _call_of(
