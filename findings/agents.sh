@@ -10,7 +10,8 @@
 # It leaves in $WORK/NAME-TOOL: probe.log (what the server saw: its environment, messages, signals), model.log (what the
 # agent sent to its model), out.txt and err.txt. `agents.py` reads them. Environment variables of the agent's own process
 # are USER_SETTING=plain and SERVICE_TOKEN=secret-1. The server takes PROBE_DELAY seconds to refuse `server/discover`, and
-# PROBE_INITIALIZE seconds for `initialize`. PROBE_ENV is a JSON object of variables in the server's entry, CODEX_SERVER more
+# PROBE_INITIALIZE seconds for `initialize`. PROBE_NAMES are names of more tools, PROBE_INSTRUCTIONS the length of its
+# instructions (3000). PROBE_ENV is a JSON object of variables in the server's entry, CODEX_SERVER more
 # of that entry in Codex's configuration. With PROBE_HTTP=1 the server is reached over HTTP, and has other tools: "forget" and "both".
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -58,7 +59,7 @@ ask_agent() {
             if [ -n "$remote" ]; then
                 echo "url = \"$remote\""
             else
-                printf '%s\n' 'command = "python3"' "args = [\"$probe\", \"$log\"]" 'env_vars = ["PROBE_DELAY", "PROBE_INITIALIZE"]'
+                printf '%s\n' 'command = "python3"' "args = [\"$probe\", \"$log\"]" 'env_vars = ["PROBE_DELAY", "PROBE_INITIALIZE", "PROBE_NAMES"]'
             fi >>"$home/.codex/config.toml" ;;
         gemini | qwen)
             mkdir -p "$home/.$name"
@@ -167,8 +168,7 @@ TOOLS = [
     {"name": "nothing", "description": "answers nothing", "inputSchema": EMPTY},
     {"name": "rich", "description": "D" * 6000, "inputSchema": RICH},
     {"name": "n" * 60, "description": "a long name", "inputSchema": EMPTY},
-    {"name": "n" * 60 + "2", "description": "another long name", "inputSchema": EMPTY},
-    *({"name": name, "description": f"named {name}", "inputSchema": EMPTY} for name in ("open.it", "open-it", "open_it", "Open_it")),
+    *({"name": name, "description": f"named {name}", "inputSchema": EMPTY} for name in os.environ.get("PROBE_NAMES", "").split()),
 ]
 
 
