@@ -161,7 +161,7 @@ async def _once(
         operation.send_later(seq, clock.now())
         await _journal(service, operation, required=must_journal)
 
-    turn = Turn(taken)
+    turn = operation.turn = Turn(taken)
     confirming = before_sending.set(service.runtime.confirm_hold)
     try:
         response = await _send_sheltered(service, operation, call, turn, critical=critical)
@@ -176,6 +176,7 @@ async def _once(
         operation.end_call(seq, outcome, clock.now(), error="cancelled while under way")
         raise
     finally:
+        operation.turn = None
         before_sending.reset(confirming)
     shown = shorten(service.masked(response.value), _ANSWER_LIMIT)
     _log_call(service, call, response)

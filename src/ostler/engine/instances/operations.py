@@ -4,7 +4,7 @@ import math
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import anyio
 
@@ -21,6 +21,9 @@ from ostler.model.records import (
     ServiceRecord,
 )
 from ostler.model.replacing import replaced
+
+if TYPE_CHECKING:
+    from ostler.engine.call_context import Turn
 
 ANSWER_GRACE = 5.0
 """Seconds that a cancelled start still waits for the answer of a start call under way.
@@ -66,6 +69,7 @@ class Operation:
         is_shared: a later request joined it.
         heir: the service that replaces the one that a delete removes, and inherits what that keeps.
         origin: where it was requested, as the observer knows it.
+        turn: that of the call under way.
         changed: whether anything had to be done.
         message: one sentence about the end.
         error: why it failed; each waiter gets a copy.
@@ -112,6 +116,7 @@ class Operation:
         self.is_interrupted = self.is_shared = False
         self.heir: Heir | None = None
         self.origin: object = None
+        self.turn: Turn | None = None
         self._done = anyio.Event()
         self._scope: anyio.CancelScope | None = None
         self._shelters: list[anyio.CancelScope] = []
@@ -214,6 +219,8 @@ class Operation:
                     self._scope.cancel()
 
     def _end_within(self, grace: float, shelter: anyio.CancelScope | None) -> None:
+        if self.turn is not None and self.turn.is_awaited:
+            grace = 0.0  # nothing was sent that could be answered
         if shelter is not None:
             shelter.deadline = min(shelter.deadline, anyio.current_time() + grace)
         elif self._scope is not None:
