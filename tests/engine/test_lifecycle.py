@@ -1,7 +1,7 @@
 """Starting, stopping, restarting and deleting one service through the ServiceManager."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -130,6 +130,31 @@ async def test_a_health_check_that_waits_for_other_calls_to_the_server_is_no_res
         assert not manager.events.read(since=before, service="well", kinds=[EventKind.HEALTH_CHANGED]).events
         await until(lambda: well.vitals.checked_at != long_ago)
         assert well.health is HealthStatus.HEALTHY
+
+
+class Noticing(OneAtATime):
+    """A server that reports a change of another service as soon as a start is sent, as the process server may."""
+
+    on_start: Callable[[], None] | None = None
+
+    async def call_tool(
+        self, tool: str, args: Mapping[str, Any], *, timeout: float | None = None, progress: Any = None
+    ) -> ToolResponse:
+        if tool == "w/start" and self.on_start is not None:
+            self.on_start()
+        return await super().call_tool(tool, args, timeout=timeout, progress=progress)
+
+
+async def test_a_check_that_the_start_of_another_service_brings_about_has_its_own_limit() -> None:
+    world = Noticing(seconds={"long": 50})
+    rarely = {"interval": "1h", "timeout": "2s", "failureThreshold": 1}
+    async with running(world, manifest(healthCheck=rarely)) as manager:
+        await manager.create(CreateRequest("basic", "well"))
+        [well] = instances_in(manager.registry)
+        await until(lambda: well.health is HealthStatus.HEALTHY)
+        world.on_start = lambda: manager.recheck("w", {"name": "well"})
+        await manager.create(CreateRequest("basic", "long"))
+        assert "was not sent within 2 s" in well.vitals.evidence
 
 
 async def test_outputs_of_the_ready_check_are_there_afterwards() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from anyio.abc import TaskGroup
 
+from ostler.engine.call_context import EngineTasks
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.dependencies.graph import DependencyGraph
 from ostler.engine.dependencies.prerequisites import Prerequisites
@@ -107,7 +108,7 @@ class Assembly(ControllerRuntime):
 
     async def begin(self, state: StoredState, group: TaskGroup) -> None:
         """Restore what `state` holds, and begin to supervise, with tasks in `group`."""
-        self.task_group = group
+        self.task_group = EngineTasks(group)
         self._unsubscribe.append(self.registry.subscribe(self._registry_changed))
         for service in self.registry.get_all():  # configured ones that were there before this
             self._registry_changed(service, True)
@@ -126,7 +127,7 @@ class Assembly(ControllerRuntime):
         for unsubscribe in (*self._unsubscribe, *self._followed.values()):
             unsubscribe()
         assert self.task_group is not None
-        self.task_group.cancel_scope.cancel()
+        self.task_group.cancel()
 
     async def _resume(self, waiting: Sequence[str]) -> None:
         """Let services that waited for a dependency when the server ended wait for it again."""

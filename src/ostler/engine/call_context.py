@@ -1,12 +1,16 @@
 """What a ToolCaller may know of the call that it makes: its service, whether it may still be sent, its time limits."""
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any, TypeVarTuple
 
 import anyio
+from anyio.abc import TaskGroup
+
+_Args = TypeVarTuple("_Args")
 
 _service_id: ContextVar[str] = ContextVar("id of the service that a tool is called for", default="")
 
@@ -34,6 +38,28 @@ class Turn:
 
     taken: Callable[[], Awaitable[None]]
     is_awaited: bool = False
+
+
+class EngineTasks:
+    """The tasks of the engine, which belong to no call: the limits in force where one is begun are not its own."""
+
+    def __init__(self, group: TaskGroup) -> None:
+        self._group = group
+
+    def start_soon(
+        self, act: Callable[[*_Args], Coroutine[Any, Any, object]], *args: *_Args, name: str | None = None
+    ) -> None:
+        """Begin a task that awaits `act(*args)`."""
+        limits, turns = _limits.set(()), _turn.set(None)
+        try:
+            self._group.start_soon(act, *args, name=name)
+        finally:
+            _limits.reset(limits)
+            _turn.reset(turns)
+
+    def cancel(self) -> None:
+        """Cancel all of them."""
+        self._group.cancel_scope.cancel()
 
 
 @contextmanager

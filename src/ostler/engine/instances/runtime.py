@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from anyio.abc import TaskGroup
-
+from ostler.engine.call_context import EngineTasks
 from ostler.engine.events.log import EventLog
 from ostler.engine.instances.handles import Handles
 from ostler.engine.instances.shared_calls import BatchCalls
@@ -67,7 +66,7 @@ class Runtime:
     foresight: Foresight
     batches: BatchCalls = field(default_factory=BatchCalls, init=False)
     handles: Handles = field(default_factory=Handles, init=False)
-    task_group: TaskGroup | None = field(default=None, init=False)
+    task_group: EngineTasks | None = field(default=None, init=False)
     confirm_hold: Callable[[], None] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
-from anyio.abc import TaskGroup
 
+from ostler.engine.call_context import EngineTasks
 from ostler.model.durations import format_duration
 from ostler.model.errors import DownstreamError, OstlerError, ToolTimeoutError
 from ostler.model.records import PlannedCall
@@ -42,7 +42,7 @@ class BatchCalls:
         self,
         call: PlannedCall,
         send: Callable[[], Awaitable[ToolResponse]],
-        group: TaskGroup,
+        group: EngineTasks,
         *,
         not_before: float,
         after: int = 0,
