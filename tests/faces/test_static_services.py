@@ -98,7 +98,7 @@ async def test_the_tools_work_on_them(tmp_path: Path, state_dir: Path) -> None:
             assert not app.has_work()
             assert (await call(client, "service_restart", name="web"))["service"]["state"] == "connected"
             assert "services/" in (await refusal(client, "service_delete", name="web"))[0]
-            events = await call(client, "service_events", service="dev")
+            events = await call(client, "service_events", name="dev")
             assert any("starting -> connected" in event["message"] for event in events["events"])
 
 
