@@ -24,7 +24,7 @@ from ostler.adapters.projects.import_sources import read_named, read_source, rea
 from ostler.adapters.projects.project_files import read_scope, read_variables, variables_of
 from ostler.adapters.projects.project_tree import digest_of_files
 from ostler.model.errors import ArgumentError, ManifestError, NotFoundError
-from ostler.rules.imports.found import FoundService
+from ostler.rules.imports.found import FoundService, UnreadableSourceError
 from ostler.rules.imports.project_text import project_text
 from ostler.rules.loading.projects import load_project
 
@@ -351,6 +351,16 @@ services:
     (tmp_path / "compose.yaml").write_text("services: {a: {extends: b}, b: {extends: a, image: redis}}")
     (tmp_path / ".env").unlink()
     assert sorted(read("compose.yaml")[0]) == ["a", "b"], "a circle ends"
+    (tmp_path / "compose.yaml").write_text(
+        "services: {a: {image: redis, depends_on: [b]}, b: {image: redis, depends_on: [a]}}"
+    )
+    assert any(
+        note.startswith("compose.yaml is not read: its services need each other in a circle") for note in read()[1]
+    )
+    with pytest.raises(
+        UnreadableSourceError, match="compose.yaml is not read: its services need each other in a circle"
+    ):
+        read("compose.yaml")
 
 
 def test_python_packages_of_a_uv_workspace_run_with_its_lock_file(tmp_path: Path) -> None:

@@ -655,6 +655,18 @@ def test_what_a_container_has_besides_commands_is_named() -> None:
     assert found.services[0].notes == ("it was made for a container: with sudo it changes this machine",)
 
 
+def test_services_that_need_each_other_in_a_circle_are_refused_as_by_their_own_tools() -> None:
+    two = {
+        "a": {"command": "a", "build": ".", "depends_on": {"b": {}}},
+        "b": {"command": "b", "build": ".", "depends_on": {"a": {}}},
+    }
+    for read, parent in ((read_compose, "services"), (read_process_compose, "processes")):
+        with pytest.raises(
+            UnreadableSourceError, match="need each other in a circle: (a -> b -> a|b -> a -> b); remove"
+        ):
+            read(json.dumps({parent: two}), "file")
+
+
 def test_the_same_command_is_one_service_and_the_same_name_gets_a_number() -> None:
     one, same = (shell_service("web", "run me", origin) for origin in ("a", "b"))
     other = shell_service("web", "run another", "c")

@@ -277,15 +277,18 @@ def read_named(paths: Sequence[Path]) -> list[Found]:
     found: list[Found] = []
     composed: set[Path] = set()
     for path in paths:
-        folder, source = path.parent, _source_of(path)
-        if source is None or source.read is not _compose:
-            found.append(read_source(path))
-        elif folder not in composed:
-            composed.add(folder)
-            others = [each for each in paths if each.parent == folder and each != path]
-            over = [each.name for each in others if (one := _source_of(each)) is not None and one.read is _compose]
-            beside = _Beside.of(folder)._replace(over=tuple(over))
-            found.append(_compose(_text(path), path.name, beside))
+        folder, source = path.parent, _known_source(path)
+        try:
+            if source.read is not _compose:
+                found.append(read_source(path))
+            elif folder not in composed:
+                composed.add(folder)
+                others = [each for each in paths if each.parent == folder and each != path]
+                over = [each.name for each in others if (one := _source_of(each)) is not None and one.read is _compose]
+                beside = _Beside.of(folder)._replace(over=tuple(over))
+                found.append(_compose(_text(path), path.name, beside))
+        except UnreadableSourceError as error:
+            raise UnreadableSourceError(f"{path} is not read: {error}") from None
     return found
 
 
@@ -295,10 +298,14 @@ def read_source(path: Path) -> Found:
     Raises:
         UnreadableSourceError: it is none of those that are read, or cannot be read.
     """
+    source, text, beside = _known_source(path), _text(path), _Beside.of(path.parent)
+    alike = [other for other in SOURCES if other is source or path.name in other.names]
+    return next((found for each in alike if (found := each.read(text, path.name, beside)) != Found()), Found())
+
+
+def _known_source(path: Path) -> _Source:
     if (source := _source_of(path)) is not None:
-        text, beside = _text(path), _Beside.of(path.parent)
-        alike = [other for other in SOURCES if other is source or path.name in other.names]
-        return next((found for each in alike if (found := each.read(text, path.name, beside)) != Found()), Found())
+        return source
     raise UnreadableSourceError(f"{path.name} is not one of the files that are read: {', '.join(source_names())}")
 
 

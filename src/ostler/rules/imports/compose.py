@@ -18,6 +18,7 @@ from ostler.rules.imports.found import (
     objects,
     shell_service,
     variables,
+    without_circle,
 )
 from ostler.rules.imports.shell_lines import exported, names_variables
 
@@ -56,7 +57,7 @@ def read_compose(
         read: reads these, and what files include or services extend.
 
     Raises:
-        UnreadableSourceError: it is not YAML.
+        UnreadableSourceError: it is not YAML, or its services need each other in a circle.
     """
     services: list[FoundService] = []
     composed = compose_services(text, file, over, read)
@@ -95,7 +96,7 @@ def read_compose(
             services.append(replace(made, notes=(*made.notes, *said)))
         else:
             services.append(_service(name, service, where, taken, dotenv or {}))
-    return Found(tuple(services), tuple(notes))
+    return Found(without_circle(services), tuple(notes))
 
 
 def _enabled(service: JsonObject, profiles: Collection[str]) -> JsonObject:

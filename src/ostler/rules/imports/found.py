@@ -1,9 +1,10 @@
 """What a file of another tool says about one service, in the words of `ostler.yaml`."""
 
 import shlex
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, cast
 
 import yaml
@@ -68,6 +69,22 @@ RESET, OVERRIDE = "!reset", "!override"
 
 class UnreadableSourceError(Exception):
     """A file is not what its name says; the text is the reason."""
+
+
+def without_circle(services: Sequence[FoundService]) -> tuple[FoundService, ...]:
+    """Return the services of one file.
+
+    Raises:
+        UnreadableSourceError: they need each other in a circle, which Compose and process-compose refuse as well.
+    """
+    try:
+        TopologicalSorter({service.name: service.depends_on for service in services}).prepare()
+    except CycleError as error:
+        circle = " -> ".join(reversed(error.args[1]))
+        raise UnreadableSourceError(
+            f"its services need each other in a circle: {circle}; remove one dependency of the circle there"
+        ) from None
+    return tuple(services)
 
 
 def label(text: str) -> str:

@@ -15,6 +15,7 @@ from ostler.rules.imports.found import (
     read_yaml,
     template_free,
     variables,
+    without_circle,
 )
 from ostler.rules.imports.shell_lines import (
     double_quoted,
@@ -54,7 +55,7 @@ def read_process_compose(text: str, file: str, beside: Collection[str] = ()) -> 
         beside: the names of the files next to it: `.env` is read without being named.
 
     Raises:
-        UnreadableSourceError: it is not YAML.
+        UnreadableSourceError: it is not YAML, or its processes need each other in a circle.
     """
     content = read_yaml(text)
     lines = key_lines(text, "processes")
@@ -78,7 +79,7 @@ def read_process_compose(text: str, file: str, beside: Collection[str] = ()) -> 
     known = {service.name for service in services}
     for service in services:
         notes += missing_needs(service.name, service.depends_on, known)
-    return Found(tuple(services), tuple(notes))
+    return Found(without_circle(services), tuple(notes))
 
 
 def _env_files(content: JsonObject, beside: Collection[str]) -> tuple[str, ...]:
