@@ -484,6 +484,30 @@ def test_settings_call_a_plugins_server_by_the_plugin_too(home: Home) -> None:
     home.write(".claude/settings.json", '{"enabledPlugins": {"acme@market": false, "web@market": true}}')
     assert home.run("servers", "import", "--json", "--from", str(file)) == ExitStatus.OK, home.err
     assert [server["entry"]["disabled"] for server in json.loads(home.out)["servers"]] == [True, True]
+    home.write(".claude.json", '{"allowedMcpServers": [{"serverName": "plugin:acme:db"}, {"serverName": "other"}]}')
+    allow = ["mcp__plugin_acme_db__get", "mcp__db__list"]
+    home.write(".claude/settings.json", json.dumps({"permissions": {"defaultMode": "dontAsk", "allow": allow}}))
+    assert home.run("servers", "import", "--json", "--from", str(file)) == ExitStatus.OK, home.err
+    db, web = (server["entry"] for server in json.loads(home.out)["servers"])
+    assert (db.get("disabled"), db["ostler"]) == (None, {"allowTools": ["get", "list"]})
+    assert web["disabled"] is True
+
+
+@pytest.mark.parametrize("place", ["plugin.json", "marketplace.json"])
+def test_the_manifests_of_plugins_have_servers_that_settings_limit(home: Home, place: str) -> None:
+    args = ["${CLAUDE_PLUGIN_ROOT}/a.js", "${user_config.key}"]
+    config = {"key": {"type": "string", "default": "k"}}
+    plugin = {"name": "acme", "mcpServers": {"db": {"command": "node", "args": args}}, "userConfig": config}
+    content = plugin if place == "plugin.json" else {"name": "m", "plugins": [plugin], "userConfig": config}
+    home.write("m/.claude-plugin/plugin.json", '{"name": "other"}')
+    file = home.write(f"m/.claude-plugin/{place}", json.dumps(content))
+    home.write(".claude/settings.json", '{"permissions": {"deny": ["mcp__plugin_acme_db__drop"]}}')
+    assert home.run("servers", "import", "db", "--from", str(file)) == ExitStatus.OK, home.err
+    assert home.servers["db"]["ostler"] == {"denyTools": ["drop"]}
+    assert home.servers["db"]["args"][0] == f"{home.folder}/m/a.js"
+    home.write(".claude/settings.json", '{"enabledPlugins": {"acme@m": false}}')
+    assert home.run("servers", "import", "--json", "--from", str(file)) == ExitStatus.OK, home.err
+    assert [server["entry"]["disabled"] for server in json.loads(home.out)["servers"]] == [True]
 
 
 def test_of_a_name_in_several_files_each_is_said_once(home: Home) -> None:

@@ -45,7 +45,8 @@ class EntryLoader:
         clients: whose file it is, by id.
         beside: the client's other files that limit these servers.
         plugin: the name of the plugin of Claude Code that the file is part of, by which settings call its servers
-            `plugin:PLUGIN:SERVER`; empty if it is part of none.
+            `plugin:PLUGIN:SERVER`, or by their own names if the file is also that of a project; empty if it is part of
+            none.
     """
 
     def __init__(
@@ -177,13 +178,14 @@ class EntryLoader:
         entry = {
             key: self._filled(value, owners) for key, value in draft.entry.items() if key in ("command", "args", "url")
         }
-        for called in (found.name, *([f"plugin:{self._plugin}:{found.name}"] if self._plugin else [])):
-            if limits.switches_off(called, draft.entry, entry):
-                draft.disable()
-            for allowed, denied in limits.of_tools(called):
-                draft.deny(denied)
-                if allowed is not None:
-                    draft.allow_only(allowed, found.path)
+        plugin = found.plugin or self._plugin
+        names = (found.name, f"plugin:{plugin}:{found.name}") if plugin else (found.name,)
+        if limits.switches_off(names, draft.entry, entry):
+            draft.disable()
+        for allowed, denied in limits.of_tools(names):
+            draft.deny(denied)
+            if allowed is not None:
+                draft.allow_only(allowed, found.path)
         if path := limits.rejected_by(draft.entry) or limits.rejected_by(entry):
             message = f"a rule of {'.'.join(map(str, path))!r} rejects the server {found.name!r}"
             self._find(path, message, "limit", fix="change the rule if the server may be used")

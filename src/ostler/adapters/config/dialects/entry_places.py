@@ -69,6 +69,7 @@ class Found:
         path: where it stands.
         clients: who may have written it.
         project: the folder of the project that it is for; empty when it is for all.
+        plugin: the name of the plugin that it is part of, in a file of several; else empty.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Found:
     path: KeyPath
     clients: frozenset[str]
     project: str = ""
+    plugin: str = ""
 
 
 def entries_in(root: JsonObject, clients: frozenset[str]) -> Iterator[Found]:
@@ -94,8 +96,10 @@ def entries_in(root: JsonObject, clients: frozenset[str]) -> Iterator[Found]:
         for name, raw in root.items():
             yield Found(name, raw, (name,), frozenset({"warp"}))
     for index, plugin in enumerate(as_list(root.get("plugins"))):  # of a marketplace
-        for name, raw in as_object(as_object(plugin).get("mcpServers")).items():
-            yield Found(name, raw, ("plugins", index, "mcpServers", name), frozenset({"claude-code"}))
+        fields = as_object(plugin)
+        for name, raw in as_object(fields.get("mcpServers")).items():
+            path = ("plugins", index, "mcpServers", name)
+            yield Found(name, raw, path, frozenset({"claude-code"}), plugin=str(fields.get("name") or ""))
     for folder, project in as_object(root.get("projects")).items():
         for name, raw in as_object(as_object(project).get("mcpServers")).items():
             path = ("projects", folder, "mcpServers", name)

@@ -1,7 +1,7 @@
 """The table of limits: what the rest of a client's file says about its servers and their tools."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -136,24 +136,24 @@ class FileLimits:
     addresses: tuple[tuple[_Address, ...], ...] = ()
     refused: tuple[tuple[str, KeyPath], ...] = ()
 
-    def switches_off(self, name: str, written: JsonObject, entry: JsonObject) -> bool:
-        """Whether a server is switched off.
+    def switches_off(self, names: Sequence[str], written: JsonObject, entry: JsonObject) -> bool:
+        """Whether a server is switched off: by any of its names, or because a list admits none of them.
 
         Args:
-            name: what the file calls it.
+            names: what files call it.
             written: its entry.
             entry: the same with its variables replaced, which is what runs.
         """
-        if any(off.has(name, one) for off in self.off for one in (written, entry)):
+        if any(off.has(name, one) for off in self.off for name in names for one in (written, entry)):
             return True
-        if not all(only.admits(name, entry) for only in self.only):
+        if not all(any(only.admits(name, entry) for name in names) for only in self.only):
             return True
-        return any(limits_of(rules, name) == (None, ["*"]) for rules in self.granted)
+        return any(limits_of(rules, names) == (None, ["*"]) for rules in self.granted)
 
-    def of_tools(self, name: str) -> Iterator[tuple[list[str] | None, list[str]]]:
+    def of_tools(self, names: Sequence[str]) -> Iterator[tuple[list[str] | None, list[str]]]:
         """Yield for each list of rules the globs of the only tools of the server, and of those that are denied."""
         for rules in (*self.rules, *self.granted):
-            yield limits_of(rules, name)
+            yield limits_of(rules, names)
 
     def rejected_by(self, entry: JsonObject) -> KeyPath | None:
         """Return where a rule stands that forbids what an entry runs or connects to; None when none does."""

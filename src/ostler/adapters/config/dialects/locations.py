@@ -39,7 +39,7 @@ class Location:
         limits: other files of the user that limit the servers, below the same folders as `paths`, or with `./` next to
             the file that has the servers.
         project_limits: the same below a project's folder.
-        anywhere: globs of names of files that are the client's in any folder, such as those of extensions.
+        anywhere: globs of the ends of paths of files that are the client's in any folder, such as those of extensions.
         managed: the same in the folder where the machine's administrator sets the client up, see `_MANAGED`.
     """
 
@@ -112,7 +112,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("claude-code", (".claude.json",), project=".mcp.json", entry=_typed("stdio"), markers=(".claude",),
              further=("{managed}/managed-mcp.json",), limits=(".claude/settings.json",),
              project_limits=(".claude/settings.json", ".claude/settings.local.json"),
-             managed=("managed-mcp.json", "managed-settings.json", "managed-settings.d/*.json")),
+             managed=("managed-mcp.json", "managed-settings.json", "managed-settings.d/*.json"),
+             anywhere=(".claude-plugin/plugin.json", ".claude-plugin/marketplace.json")),
     Location("cursor", (".cursor/mcp.json",), project=".cursor/mcp.json", limits=(".cursor/cli-config.json",),
              project_limits=(".cursor/cli.json",)),
     Location("vscode", (f"{_CODE}/mcp.json",), ("servers",), ".vscode/mcp.json", _typed("stdio"),
@@ -402,7 +403,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _is_named(path: Path, globs: Iterable[str]) -> bool:
-    return any(fnmatchcase(path.name, glob) for glob in globs)
+    return any(map(path.match, globs))
 
 
 def _below(folder: Path, names: Iterable[str]) -> Iterator[Path]:

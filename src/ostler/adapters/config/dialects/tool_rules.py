@@ -31,15 +31,19 @@ class Rule:
                 yield from _remainders(self.glob.removesuffix(end), self.prefix.format(name))
 
 
-def limits_of(rules: Sequence[Rule], server: str) -> tuple[list[str] | None, list[str]]:
+def limits_of(rules: Sequence[Rule], names: Sequence[str]) -> tuple[list[str] | None, list[str]]:
     """Return the globs of the only tools of a server that may be called, None for all, and of those that may not.
 
     The first rule that matches a tool counts. What cannot be written as two lists is denied.
+
+    Args:
+        rules: the rules.
+        names: the server's names, of which a rule may use any.
     """
     allowed: list[str] = []
     denied: list[str] = []
     for rule in rules:
-        for glob in rule.tools_of(server):
+        for glob in (glob for name in names for glob in rule.tools_of(name)):
             if not glob or any(covers(earlier, glob) for earlier in (*allowed, *denied)):
                 continue
             if not glob.strip("*"):

@@ -262,7 +262,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
          _working_folder),
     _row("${HOME}", r"\$\{(HOME|DESKTOP|DOCUMENTS|DOWNLOADS)\}", "mcpb", "a folder of the user", "the same",
          _user_folder),
-    _row("${user_config.X}", r"\$\{user_config\.(?P<id>[^}]*)\}", "mcpb", "what the person configured",
+    _row("${user_config.X}", r"\$\{user_config\.(?P<id>[^}]*)\}", "mcpb claude-code", "what the person configured",
          "as `${input:X}`; one that is not required and has no answer is left out", _answered),
     _row("${{ secrets.X }}", rf"\$\{{\{{\s*(?:secrets|inputs)\.(?P<name>{_VAR})\s*\}}\}}", "continue",
          "a secret: a variable, or one that the client keeps", "the variable; the entry is refused when it is not set",
