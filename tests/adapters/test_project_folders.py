@@ -100,6 +100,13 @@ def test_what_worktrees_of_a_bare_repository_share_belongs_to_where_that_is(
     bare = root / repository
     git(shop, "clone", "-q", "--bare", str(shop), str(bare))
     worktrees = bare.parent
+    if repository == "shop/.bare":  # with many branches
+        with (bare / "config").open("a") as config:
+            config.writelines(f'[branch "issue-{number}"]\n\tremote = origin\n' for number in range(200))
+    elif repository == "shop/.git":
+        git(bare, "config", "extensions.worktreeConfig", "true")
+        git(bare, "config", "--worktree", "core.bare", "true")
+        git(bare, "config", "--unset", "core.bare")
     git(bare, "worktree", "add", "-q", str(worktrees / "main"), "-b", "trunk")
     git(bare, "worktree", "add", "-q", str(worktrees / "fix-ui"), "-b", "fix-ui")
     assert ids(worktrees / "main") == ("main.shop", "shop")
@@ -361,6 +368,12 @@ services:
         UnreadableSourceError, match="compose.yaml is not read: its services need each other in a circle"
     ):
         read("compose.yaml")
+    circle = {f"s{each}": {"extends": {"file": "compose.yaml", "service": f"s{(each + 1) % 9}"}} for each in range(9)}
+    text = json.dumps({"include": ["compose.yaml"] * 9, "services": {**circle, "a": {"image": "redis"}}})
+    (tmp_path / "compose.yaml").write_text(text)
+    made, notes = read("compose.yaml")
+    assert list(made) == ["a"]
+    assert "compose.yaml is not read, which compose.yaml includes: change here what it changes there" in notes
 
 
 def test_python_packages_of_a_uv_workspace_run_with_its_lock_file(tmp_path: Path) -> None:

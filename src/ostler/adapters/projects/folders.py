@@ -37,6 +37,9 @@ _MAX_FOLDERS = 2000
 _SMALL = 4096
 """Bytes of git's pointer files that are read."""
 
+_LARGE = 1_048_576
+"""Bytes of git's configuration that are read: it has a section for each branch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
@@ -255,7 +258,7 @@ def _repositories_at(home: Path) -> list[Path]:
         found = [home, *(each for each in home.iterdir() if each.name.startswith("."))]
     except OSError:
         return []
-    return [each for each in found if os.path.isfile(each / "HEAD") and _BARE.search(_read(each / "config"))]  # noqa: PTH113
+    return [each for each in found if os.path.isfile(each / "HEAD") and _is_bare(each)]  # noqa: PTH113
 
 
 def _checkout_at(folder: Path) -> Checkout | None:
@@ -282,15 +285,20 @@ def _pointed_checkout(root: Path, mark: Path) -> Checkout:
         is_cut_off = git_dir.parent.name == "worktrees" and not os.path.exists(git_dir)  # noqa: PTH110 (as in find_project)
         return Checkout(root, root, is_cut_off=is_cut_off)
     common_dir = (git_dir / common).resolve()
-    is_bare = _BARE.search(_read(common_dir / "config")) is not None
+    is_bare = _is_bare(common_dir)
     if common_dir.name == ".git" or (is_bare and common_dir.name.startswith(".")):
         return Checkout(root, common_dir.parent, is_bare=is_bare)
     return Checkout(root, common_dir if is_bare else root, is_bare=is_bare)
 
 
-def _read(file: Path) -> str:
+def _is_bare(repository: Path) -> bool:
+    """Whether a repository is a bare one; where its worktrees have settings of their own, so says a second file."""
+    return any(_BARE.search(_read(repository / name, _LARGE)) for name in ("config", "config.worktree"))
+
+
+def _read(file: Path, limit: int = _SMALL) -> str:
     try:
-        return read_regular(file, _SMALL).decode(errors="replace")
+        return read_regular(file, limit).decode(errors="replace")
     except OSError:
         return ""
 

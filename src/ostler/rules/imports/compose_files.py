@@ -18,6 +18,8 @@ _PAIRS = frozenset({"environment", "labels", "annotations", "args", "sysctls", "
 """What may be written as a list of `NAME=value`."""
 
 _MAX_DEPTH = 8
+_MAX_FILES = 500
+"""Files that are read for one project, a file counting each time that it is named: they may name each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +72,16 @@ class _Files:
     def __init__(self, read: ReadFile | None, shown_in: str) -> None:
         self._read = read
         self._shown_in = shown_in
+        self._left = _MAX_FILES
         self.notes: list[str] = []
 
-    def text_of(self, file: str, why: str, depth: int = 0) -> ComposeServices | None:
-        """Return what `file` has; None, and a note, if it cannot be read."""
+    def text_of(self, file: str, why: str, depth: int = 0, only: str = "") -> ComposeServices | None:
+        """Return what `file` has, or of its own services `only` that one; None, and a note, if it cannot be read."""
         cause = ""
-        if self._read is not None and depth <= _MAX_DEPTH:
+        if self._read is not None and depth <= _MAX_DEPTH and self._left:
+            self._left -= 1
             try:
-                return self.layer(self._read(file), file, depth)
+                return self.layer(self._read(file), file, depth, only)
             except UnreadableSourceError as error:
                 cause = f" ({error})"
         said = f"{self._shown(file)} is not read, which {why}{cause}: change here what it changes there"
@@ -85,16 +89,18 @@ class _Files:
             self.notes.append(said)
         return None
 
-    def layer(self, text: str, file: str, depth: int = 0) -> ComposeServices:
-        """Return what one file has, with what it includes below it, and what its services extend."""
+    def layer(self, text: str, file: str, depth: int = 0, only: str = "") -> ComposeServices:
+        """Return what one file has, with what it includes below it, and what its services extend; see `text_of`."""
         content = read_yaml(text, tagged=True)
         lines = key_lines(text, "services")
         written = objects(content.get("services"))
         folder = posixpath.dirname(file)
-        services = {name: self._extended(name, written, file, depth) for name in written}
-        origins = {name: f"{self._shown(file)}, line {lines.get(name, 1)}" for name in written}
+        names = [only] if only in written else [] if only else list(written)
+        services = {name: self._extended(name, written, file, depth) for name in names}
+        origins = {name: f"{self._shown(file)}, line {lines.get(name, 1)}" for name in names}
         made = ComposeServices(services, origins)
-        for path in reversed(list(_included(content))):  # of a list, a later file goes over an earlier one
+        included = [] if only else list(_included(content))
+        for path in reversed(included):  # of a list, a later file goes over an earlier one
             inner = posixpath.normpath(posixpath.join(folder, path))
             if (more := self.text_of(inner, f"{self._shown(file)} includes", depth + 1)) is not None:
                 moved = {name: _moved(each, posixpath.dirname(path)) for name, each in more.services.items()}
@@ -115,7 +121,7 @@ class _Files:
         below: JsonObject | None = None
         if other and depth <= _MAX_DEPTH:
             path = posixpath.normpath(posixpath.join(posixpath.dirname(file), other))
-            more = self.text_of(path, f"service {name!r} extends", depth + 1)
+            more = self.text_of(path, f"service {name!r} extends", depth + 1, only=base)
             found = None if more is None else more.services.get(base)
             below = None if found is None else _moved(found, posixpath.dirname(other))
         elif not other and base != name and base in written and depth <= _MAX_DEPTH:
