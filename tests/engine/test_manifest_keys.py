@@ -33,6 +33,7 @@ from ostler.model.errors import (
     OperationTimeoutError,
     OstlerError,
     ToolFailedError,
+    ToolTimeoutError,
 )
 from ostler.model.events import EventKind
 from ostler.model.policies import IdleStopSpec
@@ -354,8 +355,12 @@ class Containers(World):
             return await super().call_tool(tool, args, timeout=timeout, progress=progress)
         self.calls.append((tool, dict(args)))
         found = next(each for each in self.resources.values() if each["id"] == args["id"])
+        if found["name"] == "hung":
+            raise ToolTimeoutError("it did not answer")
+        if found["name"] == "going":
+            del self.resources[found["id"]]
         env = [f"{key.upper()}={found[key]}" for key in ("mark", "class", "service") if key in found]
-        return ToolResponse([{"Id": found["id"], "Env": env or None}], is_error=found["name"] == "going")
+        return ToolResponse([{"Id": found["id"], "Env": env or None}], is_error=found["name"] in ("going", "broken"))
 
 
 @proves(*(f"LeftoversSpec.{key}" for key in ("itemPattern", "inspectTool", "inspectArgs")))
@@ -383,8 +388,18 @@ async def test_leftovers_that_are_inspected_one_by_one() -> None:
         world.calls.clear()
         removal = await manager.leftovers().remove_all()
         assert ([left.service_id for left in removal.found], removal.errors) == (["lost"], [])
-        assert set(inspected()) == {"r1", "r2", "r5"}, "what has no such mark never gets one"
-        assert {made["name"] for made in world.resources.values()} == {"db", "theirs", "plain", "going"}
+        assert set(inspected()) == {"r1", "r2"}, "what has no such mark never gets one"
+        assert {made["name"] for made in world.resources.values()} == {"db", "theirs", "plain"}
+        for name, why in (("hung", "it did not answer"), ("broken", "w/inspect: it gave no reason")):
+            lost = {"mark": "me", "class": "basic", "service": f"next-to-{name}"}
+            await world.call_tool("w/start", {"name": name})
+            await world.call_tool("w/start", {"name": f"next-to-{name}", **lost})
+            survey = await manager.leftovers().find()
+            assert [left.service_id for left in survey.found] == [f"next-to-{name}"], "it is found all the same"
+            [error] = survey.errors
+            assert re.search(f"{why}.*what else the class 'basic' may have left was not looked for", str(error))
+            assert [left.service_id for left in (await manager.leftovers().remove_all()).found] == [f"next-to-{name}"]
+            del world.resources[next(made["id"] for made in world.resources.values() if made["name"] == name)]
 
 
 # -- a tool call -------------------------------------------------------------------------------------------

@@ -161,15 +161,19 @@ class Leftovers:
         found: dict[str, list[Leftover]] = {}
 
         async def look(entry: ClassEntry, spec: LeftoversSpec) -> None:
+            here = found[entry.name] = []
             try:
-                found[entry.name] = [left async for left in self._listed(entry, spec)]
+                async for left in self._listed(entry, spec):
+                    here.append(left)  # noqa: PERF401 (those before an error count)
             except ServerUnavailableError:
                 absent.setdefault(spec.tool, []).append(entry.name)
             except OstlerError as error:
                 error.step, error.tool = "leftovers", spec.tool
-                error.add(f"what the class {entry.name!r} may have left was not looked for")
+                error.add(f"what {'else ' if here else ''}the class {entry.name!r} may have left was not looked for")
                 survey.errors.append(error)
 
+        for digest in self._others.keys() - {entry.digest for entry, _ in asked}:
+            del self._others[digest]
         async with anyio.create_task_group() as tasks:  # a slow list is waited for once, not once a class
             for entry, spec in asked:
                 tasks.start_soon(look, entry, spec)
@@ -235,14 +239,9 @@ class Leftovers:
             "env": dict(self._runtime.environment),
         }
         known = self._service_ids()  # one that is deleted meanwhile may still be listed
-        answer = await self._runtime.caller.call_tool(spec.tool, render(spec.args, names), timeout=LIST_SECONDS)
-        if answer.is_error:
-            raise ToolFailedError(answer.text[:500] or "it gave no reason")
-        items = as_list(search_value(spec.items, answer.value)) if spec.item_pattern is None else []
-        if spec.item_pattern is not None:
-            items = [*matched_values(spec.item_pattern, "item", answer.readable)]
+        items, error = await self._items(spec, names), None
         if spec.inspect_tool is not None:
-            items = await self._inspected(entry, spec, spec.inspect_tool, items, names)
+            items, error = await self._inspected(entry, spec, spec.inspect_tool, items, names)
         known |= self._service_ids()  # a service is there before what it starts
         for item in items:
             is_marked = _without_name(search_value(spec.mark, item)) == self._runtime.mark
@@ -253,18 +252,31 @@ class Leftovers:
             if isinstance(service_id, str) and service_id and service_id not in known and _is_whole(outputs):
                 known.add(service_id)
                 yield Leftover(entry, service_id, outputs)
+        if error is not None:
+            raise error
+
+    async def _items(self, spec: LeftoversSpec, names: dict[str, object]) -> list[JsonValue]:
+        answer = await self._runtime.caller.call_tool(spec.tool, render(spec.args, names), timeout=LIST_SECONDS)
+        if answer.is_error:
+            raise ToolFailedError(answer.text[:500] or "it gave no reason")
+        if spec.item_pattern is not None:
+            return [*matched_values(spec.item_pattern, "item", answer.readable)]
+        return as_list(search_value(spec.items, answer.value))
 
     async def _inspected(
         self, entry: ClassEntry, spec: LeftoversSpec, tool: str, items: list[JsonValue], names: dict[str, object]
-    ) -> list[JsonValue]:
-        """Return what a second tool says of each item; of one without this mark, which does not change, only once.
+    ) -> tuple[list[JsonValue], OstlerError | None]:
+        """Return (what a second tool says of each item, why that is not known of all); the next look goes on.
 
-        Raises:
-            OperationTimeoutError: there are too many for one look; the next one goes on.
+        An item without this mark, which does not change, is inspected only once.
         """
         found: list[JsonValue] = []
         errors: list[OstlerError] = []
+        failed: dict[str, str] = {}
         limiter = anyio.CapacityLimiter(_INSPECTED_AT_ONCE)
+        others = self._others.setdefault(entry.digest, set())
+        others.intersection_update(map(repr, items))
+        new = [item for item in items if repr(item) not in others]
 
         async def inspect(item: JsonValue) -> None:
             async with limiter:
@@ -274,7 +286,8 @@ class Leftovers:
                 except OstlerError as error:
                     errors.append(error)
                     return
-                if answer.is_error:  # it may have gone meanwhile
+                if answer.is_error:
+                    failed[repr(item)] = answer.text
                     return
                 try:
                     is_marked = _without_name(search_value(spec.mark, answer.value)) == self._runtime.mark
@@ -283,23 +296,27 @@ class Leftovers:
                 if is_marked:
                     found.append(answer.value)
                 else:
-                    self._others[entry.digest].add(repr(item))
+                    others.add(repr(item))
 
-        others = self._others.setdefault(entry.digest, set())
-        new = [item for item in items if repr(item) not in others]
-        others.intersection_update(map(repr, items))
         with anyio.move_on_after(LIST_SECONDS) as scope:
             async with anyio.create_task_group() as tasks:
                 for item in new:
                     tasks.start_soon(inspect, item)
-        if errors:
-            raise errors[0]
         if scope.cancelled_caught:
-            raise OperationTimeoutError(
-                f"{len(new)} items could not be inspected within {LIST_SECONDS:g}s",
-                next_actions=("ostler prune again: it goes on with those that are left",),
+            errors.append(
+                OperationTimeoutError(
+                    f"{len(new)} items could not be inspected within {LIST_SECONDS:g}s",
+                    next_actions=("ostler prune again: it goes on with those that are left",),
+                )
             )
-        return found
+        if failed and not errors:
+            listed = [*map(repr, await self._items(spec, names))]  # what failed may have gone meanwhile
+            errors += [
+                ToolFailedError(f"{tool}: {failed[item][:500] or 'it gave no reason'}")
+                for item in listed
+                if item in failed
+            ]
+        return found, errors[0] if errors else None
 
     def _service_ids(self) -> set[str]:
         return {service.id for service in instances_in(self._registry)}
