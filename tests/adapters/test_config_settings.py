@@ -93,6 +93,7 @@ BROKEN = [
     ("[process]\nidleExit = 3", "f:2:1: unknown key 'process.idleExit' [unknown-key]; 'idleExit' belongs to the top"),
     ("[policy]\nzzz = 3", "known keys: allowTools, cancelledCreate, confirmTools"),
     ("limits.maxEvents = 0", "f:1:1: limits.maxEvents: Input should be greater than or equal to 1"),
+    ("limits.maxArgsBytes = true", "limits.maxArgsBytes: must be a number of bytes, or text such as '256KiB'"),
     ("limits.maxOperations = 99999999999999999999", "Input should be less than or equal to 1000000000"),
     ("process = { enabled = 1 }", "f:1:1: process.enabled: must be true or false"),
     ("process = true", "f:1:1: process: must be a table"),

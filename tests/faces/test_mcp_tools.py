@@ -169,6 +169,22 @@ async def test_a_create_changes_its_class_as_a_project_does() -> None:
             assert said in text_of(refused), text_of(refused)
 
 
+@pytest.mark.virtual
+async def test_creates_that_need_each_other_do_not_wait_for_each_other() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client, anyio.create_task_group() as tg:
+        began = anyio.current_time()
+
+        async def create(name: str, needs: str) -> None:
+            arguments = {"serviceClassName": "basic", "name": name, "overrides": {"dependsOn": [needs]}}
+            refused = await client.call_tool("service_create", arguments)
+            assert refused.is_error
+            assert f"'{needs}'" in text_of(refused), text_of(refused)
+            assert anyio.current_time() == began
+
+        for name, needs in (("self", "self"), ("a", "b"), ("b", "c"), ("c", "a")):
+            tg.start_soon(create, name, needs)
+
+
 @ERAS
 @pytest.mark.realtime  # asyncio alone begins calls in the order in which they came
 async def test_calls_that_are_sent_together_with_a_create_find_its_service(mode: Any) -> None:
@@ -987,6 +1003,8 @@ async def test_events_go_on_from_a_cursor() -> None:
         assert states["truncated"]
         following = await call(client, "service_events", since=states["cursor"], kinds=["state_changed"])
         assert following["events"][0]["cursor"] > states["events"][0]["cursor"]
+        text = text_of(await client.call_tool("service_events", {"since": 10_000}))
+        assert "no event here has had the cursor 10000" in text, text
 
 
 async def test_logs_are_bounded_from_the_old_end() -> None:

@@ -29,7 +29,19 @@ SITE_VALUE = load_manifests(SITE)[0].document.value
 def manifest(**config: Any) -> str:
     """A small valid manifest with `config` in its serviceConfig; `args` and lifecycle steps are put in place."""
     args = config.pop("args", {})
-    steps = ("start", "stop", "ready", "restart", "status", "healthCheck_", "find", "logs", "preStop", "postStart")
+    steps = (
+        "start",
+        "stop",
+        "ready",
+        "stopped",
+        "restart",
+        "status",
+        "healthCheck_",
+        "find",
+        "logs",
+        "preStop",
+        "postStart",
+    )
     tools: dict[str, Any] = {"start": {"tool": "a/start"}, "stop": {"tool": "a/stop"}}
     tools |= {step.rstrip("_"): config.pop(step) for step in steps if step in config}
     return json.dumps(
@@ -116,6 +128,7 @@ def test_a_name_twice_in_a_file() -> None:
 
 
 POLICY = "spec.serviceConfig.restartPolicy"
+STEPS = "spec.serviceConfig.lifecycleTools"
 LIST = {"tool": "w/list", "mark": "mark", "serviceClass": "class", "service": "service"}
 """`leftovers` of a class."""
 
@@ -263,6 +276,8 @@ def test_what_is_not_a_service_class_is_reported_once(head: str, rule: str, phra
             f"{POLICY}.backoff.multiplier",
         ),
         ({"healthCheck": {"interval": 1e-300}}, "bad-value", "spec.serviceConfig.healthCheck.interval"),
+        ({"ready": {"tool": "m/x", "interval": "0s"}}, "bad-value", f"{STEPS}.ready.interval"),
+        ({"stopped": {"tool": "m/x", "interval": 0}}, "bad-value", f"{STEPS}.stopped.interval"),
         ({"timeout": {"create": "36501d"}}, "bad-duration", "spec.serviceConfig.timeout.create"),
         ({"timeout": {"healthCheck": "5s"}}, "no-effect", "spec.serviceConfig.timeout.healthCheck"),
         ({"restartPolicy": {"maxRestarts": 3}}, "no-effect", f"{POLICY}.maxRestarts"),

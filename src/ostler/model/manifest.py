@@ -162,7 +162,7 @@ class ToolCallSpec(StrictModel):
 class ReadySpec(ToolCallSpec):
     """The ready check: repeated every `interval` until it passes, `fail_when` does, or the create timeout is over."""
 
-    interval: Duration = 0.5
+    interval: Annotated[Duration, Field(gt=0)] = 0.5
     fail_when: Expectation | None = None
 
 
@@ -175,7 +175,7 @@ class StopSpec(ToolCallSpec):
 class StoppedSpec(ToolCallSpec):
     """The check after a stop: repeated every `interval` until it passes or the delete timeout is over."""
 
-    interval: Duration = 0.5
+    interval: Annotated[Duration, Field(gt=0)] = 0.5
 
 
 STEPS: Final = (

@@ -1,15 +1,22 @@
 """The base of the models of what people write, and types for their fields."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+
+def _no_switch(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number of bytes, or text such as '256KiB'")  # noqa: TRY004
+    return value
+
 
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]
 """How many of something; so few that a database can compare with it."""
 
 Switch: TypeAlias = Annotated[bool, Field(strict=True)]
-Size: TypeAlias = Annotated[ByteSize, Field(ge=1)]
+Size: TypeAlias = Annotated[ByteSize, BeforeValidator(_no_switch), Field(ge=1)]
 """Bytes: a number, or text such as `256KiB`."""
 
 

@@ -132,9 +132,9 @@ def _causes(service: Service, registry: RegistryAdapter, tools: ToolDirectory | 
         yield f"{view.name}: a {view.operation.kind.value} is under way{reason}{step}"
     yield f"{view.name} is {_state_words(service, view)}"
     if view.error and not view.state.is_up:
-        yield f"{view.name}: {_own_error(service, view)}"
+        yield _named(view, _own_error(service, view))
     elif view.reason == "gone" and view.evidence:
-        yield f"{view.name}: {view.evidence}"
+        yield _named(view, view.evidence)
     if view.state.is_up and view.health_failures:
         yield f"{view.name}: {view.health_failures} health checks failed in a row: {view.evidence or view.error or '?'}"
     for problem in view.dependency_problems if view.state.is_up else ():
@@ -149,6 +149,11 @@ def _causes(service: Service, registry: RegistryAdapter, tools: ToolDirectory | 
     for server, reason in _lost_servers(service, tools):
         why = "; ".join(filter(None, (reason, way_to_enable(registry.find(server)))))
         yield f"downstream server {server} is not connected: {why}"
+
+
+def _named(view: ServiceView, fact: str) -> str:
+    """Return a fact with the service's name, which the process server's answers begin with anyway."""
+    return fact if fact.startswith(f"{view.name}: ") else f"{view.name}: {fact}"
 
 
 def _lacking(view: ServiceView, registry: RegistryAdapter) -> list[tuple[str, Service | None]]:

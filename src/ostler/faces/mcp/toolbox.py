@@ -179,6 +179,8 @@ class ComingServices:
         self._app = app
         self._coming: dict[str, list[anyio.Event]] = {}
         """For each name, an event of each create: the service is there, or will not come."""
+        self._needed: dict[anyio.Event, frozenset[str]] = {}
+        """For each of these, the services that its create waits for."""
 
     @contextmanager
     def announced(self, tool: str, arguments: Mapping[str, Any] | None) -> Generator[None]:
@@ -195,10 +197,12 @@ class ComingServices:
 
         leave = self._app.manager.events.subscribe(see)
         self._coming.setdefault(name, []).append(decided)
+        self._needed[decided] = frozenset(_names_in(tool, arguments or {}))
         try:
             yield
         finally:
             leave()
+            del self._needed[decided]
             self._coming[name].remove(decided)
             if not self._coming[name]:
                 del self._coming[name]
@@ -206,12 +210,24 @@ class ComingServices:
 
     async def wait(self, tool: str, arguments: Mapping[str, Any] | None) -> None:
         """Wait, but not for long, until the services that a call is about are there, if they are being created."""
+        creates = (arguments or {}).get("name") if tool == "service_create" else None
         for name in _names_in(tool, arguments or {}) if self._coming else ():
+            if creates in self._names_needed_by(name):
+                continue  # neither would ever come
             for decided in tuple(self._coming.get(name, ())):
                 full = self._app.projects.full_name(name, current_client().directory)
                 if self._app.manager.registry.find(full) is None:
                     with anyio.move_on_after(COMING_SECONDS):
                         await decided.wait()
+
+    def _names_needed_by(self, name: str) -> set[str]:
+        """Return `name`, and all that creates under way need so that it comes."""
+        found, unread = {name}, [name]
+        while unread:
+            for decided in self._coming.get(unread.pop(), ()):
+                unread += self._needed[decided] - found
+                found |= self._needed[decided]
+        return found
 
 
 def _names_in(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
