@@ -15,6 +15,7 @@ from tests.support.scarce_files import no_free_file
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.process import upkeep
+from ostler.engine.insight.explanation import explain
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.assembly import open_application
@@ -97,6 +98,9 @@ async def test_a_killed_service_has_failed_and_is_restarted_long_before_its_next
         view = manager.view("job")
         assert view.health is not HealthStatus.HEALTHY
         assert "exited" in (view.error or "")
+        causes = explain(service, manager.registry, None, ()).causes
+        assert [cause.count("job") for cause in causes[:2]] == [1, 1], "the name is said once"
+        assert causes[1].startswith("job: exited")
         os.kill(int(str(manager.view("site").outputs["pid"])), signal.SIGKILL)
         service = manager.registry.get("site")
         assert isinstance(service, ServiceInstance)
