@@ -640,6 +640,19 @@ async def test_a_job_that_is_named_is_waited_for_and_keeps_no_other_up_waiting(j
     await until(lambda: jobs.manager.view("seed.shop").reason == "completed")
 
 
+async def test_what_waits_for_the_end_of_a_job_at_work_is_said(jobs: Jobs) -> None:
+    needing = JOBS + "  api: {class: once, dependsOn: {seed: completed}}\n"
+    jobs.scope = replace(jobs.scope, loaded=load_project(needing))
+    report = await jobs.up(timeout=5)
+    assert (report.unfinished, report.waiting) == (
+        ["seed", "api"],
+        {"seed": "is at work; api waits until it has ended"},
+    )
+    jobs.world.always["w/status"] = DONE
+    report = await jobs.up()
+    assert (report.failures, report.waiting) == ({}, {})
+
+
 async def test_a_job_at_work_is_not_cut_off_by_a_change_of_it_or_of_what_it_needs(jobs: Jobs) -> None:
     jobs.scope = replace(jobs.scope, loaded=load_project(JOBS + "  old: {class: once}\n"))
     assert (await jobs.up(timeout=5)).is_good

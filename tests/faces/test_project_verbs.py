@@ -244,6 +244,7 @@ def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(
     assert "0 not done" in ostler.err, "what goes on is waited for although another service has failed"
 
     def late(*_words: object, progress: Callable[[str], None], **_more: object) -> ToolAnswer:
+        progress("waiting for the end of job")
         progress("db waits until job.shop, which is at work, has ended; service_stop job.shop ends it now")
         progress("web is up")
         patch.setattr(project_verbs, "time", SimpleNamespace(monotonic=lambda: math.inf))

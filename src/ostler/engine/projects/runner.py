@@ -40,7 +40,7 @@ class ProjectReport:
         skipped: short name → the service that it needs and that failed.
         unfinished: what still went on when the wait was over.
         working: jobs that were named, and have not ended yet.
-        waiting: what a change waits for, by short name: a job at work, which it would cut off.
+        waiting: what is waited for, by short name: a job at work, which a change would cut off, or others need.
         jobs: jobs that were named, and have ended.
     """
 
@@ -125,8 +125,8 @@ class ProjectRunner:
                 change = await self._bring(scope, name, report, progress)
                 if name in named:
                     change = self._seen_as_job(change, report)
-                if "completed" in scope.conditions_on(name):
-                    await self._await_completion(change.full_name)
+                if users := scope.users_of_end(name):
+                    await self._await_work(change, users, report, progress)
                 report.changes[name] = change
             except OstlerError as error:
                 report.failures[name] = error
@@ -197,6 +197,25 @@ class ProjectRunner:
         async with anyio.create_task_group() as group:
             for name in sorted(report.working):
                 group.start_soon(wait, name)
+
+    async def _await_work(
+        self, change: Change, users: Sequence[str], report: ProjectReport, progress: Progress | None
+    ) -> None:
+        """Wait until a job has ended whose end `users` need, and say so meanwhile.
+
+        Raises:
+            OperationError: as `_await_completion`.
+        """
+        job = self._manager.registry.get(change.full_name)
+        if is_job(job) and not job.has_completed:
+            verb = "wait" if len(users) > 1 else "waits"
+            report.waiting[change.name] = f"is at work; {', '.join(users)} {verb} until it has ended"
+            if progress is not None:
+                await progress(float(report.ended), None, f"{change.name} {report.waiting[change.name]}")
+        try:
+            await self._await_completion(change.full_name)
+        finally:
+            report.waiting.pop(change.name, None)
 
     async def _await_completion(self, full_name: str) -> None:
         """Wait until a job has ended.

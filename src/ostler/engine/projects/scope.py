@@ -60,14 +60,14 @@ class ProjectScope:
         """Return the short names of what service `name` needs."""
         return list(self.loaded.needs(name))
 
-    def conditions_on(self, name: str) -> set[str]:
-        """Return the conditions under which other services need service `name`."""
-        return {
-            need.condition
-            for spec in self.services.values()
+    def users_of_end(self, name: str) -> list[str]:
+        """Return the services that need the end of the job `name`."""
+        return [
+            user
+            for user, spec in self.services.items()
             for needed, need in spec.depends_on.items()
-            if needed == name
-        }
+            if needed == name and need.condition == "completed"
+        ]
 
     def closure(self, names: list[str]) -> list[str]:
         """Return `names` and all that they need, in an order in which they can be made."""

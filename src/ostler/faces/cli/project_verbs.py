@@ -1,6 +1,7 @@
 """Verbs about a project: up, down, diff, and what is left over of projects that are gone."""
 
 import math
+import re
 import shlex
 import time
 from collections.abc import Sequence
@@ -27,8 +28,8 @@ Timeout = Annotated[
     typer.Option(metavar="DURATION", help="Stop waiting after that time; what is under way goes on."),
 ]
 
-_WAITS = " waits until "
-"""In a progress message: what a change waits for, such as the end of a job."""
+_WAITS = re.compile(r" waits? until |^waiting for the end of ")
+"""In a progress message: what is waited for, such as the end of a job."""
 
 
 def up(  # noqa: PLR0917 (typer's parameters are the options)
@@ -165,7 +166,7 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
         def progress(message: str) -> None:
             nonlocal waited
             shown = in_verbs(message)
-            waited = shown if _WAITS in shown else waited
+            waited = shown if _WAITS.search(shown) else waited
             show_progress(shown)
 
         while (left := ends - time.monotonic()) > 0:
