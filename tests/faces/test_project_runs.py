@@ -687,6 +687,22 @@ async def test_a_job_at_work_is_not_cut_off_by_a_change_of_it_or_of_what_it_need
     assert jobs.manager.registry.find("old.shop") is None
 
 
+async def test_a_job_that_pauses_before_it_is_tried_again_is_replaced_at_once(jobs: Jobs) -> None:
+    policy = "restartPolicy: {policy: on-failure, backoff: {initial: 1h, max: 1h}}"
+    jobs.scope = replace(
+        jobs.scope, loaded=load_project(JOBS.replace("seed: {class: once", f"seed: {{class: once, {policy}"))
+    )
+    await jobs.up("seed", timeout=5)
+    jobs.world.always["w/status"] = Answer({"state": "broken"})
+    await until(lambda: jobs.manager.view("seed.shop").state is ServiceState.RETRYING)
+    jobs.world.always["w/status"] = DONE
+    jobs.scope = replace(
+        jobs.scope, loaded=load_project(JOBS.replace("seed: {class: once", "seed: {class: once, args: {size: 2}"))
+    )
+    report = await jobs.up("seed", timeout=60)
+    assert (report.jobs, report.changes["seed"].reason) == (["seed"], "changed: args size")
+
+
 async def test_a_job_that_works_is_unfinished_from_its_start_and_its_end_is_said_however_soon_it_comes(
     jobs: Jobs,
 ) -> None:

@@ -95,10 +95,15 @@ def runs_cut_off(full_name: str, manager: ServiceManager) -> list[ServiceInstanc
 
     def is_cut_off(job: ServiceInstance) -> bool:
         if job.name == full_name:
-            return job.state.is_up or not (job.state.is_settled or job.state is ServiceState.WAITING)
+            return is_at_work(job.state)
         return job.state.is_up and full_name in reached(job.dependencies, needs)
 
     return [job for job in instances_in(manager.registry) if is_job(job) and is_cut_off(job)]
+
+
+def is_at_work(state: ServiceState) -> bool:
+    """Whether a job in `state` runs, is being started or stopped; one that waits for something is not."""
+    return state.is_up or state in (ServiceState.STARTING, ServiceState.STOPPING)
 
 
 def until_ended(jobs: Sequence[ServiceInstance]) -> str:

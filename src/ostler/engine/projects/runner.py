@@ -14,6 +14,7 @@ from ostler.engine.projects.changes import (
     Change,
     ChangeKind,
     change_of,
+    is_at_work,
     members_of,
     named_services,
     removals_of,
@@ -168,7 +169,7 @@ class ProjectRunner:
         if progress is not None:
             await progress(float(report.ended), None, f"{change.name} {report.waiting[change.name]}")
         for job in jobs:
-            await job.wait_until(lambda status: status.state.is_settled and not status.state.is_up)
+            await job.wait_until(lambda status: not is_at_work(status.state))
         del report.waiting[change.name]
         return True
 
