@@ -16,7 +16,7 @@ agents_install claude codex gemini qwen opencode copilot
 # shellcheck disable=SC2016
 PROBE_ENV='{"V_SET":"${USER_SETTING}","V_BARE":"$USER_SETTING","V_DEFAULT":"${NOT_SET:-other}","V_UNSET":"${NOT_SET}","V_PASSWORD":"pa$sword","V_TWO":"a$$b","V_ENV":"${env:USER_SETTING}","V_OPEN":"{env:USER_SETTING}","V_OPEN_UNSET":"{env:NOT_SET}"}'
 # shellcheck disable=SC2034
-CODEX_SERVER="env = $(sed 's/":"/"="/g' <<<"$PROBE_ENV")"
+CODEX_SERVER="env = $(sed 's/":"/"="/g' <<<"$PROBE_ENV")"$'\nrequired = true'
 for agent in claude codex gemini qwen opencode copilot; do ask_agent "$agent" both; done
 judge 60 "$PROBE_ENV" <<'PY'
 import json

@@ -1,18 +1,15 @@
 #!/usr/bin/env bash
 # Guess: a model can see of each answer whether isError was set, since that is what it is for.
-# Seen:  Codex, opencode and Copilot CLI show the text alone, as of a success (Copilot CLI with the server's name before it,
-#        which it does not add to a success); their own output says "failed". Claude Code marks it with is_error, Gemini CLI and
-#        Qwen Code with "reported tool error". Of a protocol error Claude Code and Qwen Code show the message without the code,
-#        and Codex adds a stack backtrace of twenty lines of "<unknown>". An answer without content is an empty text in
-#        opencode and Copilot CLI.
+# Seen:  Codex, opencode and Copilot CLI show the text alone, as they do for a success (Copilot CLI with the server's name
+#        before it). Claude Code marks it with is_error, Gemini CLI and Qwen Code with "reported tool error". Of a protocol error
+#        Claude Code and Qwen Code show the message without the code, and Codex adds a stack backtrace with more than ten lines of
+#        "<unknown>". An answer without content is an empty text in opencode and Copilot CLI.
 # With:  @anthropic-ai/claude-code 2.1.332, @openai/codex 0.171.0, @google/gemini-cli 0.61.0, @qwen-code/qwen-code 0.24.4,
 #        opencode-ai 1.18.33, @github/copilot 1.0.102 (npm), each for one turn against a model endpoint on this machine.
-# Why:   "port 80 is in use" reads as a fact, not as a failure. A text of an error has to say in its own words that nothing was
-#        done, and one of a success that something was.
+# Why:   "port 80 is in use" reads as a fact, not as a failure. The text of an error has to say itself that nothing was done.
 set -euo pipefail
 . "$(dirname "$0")/agents.sh"
 agents_install claude codex gemini qwen opencode copilot
-CODEX_SERVER='required = true' # a slow machine's first turn would lack the tools
 for agent in claude codex gemini qwen opencode copilot; do
     for tool in fail refuse nothing; do ask_agent "$agent" "$tool"; done
 done

@@ -11,7 +11,6 @@
 set -euo pipefail
 . "$(dirname "$0")/agents.sh"
 agents_install claude codex gemini opencode copilot
-CODEX_SERVER='required = true' # a slow machine's first turn would lack the tools
 export PROBE_NAMES="open.it open-it open_it"
 for agent in claude opencode; do ask_agent "$agent" open_it; done
 ask_agent copilot open-it

@@ -1,20 +1,17 @@
 #!/usr/bin/env bash
-# Guess: an agent whose stdio server exits in a call starts it again for the next one, or names the server and says how; a call
-#        is not sent twice.
-# Seen:  Claude Code and Qwen Code start it again. Codex and Gemini CLI never do: each later call fails with "Transport closed"
-#        and a stack backtrace of "<unknown>", and with "Not connected". In opencode and, a moment later,
-#        Copilot CLI its tools are gone, so that the model is told that it called a tool that does not exist. If the tool has readOnlyHint, Qwen Code
-#        sends the call again, four times in all, each to a new process; the call after that, of another tool, it does not
-#        send at all and says that it "may have completed".
+# Guess: an agent whose stdio server exits in a call starts it again for the next one; a call is not sent twice.
+# Seen:  Claude Code and Qwen Code start it again. The other four do not: the next call fails in Codex with "Transport closed" and
+#        a stack backtrace, in Gemini CLI with "Not connected", and in Copilot CLI; opencode has taken the tools away, and tells
+#        the model that it called an unavailable one. If the tool has readOnlyHint, Qwen Code sends the call again, four times in
+#        all, each to a new process; the call after that, of another tool, it does not send at all and says that it "may have
+#        completed".
 # With:  @anthropic-ai/claude-code 2.1.332, @openai/codex 0.171.0, @google/gemini-cli 0.61.0, @qwen-code/qwen-code 0.24.4,
 #        opencode-ai 1.18.33, @github/copilot 1.0.102 (npm), each for one turn against a model endpoint on this machine.
-# Why:   one crash ends the use of a server for the rest of the conversation in four of six agents, and no message says that a
-#        restart of the agent would help. A server behind a thin process that never exits is safe from that. A tool that only
-#        reads, and whose process goes down with it, takes down four.
+# Why:   after one crash four of six agents cannot use a server any more; one behind a thin process that never exits is safe from
+#        that. A tool that only reads, and whose process goes down with it, takes down four.
 set -euo pipefail
 . "$(dirname "$0")/agents.sh"
 agents_install claude codex gemini qwen opencode copilot
-CODEX_SERVER='required = true' # a slow machine's first turn would lack the tools
 for agent in claude codex gemini qwen opencode copilot; do ask_agent "$agent" leave,both; done
 ask_agent qwen glance,both
 judge 60 <<'PY'

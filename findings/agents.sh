@@ -11,8 +11,9 @@
 # agent sent to its model), out.txt and err.txt. `agents.py` reads them. Environment variables of the agent's own process
 # are USER_SETTING=plain and SERVICE_TOKEN=secret-1. The server takes PROBE_DELAY seconds to refuse `server/discover`, and
 # PROBE_INITIALIZE seconds for `initialize`. PROBE_NAMES are names of more tools, PROBE_INSTRUCTIONS the length of its
-# instructions (3000). PROBE_ENV is a JSON object of variables in the server's entry, CODEX_SERVER more
-# of that entry in Codex's configuration. With PROBE_HTTP=1 the server is reached over HTTP, and has other tools: "forget" and "both".
+# instructions (3000). PROBE_ENV is a JSON object of variables in the server's entry, CODEX_SERVER more of that entry in Codex's
+# configuration (`required = true`, without which the first turn on a busy machine lacks the tools). With PROBE_HTTP=1 the server is
+# reached over HTTP, and has other tools: "forget" and "both".
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need git
@@ -55,7 +56,7 @@ ask_agent() {
         codex)
             mkdir -p "$home/.codex"
             printf '%s\n' 'model = "m"' 'model_provider = "here"' '[model_providers.here]' 'name = "here"' \
-                "base_url = \"$url/v1\"" 'wire_api = "responses"' '[mcp_servers.probe]' "${CODEX_SERVER:-}" >"$home/.codex/config.toml"
+                "base_url = \"$url/v1\"" 'wire_api = "responses"' '[mcp_servers.probe]' "${CODEX_SERVER-required = true}" >"$home/.codex/config.toml"
             if [ -n "$remote" ]; then
                 echo "url = \"$remote\""
             else

@@ -5,7 +5,7 @@
 #        "ERROR: Pidfile … already exists" and then OK, and ends with 0; so does the start of a worker whose broker is not
 #        there, and the stop of a misspelled name. `celery worker` alone ends with 2. A task that the worker does not know is
 #        accepted (`celery call`, status 0) and discarded. A taskiq worker of a missing module stays, and starts its processes
-#        again without a limit or a pause.
+#        again and again.
 # With:  celery 5.7.0, redis 8.1.0, packaging 26.4, taskiq 0.13.0 (PyPI), redis-server 7.0.15 (Debian 12).
 # Why:   a service that is started with `celery multi` is up for every supervisor, also if it never was; `celery inspect ping`
 #        is what fails.

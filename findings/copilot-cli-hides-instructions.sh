@@ -9,7 +9,6 @@
 set -euo pipefail
 . "$(dirname "$0")/agents.sh"
 agents_install claude codex gemini qwen opencode copilot
-CODEX_SERVER='required = true' # a slow machine's first turn would lack the tools
 for agent in claude codex gemini qwen opencode copilot; do ask_agent "$agent" both; done
 PROBE_ENV='{"PROBE_INSTRUCTIONS":"100"}' ask_agent copilot fail
 judge 60 <<'PY'

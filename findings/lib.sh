@@ -23,7 +23,8 @@ USER_HOME=${HOME:-/nonexistent}
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 npm_config_update_notifier=false npm_config_yes=true
 unset PYTHONUNBUFFERED NODE_OPTIONS PYTHONPATH VIRTUAL_ENV
 
-# Every process of the script carries FINDING_MARK in its environment; what is left at the end is ended by its id.
+# Every process of the script carries FINDING_MARK in its environment; what is left at the end is ended by its id. redis-server
+# overwrites its environment, so the jobs of the shell are ended, too.
 FINDING_MARK="$FINDING-$$-$RANDOM"
 export FINDING_MARK
 
@@ -38,10 +39,11 @@ marked() {
 }
 
 cleanup() {
-    local status=$? pid
+    local status=$? pid jobs
     trap - EXIT
+    jobs=$(jobs -rp)
     disown -a
-    for pid in $(marked); do [ "$pid" = "$BASHPID" ] || kill -9 "$pid" 2>/dev/null || true; done
+    for pid in $jobs $(marked); do [ "$pid" = "$BASHPID" ] || kill -9 "$pid" 2>/dev/null || true; done
     chmod -R u+w "$WORK" 2>/dev/null || true
     rm -rf "$WORK"
     exit "$status"

@@ -10,7 +10,6 @@
 set -euo pipefail
 . "$(dirname "$0")/agents.sh"
 agents_install claude codex gemini qwen opencode copilot
-CODEX_SERVER='required = true' # a slow machine's first turn would lack the tools
 others=(claude codex gemini qwen copilot)
 for agent in "${others[@]}"; do ask_agent "$agent" both; done
 ask_agent opencode both
