@@ -8,14 +8,16 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
-from anyio.abc import ByteReceiveStream, ByteSendStream, SocketStream
+from anyio.abc import ByteReceiveStream, ByteSendStream, SocketStream, UNIXSocketStream
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification
 from processes.bridge_client import MODERN_META, BridgeClient, clean_place, eventually, scripted, servers_of
@@ -34,8 +36,12 @@ from ostler.faces.cli.app import run_command
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.session import ExitStatus
 from ostler.faces.daemon import local_socket
+from ostler.faces.daemon.hosting import Hosted
+from ostler.faces.daemon.lean_imports import import_beside
 from ostler.faces.daemon.lock import StateLock
+from ostler.faces.daemon.reception import Reception
 from ostler.faces.daemon.streams import BACKLOG_LIMIT, SLOW_CLIENT_TIMEOUT, message_streams
+from ostler.model.access import Principal
 from ostler.model.errors import StateLockedError, StoreError
 from ostler.model.marks import LIFE_VARIABLE
 
@@ -449,3 +455,57 @@ def test_over_stdio_every_request_with_an_id_has_an_answer(place: ServerPlace) -
         assert client.answer(502)["error"]["code"] == -32602
         assert client.answer(503)["error"]["code"] == -32602
         assert client.call("pid")
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+async def test_a_client_that_comes_while_its_server_is_loaded_counts_and_hears_of_the_end() -> None:
+    loaded = anyio.Event()
+
+    def server_for(_toolset: str, _principal: Principal) -> Any:
+        pytest.fail("it is not loaded")
+
+    async def dashboard() -> str:
+        pytest.fail("no one looks at it")
+
+    hosted = Hosted(server_for, lambda: False, idle_exit=None, shutdown_timeout=1, prepare=loaded.wait)
+    reception = Reception(hosted, version="1", secret="", may_hand_over=False, end=pytest.fail, dashboard=dashboard)
+    ours, theirs = socket.socketpair()
+    async with await UNIXSocketStream.from_socket(ours) as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(reception.receive, await UNIXSocketStream.from_socket(theirs))
+        await client.send(greeting.encode_line("hello", client="bridge"))
+        assert b"welcome" in await client.receive()
+        await anyio.wait_all_tasks_blocked()
+        assert reception.clients == 1
+        reception.close("handover")
+        await reception.dismiss()
+        assert await client.receive() == greeting.encode_line("bye", reason="handover")
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+async def test_a_module_that_is_being_imported_is_waited_for_without_holding_up_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(threading, "slow_import", (begun, goes_on), raising=False)
+    (tmp_path / "slow_to_import.py").write_text(
+        "import threading\nbegun, goes_on = threading.slow_import\nbegun.set()\ngoes_on.wait(60)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    imported: list[bool] = []
+
+    async def load() -> None:
+        await import_beside("slow_to_import")
+        imported.append("slow_to_import" in sys.modules)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(load)
+        await anyio.to_thread.run_sync(begun.wait)
+        tasks.start_soon(load)
+        await anyio.wait_all_tasks_blocked()
+        assert imported == [], "a second client does not go on with half of it, nor block the loop"
+        goes_on.set()
+    assert imported == [True, True]
+    await import_beside("slow_to_import")
+    del sys.modules["slow_to_import"]

@@ -15,7 +15,7 @@ from tests.support.world import Slow, World, until
 from ostler.faces.daemon.plain_calls import PlainCalls
 from ostler.faces.daemon.streams import OutgoingMessages
 from ostler.faces.mcp.server import build_server
-from ostler.faces.mcp.toolbox import Toolbox
+from ostler.faces.mcp.toolbox import ComingServices, Toolbox
 
 pytestmark = pytest.mark.anyio
 
@@ -148,3 +148,18 @@ async def test_the_end_of_the_client_ends_the_waiting_but_not_the_start() -> Non
         assert service is not None
         assert service.state.value == "starting"
         await until(lambda: service.state.value == "running")
+
+
+async def test_a_fault_of_ostler_is_answered_as_a_failure_of_the_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(*_: object) -> str:
+        raise ZeroDivisionError
+
+    async with ledger(World()) as app, command_line(app) as line:
+        with monkeypatch.context() as patch:
+            patch.setattr(ComingServices, "wait", fault)
+            await line.ours.send(request(1, "service_list", {}))
+            heard = (await line.hear())["result"]
+        assert (heard["isError"], heard["structuredContent"]["error"]["code"]) == (True, "internal")
+        assert "internal error in service_list (" in heard["content"][0]["text"]
+        await line.ours.send(request(2, "service_list", {}))
+        assert not (await line.hear())["result"]["isError"]

@@ -8,6 +8,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from ostler.faces.daemon.hosting import Hosted
+from ostler.faces.daemon.lean_imports import import_beside
 from ostler.faces.dashboard.codes import OneTimeCodes
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class DashboardLink:
         return f"{self._url}/#code={self._codes.make()}"
 
     async def _serve(self, *, task_status: TaskStatus[str]) -> None:
-        from ostler.faces.daemon.http import HttpSettings, serving_http  # few look at it
+        await import_beside("ostler.faces.daemon.http")  # few look at it
+        from ostler.faces.daemon.http import HttpSettings, serving_http
 
         settings = HttpSettings("127.0.0.1", 0, self._token)
         async with serving_http(

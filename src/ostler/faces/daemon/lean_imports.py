@@ -35,7 +35,8 @@ def import_lean() -> None:
 
 async def import_beside(name: str) -> None:
     """Import a large module in a thread, so that what runs goes on, and with the collector off."""
-    if name in sys.modules:
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    if spec is not None and not getattr(spec, "_initializing", False):  # else another task imports it now
         return
     from anyio.to_thread import run_sync
 

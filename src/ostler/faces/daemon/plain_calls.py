@@ -4,7 +4,6 @@ A command line sends one call after the other. Whatever else it sends, the SDK a
 """
 
 import json
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,14 +11,15 @@ from typing import Any, Final
 
 import anyio
 from anyio.abc import ByteStream
+from mcp_types import CallToolResult
 
 from ostler.adapters.downstream.direct_calls import is_traced
-from ostler.adapters.serving.answers import plain_result
+from ostler.adapters.serving.answers import internal_error_result, plain_result
 from ostler.faces.bridge.lines import LINE_LIMIT, READ_SIZE, LineTooLongError
 from ostler.faces.daemon.streams import OutgoingMessages
 from ostler.faces.mcp.progress import unhurried, unreported
 from ostler.faces.mcp.toolbox import Toolbox
-from ostler.model.json import JsonObject, as_object
+from ostler.model.json import JsonObject, as_object, parse_json
 
 _PREFIX: Final = "io.modelcontextprotocol/"
 _MESSAGE: Final = {"jsonrpc", "id", "method", "params"}
@@ -27,8 +27,6 @@ _PARAMS: Final = {"name", "arguments", "_meta"}
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 _SURROGATE: Final = b"\\ud"
 """How JSON escapes half a character, which the SDK refuses in some places."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +79,8 @@ class PlainCalls:
                 tasks.start_soon(self._watch, tasks.cancel_scope)
                 try:
                     await self._answer(call, outgoing)
-                except Exception:  # boundary: a fault of one call must not end the connection without an answer
-                    logger.exception("tool %s failed", call.tool)
-                    said = f"internal error in {call.tool}. Next: look at the server's log"
-                    outgoing.send_line(_encoded({"id": call.key, "error": {"code": -32603, "message": said}}))
+                except Exception as error:  # noqa: BLE001 (boundary: a fault must not leave its call unanswered)
+                    _send_result(outgoing, call, internal_error_result(call.tool, error))
                 tasks.cancel_scope.cancel()
         return None
 
@@ -96,9 +92,7 @@ class PlainCalls:
 
         async with unhurried(report if call.token is not None else unreported) as progress:
             result = await self._toolbox.change(call.tool, call.arguments, call.client, "", progress)
-        shown = plain_result(result)
-        assert shown is not None, "such a call is answered with a text and facts"
-        outgoing.send_line(_encoded({"id": call.key, "result": shown}))
+        _send_result(outgoing, call, result)
 
     async def _line(self) -> bytes | None:
         """Return the next line; None if the client has left."""
@@ -128,6 +122,12 @@ class PlainCalls:
         return True
 
 
+def _send_result(outgoing: OutgoingMessages, call: _Call, result: CallToolResult) -> None:
+    shown = plain_result(result)
+    assert shown is not None, "such a call is answered with a text and facts"
+    outgoing.send_line(_encoded({"id": call.key, "result": shown}))
+
+
 def _encoded(message: JsonObject) -> bytes:
     return _ENCODE({"jsonrpc": "2.0", **message}).encode() + b"\n"
 
@@ -137,8 +137,8 @@ def _call_in(line: bytes) -> _Call | None:
     if _SURROGATE in line.lower():
         return None
     request: JsonObject = {}
-    with suppress(ValueError, RecursionError):
-        request = as_object(json.loads(line.decode()))
+    with suppress(ValueError):
+        request = as_object(parse_json(line.decode()))
     params = as_object(request.get("params"))
     meta = as_object(params.get("_meta"))
     asked = meta.get(f"{_PREFIX}clientCapabilities")

@@ -2,8 +2,8 @@
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -164,20 +164,16 @@ class Reception:
         toolbox = self._hosted.calls
         if toolbox is None:
             return head
-        outgoing = OutgoingMessages()
-        unread: bytes | None = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(outgoing.drain, stream)
-            with self._opened(outgoing, scope):
-                unread = await PlainCalls(stream, head, toolbox).answer(outgoing)
-                outgoing.close()
-                await outgoing.drained.wait()
-        return unread
+        async with self._writing(stream, scope) as outgoing:
+            return await PlainCalls(stream, head, toolbox).answer(outgoing)
 
     async def _speak(self, stream: SocketStream, head: bytes, hello: dict[str, Any], scope: anyio.CancelScope) -> None:
         """Serve MCP until either side ends."""
         if self._hosted.prepare is not None:
-            await self._hosted.prepare()
+            async with self._writing(stream, scope):  # it takes a while: the client counts, and hears of the end
+                await self._hosted.prepare()
+            if self._ending:
+                return
         server = self._hosted.local_server(str(hello.get("toolset", "")))
         options = self._hosted.initialization_options or server.create_initialization_options()
         if hello.get("channel") is True:
@@ -186,6 +182,17 @@ class Reception:
         async with message_streams(stream, stream, head=head, serve_second=serve) as (incoming, outgoing):
             with self._opened(outgoing, scope):
                 await serve(incoming, outgoing)
+
+    @asynccontextmanager
+    async def _writing(self, stream: SocketStream, scope: anyio.CancelScope) -> AsyncGenerator[OutgoingMessages]:
+        """Write to the client until the block ends, and then what is left."""
+        outgoing = OutgoingMessages()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(outgoing.drain, stream)
+            with self._opened(outgoing, scope):
+                yield outgoing
+                outgoing.close()
+                await outgoing.drained.wait()
 
     @contextmanager
     def _opened(self, outgoing: OutgoingMessages, scope: anyio.CancelScope) -> Generator[None]:
