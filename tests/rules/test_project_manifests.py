@@ -73,6 +73,10 @@ def test_services_come_after_what_they_need_and_short_forms_are_read() -> None:
             (2, "bad-duration", ""), (2, "unknown-name", "templates here see"), (3, "missing-key", "add 'class'"),
             (4, "unknown-name", "add it under"), (5, "dependency-cycle", "remove one"), (5, "bad-value", ""), (6, "unknown-key", ""),
         ]),
+        ("services:\n  A: {class: c}\n  b:\n    class: .\n    lease: x\n    env:\n      1x: y\n      2x: y\n    watch: [a, ../x, /y]\n    args: {x: '{{ nope }}'}\n  c: {class: c, dependsOn: [A]}", [
+            (2, "bad-name", ""), (4, "bad-name", ""), (5, "bad-duration", ""), (7, "bad-value", ""), (8, "bad-value", ""),
+            (9, "bad-value", ""), (9, "bad-value", ""),
+        ]),
         ("services: [a]", [(1, "bad-type", "")]),
     ],
 )  # fmt: skip

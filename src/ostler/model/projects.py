@@ -7,10 +7,10 @@ import re
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from ostler.model.durations import Duration
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject
 from ostler.model.label_names import validate_class_name, validate_name
 from ostler.model.manifest import HealthCheckSpec, RestartPolicy
 from ostler.model.policies import IdleStop
@@ -31,6 +31,15 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
+def _variable_name(name: str) -> str:
+    if not VARIABLE.fullmatch(name):
+        raise ValueError(f"{name!r} is not the name of an environment variable: letters, digits and '_' only")
+    return name
+
+
+EnvironmentName: TypeAlias = Annotated[str, AfterValidator(_variable_name)]
+"""The name of an environment variable."""
+
 EnvironmentValue: TypeAlias = Annotated[str | None, BeforeValidator(_as_text)]
 """A variable's value, as text; None removes the variable."""
 
@@ -41,8 +50,17 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
+def _inner_glob(pattern: str) -> str:
+    if PurePath(pattern).is_absolute() or ".." in PurePath(pattern).parts:
+        raise ValueError(f"{pattern!r} leaves the project's folder")
+    return pattern
+
+
 Texts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 """One text, or a list of them."""
+
+InnerGlobs: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_inner_glob)], ...], BeforeValidator(_as_tuple)]
+"""One glob, or a list of them, relative to the project's folder and inside of it."""
 
 
 class NeedSpec(StrictModel):
@@ -67,7 +85,7 @@ class Overrides(StrictModel):
     restart_policy: RestartPolicy | None = None
     health_check: HealthCheckSpec | None = None
     idle_stop: IdleStop | None = None
-    env: dict[str, EnvironmentValue] = Field(default_factory=dict[str, EnvironmentValue])
+    env: dict[EnvironmentName, EnvironmentValue] = Field(default_factory=dict[str, EnvironmentValue])
 
     @field_validator("depends_on", mode="before")
     @classmethod
@@ -86,14 +104,6 @@ class Overrides(StrictModel):
                 needs[name] = {"condition": need} if isinstance(need, str) else {} if need is None else need
             return needs
         return value  # pyright: ignore[reportUnknownVariableType]
-
-    @field_validator("env")
-    @classmethod
-    def _variables(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        for name in value:
-            if not VARIABLE.fullmatch(name):
-                raise ValueError(f"{name!r} is not the name of an environment variable: letters, digits and '_' only")
-        return value
 
     @property
     def is_empty(self) -> bool:
@@ -126,28 +136,19 @@ class ProjectServiceSpec(Overrides):
         enabled: False leaves it out of `up` unless it is named.
     """
 
-    class_name: str = Field(alias="class")
+    class_name: Annotated[str, AfterValidator(validate_class_name)] = Field(alias="class")
     args: JsonObject = Field(default_factory=dict)
     env_file: Texts = ()
     shared: bool = False
     lease: Annotated[Duration, Field(gt=0)] | None = None
     lease_renewal: Literal["", "client"] = ""
     auto_start: bool = False
-    watch: Texts = ()
+    watch: InnerGlobs = ()
     enabled: bool = True
     purpose: str = ""
 
-    @field_validator("watch")
-    @classmethod
-    def _relative(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in value:
-            if PurePath(pattern).is_absolute() or ".." in PurePath(pattern).parts:
-                raise ValueError(f"{pattern!r} leaves the project's folder")
-        return value
-
     @model_validator(mode="after")
-    def _name_of_class(self) -> "ProjectServiceSpec":
-        validate_class_name(self.class_name)
+    def _has_lease(self) -> "ProjectServiceSpec":
         if self.lease_renewal and self.lease is None:
             raise ValueError("'leaseRenewal' has no effect without 'lease'")
         return self
@@ -175,16 +176,11 @@ class Project(StrictModel):
     api_version: Literal["ostler/v1"] = "ostler/v1"
     kind: Literal["Project"] = "Project"
     name: str = ""
-    services: dict[str, ProjectServiceSpec] = Field(default_factory=dict[str, ProjectServiceSpec])
+    services: dict[Annotated[str, AfterValidator(validate_name)], ProjectServiceSpec] = Field(
+        default_factory=dict[str, ProjectServiceSpec]
+    )
 
     @field_validator("name")
     @classmethod
     def _project_name(cls, value: str) -> str:
         return validate_name(value) if value else value
-
-    @field_validator("services")
-    @classmethod
-    def _service_names(cls, value: dict[str, ProjectServiceSpec]) -> dict[str, ProjectServiceSpec]:
-        for name in value:
-            validate_name(name)
-        return value

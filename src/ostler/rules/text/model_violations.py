@@ -115,7 +115,8 @@ def _violation(root: JsonValue, path: KeyPath, error: ErrorDetails, shape: Schem
             fix = f"write {close[0]!r}" if close else ""
             return Violation(path, "bad-value", f"{_shown(value)} is not possible here; expected {wanted}", fix)
         case "value_error":
-            return _value_error(path, error["msg"].removeprefix("Value error, "))
+            message = error["msg"].removeprefix("Value error, ")
+            return _value_error(path, message, at_key=error["loc"][-1:] == ("[key]",))
         case _ if kind in _KINDS:
             fix = _type_fix(kind, value)
             return Violation(path, "bad-type", f"expected {_KINDS[kind]}, got {_shown(value)}", fix)
@@ -141,7 +142,7 @@ def _unknown_key(path: KeyPath, shape: SchemaShape) -> Violation:
     return Violation(path, "unknown-key", f"unknown key {key!r} in {where}", fix, at_key=True)
 
 
-def _value_error(path: KeyPath, message: str) -> Violation:
+def _value_error(path: KeyPath, message: str, *, at_key: bool) -> Violation:
     rules = {
         "is not a duration": "bad-duration",
         "a duration is at most": "bad-duration",
@@ -151,7 +152,7 @@ def _value_error(path: KeyPath, message: str) -> Violation:
     rule = next((rule for phrase, rule in rules.items() if phrase in message), "bad-value")
     if "has no effect" in message or "needs at least one of" in message:
         rule = "no-effect"
-    return Violation(path, rule, message)
+    return Violation(path, rule, message, at_key=at_key)
 
 
 def _type_fix(kind: str, value: JsonValue) -> str:
