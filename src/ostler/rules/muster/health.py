@@ -12,6 +12,9 @@ _CALL_KEYS = ("tool", "args", "outputs", "expect", "expectNot", "expect_not")
 _DURATIONS = ("create", "delete", "restart", "healthCheck", "interval", "timeout", "initialDelay")
 _NUMBERS = ("failureThreshold", "successThreshold")
 _TINY = re.compile(r"(\d+)(ns|us|µs)")
+_SHORTEST = 0.001
+"""Seconds: shorter durations are none in Ostler."""
+
 _PATH: KeyPath = (*CONFIG, "healthCheck")
 
 
@@ -87,5 +90,6 @@ def _no_duration(sheet: Sheet, path: KeyPath) -> None:
 
 def _duration(value: JsonValue) -> JsonValue:
     if isinstance(value, str) and (match := _TINY.fullmatch(value)):
-        return int(match[1]) * (1e-9 if match[2] == "ns" else 1e-6)
+        seconds = int(match[1]) * (1e-9 if match[2] == "ns" else 1e-6)
+        return max(seconds, _SHORTEST) if seconds else 0
     return value
