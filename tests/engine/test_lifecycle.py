@@ -8,7 +8,21 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import EPOCH, Answer, Down, Fail, Hang, Lost, Servers, Slow, World, manifest, running, until
+from tests.support.world import (
+    BASIC,
+    EPOCH,
+    Answer,
+    Down,
+    Fail,
+    Hang,
+    Lost,
+    Servers,
+    Slow,
+    World,
+    manifest,
+    running,
+    until,
+)
 
 from ostler.adapters.downstream.slots import CallSlots, TimeLimit
 from ostler.adapters.stores.memory import MemoryStore
@@ -27,6 +41,7 @@ from ostler.model.errors import (
     OperationTimeoutError,
     OstlerError,
     SupersededError,
+    TemplateError,
     ToolFailedError,
 )
 from ostler.model.events import EventKind
@@ -581,6 +596,25 @@ async def test_a_restart_stops_nothing_for_a_start_that_is_known_to_fail() -> No
         servers.connected["w"] = True
         await manager.restart_service("db")
         assert world.tools_called("w/start", "w/stop") == ["w/start", "w/stop", "w/start"]
+
+
+async def test_a_replacement_that_could_not_be_stopped_stops_nothing_though_its_start_names_what_it_needs() -> None:
+    world = World()
+    named = manifest(
+        BASIC.replace("name: basic", "name: bad"),
+        lifecycleTools__start__args={"name": "{{ name }}", "by": "{{ dependencies.cache.state }}"},
+        lifecycleTools__stop__args={"id": "{{ fail('by hand alone') }}"},
+        dependencies=[{"name": "cache"}],
+    )
+    async with running(world, manifest(), named) as manager:
+        await manager.create(CreateRequest("basic", "cache"))
+        await manager.create(CreateRequest("basic", "db"))
+        with pytest.raises(
+            TemplateError, match="it could not be stopped: by hand alone; so it was not stopped, and runs on"
+        ):
+            await manager.create(CreateRequest("bad", "db", replaces=True))
+        assert manager.view("db").state is ServiceState.RUNNING
+        assert world.tools_called("w/stop") == []
 
 
 async def test_a_restart_tool_is_used_and_its_outputs_renew_the_stop_plan() -> None:

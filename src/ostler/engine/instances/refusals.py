@@ -61,12 +61,15 @@ async def refuse_failing_start(service: InstanceState) -> None:
         refuse_unstoppable(service)
         if tools.pre_start:  # they may make what is missing
             return
-        call = planned_call(service, "start", tools.start, 0)
+        try:
+            call = planned_call(service, "start", tools.start, 0)
+        except TemplateError:
+            if _names_dependencies(tools.start):  # they may say only then what it names
+                return
+            raise
         with anyio.move_on_after(_FORESIGHT_SECONDS):
             if (error := await service.runtime.foresight(call.tool, call.args)) is not None:
                 raise error.located(service=service.name, step="start", tool=call.tool)
     except OstlerError as error:
-        if isinstance(error, TemplateError) and _names_dependencies(tools.start):
-            return  # they may say only then what it names
         error.add("so it was not stopped, and runs on")
         raise
