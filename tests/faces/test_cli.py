@@ -220,6 +220,8 @@ def test_failures_say_what_and_how_they_are_classed(ostler: CommandLine) -> None
     assert ostler.err.endswith("--args-json is not JSON: it is nested too deeply\n")
     assert ostler.run("ps", "--nonsense") == ExitStatus.USAGE
     assert ostler.run("frobnicate") == ExitStatus.USAGE
+    assert ostler.run("call", "process/status", "key=site") == ExitStatus.USAGE
+    assert ostler.err.endswith("""ostler call process/status --args-json '{"key": "site"}'\n""")
     assert ostler.run("call", "process/frobnicate") == ExitStatus.NOT_FOUND
     assert ostler.run("call", "process/status", "--args-json", '{"id": "nobody"}') == ExitStatus.FAILED
 

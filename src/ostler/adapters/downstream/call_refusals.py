@@ -98,7 +98,9 @@ def denied(tool: str) -> ToolDeniedError:
     return ToolDeniedError(
         f"the policy of server {server!r} does not let {tool!r} be called",
         tool=tool,
-        next_actions=(f"see allowTools/denyTools under 'ostler' of {server!r} in mcp.json",),
+        next_actions=(
+            f"see the entry of {server!r} in mcp.json: allowTools and denyTools under 'ostler', or its disabledTools",
+        ),
     )
 
 

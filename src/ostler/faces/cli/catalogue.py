@@ -1,6 +1,8 @@
 """Verbs about what services are made of: classes, downstream servers and their tools, and the configuration."""
 
+import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -315,6 +317,10 @@ def call(  # noqa: PLR0917 (typer's parameters are the options)
     if wants_help:
         show(session_of(context).ask("tool_describe", {"name": tool}), as_json=as_json)
         return
+    for extra in context.args:
+        key, _, value = extra.partition("=")
+        example = shlex.quote(json.dumps({key: value} if value else {"KEY": "VALUE"}))
+        usage_error(f"unexpected {extra!r}: args are an object, as in: ostler call {tool} --args-json {example}")
     args = parse_object("--args-json", args_json)
     session = session_of(context)
     with session.client() as client:
@@ -363,7 +369,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     for verb in (classes, validate, config):
         app.command()(verb)
-    app.command(add_help_option=False)(call)
+    app.command(add_help_option=False, context_settings={"allow_extra_args": True})(call)  # it says how args are given
     group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
     group.callback()(servers)
     group.command("import")(import_servers)

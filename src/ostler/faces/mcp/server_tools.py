@@ -78,7 +78,10 @@ async def mcpserver_update(app: ApplicationLike, args: EntryObjectArgs, call: Ca
     del call
     changes = args.entry()
     if not changes:
-        raise ArgumentError(["nothing to change was given"], next_actions=("give the keys that change",))
+        raise ArgumentError(
+            ["nothing to change was given"],
+            next_actions=("give the keys that change in 'entry', such as {\"disabled\": false}",),
+        )
     return _shown("was changed", await app.server_changes.change(args.name, changes))
 
 
