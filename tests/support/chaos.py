@@ -445,7 +445,7 @@ class Chaos(Killer):
                 seen.pop(name)  # with what it was made for, which a person has just deleted
                 there = self.there()
             kind, count = self._kind(name), self._count(name, there, processes)
-            if processes[name] % PROCESSES.get(kind, 1):
+            if processes.get(name, 0) % PROCESSES.get(kind, 1):
                 self._violation(f"{name} has {processes[name]} processes, and not {PROCESSES[kind]} or none")
             if count > 1:
                 self._violation(f"{name} is there {count} times")
@@ -471,7 +471,7 @@ class Chaos(Killer):
     def _count(self, name: str, there: Mapping[str, Sized], processes: Mapping[str, int]) -> int:
         """Return how many services of a name are there, whole or in part."""
         whole = PROCESSES.get(self._kind(name))
-        return -(-processes[name] // whole) if whole else len(there[name])
+        return -(-processes.get(name, 0) // whole) if whole else len(there[name])
 
     def _compare_made(self, seen: dict[str, dict[str, Any]]) -> None:
         """Compare what was made for a service, and the services of the project."""
