@@ -10,10 +10,15 @@ import anyio
 import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, PasswordDeleteError
+from mcp.server.mcpserver import MCPServer
 from mcp.shared.auth import OAuthClientInformationFull
 from pydantic import AnyUrl
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from tests.support.downstream import http_entry
 from tests.support.oauth_server import AuthorizationServer, browse, oauth_server
+from tests.support.web import LateApp, echoing, serving
 
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.signing_in.callback import open_callback, read_answer
@@ -280,6 +285,36 @@ async def test_headers_of_a_helper_are_sent_and_made_again_for_each_connection(t
             pool.restart("vault")
             await pool.wait_until_connected("vault", 60)
             assert (await pool.call_tool("vault/echo", {"text": "again"})).text == "again"
+
+
+async def test_headers_that_were_looked_up_are_masked_where_a_server_repeats_them(tmp_path: Path) -> None:
+    good = {"Bearer first-of-the-tokens"}
+    late = LateApp()
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        sent = Headers(scope=scope).get("authorization", "")
+        if sent in good:
+            await late(scope, receive, send)
+            return
+        said = f'Bearer error="invalid_token", error_description="{sent} is not good"'
+        await Response("", 401, {"www-authenticate": said})(scope, receive, send)
+
+    token = tmp_path / "token"
+    token.write_text("first-of-the-tokens")
+    script = f"print('{{\"Authorization\": \"Bearer ' + open({str(token)!r}).read() + '\"}}')"
+    async with serving(guarded, lifespan="off") as port, echoing(late, MCPServer("quoting")):
+        entry = helper_entry(port, script, tmp_path)
+        async with pool_of(tmp_path, entry, Grants(Vault(tmp_path / "secrets"))) as pool:
+            assert (await pool.call_tool("vault/echo", {"text": "in"})).text == "in"
+            good.clear()
+            token.write_text("second-of-the-tokens")
+            with pytest.raises(ServerUnavailableError) as caught:
+                await pool.call_tool("vault/echo", {"text": "x"})
+            assert "invalid_token: *** is not good" in str(caught.value)
+            pool.restart("vault")
+            with pytest.raises(ServerUnavailableError, match=r"invalid_token: \*\*\* is not good"):
+                await pool.call_tool("vault/echo", {"text": "x"})
+            assert "invalid_token: *** is not good" in pool.snapshot("vault").reason
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,6 @@ from ostler.model.errors import (
 )
 from ostler.model.json import JsonMapping, JsonObject, json_flaw
 from ostler.model.responses import CHECK_FIRST, ToolResponse
-from ostler.model.servers import ServerEntry
 from ostler.rules.answers.responses import normalise, without_reason
 
 _REFUSALS: Final = frozenset({types.INVALID_PARAMS, types.METHOD_NOT_FOUND, types.INVALID_REQUEST})
@@ -67,7 +66,7 @@ async def send_call(
     Raises:
         DownstreamError: there was no answer; see its `delivery`. Secrets of the server's entry are masked in it.
     """
-    with _secrets_masked(link.entry):
+    with _secrets_masked(link):
         server, _, name = qualified.partition("/")
         started = anyio.current_time()
         scope = anyio.CancelScope(deadline=limit.deadline)
@@ -117,12 +116,16 @@ async def send_call(
 
 
 @contextmanager
-def _secrets_masked(entry: ServerEntry) -> Generator[None]:
-    """Mask errors of the block: a server may have written its own key to stderr, or into its refusal."""
+def _secrets_masked(link: Link) -> Generator[None]:
+    """Mask errors of the block: a server may have written its own key to stderr, or into its refusal.
+
+    The key may have been looked up again meanwhile.
+    """
+    before = link.entry
     try:
         yield
     except DownstreamError as error:
-        error.summary = entry.mask_text(error.summary)
+        error.summary = link.entry.mask_text(before.mask_text(error.summary))
         raise
 
 

@@ -300,22 +300,22 @@ class DownstreamConnection:
         return replace(failure, reason=f"{failure.reason}; {source}") if source else failure
 
     async def _connect(self, attempt: Attempt) -> None:
-        entry = await self._with_secrets()
+        entry = await self._looked_up()
         if self._entry.headers_helper or self._entry.references:
-            attempt.renew = self._with_headers
+            attempt.renew = self._looked_up
         dial = Dial(entry, self._around, self._builtin, attempt=attempt, legacy=self._legacy, stay=self._supervise)
         try:
             await dial.connect()
         finally:
             self._challenge = dial.challenge
 
-    async def _with_secrets(self) -> ServerEntry:
+    async def _looked_up(self) -> ServerEntry:
+        """Return the entry with what it refers to and what its helper prints, which are masked from now on."""
         entry = await with_secrets(self._entry, self._around.environments)
         self._masking = self._entry.model_copy(update={"secret_parts": entry.secret_parts})
+        entry = await with_helper_headers(entry, self._around.environments)
+        self._masking = self._entry.model_copy(update={"secret_parts": entry.secret_strings()})
         return entry
-
-    async def _with_headers(self) -> ServerEntry:
-        return await with_helper_headers(await self._with_secrets(), self._around.environments)
 
     async def _supervise(self, link: Link, tools: list[types.Tool]) -> None:
         await anyio.lowlevel.checkpoint_if_cancelled()  # a stop came as the connection was established

@@ -11,7 +11,6 @@ import mcp_types as types
 
 from ostler.adapters.downstream.authorization import Challenge
 from ostler.adapters.downstream.failure_texts import ConnectFailure, failure_of
-from ostler.adapters.downstream.header_helpers import with_helper_headers
 from ostler.adapters.downstream.http_watch import HttpWatch
 from ostler.adapters.downstream.links import Link, Surroundings, open_link
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
@@ -56,7 +55,6 @@ class Dial:
 
         Raises whatever the server, its transport or the SDK does when there is none.
         """
-        self.entry = await with_helper_headers(self.entry, self.around.environments)
         first: ConnectFailure | None = None
         for transport in OVER_HTTP if self.entry.transport == "http" else (self.entry.transport,):
             watch = HttpWatch()
