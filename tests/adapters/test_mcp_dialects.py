@@ -129,6 +129,12 @@ def test_a_tool_may_be_called_only_when_every_list_permits_it(limits: dict[str, 
     assert permitted(entry({"command": "x", **limits})) == tools
 
 
+def test_only_mcphub_writes_the_servers_name_before_that_of_a_tool() -> None:
+    for client, denied in (("mcphub", {"drop"}), ("codex", set[str]())):
+        body = {"command": "x", "tools": {"a-drop": {"approval_mode": "prompt"}}}
+        assert set(TOOLS) - permitted(as_written_by(client, body)) == denied
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -797,10 +803,10 @@ def test_an_extension_of_gemini_is_known_by_its_name(tmp_path: Path) -> None:
 
 
 def test_the_file_of_openclaw_is_json5() -> None:
-    server = r"""{command: 'x', args: ['it\'s \u00e9\n\q "x"',], what: 1,}"""
+    server = r"""{command: 'x', args: ['it\'s \u00e9\ud83d\ude00\n\q "x"',], what: 1,}"""
     text = "// mine\n{mcp: {servers: {\n  'a\\'b': " + server + ",\n}, }, $x: true}"
     loaded = load_mcp_json(text, ENV, file="openclaw.json")
-    assert loaded.entries["a-b"].args == ('it\'s é\nq "x"',)
+    assert loaded.entries["a-b"].args == ('it\'s é😀\nq "x"',)
     assert [(finding.line, finding.rule) for finding in loaded.findings] == [(3, "other-name"), (3, "unknown-key")]
     (finding,) = load_mcp_json(text, ENV, file="mcp.json").findings
     assert finding.message == "a key in double quotes should be here"

@@ -22,7 +22,7 @@ from ostler.rules.checking.string_formats import fits_format
 from ostler.rules.reading import load_manifests
 from ostler.rules.templates.template import render
 from ostler.rules.text.pattern_bounds import MAX_REPEAT, MAX_SIZE, compiled_size
-from ostler.rules.text.patterns import PatternError, compile_pattern
+from ostler.rules.text.patterns import PatternError, compile_pattern, matched_values
 from ostler.rules.text.yaml_source import load_documents
 
 LARGE_PATTERNS = [
@@ -106,6 +106,11 @@ def manifest(**config: Any) -> str:
 
 
 LARGE = "(a{1000}){1000}"
+
+
+def test_each_match_gives_its_value_once_and_none_if_it_has_none() -> None:
+    assert matched_values(r"id=(\w+)?", "item", "id=b id=a id= id=b") == ["b", "a"]
+    assert matched_values("b*", "item", "abba") == ["", "bb"]
 
 
 @pytest.mark.parametrize(

@@ -455,8 +455,9 @@ def test_a_server_in_go_is_run_as_its_source_shows(file: str, path: str, source:
             raise UnreadableSourceError("no such file")
         return source
 
-    made = services(read_go_module("module example.com/shop\n\ngo 1.24\n", file, (), read))
-    assert {name: args(spec)["command"] for name, spec in made.items()} == runs
+    for module in ("example.com/shop", "shop // old", '"example.com/team/shop/v2"'):
+        made = services(read_go_module(f"module {module}\n\ngo 1.24\n", file, (), read))
+        assert {name: args(spec)["command"] for name, spec in made.items()} == runs
 
 
 def test_tasks_of_deno_python_and_php() -> None:

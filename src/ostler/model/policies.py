@@ -8,7 +8,7 @@ from ostler.model.durations import Duration
 from ostler.model.strict import StrictModel
 
 _GROWING_PAUSES: Final = 64
-"""Restarts after which the pauses before them do not grow any more, where `max` has not ended that long before."""
+"""Restarts after which pauses stop growing, if they have not reached `max` long before."""
 
 
 class BackoffSpec(StrictModel):

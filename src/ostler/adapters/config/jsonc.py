@@ -14,7 +14,7 @@ _JSON5 = (".json5", "openclaw.json")
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
 _SINGLE_QUOTED = re.compile(r"'((?:[^'\\\n]|\\.)*)'")
-_ESCAPED = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)")
+_ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.")
 
 
 class JsoncError(ValueError):
@@ -189,7 +189,7 @@ class _Parser:
 
 
 def _unescaped(escape: re.Match[str]) -> str:
-    """Return what an escape in single quotes stands for; in JSON5 any other character stands for itself."""
+    """Return what an escape, or several of UTF-16, stand for; in JSON5 any other character stands for itself."""
     try:
         return str(json.loads(f'"{escape[0]}"'))
     except ValueError:

@@ -9,7 +9,7 @@ _NAMES = ("server", "api", "web", "app", "http", "service")
 _SERVES = re.compile(
     r"\bListenAndServe(?:TLS)?\(|\bhttp\.Serve\(|\bgin\.(?:Default|New)\(|\becho\.New\(|\bfiber\.New\("
 )
-_MODULE = re.compile(r"(?m)^module\s+(\S+)")
+_MODULE = re.compile(r"(?m)^module\s+\"?(?:\S*?/)?(?P<name>[^\s/\"]+?)(?:/v\d+)?\"?\s*(?://.*)?$")
 _PORT = "its port is the variable PORT if it reads that; else the port that it opens is found"
 
 
@@ -23,7 +23,7 @@ def read_go_module(text: str, file: str, beside: Collection[str], read: Callable
         read: returns the text of a file, by its path from there; raises UnreadableSourceError.
     """
     found = _MODULE.search(text)
-    name = found[1].rpartition("/")[2] if found else ""
+    name = found["name"] if found else ""
     folders = ["", *(f"cmd/{each}" for each in dict.fromkeys([name, *_NAMES]) if each), *_NAMES]
     for folder in folders:
         path = f"{folder}/main.go" if folder else "main.go"

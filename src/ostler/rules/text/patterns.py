@@ -122,17 +122,18 @@ def value_group(pattern: str, output: str) -> int | str:
     return compiled.groups
 
 
-def matched_values(pattern: str, output: str, text: str) -> "list[str]":
-    """Return the values that `pattern` finds in `text`, one for each match, each once; see `value_group`.
+def matched_values(pattern: str, output: str, text: str) -> list[str]:
+    """Return the values that `pattern` finds in `text`, each once; see `value_group`. A match may have none.
 
     Raises:
-        PatternError: as `search`, of all searches together.
+        PatternError: as `search`.
     """
     group = value_group(pattern, output)
     found: dict[str, None] = {}
     position = 0
     while position <= len(text) and (match := search(pattern, text, position)) is not None:
-        found[str(match.group(group))] = None
+        if (value := match.group(group)) is not None:
+            found[value] = None
         position = max(match.end(), match.start() + 1)
     return list(found)
 

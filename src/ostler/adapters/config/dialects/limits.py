@@ -71,8 +71,9 @@ def approvals(draft: Draft, key: str, value: JsonValue) -> None:
 
 def _tool(draft: Draft, at: tuple[str | int, ...], name: str, settings: JsonValue) -> None:
     names = [exactly(name)]
-    if draft.server and (own := re.fullmatch(rf"{re.escape(draft.server)}[^A-Za-z0-9]+(?P<tool>.+)", name)):
-        names.append(exactly(own["tool"]))  # MCPHub writes the server's name before the tool's
+    own = re.fullmatch(rf"{re.escape(draft.server)}[^A-Za-z0-9]+(?P<tool>.+)", name) if draft.server else None
+    if own is not None and "mcphub" in draft.clients:  # which writes the server's name before the tool's
+        names.append(exactly(own["tool"]))
     if isinstance(settings, bool):
         draft.deny([] if settings else names)
         return
