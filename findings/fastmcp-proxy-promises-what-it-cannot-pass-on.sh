@@ -110,6 +110,6 @@ show(f"what the server gets: {proxied[2]}")
 finish((direct[0] == sorted(ALL), "direct: declared"),
        (set(ALL) <= set(proxied[0]) and set(ALL) <= set(none[0]), "declared to the server"),
        (direct[1] == list(ANSWERS) and proxied[1] == ["roots/list"] == none[1], "what the client is asked"),
-       (["no back-channel" in text for text in proxied[2]] == [True, False, True], "what the server gets"),
+       (["no back-channel" in text and "-32603" in text for text in proxied[2]] == [True, False, True], "what the server gets"),
        (direct[3] == {"log": True, "progress": True} and proxied[3] == {"log": False, "progress": True}, "logs and progress"))
 PY
