@@ -277,6 +277,7 @@ class Leftovers:
         others = self._others.setdefault(entry.digest, set())
         others.intersection_update(map(repr, items))
         new = [item for item in items if repr(item) not in others]
+        left = {repr(item) for item in new}
 
         async def inspect(item: JsonValue) -> None:
             async with limiter:
@@ -286,6 +287,7 @@ class Leftovers:
                 except OstlerError as error:
                     errors.append(error)
                     return
+                left.discard(repr(item))
                 if answer.is_error:
                     failed[repr(item)] = answer.text
                     return
@@ -305,18 +307,24 @@ class Leftovers:
         if scope.cancelled_caught:
             errors.append(
                 OperationTimeoutError(
-                    f"{len(new)} items could not be inspected within {LIST_SECONDS:g}s",
+                    f"{len(left)} of {len(new)} items could not be inspected within {LIST_SECONDS:g}s",
                     next_actions=("ostler prune again: it goes on with those that are left",),
                 )
             )
         if failed and not errors:
-            listed = [*map(repr, await self._items(spec, names))]  # what failed may have gone meanwhile
-            errors += [
-                ToolFailedError(f"{tool}: {failed[item][:500] or 'it gave no reason'}")
-                for item in listed
-                if item in failed
-            ]
+            errors = await self._not_gone(spec, names, failed)
         return found, errors[0] if errors else None
+
+    async def _not_gone(
+        self, spec: LeftoversSpec, names: dict[str, object], failed: dict[str, str]
+    ) -> list[OstlerError]:
+        """Return the errors of inspections that `failed` although their items are listed on."""
+        try:
+            listed = {repr(item) for item in await self._items(spec, names)}
+        except OstlerError as error:
+            return [error]
+        said = (text for item, text in failed.items() if item in listed)
+        return [ToolFailedError(f"{spec.inspect_tool}: {text[:500] or 'it gave no reason'}") for text in said]
 
     def _service_ids(self) -> set[str]:
         return {service.id for service in instances_in(self._registry)}
