@@ -788,6 +788,22 @@ def test_a_workspace_of_vs_code_is_of_the_folder_that_it_opens(tmp_path: Path, f
     assert not is_known or made.entry == {"command": "node", "args": [f"{web}/a.js"], "cwd": web}
 
 
+def test_the_lists_of_openhands_say_the_type_of_their_servers() -> None:
+    text = """
+[mcp]
+stdio_servers = [{ name = "fetch", command = "uvx", args = ["x"], env = { A = "1" } }]
+sse_servers = ["https://a.example/", 1]
+shttp_servers = [{ url = "https://b.example/", api_key = "k", timeout = 90 }]
+"""
+    loaded = load_mcp_json(text, ENV, file="config.toml")
+    assert [(one.path, one.rule) for one in loaded.findings] == [("mcp.sse_servers.1", "not-an-object")]
+    fetch, sse, http = loaded.entries.values()
+    assert (fetch.command, fetch.args, fetch.env) == ("uvx", ("x",), {"A": "1"})
+    assert (sse.url, sse.transport) == ("https://a.example/", "sse")
+    assert (http.name, http.transport, http.headers) == ("shttp_servers-1", "http", {"Authorization": "Bearer k"})
+    assert http.options.timeout == 90
+
+
 def test_an_extension_of_gemini_is_known_by_its_name(tmp_path: Path) -> None:
     server = {"command": "node", "args": ["${extensionPath}${/}a.js", "$TOKEN"], "cwd": "${extensionPath}"}
     path = tmp_path / "gemini-extension.json"

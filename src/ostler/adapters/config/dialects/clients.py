@@ -35,6 +35,7 @@ CLIENTS: Final[Mapping[str, str]] = {
     "mcphub": "MCPHub",
     "mcp-proxy": "mcp-proxy (TBXark)",
     "openclaw": "OpenClaw",
+    "openhands": "OpenHands",
     "theia": "Theia IDE",
     "cherry": "Cherry Studio",
     "mcpb": "MCPB bundles",

@@ -1,6 +1,6 @@
 """The table of places: where the entries are in a client's file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -24,6 +24,7 @@ _MCP_SERVERS: Final = ANY - {
     "amp",
     "vibe",
     "openclaw",
+    "openhands",
     "theia",
     "mcpb",
     "registry",
@@ -44,6 +45,9 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
     (("ai-features.mcp.mcpServers",), frozenset({"theia"})),
     (("context_servers",), frozenset({"zed"})),
     (("mcp_servers",), frozenset({"codex", "vibe"})),
+    (("mcp", "stdio_servers"), frozenset({"openhands"})),
+    (("mcp", "sse_servers"), frozenset({"openhands"})),
+    (("mcp", "shttp_servers"), frozenset({"openhands"})),
     (("experimental", "modelContextProtocolServers"), frozenset({"continue"})),
     (("extensions",), frozenset({"goose"})),
     (("amp.mcpServers",), frozenset({"amp"})),
@@ -54,9 +58,12 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
 _ENTRY_KEYS: Final = frozenset({"command", "url", "httpUrl", "serverUrl", "cmd", "uri"})
 _MCP_SETTINGS: Final = frozenset({
     "allowed", "excluded", "serverCommand", "servers", "inputs", "timeout", "disabledServers", "sessionIdleTtlMs",
-    "apps",
+    "apps", "stdio_servers", "sse_servers", "shttp_servers",
 })  # fmt: skip
-"""What Gemini CLI, VS Code, opencode, OpenClaw and Witsy write under `mcp` that is not an entry."""
+"""What Gemini CLI, VS Code, opencode, OpenClaw, OpenHands and Witsy write under `mcp` that is not an entry."""
+
+_LIST_TYPES: Final[Mapping[KeyPath, str]] = {("mcp", "sse_servers"): "sse", ("mcp", "shttp_servers"): "http"}
+"""OpenHands' lists of servers of one type, which their items do not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,8 @@ def entries_in(root: JsonObject, clients: frozenset[str]) -> Iterator[Found]:
 
 def _entries_at(root: JsonObject, path: KeyPath, owners: frozenset[str]) -> Iterator[Found]:
     value = at(root, path)
-    for index, raw in enumerate(as_list(value)):
+    for index, item in enumerate(as_list(value)):
+        raw = _with_type(_LIST_TYPES[path], item) if path in _LIST_TYPES else item
         name = as_object(raw).get("name")
         yield Found(str(name or f"{path[-1]}-{index + 1}"), raw, (*path, index), owners)
     for name, raw in as_object(value).items():
@@ -119,6 +127,13 @@ def _entries_at(root: JsonObject, path: KeyPath, owners: frozenset[str]) -> Iter
 def describes_one(root: JsonObject) -> bool:
     """Whether the file describes one server, and is not a list of them."""
     return is_bundle(root) or is_registry_entry(root)
+
+
+def _with_type(kind: str, item: JsonValue) -> JsonValue:
+    """Return the entry of an item of OpenHands: an object, or an address alone."""
+    if isinstance(item, str):
+        return {"type": kind, "url": item}
+    return {"type": kind, **as_object(item)} if isinstance(item, dict) else item
 
 
 def is_bare(root: JsonObject) -> bool:

@@ -132,6 +132,8 @@ KEYS: Final[tuple[Key, ...]] = (
           {"headers": {"Authorization": "Bearer ${TOKEN}"}}, bearer_variable),
     taken("api_key_env", "vibe", "TOKEN", "the variable that holds a token; `api_key_header` and `api_key_format` say "
           "how it is sent", {"headers": {"Authorization": "Bearer ${env:TOKEN}"}}, token_variable),
+    taken("api_key", "openhands", "secret", "the bearer token",
+          {"headers": {"Authorization": "Bearer secret"}}, bearer_token),
     taken("serverAuthToken", "theia", "secret", "the bearer token, or the value of `serverAuthTokenHeader`",
           {"headers": {"Authorization": "Bearer secret"}}, theia_token),
     taken("requestOptions", "continue", {"headers": {"X": "1"}}, "headers, timeout and proxy of the requests", _X,
@@ -230,7 +232,7 @@ KEYS: Final[tuple[Key, ...]] = (
           {"ostler": {"connectTimeout": "20s", "timeout": "60s"}}, parts_or_milliseconds),
     taken("timeout", "claude-code gemini librechat kiro amazon-q copilot lm-studio", 60000,
           "milliseconds that a call may take", _MINUTE, milliseconds("timeout")),
-    taken("timeout", "cline roo zed goose cherry openclaw", 60, "seconds that a call may take", _MINUTE,
+    taken("timeout", "cline roo zed goose cherry openclaw openhands", 60, "seconds that a call may take", _MINUTE,
           seconds_if_likely),
     taken("timeout", "crush", 20, "seconds that connecting may take", _CONNECT, seconds("connectTimeout")),
     taken("timeout", "*", 60, "seconds, or milliseconds when the number is too large for seconds", _MINUTE,
