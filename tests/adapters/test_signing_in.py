@@ -11,7 +11,7 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, PasswordDeleteError
 from mcp.server.mcpserver import MCPServer
-from mcp.shared.auth import OAuthClientInformationFull
+from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from pydantic import AnyUrl
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -315,6 +315,14 @@ async def test_headers_that_were_looked_up_are_masked_where_a_server_repeats_the
             with pytest.raises(ServerUnavailableError, match=r"invalid_token: \*\*\* is not good"):
                 await pool.call_tool("vault/echo", {"text": "x"})
             assert "invalid_token: *** is not good" in pool.snapshot("vault").reason
+        grants, entry = Grants(Vault(tmp_path / "grants")), http_entry("vault", port)
+        tokens = OAuthToken(access_token="third-of-the-tokens")
+        await grants.keep(
+            "vault", Grant(url=entry.url, tokens=tokens, client=OAuthClientInformationFull(client_id="x"))
+        )
+        async with pool_of(tmp_path, entry, grants) as pool:
+            with pytest.raises(ServerUnavailableError, match=r"invalid_token: Bearer \*\*\* is not good"):
+                await pool.call_tool("vault/echo", {"text": "x"})
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from ostler.engine.services.service import BaseService
 from ostler.engine.services.views import CreateRequest, ProjectRef
 from ostler.faces.mcp.downstream_tools import ToolCallArgs
 from ostler.faces.mcp.server import instructions
-from ostler.faces.mcp.toolbox import TOOLS, tools_of
+from ostler.faces.mcp.toolbox import COMING_SECONDS, TOOLS, ComingServices, tools_of
 from ostler.model.errors import ArgumentError
 from ostler.model.states import HealthStatus, ServiceState
 
@@ -212,6 +212,19 @@ async def test_calls_that_are_sent_together_with_a_create_find_its_service(mode:
     assert [number for number, answer in sorted(answers.items()) if answer.is_error] == [5, 8, 9], texts
     assert "it is nested too deeply" in texts[8]
     assert "'bad' not found" in texts[-1], "the one that was not created is missing at once"
+
+
+@pytest.mark.virtual
+async def test_a_call_about_several_services_waits_for_their_creates_no_longer_than_for_one() -> None:
+    async with ledger(World()) as app:
+        coming = ComingServices(app)
+        with (
+            coming.announced("service_create", {"name": "one"}),
+            coming.announced("service_create", {"name": "two"}),
+        ):
+            began = anyio.current_time()
+            await coming.wait("service_wait", {"name": ["one", "two"]})
+            assert anyio.current_time() - began == pytest.approx(COMING_SECONDS)
 
 
 # -- the whole way -----------------------------------------------------------------------------------------

@@ -185,6 +185,10 @@ class ServerEntry(_Model):
         found = self._secrets()
         return tuple(sorted((text for text in found if len(text) >= MIN_SECRET_LENGTH), key=len, reverse=True))
 
+    def hiding(self, secrets: Iterable[str]) -> "ServerEntry":
+        """Return this entry with more to be masked."""
+        return self.model_copy(update={"secret_parts": (*self.secret_parts, *secrets)})
+
     def mask_text(self, text: str) -> str:
         """Return `text` with every secret of this entry replaced by `***`."""
         for secret in self.secret_strings():

@@ -117,15 +117,11 @@ async def send_call(
 
 @contextmanager
 def _secrets_masked(link: Link) -> Generator[None]:
-    """Mask errors of the block: a server may have written its own key to stderr, or into its refusal.
-
-    The key may have been looked up again meanwhile.
-    """
-    before = link.entry
+    """Mask errors of the block: a server may have written its own key to stderr, or into its refusal."""
     try:
         yield
     except DownstreamError as error:
-        error.summary = link.entry.mask_text(before.mask_text(error.summary))
+        error.summary = link.mask_text(error.summary)
         raise
 
 

@@ -83,6 +83,7 @@ class DownstreamConnection:
         self._link: Link | None = None
         self._attempt_scope: anyio.CancelScope | None = None
         self._challenge: Challenge | None = None
+        self._last_attempt: Attempt | None = None
         self._tools: dict[str, ToolInfo] = {}
         self._readers: list[anyio.Event] = []
         self._legacy = False
@@ -113,8 +114,9 @@ class DownstreamConnection:
         return self._entry
 
     def mask_text(self, text: str) -> str:
-        """Return `text` without the server's secrets, those included that its entry only refers to."""
-        return self._masking.mask_text(text)
+        """Return `text` without the server's secrets, also those that its entry only refers to, and tokens."""
+        tokens = () if self._last_attempt is None else self._last_attempt.secrets()
+        return self._masking.hiding(tokens).mask_text(text)
 
     @property
     def snapshot(self) -> ConnectionSnapshot:
@@ -245,7 +247,7 @@ class DownstreamConnection:
     async def _attempt(self) -> ConnectFailure:
         """Connect, and stay until the connection is lost or no more wanted; return why it is over."""
         self._publish(attempts=self.snapshot.attempts + 1, next_attempt_at=None, next_attempt_in=None)
-        attempt = Attempt(StartLimits.of(self._entry))
+        self._last_attempt = attempt = Attempt(StartLimits.of(self._entry))
         self._attempt_scope = attempt.scope
         failure: ConnectFailure | None = None
         try:
@@ -312,9 +314,9 @@ class DownstreamConnection:
     async def _looked_up(self) -> ServerEntry:
         """Return the entry with what it refers to and what its helper prints, which are masked from now on."""
         entry = await with_secrets(self._entry, self._around.environments)
-        self._masking = self._entry.model_copy(update={"secret_parts": entry.secret_parts})
+        self._masking = self._entry.hiding(entry.secret_parts)
         entry = await with_helper_headers(entry, self._around.environments)
-        self._masking = self._entry.model_copy(update={"secret_parts": entry.secret_strings()})
+        self._masking = self._entry.hiding(entry.secret_strings())
         return entry
 
     async def _supervise(self, link: Link, tools: list[types.Tool]) -> None:
@@ -431,7 +433,7 @@ class DownstreamConnection:
         old = self._snapshot.value
         for key in ("reason", "last_error"):
             if changes.get(key):
-                changes[key] = self._masking.mask_text(without_control(changes[key]))
+                changes[key] = self.mask_text(without_control(changes[key]))
         new = replace(old, **changes)
         if new.state is not old.state:
             new = replace(new, since=self._clock.now())

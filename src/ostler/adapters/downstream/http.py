@@ -75,16 +75,16 @@ class RenewedHeaders(httpx2.Auth):
     They are looked up again when the server refuses a request for them: then it has not acted, and gets it once more.
     """
 
-    secrets: tuple[str, ...] = ()
-
     def __init__(self, entry: ServerEntry, renew: Callable[[], Awaitable[ServerEntry]]) -> None:
         """Send the headers of `entry`; `renew` returns it with new ones, and raises ConnectFailedError."""
         self._entry = entry
         self._renew = renew
         self._were_taken = False
         self._renewing = anyio.Lock()
-        self.renewed: Callable[[ServerEntry], None] = lambda _: None
-        """Called with the entry that has new ones."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must not be shown of the headers."""
+        return self._entry.secret_strings()
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Send the request, and again with new headers if it is refused."""
@@ -99,7 +99,6 @@ class RenewedHeaders(httpx2.Auth):
                 with suppress(ConnectFailedError):  # the next connection says why
                     self._entry = await self._renew()
                     self._were_taken = self._entry.headers == used  # new ones that are refused are not made again
-                    self.renewed(self._entry)
         if self._entry.headers != used:
             request.headers.update(self._entry.headers)
             again = yield request

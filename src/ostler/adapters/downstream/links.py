@@ -1,9 +1,9 @@
 """One established connection: the SDK's session, its tools, and the signals around it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,8 +83,14 @@ class Link:
     inside: InsideServer | None = None
     direct: DirectCall | None = None
     """The way past the SDK for tool calls: over stdio in the protocol with a handshake, and inside this process."""
+    secrets: Callable[[], tuple[str, ...]] = tuple
+    """Returns what requests are authorised with by now, besides what the entry has."""
     is_doubted: bool = False
     """A tool failed without a reason: a sign of life alone does not prove that the server works."""
+
+    def mask_text(self, text: str) -> str:
+        """Return `text` without the secrets of the entry, and of what requests are authorised with."""
+        return self.entry.hiding(self.secrets()).mask_text(text)
 
     @property
     def session(self) -> "ClientSession":
@@ -262,11 +268,12 @@ async def open_link(
             stale.give()
 
     auth = await granted(entry, around.grants) if transport in OVER_HTTP else None
-    renewing = None
     if auth is None and attempt.renew is not None and transport in OVER_HTTP:
         from ostler.adapters.downstream.http import RenewedHeaders  # noqa: PLC0415 (most servers are programs)
 
-        auth = renewing = RenewedHeaders(entry, attempt.renew)
+        auth = RenewedHeaders(entry, attempt.renew)
+    if auth is not None:
+        attempt.secrets = auth.secrets
     repair = ToolListRepair()
     client = Client(
         builtin
@@ -280,11 +287,9 @@ async def open_link(
     async with client:
         repair.version = client.protocol_version
         child = attempt.facts if transport == "stdio" else None
-        if auth is not None:  # an answer may quote what was sent
-            entry = entry.model_copy(update={"secret_parts": (*entry.secret_parts, *auth.secrets)})
-        link = Link(client, entry, transport, attempt.loss, stale, suspect, child=child, repair=repair)
-        if renewing is not None:
-            renewing.renewed = partial(setattr, link, "entry")
+        link = Link(
+            client, entry, transport, attempt.loss, stale, suspect, child=child, repair=repair, secrets=attempt.secrets
+        )
         if child is not None and child.direct is not None and not link.modern:
             link.direct = child.direct.call
         yield link

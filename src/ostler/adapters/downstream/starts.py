@@ -122,6 +122,7 @@ class Attempt:
         began: when it began, after its turn had come.
         give_back: lets the next start begin.
         renew: looks up again what the entry refers to, once the server refuses it; None: it refers to nothing.
+        secrets: returns what requests are authorised with by now, besides what the entry has.
     """
 
     limits: StartLimits
@@ -132,6 +133,7 @@ class Attempt:
     began: float = 0.0
     give_back: Callable[[], None] = lambda: None
     renew: Callable[[], Awaitable[ServerEntry]] | None = None
+    secrets: Callable[[], tuple[str, ...]] = tuple
 
     def begin(self) -> None:
         """Start the clock."""

@@ -43,9 +43,8 @@ class GrantedAuth(httpx2.Auth):
     def __repr__(self) -> str:
         return f"<GrantedAuth for {self._server!r}>"
 
-    @property
     def secrets(self) -> tuple[str, ...]:
-        """The tokens, which must not be shown."""
+        """Return the tokens, which must not be shown."""
         tokens = self._grant.tokens
         return tuple(filter(None, (tokens.access_token, tokens.refresh_token)))
 

@@ -101,7 +101,6 @@ def audit(
 
 
 def _changes(folder: Path) -> Iterator[JsonObject]:
-
     from ostler.adapters.access.audit_log import audit_files
 
     for file in audit_files(folder):

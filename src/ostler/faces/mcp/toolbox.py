@@ -60,7 +60,7 @@ RETRY_AFTER = 1
 """Seconds after which a refused client may call again."""
 
 COMING_SECONDS = 5.0
-"""Seconds that a call waits for the create of its service to be recorded: one that asks a person may take long."""
+"""Seconds that a call waits until its services are recorded: a create that asks a person may take long."""
 
 TOOLS: tuple[AnyTool, ...] = (
     *SERVICE_TOOLS,
@@ -210,14 +210,16 @@ class ComingServices:
 
     async def wait(self, tool: str, arguments: Mapping[str, Any] | None) -> None:
         """Wait, but not for long, until the services that a call is about are there, if they are being created."""
+        if not self._coming:
+            return
         creates = (arguments or {}).get("name") if tool == "service_create" else None
-        for name in _names_in(tool, arguments or {}) if self._coming else ():
-            if creates in self._names_needed_by(name):
-                continue  # neither would ever come
-            for decided in tuple(self._coming.get(name, ())):
-                full = self._app.projects.full_name(name, current_client().directory)
-                if self._app.manager.registry.find(full) is None:
-                    with anyio.move_on_after(COMING_SECONDS):
+        with anyio.move_on_after(COMING_SECONDS):
+            for name in _names_in(tool, arguments or {}):
+                if creates in self._names_needed_by(name):
+                    continue  # neither would ever come
+                for decided in tuple(self._coming.get(name, ())):
+                    full = self._app.projects.full_name(name, current_client().directory)
+                    if self._app.manager.registry.find(full) is None:
                         await decided.wait()
 
     def _names_needed_by(self, name: str) -> set[str]:
