@@ -182,6 +182,17 @@ async def test_two_services_that_need_the_same_instance_get_the_same_one() -> No
         assert world.resources == {}
 
 
+async def test_an_instance_that_is_made_on_demand_by_a_name_is_in_the_namespace_of_its_user() -> None:
+    cache = {"name": "cache", "serviceClassName": "basic", "create": True}
+    async with running(World(), manifest(), named("app", dependencies=[cache])) as manager:
+        made = await manager.create(CreateRequest("app", "web", owner="ann", namespace="ann"))
+        assert made.service.dependencies == ("cache.ann",)
+        await manager.create(CreateRequest("app", "web"))
+        assert {view.name for view in manager.views()} == {"web.ann", "cache.ann", "web", "cache"}
+        await manager.restart_service("web.ann")
+        assert manager.view("web.ann").dependencies == ("cache.ann",)
+
+
 async def test_names_of_instances_made_on_demand_are_valid_and_distinct() -> None:
     long = "a-class-with-a-name-that-is-nearly-as-long-as-names-may-be"
     pair = [{"serviceClassName": "basic", "alias": f"{alias}_{'x' * 60}", "create": True} for alias in ("a", "b")]

@@ -10,7 +10,7 @@ from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import CREATED_FOR, NAMESPACE_LABEL
+from ostler.engine.services.views import CREATED_FOR, NAMESPACE_LABEL, in_namespace
 from ostler.model.errors import DependencyError, OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.label_names import is_label
@@ -92,9 +92,16 @@ class DependencyGraph:
             if spec.when is not None and not _is_true(render(spec.when, names)):
                 continue
             name = str(render(spec.name, names)) if spec.name is not None else self._name_of_class(instance, spec)
+            if spec.create:
+                name = self._name_to_make(instance, name)
             alias = spec.alias or (spec.service_class_name or "").replace("-", "_") or name.replace("-", "_")
             resolved.append(ResolvedDependency(spec, name, alias, render(spec.args, names)))
         return resolved
+
+    def _name_to_make(self, instance: InstanceState, name: str) -> str:
+        """Return the full name of a dependency that is made on demand, or `name` if only that exists."""
+        full = in_namespace(name, str(instance.record.labels.get(NAMESPACE_LABEL, "")))
+        return full if full in self._registry or name not in self._registry else name
 
     def chosen(self, instance: InstanceState) -> list[str]:
         """Return the dependencies of `instance` whose names its class leaves to its args.

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TypeAlias
 
 import anyio
@@ -205,14 +204,18 @@ class Prerequisites:
 
     async def _make(self, instance: InstanceState, dependency: ResolvedDependency) -> Service:
         """Make a dependency on demand; two services that need the same one at once get the same one."""
+        made: list[Service] = []
 
         async def create() -> None:
-            with suppress(AlreadyExistsError):  # a person made it at the same moment
-                await self._maker.create_dependency(dependency, instance)
+            try:
+                made.append(await self._maker.create_dependency(dependency, instance))
+            except AlreadyExistsError:  # a person made it at the same moment
+                made.append(self._registry.get(dependency.name))
 
-        while (service := self._registry.find(dependency.name)) is None:
-            await self._creations.share(dependency.name, create)
-        return service
+        while not made:
+            if not await self._creations.share(dependency.name, create):
+                made += filter(None, [self._registry.find(dependency.name)])
+        return made[0]
 
     async def start(self, service: Service, path: tuple[str, ...] = ()) -> None:
         """Start `service` unless it is up and stays so; a configured one after what it depends on.
