@@ -441,6 +441,15 @@ def test_a_framework_runs_next_to_the_scripts_of_packages_and_not_next_to_a_proc
     assert "rackup" not in str(found_in(tmp_path)), "Laravel's own server runs"
     (tmp_path / "Procfile").write_text("all: run everything\n")
     assert [*found_in(tmp_path)] == ["all"]
+    (note,) = [note for found in read_sources(tmp_path) for note in found.notes if note.startswith("package.json")]
+    assert note == (
+        "package.json is not read (script dev), as that usually runs what Procfile has; "
+        "--from Procfile --from package.json takes both"
+    )
+    both = read_named([tmp_path / "Procfile", tmp_path / "package.json"])
+    assert "npm run dev" in str(both)
+    (tmp_path / "package.json").write_text('{"scripts": {}}')
+    assert "package.json" not in str(read_sources(tmp_path)), "nothing is left out"
     for name in ("Procfile", "artisan", "package.json", "config.ru"):
         (tmp_path / name).unlink()
     assert found_in(tmp_path)["web"].args == {"directory": "crates/api", "command": "cargo run"}

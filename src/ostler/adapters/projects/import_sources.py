@@ -215,7 +215,10 @@ def _sources_in(top: Path, at: str, packages: "_Packages") -> list[Found]:
     others: list[Found] = []  # than those of frameworks
     for source in SOURCES:
         files = _files_in(folder, source.names)
-        if not files or (source.only_alone and _runs(others if files == [_PACKAGE] else found)):
+        if not files:
+            continue
+        if source.only_alone and _runs(others if files == [_PACKAGE] else found):
+            found += _left_out(packages(top, at, beside), others, at) if files == [_PACKAGE] else []
             continue
         file, *alike = files
         if file == _PACKAGE:
@@ -226,6 +229,21 @@ def _sources_in(top: Path, at: str, packages: "_Packages") -> list[Found]:
         found += [Found(notes=(f"not read, as {file} is: {', '.join(alike)}",))] if alike else []
         others += [] if source.of_framework else new
     return found
+
+
+def _left_out(packages: Collection[Found], others: Collection[Found], at: str) -> list[Found]:
+    """Return a note that names the scripts of packages that are not taken, as `others` usually run the same."""
+    running = [each for one in others for each in one.services if each.class_name in RUNNING]
+    known = {each.args.get("command") for each in running}
+    left = [each for one in packages for each in one.services if each.class_name in RUNNING]
+    own = f"{at}/{_PACKAGE}" if at else _PACKAGE
+    scripts = [each.origin.removeprefix(f"{own}, ") for each in left if each.args.get("command") not in known]
+    if not scripts:
+        return []
+    files = list(dict.fromkeys(each.origin.partition(",")[0] for each in running))
+    both = " ".join(f"--from {file}" for file in (*files, own))
+    usual = f"{own} is not read ({', '.join(scripts)}), as that usually runs what {', '.join(files)} has"
+    return [Found(notes=(f"{usual}; {both} takes both",))]
 
 
 def _files_in(folder: Path, names: Collection[str]) -> list[str]:
