@@ -510,6 +510,18 @@ def test_the_manifests_of_plugins_have_servers_that_settings_limit(home: Home, p
     assert [server["entry"]["disabled"] for server in json.loads(home.out)["servers"]] == [True]
 
 
+@pytest.mark.parametrize("place", [".devcontainer.json", ".devcontainer/api/devcontainer.json"])
+def test_the_settings_of_the_folder_of_a_dev_container_limit_its_servers(home: Home, place: str) -> None:
+    servers = {"a": {"url": "https://h.example/"}}
+    file = home.write(f"shop/{place}", json.dumps({"customizations": {"vscode": {"mcp": {"servers": servers}}}}))
+    home.write(f"shop/{Path(place).parent}/settings.json", "of another program")
+    settings = home.write("shop/.vscode/settings.json", '{"chat.mcp.access": "none"}')
+    assert home.run("servers", "import", "a", "--from", str(file)) == ExitStatus.FAILED
+    assert "'chat.mcp.access' limits the servers" in home.err
+    settings.unlink()
+    assert home.run("servers", "import", "a", "--from", str(file)) == ExitStatus.OK, home.err
+
+
 def test_of_a_name_in_several_files_each_is_said_once(home: Home) -> None:
     refused = {"command": "x", "autoApprove": ["get"], "sandbox": True}
     for file, entries in {

@@ -236,8 +236,16 @@ def test_what_is_not_a_service_class_is_reported_once(head: str, rule: str, phra
         ({"healthCheck": {"interval": "5s"}}, "no-effect", "spec.serviceConfig.healthCheck"),
         ({"stop": BY_ID, "leftovers": {**LIST, "mark": "["}}, "bad-jmespath", "spec.serviceConfig.leftovers.mark"),
         (
-            {"stop": BY_ID, "leftovers": {**LIST, "itemPattern": "("}},
+            {
+                "stop": BY_ID,
+                "leftovers": {**LIST, "itemPattern": "(", "inspectTool": "m/a", "inspectArgs": {"a": "{{ item }}"}},
+            },
             "bad-regex",
+            "spec.serviceConfig.leftovers.itemPattern",
+        ),
+        (
+            {"stop": BY_ID, "leftovers": {**LIST, "itemPattern": "r[0-9]+"}},
+            "no-effect",
             "spec.serviceConfig.leftovers.itemPattern",
         ),
         (

@@ -14,7 +14,7 @@ UNKNOWN_SERVER = "unknown"
 
 
 MISSING_SERVER = "mcp.json has no server "
-"""How the reason begins why a server is not available that is not configured; its name follows."""
+"""The beginning of the reason why a server that is not configured is not available; its name follows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,10 +160,12 @@ class _ClientFile:
 
 
 def _folder_opened_by(path: Path, root: JsonObject) -> Path | None:
-    """Return the folder that a workspace file of VS Code opens; None for any other file, or if it opens several."""
-    if path.suffix != ".code-workspace":
-        return None
-    folders = as_objects(root.get("folders"))
+    """Return the folder that VS Code opens by a workspace file, unless these are several, or as a dev container."""
+    if path.name == ".devcontainer.json":
+        return path.parent
+    if path.name == "devcontainer.json":
+        return next((folder.parent for folder in path.parents if folder.name == ".devcontainer"), None)
+    folders = as_objects(root.get("folders")) if path.suffix == ".code-workspace" else []
     opened = folders[0].get("path") if len(folders) == 1 else None
     return (path.parent / opened).resolve() if isinstance(opened, str) else None
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -95,7 +95,7 @@ def watched_folders(directory: Path, globs: Sequence[str], own: OwnFiles) -> Loo
             if folder is not None and place == base and not is_pattern and os.path.lexists(directory / glob):
                 found.files.setdefault(folder, []).append(PurePath(glob).name)
         if is_pattern and own.keeps(str(base)):
-            _add_below(found, directory / base, own, lambda file: matches(os.path.relpath(file, directory), globs))
+            _add_below(found, directory / base, own, directory, globs)
     return found
 
 
@@ -111,8 +111,8 @@ def _add(found: Look, name: Path) -> Path | None:
     return folder
 
 
-def _add_below(found: Look, top: Path, own: OwnFiles, is_meant: Callable[[str], bool]) -> None:
-    """Add all folders below `top` that count, and those that links lead to, with the files that are meant."""
+def _add_below(found: Look, top: Path, own: OwnFiles, directory: Path, globs: Sequence[str]) -> None:
+    """Add all folders below `top` that count, and those that links lead to, with the files that `globs` mean."""
     walked: set[Path] = set()
     tops = [_add(found, top)]
     while tops:
@@ -129,7 +129,9 @@ def _add_below(found: Look, top: Path, own: OwnFiles, is_meant: Callable[[str], 
             tops += [_add(found, folder / name) for name in links]
             with suppress(OSError):
                 found.folders[folder] = _identity_of(folder)
-                if meant := [name for name in files if is_text(name) and is_meant(f"{folder}/{name}")]:
+                place = os.path.relpath(folder, directory)
+                above = "" if place == os.curdir else f"{place}/"
+                if meant := [name for name in files if is_text(name) and matches(above + name, globs)]:
                     found.files[folder] = meant
 
 

@@ -256,6 +256,10 @@ def _check_inspection(place: KeyPath, spec: LeftoversSpec) -> Iterator[Violation
             value_group(spec.item_pattern, "item")
         except PatternError as error:
             yield Violation((*place, "itemPattern"), "bad-regex", str(error))
+        if spec.inspect_tool is None:
+            message = "a text that 'itemPattern' finds shows no mark, so nothing would be found"
+            fix = "name the tool that shows an item's mark as 'inspectTool'"
+            yield Violation((*place, "itemPattern"), "no-effect", message, fix, at_key=True)
     if spec.inspect_tool is not None and not any(name[:1] == ("item",) for name in referenced_names(spec.inspect_args)):
         message = "'inspectTool' is called with nothing that says which item is meant"
         yield Violation((*place, "inspectTool"), "bad-value", message, "give it '{{ item }}' in 'inspectArgs'")

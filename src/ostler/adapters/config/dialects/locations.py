@@ -323,7 +323,8 @@ class Machine:
         """Yield the other existing files that limit the servers which `file` has for all or for one project."""
         location, project = file.location, project or file.workspace
         managed = (f"{{managed}}/{name}" for name in location.managed)
-        near = [] if file.workspace else [name for name in location.limits if name.startswith("./")]
+        is_users = file.workspace is None and not _is_named(file.path, location.anywhere)
+        near = [name for name in location.limits if is_users and name.startswith("./")]
         limits = (name for name in (*location.limits, *managed) if not name.startswith("./"))
         own = chain(self._own(location), self._there(location, limits), _below(file.path.parent, near))
         names = (location.project, *location.project_further, *location.project_limits)
