@@ -117,11 +117,25 @@ async def test_a_folder_that_is_moved_away_takes_its_files_along(tmp_path: Path,
         assert await found.receive() == "db/seeds/1.sql"
 
 
+async def test_a_folder_that_is_moved_away_takes_files_along_that_came_later(tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    (shop / "db").mkdir(parents=True)
+    async with followed(shop, ["db/*.sql"]) as (begun, found):
+        await begun.wait()
+        for number in (1, 2):
+            (shop / "db" / f"{number}.sql").write_text("select 1")
+            assert await found.receive() == f"db/{number}.sql"
+        (shop / "db" / "1.sql").unlink()
+        assert await found.receive() == "db/1.sql"
+        (shop / "db").rename(tmp_path / "db")
+        assert await found.receive() == "db/2.sql"
+
+
 async def test_what_a_full_queue_of_the_system_loses_is_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Notify:
-        """Reports all changes but one."""
+        """Reports no changes of some files and folders."""
 
         def __init__(self, folders: list[str], **options: Any) -> None:
             self._all = RustNotify(folders, **options)
@@ -129,19 +143,25 @@ async def test_what_a_full_queue_of_the_system_loses_is_looked_for(
 
         def watch(self, *options: Any) -> Any:
             found = self._all.watch(*options)
-            return {each for each in found if not each[1].endswith(".sql")} if isinstance(found, set) else found
+            lost = (".sql", "seeds")
+            return {each for each in found if not each[1].endswith(lost)} if isinstance(found, set) else found
 
     queue = tmp_path / "queue"
-    queue.write_text("160\n")
+    queue.write_text("8\n")
     monkeypatch.setattr(restart_watch, "_QUEUE", queue)
     monkeypatch.setattr(restart_watch, "RustNotify", Notify)
     (shop := tmp_path / "shop").mkdir()
+    (seeds := tmp_path / "seeds").mkdir()
+    (seeds / "1.sql").write_text("select 1")
     async with followed(shop, ["**/*.sql"]) as (begun, found):
         await begun.wait()
         (shop / "1.sql").write_text("select 1")
-        for number in range(20):
-            (shop / f"{number}.log").write_text("select 1")
+        (shop / "1.log").write_text("select 1")
         assert await found.receive() == "1.sql"
+        for come, go in ((seeds, shop / "0-seeds"), (shop / "0-seeds", seeds)):
+            come.rename(go)
+            (shop / "1.log").write_text("select 2")
+            assert await found.receive() == "0-seeds/1.sql"
 
 
 @pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="only Linux shows what is watched")

@@ -60,12 +60,12 @@ class Look:
     Attributes:
         folders: the folders, links resolved: the system reports changes in them under these names.
         links: what other names a folder has in the project, with the folder: its files have those names, too.
-        files: what each folder had that globs mean, at the time: a folder that is moved away takes them along.
+        files: what each folder has that globs mean: a folder that is moved away takes them along.
     """
 
     folders: dict[Path, _Identity] = field(default_factory=dict[Path, _Identity])
     links: dict[Path, Path] = field(default_factory=dict[Path, Path])
-    files: dict[Path, list[str]] = field(default_factory=dict[Path, list[str]], compare=False)
+    files: dict[Path, set[str]] = field(default_factory=dict[Path, set[str]], compare=False)
 
     def names_of(self, path: Path) -> set[Path]:
         """Return `path` under each of its names."""
@@ -93,7 +93,7 @@ def watched_folders(directory: Path, globs: Sequence[str], own: OwnFiles) -> Loo
         for place in (*reversed(base.parents), base):  # one that appears later shows in the one above it
             folder = _add(found, directory / place)
             if folder is not None and place == base and not is_pattern and os.path.lexists(directory / glob):
-                found.files.setdefault(folder, []).append(PurePath(glob).name)
+                found.files.setdefault(folder, set()).add(PurePath(glob).name)
         if is_pattern and own.keeps(str(base)):
             _add_below(found, directory / base, own, directory, globs)
     return found
@@ -131,8 +131,8 @@ def _add_below(found: Look, top: Path, own: OwnFiles, directory: Path, globs: Se
                 found.folders[folder] = _identity_of(folder)
                 place = os.path.relpath(folder, directory)
                 above = "" if place == os.curdir else f"{place}/"
-                if meant := [name for name in files if is_text(name) and matches(above + name, globs)]:
-                    found.files[folder] = meant
+                if meant := {name for name in files if is_text(name) and matches(above + name, globs)}:
+                    found.files.setdefault(folder, set()).update(meant)
 
 
 def _walk(top: Path, own: OwnFiles) -> Iterator[tuple[Path, list[str], list[str]]]:

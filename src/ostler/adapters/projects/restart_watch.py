@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import anyio
 import anyio.to_thread
@@ -136,6 +136,20 @@ def _await_removal(stopped: threading.Event) -> None:
     stopped.wait(_REMOVAL_SECONDS)
 
 
+class _Series(NamedTuple):
+    """What watchfiles returns at once.
+
+    Attributes:
+        changes: the changes.
+        lost_since: from when on there may be others, which it did not return; None if there are none.
+        is_last: it returns no more.
+    """
+
+    changes: _Changes
+    lost_since: float | None = None
+    is_last: bool = False
+
+
 class _Folders:
     """The folders that show every change of files that globs mean, each watched alone.
 
@@ -147,6 +161,8 @@ class _Folders:
     """
 
     def __init__(self, directory: Path, globs: Sequence[str], own: OwnFiles) -> None:
+        self._directory = directory
+        self._globs = globs
         self._look = partial(watched_folders, directory, globs, own)
         self._seen = Look()
         self._notify: RustNotify | None = None
@@ -156,7 +172,7 @@ class _Folders:
 
     def changes_so_far(self) -> set[Path]:
         """Return what has changed and was not returned yet."""
-        return self._renewed(self._changes(1, 1, 1, None) or set())
+        return self._renewed(self._changes(1, 1, 1, None) or _Series(set()))
 
     def next_changes(self, stopped: threading.Event) -> set[Path] | None:
         """Return the next series of changes, None once `stopped` is set."""
@@ -168,29 +184,31 @@ class _Folders:
         if self._notify is not None:
             self._notify.close()
 
-    def _changes(self, debounce: int, step: int, timeout: int, stopped: threading.Event | None) -> _Changes | None:
+    def _changes(self, debounce: int, step: int, timeout: int, stopped: threading.Event | None) -> _Series | None:
         assert self._notify is not None, "it follows the folders from the beginning"
+        since = self._since
         try:
             found = self._notify.watch(debounce, step, timeout, stopped)
         except RuntimeError:  # such as a name that is not text: watchfiles has dropped the series, and has no more
-            since, self._since = self._since, time.time()
-            self._seen = Look()
-            self._follow()
-            return {(Change.modified, path) for path in _changed_since(since - _COARSE, self._seen.folders)}
-        since, self._since = self._since, time.time()
+            self._since = time.time()
+            return _Series(set(), since, is_last=True)
+        self._since = time.time()
         if found == "stop":
             return None
         changes = _changes_in(found)
-        if len(changes) >= _many():  # the system may have had no room for others, and says nothing of that
-            changes |= self._follow()
-            changes |= {(Change.modified, path) for path in _changed_since(since - _COARSE, self._seen.folders)}
-        return changes
+        # The system may have had no room for others, and says nothing of that.
+        return _Series(changes, since if len(changes) >= _many() else None)
 
-    def _renewed(self, found: _Changes) -> set[Path]:
+    def _renewed(self, series: _Series) -> set[Path]:
         """Return what changed, under each of its names, with the files of folders that came: these are watched now."""
-        before = self._seen
+        before, found = self._seen, series.changes
         replaced = {path for change, path in found if change != Change.modified} & before.folders.keys()
-        if replaced or any(path in before.links or is_folder(path) for _, path in found):
+        if series.lost_since is not None:
+            found |= self._follow(before.folders if series.is_last else replaced)
+            found |= {
+                (Change.modified, path) for path in _changed_since(series.lost_since - _COARSE, self._seen.folders)
+            }
+        elif replaced or any(path in before.links or is_folder(path) for _, path in found):
             found |= self._follow(replaced)
         # Where files are polled, a folder is modified when a file in it comes or goes, which is reported as well.
         paths = {path for change, path in found if change != Change.modified or not is_folder(path)}
@@ -203,7 +221,19 @@ class _Folders:
         for folder, files in before.files.items():
             if self._seen.folders.get(folder) != before.folders.get(folder):
                 paths |= {folder / name for name in files}
-        return {name for path in paths for name in self._seen.names_of(path) | before.names_of(path)}
+        names = {name for path in paths for name in self._seen.names_of(path) | before.names_of(path)}
+        self._note_files(paths)
+        return names
+
+    def _note_files(self, changed: Iterable[Path]) -> None:
+        """Note which of the files that globs mean came and went."""
+        for path in changed:
+            if path.parent in self._seen.folders and matches(os.path.relpath(path, self._directory), self._globs):
+                files = self._seen.files.setdefault(path.parent, set())
+                if os.path.lexists(path):
+                    files.add(path.name)
+                else:
+                    files.discard(path.name)
 
     def _follow(self, replaced: Collection[Path] = ()) -> _Changes:
         """Watch the folders that are there now; return what changed in those of before until then.
