@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Guess: a server of an application that cannot be imported exits, or answers 500; its health check fails.
 # Seen:  of six, Solara exits. Streamlit, marimo, Panel, Bokeh and Voila stay and answer 200 for the page, the first two for their
-#        health check, too; only what the browser then draws has the error. Panel and Bokeh log it; Streamlit, before a browser is
-#        connected, logs nothing. Voila, whose --port is in use, listens on the next one; the others exit with 1 or 3.
+#        health check, too. Solara, Panel and Bokeh log the reason; Streamlit, before a browser is connected, does not. Voila, whose --port is in use, listens on the next one; the others exit with 1 or 3.
 # With:  streamlit 1.67.0, marimo 0.25.2, panel 1.9.4, bokeh 3.9.2, voila 0.5.13 with ipykernel 7.4.0, solara 1.64.1 (PyPI).
 # Why:   a check of the port, the page or the health address is green for an application that has never run, after each failed
 #        deployment; what shows it is the log, or a page of the application's own that only it can answer.
@@ -88,8 +87,11 @@ for name, (_, paths) in COMMANDS.items():
     until(lambda: listens(port), process)
     statuses = [ask(port, path) for path in paths] if process.poll() is None else f"exits with {process.poll()}"
     process.kill()
-    show(f"{name}: an application that cannot be imported: {statuses}; a port in use: {'moves to the next' if left is None else f'exits with {left}'}")
+    with open(f"{name}-{port}.log") as log:
+        logged = "no_such_module" in log.read()
+    show(f"{name}: an application that cannot be imported: {statuses}; a port in use: {'moves to the next' if left is None else f'exits with {left}'}; the log has the reason {logged}")
     facts += [(statuses == (f"exits with {process.returncode}" if name == "solara" else [200] * len(paths)), f"{name}: {statuses}"),
-              ((left is None) == (name == "voila"), f"{name}: a port in use")]
+              (left is None if name == "voila" else left in (1, 3), f"{name}: a port in use"),
+              (name in ("marimo", "voila") or logged == (name != "streamlit"), f"{name}: the log")]
 finish(*facts)
 PY

@@ -2,8 +2,8 @@
 # Guess: a call that the other side refuses raises, as one that it never answers does; a call whose connection closes fails at
 #        once.
 # Seen:  a CALLERROR is returned as None: for a refusal, for a handler that raised, and for an action that the other side does
-#        not know; only the log has it, and `suppress=False` raises. A call in flight when the connection closes waits for its
-#        whole time limit (30 s by default), although the reading task has ended. The other side handles one call at a time,
+#        not know; `suppress=False` raises. A call in flight when the connection closes waits for its whole time limit (30 s by
+#        default), although the reading task has ended. The other side handles one call at a time,
 #        so a heartbeat behind a slow authorisation waits, too.
 # With:  ocpp 2.1.0, websockets 15.0.1 (PyPI), both ends in one process.
 # Why:   a charging limit or a remote stop that the charger refused looks like an empty answer; code that ignores the result
@@ -13,6 +13,7 @@ set -euo pipefail
 pip_install ocpp==2.1.0 websockets==15.0.1
 PYTHON="$WORK/venv/bin/python" judge 60 "$(free_port)" <<'PY'
 import asyncio
+import inspect
 import logging
 import sys
 import time
@@ -84,7 +85,8 @@ async def main():
             show(f"the connection closes: {lost[0]} after {lost[1]:.1f} of 4 s; the reading task has ended: {reading.done()}")
             ended = reading.done()
             reading.cancel()
-    finish((said == [None] * 3, "a refused call"), (raised == "SecurityError", "suppress=False"), (late[1] > 1.5, "one at a time"),
+    default = inspect.signature(ChargePoint).parameters["response_timeout"].default
+    finish((default == 30, "the default limit"), (said == [None] * 3, "a refused call"), (raised == "SecurityError", "suppress=False"), (late[1] > 1.5, "one at a time"),
            (lost[0] == "TimeoutError" and lost[1] > 3.5 and ended, "a lost connection"))
 
 

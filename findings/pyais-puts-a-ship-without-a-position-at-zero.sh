@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Guess: a position report that is made without a position says "not available"; a reader gives no value for what is not available,
 #        and refuses a sentence with a wrong checksum.
-# Seen:  pyais encodes 0° N 0° E, course and heading 0, speed 0, all of them valid values, in position reports of three types, while
-#        status and rate of turn are "not available". It decodes "not available" as latitude 91, longitude 181, 102.3 knots, course
-#        360 and heading 511, and a sentence with a wrong checksum as if it were right (`is_valid` is False). ggencoder leaves the
-#        position out, and gives the same numbers for the rest.
+# Seen:  pyais encodes 0° N 0° E in position reports of types 1, 4 and 18, and in type 1 speed, course and heading 0, all of them
+#        valid values; the status alone is "undefined". It decodes "not available" as latitude 91, longitude 181, 102.3 knots,
+#        course 360 and heading 511, and a sentence with a wrong checksum as if it were right. ggencoder leaves the position out,
+#        and gives the same numbers for the rest.
 # With:  pyais 3.3.1 (PyPI), ggencoder 1.0.10 (npm).
 # Why:   a simulated ship without a fix lies in the Gulf of Guinea for every receiver; an alarm for speed goes off for each ship that
 #        sends none.
