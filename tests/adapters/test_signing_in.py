@@ -18,8 +18,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from tests.support.downstream import http_entry
 from tests.support.oauth_server import AuthorizationServer, browse, oauth_server
+from tests.support.scarce_files import no_free_file
 from tests.support.web import LateApp, echoing, serving
 
+from ostler.adapters.downstream.header_helpers import run_helper
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.signing_in.callback import open_callback, read_answer
 from ostler.adapters.signing_in.grants import Grant, Grants
@@ -323,6 +325,13 @@ async def test_headers_that_were_looked_up_are_masked_where_a_server_repeats_the
         async with pool_of(tmp_path, entry, grants) as pool:
             with pytest.raises(ServerUnavailableError, match=r"invalid_token: Bearer \*\*\* is not good"):
                 await pool.call_tool("vault/echo", {"text": "x"})
+
+
+async def test_a_helper_for_which_nothing_is_free_has_failed() -> None:
+    with no_free_file():
+        said, code, complaint = await run_helper("true", os.environ)
+    assert (said, code) == (b"", 126)
+    assert "Too many open files" in complaint
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,9 @@ _KILL_SECONDS: Final = 2.0
 _OUTPUT_BYTES: Final = 64 * 1024
 _SHOWN_CHARS: Final = 200
 
+_NOT_RUN: Final = 126
+"""What shells say of a program that cannot be run."""
+
 
 async def with_helper_headers(entry: ServerEntry, environments: Environments) -> ServerEntry:
     """Return the entry with the headers that its helper prints now; they win over those that are written.
@@ -65,14 +68,17 @@ async def run_helper(line: str, environment: Mapping[str, str]) -> tuple[bytes, 
     """Run the command line; return what it printed, its exit status (None when killed), and its last complaint."""
     said, complained = bytearray(), bytearray()
     code: int | None = None
-    process = await anyio.open_process(
-        line,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        start_new_session=sys.platform != "win32",
-    )
+    try:
+        process = await anyio.open_process(
+            line,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=sys.platform != "win32",
+        )
+    except OSError as error:  # files or memory have run out, or the environment is too large
+        return b"", _NOT_RUN, str(error)
     try:
         with anyio.move_on_after(_SECONDS):
             async with anyio.create_task_group() as tasks:
