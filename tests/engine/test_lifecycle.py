@@ -123,9 +123,12 @@ async def test_a_start_that_is_cancelled_while_it_waits_for_other_calls_was_not_
         await manager.create(CreateRequest("basic", "next"), wait=False)
         [_, queued] = instances_in(manager.registry)
         await until(lambda: queued.operation is not None and queued.operation.record.calls)
-        asked = anyio.current_time()
+        start, asked = queued.operation, anyio.current_time()
         await manager.stop_service("next")
         assert anyio.current_time() - asked < 1, "there is no answer to wait for"
+        assert start is not None
+        with pytest.raises(OstlerError, match="start of service 'next' was cancelled: a stop was requested"):
+            await start.wait()
         assert manager.get_service_state("next") is ServiceState.STOPPED, "nothing of it is in doubt"
         assert world.tools_called() == ["w/start"]
 

@@ -211,8 +211,8 @@ async def _send_sheltered(
     deadline = anyio.current_time() + call.timeout + _CALLER_GRACE
     with operation.shelter(shield=critical, deadline=deadline) as shelter, also_limited_by(shelter, turn):
         return await _call_tool(service, call, operation.report_progress)
-    if operation.is_interrupted:
-        await anyio.lowlevel.checkpoint()  # ends it: the next run finds out the effect of the call
+    if operation.is_interrupted or turn.is_awaited:
+        await anyio.lowlevel.checkpoint()  # ends it: the next run finds out the effect of the call; or there is none
     if not operation.is_cancelled:
         raise _unanswered(call)
     what = "was not called: it waited for other calls to its server" if turn.is_awaited else "gave no answer"
