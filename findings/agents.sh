@@ -79,9 +79,10 @@ ask_agent() {
             echo "{\"mcpServers\":{\"probe\":{$entry,\"tools\":[\"*\"]}}}" >"$home/.copilot/mcp-config.json" ;;
     esac
     (
-        mkdir -p "$work/${AGENT_FOLDER:-.}"
+        mkdir -p "$work/${AGENT_FOLDER:-.}" "$WORK/t"
         cd "$work/${AGENT_FOLDER:-.}"
         export HOME="$home" USER_SETTING=plain SERVICE_TOKEN=secret-1
+        export TMPDIR="$WORK/t" # opencode leaves a library of 5 MB in it for each run; short, since sockets are made there
         case $name in
             claude)
                 export ANTHROPIC_BASE_URL=$url ANTHROPIC_API_KEY=k CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 ENABLE_TOOL_SEARCH=false
