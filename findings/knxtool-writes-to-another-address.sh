@@ -2,8 +2,8 @@
 # Guess: a group address or a value that cannot be is refused; a read that nothing answers fails; a switch is on when a device, or at
 #        least the bus, has confirmed it.
 # Seen:  with status 0 `knxtool groupswrite` writes to 0/0/1 for 1/2/999 and to 0/0/50 for 32/1/1, sends 0 for the value 300, 0x10
-#        for 10 and 0x3F for "zz". `groupreadresponse` without an answer ends with 0 after ten seconds. xknx's switch is on a
-#        moment after set_on(), on a bus without a device.
+#        for 10 and 0x3F for "zz". `groupreadresponse` without an answer ends with 0. xknx's switch is on after
+#        set_on(), on a bus without a device.
 # With:  knxd and knxd-tools 0.14.54.1 (Debian 12), xknx 4.0.0 (PyPI), knxd's driver "dummy" for an empty bus.
 # Why:   a typing mistake switches something else; exit status and state show that a telegram was sent, not that anything happened.
 set -euo pipefail

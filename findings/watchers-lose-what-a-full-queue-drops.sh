@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Guess: a library that watches files reports every file that comes, or that it has lost some: the kernel tells it so,
 #        by IN_Q_OVERFLOW.
-# Seen:  if more changes come than fs.inotify.max_queued_events while the program is paused or the machine busy,
+# Seen:  if more changes come than fs.inotify.max_queued_events while the program is paused,
 #        watchfiles and watchdog report those that found room, and nothing of the rest: no exception, no event, no line.
 #        Files that come later are reported again. chokidar reads the folder at a change, and reports all.
 # With:  watchfiles 1.3.0, watchdog 6.0.0 (PyPI), chokidar 5.0.0 (npm).
 # Why:   a checkout, an install or an unpacked archive makes that many changes. What is built or restarted by a watcher
-#        then stays old, and the watcher looks well. Who needs every change has to read the folder after a large series.
+#        then stays old, and the watcher looks well. A program that needs every change has to read the folder after many of them.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need node
