@@ -11,8 +11,8 @@ from anyio.streams.stapled import MultiListener
 
 logger = logging.getLogger(__name__)
 
-_PAUSE: Final = 0.1
-"""Seconds until the next connection is accepted after one could not be."""
+_PAUSE: Final = 1.0
+"""Seconds until the next connection is accepted after one could not be, as no file is free."""
 
 
 async def serve_connections(
@@ -33,9 +33,12 @@ async def _accept(
 ) -> None:
     async def serve(accepted: socket.socket) -> None:
         try:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stream = await SocketStream.from_socket(accepted)
-        except BaseException:
+        except BaseException as error:
             accepted.close()
+            if isinstance(error, OSError | ValueError):  # its client is gone again
+                return
             raise
         await handle(stream)
 
@@ -44,10 +47,9 @@ async def _accept(
         await anyio.wait_readable(listening)
         try:
             accepted, _ = listening.accept()
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except BlockingIOError:
+        except (BlockingIOError, ConnectionAbortedError):
             continue
-        except OSError as error:  # its client is gone again, or no file is free
+        except OSError as error:
             logger.warning("no connection can be accepted for a moment: %s", error)
             await anyio.sleep(_PAUSE)
         else:
