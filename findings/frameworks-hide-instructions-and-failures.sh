@@ -4,11 +4,11 @@
 # Seen:  none of the five shows the instructions. OpenAI Agents and Strands show the text of a failed call as that of a success.
 #        Of a protocol error OpenAI Agents shows "An error occurred while running the tool. Please try again.", Agno adds that
 #        "the MCP server may be unreachable or the request timed out". Of structured content alone OpenAI Agents shows "[]",
-#        Strands an empty text.
+#        Strands nothing.
 # With:  openai-agents 0.24.0, google-adk 2.13.0, pydantic-ai-slim 2.68.0, strands-agents 1.62.0, agno 3.1.10 on mcp 2.1.1 (PyPI),
 #        each for one conversation with a model endpoint on this machine (Gemini's API for ADK, Chat Completions for the others).
 # Why:   a model is told to repeat a call that the server refuses for a reason; an answer that is in the structured half alone is
-#        no answer. What a server has to say belongs into descriptions and texts.
+#        no answer. What a server has to say belongs in descriptions and texts.
 set -euo pipefail
 . "$(dirname "$0")/frameworks.sh"
 frameworks_install

@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# Guess: an agent whose HTTP server was restarted, and answers 404 for the session, starts a new one and sends the call again, as
-#        the protocol requires; or its calls fail as they do when a stdio server has exited.
-# Seen:  Claude Code, Codex, opencode and Copilot CLI start a new session and send the call again, so that the model notices
-#        nothing; of these only Claude Code does as much for a stdio server. Qwen Code starts a new session, does not send the call
-#        again and tells the model that it "may have completed", although it was refused. Gemini CLI never starts one: each later
-#        call fails with "Session not found".
+# Guess: an agent whose HTTP server was restarted, and answers 404 for the session, starts a new one, as the protocol requires,
+#        and sends the call again.
+# Seen:  Claude Code, Codex, opencode and Copilot CLI do, so that the model notices nothing. Qwen Code starts a new session, does
+#        not send the call again and tells the model that it "may have completed", although it was refused; the next call is
+#        answered. Gemini CLI never starts one: both later calls fail with "Session not found".
 # With:  @anthropic-ai/claude-code 2.1.332, @openai/codex 0.171.0, @google/gemini-cli 0.61.0, @qwen-code/qwen-code 0.24.4,
 #        opencode-ai 1.18.33, @github/copilot 1.0.102 (npm), each for one turn against a model endpoint on this machine; the
 #        server is of the version 2025-11-25 with sessions.
-# Why:   a restart of the server is harmless under four agents, a stop for good under one, and a false alarm under another. What a
-#        server knows by session only (who asked, what is leased) is another's after it.
+# Why:   a restart of the server is harmless with four agents, the end of it with one, and a false alarm with another. What a
+#        server knows by session alone (who asked, what is leased) belongs to nobody afterwards.
 set -euo pipefail
 . "$(dirname "$0")/agents.sh"
 agents_install claude codex gemini qwen opencode copilot

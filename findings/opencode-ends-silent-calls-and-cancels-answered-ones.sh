@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Guess: an agent gives a call minutes, as the others do; `notifications/cancelled` names a call that is under way.
-# Seen:  opencode ends a call that reports nothing after 60 s and cancels it; one that reports progress goes on (100 s). At the
-#        end of each run it sends `notifications/cancelled` for every call that was answered, "The operation was aborted". Claude
-#        Code, Codex, Gemini CLI, Qwen Code and Copilot CLI give a silent call more than 75 s, and cancel nothing.
+# Seen:  opencode cancels a call that reports nothing after 60 s; one of 100 s that reports progress is answered. At the end of
+#        its run it sends `notifications/cancelled` for a call that was answered. Claude Code, Codex, Gemini CLI, Qwen Code and
+#        Copilot CLI give a silent call more than 75 s, and cancel no answered one.
 # With:  @anthropic-ai/claude-code 2.1.332, @openai/codex 0.171.0, @google/gemini-cli 0.61.0, @qwen-code/qwen-code 0.24.4,
 #        opencode-ai 1.18.33, @github/copilot 1.0.102 (npm), each for one turn against a model endpoint on this machine.
-# Why:   a start that takes two minutes works from five agents and is cancelled by the sixth, unless it reports progress. A server
-#        that takes a late cancellation as the wish to undo stops what it has just started.
+# Why:   opencode cancels a start that takes two minutes, unless it reports progress. A server that takes a late cancellation as
+#        the wish to undo stops what it has just started.
 set -euo pipefail
 . "$(dirname "$0")/agents.sh"
 agents_install claude codex gemini qwen opencode copilot
@@ -29,7 +29,7 @@ from wire import finish, show
 
 
 def life(agent, tool):
-    """Whether the call was cancelled while it was under way, how many cancellations came in all, and its seconds until the first or the end."""
+    """The seconds from the call to each cancellation, and to the end."""
     seen = events(agent, tool)
     begun = next(one["at"] for one in seen if one["kind"] == "message" and one["value"]["method"] == "tools/call")
     cancelled = [one["at"] - begun for one in seen if one["kind"] == "message" and one["value"]["method"] == "notifications/cancelled"]
