@@ -35,7 +35,7 @@ def owner_of(place: ServerPlace) -> str:
     owner = f"pid {holder.pid} owns the state folder since {holder.started}"
     if _is_frozen(holder.pid):
         return f"{owner}, and a signal has stopped it. Next: 'kill -CONT {holder.pid}' lets it go on"
-    return f"{owner}. Next: end that process if it hangs, then try again"
+    return f"{owner}. Next: use its HTTP address if it stands by; end that process if it hangs, then try again"
 
 
 def _is_frozen(pid: int) -> bool:
