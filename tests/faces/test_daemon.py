@@ -29,7 +29,7 @@ from ostler.adapters.process.marks import known_life, marks_of_servers
 from ostler.faces.bridge import greeting
 from ostler.faces.bridge.dialer import Dialer, ServerSilentError, ServerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
-from ostler.faces.bridge.holder import read_holder
+from ostler.faces.bridge.holder import owner_of, read_holder
 from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.app import run_command
@@ -73,6 +73,19 @@ def test_lock_is_exclusive_and_names_its_holder(state_dir: Path) -> None:
     assert read_holder(place) is None
     with StateLock(place, version="1.2.3"):
         pass
+
+
+@pytest.mark.realtime
+def test_a_server_that_stands_by_is_not_waited_for_and_its_http_address_is_advised(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ostler.faces.bridge.dialer.STANDBY_TIMEOUT", 0.0)
+    place = ServerPlace(Paths.resolve(state_dir, state_dir / "state"))
+    with StateLock(place, version="1.2.3", stands_by=True) as lock:
+        with pytest.raises(ServerUnavailableError, match="stands by for another server.*Next: use its HTTP address"):
+            dialer_of(place).connect()
+        lock.serve()
+        assert "stands by" not in owner_of(place)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names that no file holds are Linux's")

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from ostler.faces.bridge.greeting import GreetingError, RefusedError, ask
-from ostler.faces.bridge.holder import owner_of
+from ostler.faces.bridge.holder import owner_of, read_holder
 from ostler.faces.bridge.launcher import EXIT_LOCK_HELD, LaunchedServer, describe_exit, is_full, launch, server_command
 from ostler.faces.bridge.lines import split_lines
 from ostler.faces.bridge.place import ServerPlace
@@ -19,6 +19,9 @@ from ostler.model.errors import StoreError
 
 START_TIMEOUT: Final = 30.0
 """Seconds for a server to accept: a cold start takes one or two, another's shutdown in progress up to twenty."""
+
+STANDBY_TIMEOUT: Final = 3.0
+"""Seconds for a server that stands by to become the one that works; until then it does not listen here."""
 
 CRASH_LIMIT: Final = 5
 """Failures within `CRASH_WINDOW` seconds after which no further server is started until the oldest is forgotten."""
@@ -135,8 +138,8 @@ class Dialer:
         Raises:
             ServerUnavailableError: there is none, or it could not be started.
         """
-        deadline = time.monotonic() + START_TIMEOUT
-        may_launch_at = time.monotonic() + patience
+        began = time.monotonic()
+        may_launch_at = began + patience
         self._launched_now, self._launched_before = self._launched_before, False
         trouble = ""
         while True:
@@ -150,8 +153,9 @@ class Dialer:
                 if link is not None:
                     return link
             now = time.monotonic()
-            if now > deadline:
-                raise ServerUnavailableError(self._late(trouble))
+            waited = now - began
+            if waited > START_TIMEOUT or (waited > STANDBY_TIMEOUT and self._stands_by()):
+                raise ServerUnavailableError(self._late(trouble, waited))
             may_launch_at = self._keep_launching(now, may_launch_at)
             if self._launched_now and launched is not None:
                 launched()
@@ -280,10 +284,14 @@ class Dialer:
             + why
         )
 
-    def _late(self, trouble: str) -> str:
+    def _stands_by(self) -> bool:
+        holder = read_holder(self._place)
+        return holder is not None and holder.stands_by
+
+    def _late(self, trouble: str, waited: float) -> str:
         tail = self._launched.log_tail() if self._launched is not None else ""
         return (
-            f"no Ostler server answered for the state folder {self._place.state_dir} within {START_TIMEOUT:.0f} s "
+            f"no Ostler server answered for the state folder {self._place.state_dir} within {waited:.0f} s "
             f"({trouble}); see {self._place.log_file}; {owner_of(self._place)}"
             + (f". The log ends:\n{tail}" if tail else "")
         )

@@ -13,6 +13,7 @@ class Holder(NamedTuple):
     pid: int
     version: str
     started: str
+    stands_by: bool = False
 
     def __str__(self) -> str:
         return f"pid {self.pid}, version {self.version}, since {self.started}"
@@ -22,8 +23,9 @@ def read_holder(place: ServerPlace) -> Holder | None:
     """Return who holds the lock of `place`, or None if the file does not say."""
     try:
         content = json.loads(place.lock_file.read_text(encoding="utf-8"))
-        return Holder(int(content["pid"]), str(content["version"]), str(content["started"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        stands_by = content.get("standby") is True
+        return Holder(int(content["pid"]), str(content["version"]), str(content["started"]), stands_by)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -35,7 +37,11 @@ def owner_of(place: ServerPlace) -> str:
     owner = f"pid {holder.pid} owns the state folder since {holder.started}"
     if _is_frozen(holder.pid):
         return f"{owner}, and a signal has stopped it. Next: 'kill -CONT {holder.pid}' lets it go on"
-    return f"{owner}. Next: use its HTTP address if it stands by; end that process if it hangs, then try again"
+    if holder.stands_by:
+        return (
+            f"{owner}, and stands by for another server of its database. Next: use its HTTP address, or that server's"
+        )
+    return f"{owner}. Next: end that process if it hangs, then try again"
 
 
 def _is_frozen(pid: int) -> bool:

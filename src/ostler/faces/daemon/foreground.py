@@ -51,7 +51,7 @@ def run_foreground(
         advertise: the URL at which other servers of the database reach this one; empty finds it out.
     """
     place = ServerPlace(paths)
-    lock = StateLock(place, version=VERSION)
+    lock = StateLock(place, version=VERSION, stands_by=stand_by)
     try:
         lock.acquire()
     except (OstlerError, OSError) as error:

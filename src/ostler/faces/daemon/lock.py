@@ -37,9 +37,12 @@ _FAR_BYTE: Final = 1 << 30
 class StateLock:
     """The lock, taken by entering it and released by leaving it, or by the end of the process."""
 
-    def __init__(self, place: ServerPlace, *, version: str) -> None:
+    def __init__(self, place: ServerPlace, *, version: str, stands_by: bool = False) -> None:
+        """Prepare to lock `place`; with `stands_by`, for a server that waits until another one ends."""
         self._place = place
         self._version = version
+        self._stands_by = stands_by
+        self._facts: dict[str, object] = {}
         self._descriptor = -1
         self._names: list[socket.socket] = []
 
@@ -77,13 +80,19 @@ class StateLock:
             self._drop_names()
             os.close(descriptor)
             raise
-        facts = {
+        self._facts = {
             "pid": os.getpid(),
             "version": self._version,
             "started": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         }
         self._descriptor = descriptor
-        self._write(json.dumps(facts))
+        self._write(json.dumps({**self._facts, "standby": True} if self._stands_by else self._facts))
+
+    def serve(self) -> None:
+        """Say that the server, if it stood by, does so no longer."""
+        if self._stands_by:
+            self._stands_by = False
+            self._write(json.dumps(self._facts))
 
     @property
     def is_of_folder(self) -> bool:

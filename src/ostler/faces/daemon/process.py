@@ -115,6 +115,7 @@ class ServerProcess:
 
             self._announce(await stack.enter_async_context(forwarding_http(settings.forwarder, settings.http)))
         hosted = await stack.enter_async_context(settings.source())
+        settings.lock.serve()
         gc.freeze()  # what was restored lives long, too: to look through 10,000 services takes half a second
         listener, secret = await stack.enter_async_context(listening(settings.place))
         if settings.http is not None:
