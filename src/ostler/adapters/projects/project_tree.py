@@ -13,6 +13,7 @@ from watchfiles import Change, DefaultFilter
 
 from ostler.adapters.projects.folders import linked_root
 from ostler.adapters.regular_files import read_regular
+from ostler.model.json import is_encodable
 
 _SIGNS = frozenset("*?[")
 """What makes a pattern of a path."""
@@ -102,7 +103,7 @@ def watched_folders(directory: Path, globs: Sequence[str], own: OwnFiles) -> Loo
 def _add(found: Look, name: Path) -> Path | None:
     """Add the folder that is called `name`, and return it with links resolved; None if there is none."""
     folder = Path(os.path.realpath(name))
-    if not is_folder(folder) or not is_text(str(folder)):  # watchfiles takes only text
+    if not is_folder(folder) or not is_encodable(str(folder)):  # watchfiles takes only text
         return None
     with suppress(OSError):
         found.folders[folder] = _identity_of(folder)
@@ -124,14 +125,14 @@ def _add_below(found: Look, top: Path, own: OwnFiles, directory: Path, globs: Se
                 folders.clear()
                 continue
             walked.add(folder)
-            folders[:] = filter(is_text, folders)
+            folders[:] = filter(is_encodable, folders)
             links = [name for name in folders if (folder / name).is_symlink()]
             tops += [_add(found, folder / name) for name in links]
             with suppress(OSError):
                 found.folders[folder] = _identity_of(folder)
                 place = os.path.relpath(folder, directory)
                 above = "" if place == os.curdir else f"{place}/"
-                if meant := {name for name in files if is_text(name) and matches(above + name, globs)}:
+                if meant := {name for name in files if is_encodable(name) and matches(above + name, globs)}:
                     found.files.setdefault(folder, set()).update(meant)
 
 
@@ -150,15 +151,6 @@ def _identity_of(folder: Path) -> _Identity:
 def is_folder(path: Path) -> bool:
     """Whether `path` is a folder, as far as that can be seen."""
     return os.path.isdir(path)  # noqa: PTH112 (Path.is_dir raises where it may not look)
-
-
-def is_text(name: str) -> bool:
-    """Whether a name can be written as text."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # bytes that are not UTF-8
-        return False
-    return True
 
 
 def matches(file: str, globs: Sequence[str]) -> bool:

@@ -15,7 +15,8 @@ import anyio.to_thread
 from watchfiles import Change
 from watchfiles._rust_notify import RustNotify
 
-from ostler.adapters.projects.project_tree import Look, OwnFiles, is_folder, is_text, matches, watched_folders
+from ostler.adapters.projects.project_tree import Look, OwnFiles, is_folder, matches, watched_folders
+from ostler.model.json import is_encodable
 
 DEBOUNCE = 400
 """Milliseconds after which a series of changes ends at the latest, such as a checkout or a save of several files."""
@@ -305,7 +306,7 @@ def _changed_since(moment: float, folders: Iterable[Path]) -> Iterator[Path]:
             for entry in entries:
                 with suppress(OSError):
                     facts = entry.stat()
-                    if max(facts.st_mtime, facts.st_ctime) >= moment and is_text(entry.name):
+                    if max(facts.st_mtime, facts.st_ctime) >= moment and is_encodable(entry.name):
                         yield Path(entry.path)
 
 

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 _INPUT = "sendInput"
 
 
+def _no_tool(service: InstanceState, step: str, what: str) -> OperationError:
+    """Return the error of a class without a tool for `step`: nothing can do `what` with the service."""
+    return OperationError(
+        f"class {service.record.class_name!r} has no {step!r} tool, so nothing can {what} service {service.name!r}",
+        service=service.name,
+        step=step,
+        next_actions=(f"add lifecycleTools.{step} to the class",),
+    )
+
+
 async def read_logs(service: InstanceState, wanted: LogRange) -> LogPage:
     """Return the lines that are wanted of what the class's `logs` tool shows.
 
@@ -34,13 +44,7 @@ async def read_logs(service: InstanceState, wanted: LogRange) -> LogPage:
     """
     spec = logs_call(service.service_class)
     if spec is None:
-        raise OperationError(
-            f"class {service.record.class_name!r} has no 'logs' tool, so nothing can show the logs of "
-            f"service {service.name!r}",
-            service=service.name,
-            step="logs",
-            next_actions=("add lifecycleTools.logs to the class",),
-        )
+        raise _no_tool(service, "logs", "show the logs of")
     line_filter(wanted.pattern, "search")
     used = referenced_names(spec.args) | optional_names(spec.args)
     if wanted.newer_than is not None and ("service", "logs", "newerThan") not in used:
@@ -76,13 +80,7 @@ async def send_input(service: InstanceState, text: str, *, enter: bool) -> str:
     """
     spec = input_call(service.service_class)
     if spec is None:
-        raise OperationError(
-            f"class {service.record.class_name!r} has no 'sendInput' tool, so nothing can be sent to service "
-            f"{service.name!r}",
-            service=service.name,
-            step=_INPUT,
-            next_actions=("add lifecycleTools.sendInput to the class",),
-        )
+        raise _no_tool(service, _INPUT, "be sent to")
     if not service.state.is_up and service.state is not ServiceState.STARTING:
         raise OperationError(
             f"service {service.name!r} is {service.state.value}: nothing reads its input",

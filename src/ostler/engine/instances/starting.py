@@ -366,9 +366,9 @@ async def _called_restart(service: InstanceState, operation: Operation, call: Pl
     try:
         answer = await run_call(service, operation, call, critical=True)
     except ConnectionLostError as loss:
-        exists = await _is_found_after(loss, service, operation)
-        service.note(f"its restart had no answer, and it is {'there' if exists else 'gone'}: {loss.summary}")
-        return False if exists else None
+        survived = await _is_found_after(loss, service, operation)
+        service.note(f"its restart had no answer, and it is {'there' if survived else 'gone'}: {loss.summary}")
+        return False if survived else None
     _take_renewed(service, answer.outputs)
     return True
 

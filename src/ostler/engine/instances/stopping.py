@@ -7,10 +7,7 @@ import anyio
 
 from ostler.engine.instances.calling import run_call
 from ostler.engine.instances.compensation import doubt_about
-from ostler.engine.instances.existence import (
-    SERVER_AWAY_PAUSE,
-    advice_for,
-)
+from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, advice_for
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import STOP_FAILED, STOP_INTERRUPTED, STOP_NOT_SENT
 from ostler.engine.instances.state import InstanceState
