@@ -130,7 +130,7 @@ def client_files() -> str:
     """Where each client's files are, by the id that commands take."""
 
     def written(paths: Iterable[str]) -> str:
-        folders = {"{config}": "CONFIG", "{data}": "DATA", "{local}": "LOCAL", "{managed}": "MANAGED"}
+        folders = {"{config}": "CONFIG", "{data}": "DATA", "{local}": "LOCAL", "{managed}": "MANAGED", "{hash}": "HASH"}
         shown = [re.sub(r"\{(\w+)\}", lambda one: folders.get(one[0], f"${one[1]}"), path) for path in paths if path]
         whole = ("$", "./", *folders.values())
         return ", ".join(f"`{path if path.startswith(whole) else f'~/{path}'}`" for path in shown)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from ostler.adapters.config.client_files import Machine
 from ostler.adapters.config.dialects.client_texts import Source, parse_source
 from ostler.adapters.config.dialects.clients import ANY, CLIENTS
 from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.entry_places import PLACES
 from ostler.adapters.config.dialects.key_rows import Key
 from ostler.adapters.config.dialects.keys import KEYS
-from ostler.adapters.config.dialects.locations import Machine
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.variables import VARIABLES
 from ostler.adapters.config.dialects.windows import without_windows_shell
@@ -302,6 +302,32 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
             },
             set(TOOLS),
         ),
+        (
+            {
+                "experimental": {
+                    "policies": [
+                        {"action": "permission", "resource": "*", "effect": "deny"},
+                        {"action": "permission", "resource": "a_get*:*", "effect": "allow"},
+                        {"action": "permission", "resource": "a_get_all:x", "effect": "deny"},
+                        {"action": "permission", "resource": "a_drop:x", "effect": "allow"},
+                        {"action": "mcp.use", "resource": "b", "effect": "deny"},
+                    ]
+                }
+            },
+            {"get"},
+        ),
+        ({"policies": [{"action": "tool.use", "resource": "shell:git push *", "effect": "deny"}]}, set(TOOLS)),
+        ({"policies": [{"action": "mcp.use", "resource": "*", "effect": "deny"}]}, None),
+        ({"policies": [{"action": "integration.use", "resource": "mcp:a", "effect": "deny"}]}, None),
+        (
+            {
+                "policies": [
+                    {"action": "integration.use", "resource": "*", "effect": "deny"},
+                    {"action": "integration.use", "resource": "mcp:a", "effect": "allow"},
+                ]
+            },
+            set(TOOLS),
+        ),
         ({"permissions": {"deny": ["Mcp(a:drop)", "Shell(rm)"]}}, {"get", "get_all", "put*"}),
         ({"permissions": {"ask": ["Mcp(a)"]}}, set()),
         ({"permissions": {"deny": ["mcp__*"]}}, set()),
@@ -425,6 +451,22 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
             {"get_all", "drop", "put*"},
         ),
         ({"agents": {"entries": {"main": {"tools": {"allow": ["a__drop"]}}}}}, {"drop"}),
+        # Its policies for the provider of a model: what one denies, and all of those for the agent's model.
+        ({"tools": {"byProvider": {"google": {"deny": ["a__drop"]}}}}, {"get", "get_all", "put*"}),
+        ({"tools": {"byProvider": {"google": {"profile": "minimal"}}}}, set()),
+        (
+            {
+                "tools": {
+                    "byProvider": {
+                        "google": {"profile": "minimal", "deny": ["a__drop"]},
+                        "Anthropic": {"profile": "minimal"},
+                        "anthropic/claude-x": {"allow": ["a__get", "a__drop"]},
+                    }
+                },
+                "agents": {"defaults": {"model": {"primary": "anthropic/claude-x"}}},
+            },
+            {"get"},
+        ),
         ({"ai-features.AiEnable.enableAI": True}, set(TOOLS)),
         ({"tools": {"sandbox": False}, "sandbox": {"enabled": True}}, set(TOOLS)),
     ],
@@ -465,9 +507,7 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"deniedMcpServers": [{"serverName": "b", "serverUrl": 1}]},
         {"strictPluginOnlyCustomization": ["skills", "mcp"]},
         {"strictPluginOnlyCustomization": True},
-        {"policies": [{"action": "mcp.use", "resource": "*", "effect": "deny"}]},
-        {"experimental": {"policies": [{"action": "integration.use", "resource": "mcp:a", "effect": "deny"}]}},
-        {"experimental": {"policies": [{"action": "permission", "resource": "a_*", "effect": "deny"}]}},
+        {"experimental": {"policies": [{"action": "mcp.start", "resource": "a", "effect": "deny"}]}},
         {"amp.mcpPermissions": [{"matches": {"command": "x*"}, "action": "reject"}]},
         {"amp.mcpPermissions": [{"matches": {"publisher": "acme"}, "action": "allow"}]},
         {"chat.mcp.access": "registry"},
@@ -816,6 +856,59 @@ def test_an_extension_of_gemini_is_known_by_its_name(tmp_path: Path) -> None:
         "ostler": {"denyTools": ["*__drop", "_drop", "drop"]},
     }  # fmt: skip
     assert findings == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "is_on"),
+    [
+        ([], True),
+        (["!/home/*"], False),
+        (["!/home/*", "/home/ada/*"], True),
+        (["!/home/ada/", "/home/ada/*", "!/home/ada/x/*"], True),
+        (["/home/ada/*", "!/home/ada/"], False),
+        (["!/home/ad*"], False),
+        (["!/home/a.a/*"], True),
+        (["!/home/ada/work/*"], True),
+    ],
+)
+def test_an_extension_of_gemini_that_is_disabled_stays_off(tmp_path: Path, rules: list[str], is_on: bool) -> None:
+    file, other = tmp_path / "gemini-extension.json", tmp_path / "extension-enablement.json"
+    file.write_text(json.dumps({"name": "x", "mcpServers": {"a": {"command": "x"}}}))
+    other.write_text(json.dumps({"x": {"overrides": rules}, "mcpServers": {"overrides": ["!/*"]}}))
+    (found,), problems = candidates_in(file, {"HOME": "/home/ada"}, client="gemini", limiting=lambda _: [other])
+    assert problems == []
+    assert found.entry.get("disabled", False) != is_on
+    settings = tmp_path / "settings.json"
+    settings.write_text('{"mcpServers": {"a": {"command": "x"}}}')
+    (found,), _ = candidates_in(settings, {"HOME": "/home/ada"}, client="gemini", limiting=lambda _: [other])
+    assert found.entry == {"command": "x"}, "the settings are no extension"
+
+
+@pytest.mark.parametrize(
+    ("name", "root", "says"),
+    [
+        ("fastmcp.json", {"source": {"path": "server.py"}, "environment": {"python": "3.12"}}, '"fastmcp.json"'),
+        ("registry.yaml", {"registry": {"fetch": {"ref": ""}}}, '"--servers", "fetch"'),
+        ("catalog.yaml", {"name": "mine", "registry": {"x": {"image": "mcp/x", "type": "server"}}}, '"--servers", "x"'),
+        ("smithery.yaml", {"startCommand": {"type": "stdio", "commandFunction": "…"}}, "smithery.yaml"),
+    ],
+)
+def test_a_file_that_describes_servers_in_another_way_says_what_to_do(name: str, root: Any, says: str) -> None:
+    (finding,) = load_mcp_json(json.dumps(root), ENV, file=name).findings
+    assert finding.rule == "no-servers"
+    assert says in str(finding)
+    assert "write" in finding.fix
+
+
+def test_a_list_that_the_registry_answered_has_a_server_for_each_of_its_entries() -> None:
+    servers = [
+        {"server": {"name": "a.b/one", "remotes": [{"type": "streamable-http", "url": "https://a.example/mcp"}]}},
+        {"server": {"name": "a.b/old", "packages": [{"registryType": "npm", "identifier": "x", "version": "1.0.0"}]},
+         "_meta": {"registry": {"status": "deleted"}}},
+    ]  # fmt: skip
+    loaded = load({"servers": servers, "metadata": {"count": 2}})
+    assert loaded.entries["a.b-one"].url == "https://a.example/mcp"
+    assert list(loaded.refused) == ["a.b-old"]
 
 
 def test_the_file_of_openclaw_is_json5() -> None:

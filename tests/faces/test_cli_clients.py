@@ -1,5 +1,6 @@
 """`ostler install`, `uninstall` and `servers import`: the files of other clients, on a machine made for the test."""
 
+import hashlib
 import json
 import re
 import stat
@@ -13,7 +14,8 @@ import pytest
 from tests.support.small_disk import fill, small_disk
 
 from ostler.adapters.config.client_edit import addition, own_command
-from ostler.adapters.config.dialects.locations import LOCATIONS, Machine
+from ostler.adapters.config.client_files import Machine
+from ostler.adapters.config.dialects.locations import LOCATIONS
 from ostler.adapters.config.imports import candidates_in
 from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.faces.cli.app import run_command
@@ -621,6 +623,14 @@ def test_a_server_is_taken_over_with_what_the_clients_other_files_limit(home: Ho
     home.write(".config/Code/User/settings.json", '{"chat.mcp.access": "none" /* mine */}')
     home.write(".kiro/settings/mcp.json", json.dumps({"mcpServers": {"kiro": {"command": "x"}}}))
     home.write(".kiro/settings/permissions.yaml", "rules:\n- {capability: mcp, effect: deny, match: [kiro/drop]}\n")
+    digest = hashlib.sha256(str(home.folder / "work").encode()).hexdigest()[:16]
+    home.write("work/.kiro/settings/mcp.json", json.dumps({"mcpServers": {"kiro-work": {"command": "x"}}}))
+    home.write(f".kiro/workspace-roots/{digest}/permissions.yaml", "rules: [{capability: mcp, effect: ask}]\n")
+    for name in ("on", "off"):
+        extension = {"name": name, "mcpServers": {f"ext-{name}": {"command": "x"}}}
+        home.write(f".gemini/extensions/{name}/gemini-extension.json", json.dumps(extension))
+    rules = {"off": {"overrides": [f"!{home.folder}/*"]}, "on": {"overrides": [f"!{home.folder}/old/*"]}}
+    home.write(".gemini/extensions/extension-enablement.json", json.dumps(rules))
     home.run("servers", "import", "--json")
     found = json.loads(home.out)["servers"]
     limits = {(one["name"], one["client"]): (one["refused"], one["entry"]) for one in found}
@@ -633,6 +643,9 @@ def test_a_server_is_taken_over_with_what_the_clients_other_files_limit(home: Ho
     assert by_name["old"]["disabled"]
     assert by_name["Jam"]["disabled"]
     assert by_name["kiro"]["ostler"]["denyTools"] == ["drop"]
+    assert by_name["kiro-work"]["ostler"]["denyTools"] == ["*"]
+    assert by_name["ext-off"]["disabled"]
+    assert "disabled" not in by_name["ext-on"]
     assert limits["code", "VS Code"][0]
 
 

@@ -16,9 +16,9 @@ from typing import cast
 
 from ostler.adapters.atomic_files import not_written, replace, write_new
 from ostler.adapters.caller_environment import without_own
+from ostler.adapters.config.client_files import ClientFile
 from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
 from ostler.adapters.config.dialects.entry_places import is_bare
-from ostler.adapters.config.dialects.locations import ClientFile
 from ostler.adapters.config.jsonc import JsoncError
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
 from ostler.adapters.config.yaml_edit import YamlEditError, remove_yaml_entry, set_yaml_entry

@@ -19,6 +19,7 @@ from ostler.adapters.config.dialects.entry_places import (
     places_in,
 )
 from ostler.adapters.config.dialects.file_limits import FileLimits, limits_in, limits_of_all
+from ostler.adapters.config.dialects.manifests import other_file
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.questions import questions_in
 from ostler.adapters.config.dialects.times import times_of_file
@@ -126,9 +127,12 @@ class EntryLoader:
         # with null in the place there are no servers yet
         has_place = any(path[-1] in as_object(at(root, path[:-1])) for path, _ in PLACES)
         if root and not has_place and "projects" not in root and not any(entries_in(root, self._clients)):
-            close = get_close_matches(SERVER_KEYS[0], [str(key) for key in root], n=1, cutoff=0.7)
-            hint = f"rename {close[0]!r} to 'mcpServers'" if close else "put the servers under 'mcpServers'"
-            self._find((), "there is no 'mcpServers' (or 'servers') in the file", "no-servers", fix=hint)
+            message, hint = other_file(root, self._source.file)
+            if not message:
+                message = "there is no 'mcpServers' (or 'servers') in the file"
+                close = get_close_matches(SERVER_KEYS[0], [str(key) for key in root], n=1, cutoff=0.7)
+                hint = f"rename {close[0]!r} to 'mcpServers'" if close else "put the servers under 'mcpServers'"
+            self._find((), message, "no-servers", fix=hint)
         return root
 
     def _entry(self, name: str, found: Found, limits: FileLimits, drafts: dict[str, JsonObject]) -> ServerEntry:

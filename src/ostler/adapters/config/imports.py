@@ -1,5 +1,6 @@
 """Entries of other clients' files as they would be in Ostler's own `mcp.json`."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from ostler.adapters.config.entry_values import with_whole_path
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json, plugin_of
 from ostler.model.errors import Finding
-from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects, as_texts
 
 _PATHS: Final = ("cwd", "envFile")
 
@@ -136,6 +137,13 @@ class _ClientFile:
         if other not in self.limiters:
             self.limiters[other] = read_source(other)
         source = self.limiters[other]
+        if other.name == "extension-enablement.json":  # Gemini CLI: {"name": {"overrides": ["!/home/ada/*"]}}
+            rules = as_object(as_object(source.value).get(str(as_object(self.source.value).get("name")))).get(
+                "overrides"
+            )
+            place = workspace or Surroundings(self.environment).home or "/"
+            is_off = self.path.name.endswith("-extension.json") and not _is_enabled(as_texts(rules), str(place))
+            return replace(source, value={"allowedMcpServers": []} if is_off else {})
         return replace(source, value=_limits_of(other, as_object(source.value), workspace))
 
     def candidates(self, loaded: McpJson, project: str, workspace: Path | None) -> Iterator[Candidate]:
@@ -188,6 +196,16 @@ def _limits_of(path: Path, root: JsonObject, workspace: Path | None) -> JsonObje
         case _:
             project = as_object(as_object(root.get("projects")).get(str(workspace)))
             return {key: value for key, value in {**root, **project}.items() if key not in ("mcpServers", "projects")}
+
+
+def _is_enabled(rules: Sequence[str], folder: str) -> bool:
+    """Whether an extension of Gemini CLI is enabled in a folder: the last rule that matches it counts."""
+    path, is_enabled = folder.replace("\\", "/").strip("/"), True
+    for rule in rules:
+        pattern = re.sub(r"(/?)\\\*", r"(\1.*)?", re.escape(rule.removeprefix("!")))
+        if re.fullmatch(pattern, f"/{path}/" if path else "/"):
+            is_enabled = not rule.startswith("!")
+    return is_enabled
 
 
 def _written(question: Question) -> JsonObject:

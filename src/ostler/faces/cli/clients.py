@@ -18,7 +18,7 @@ from ostler.model.json import JsonObject, JsonValue
 
 if TYPE_CHECKING:
     from ostler.adapters.config.client_edit import Edit
-    from ostler.adapters.config.dialects.locations import ClientFile, Machine
+    from ostler.adapters.config.client_files import ClientFile, Machine
     from ostler.adapters.config.imports import Candidate
 
 Clients = Annotated[
@@ -121,7 +121,8 @@ def _apply(edit: "Edit", done: str) -> bool:
 
 
 def _files(clients: list[str] | None) -> "Iterator[ClientFile]":
-    from ostler.adapters.config.dialects.locations import CLIENT_IDS, LOCATIONS, Machine
+    from ostler.adapters.config.client_files import Machine
+    from ostler.adapters.config.dialects.locations import CLIENT_IDS, LOCATIONS
 
     machine = Machine(os.environ)
     chosen = {name: _client_id(name) for name in clients or CLIENT_IDS}
@@ -178,7 +179,7 @@ def _folders(session: Session) -> list[str]:
 
 def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tuple[list[Candidate], list[str]]":
     """Return the servers of all clients, of one client or of one file, and what is wrong with the files."""
-    from ostler.adapters.config.dialects.locations import Machine, workspace_of
+    from ostler.adapters.config.client_files import Machine, workspace_of
 
     machine = Machine(os.environ)
     client = None if source is None else _client_id(source)

@@ -259,7 +259,8 @@ def _server_checks(paths: Paths) -> Iterator[Check]:
 
 def _client_checks() -> Iterator[Check]:
     from ostler.adapters.config.client_edit import removal
-    from ostler.adapters.config.dialects.locations import LOCATIONS, Machine
+    from ostler.adapters.config.client_files import Machine
+    from ostler.adapters.config.dialects.locations import LOCATIONS
     from ostler.model.errors import OstlerError
 
     machine = Machine(os.environ)

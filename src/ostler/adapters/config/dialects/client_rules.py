@@ -1,12 +1,12 @@
 """The rules about tools that each client keeps in its files, next to its servers or apart from them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.entry_places import at
 from ostler.adapters.config.dialects.tool_rules import Rule
-from ostler.model.json import JsonObject, as_object, as_objects, as_texts
+from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object, as_objects, as_texts
 
 _ZED: Final = ("agent", "tool_permissions")
 _CALLS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
@@ -20,6 +20,11 @@ _FOR_SOME_CALLS: Final = frozenset({
     "argsPattern", "commandPrefix", "commandRegex", "modes", "toolAnnotations", "subagent", "interactive",
 })  # fmt: skip
 """Keys of Gemini CLI's rules that make one a rule about some calls only."""
+
+TOOL_POLICIES: Final = frozenset({"permission", "tool.use"})
+"""What opencode's policies about tools are called."""
+SERVER_POLICIES: Final[Mapping[str, str]] = {"mcp.use": "", "integration.use": "mcp:", "integration.connect": "mcp:"}
+"""What its policies about servers are called, and what comes before a server's name in them."""
 
 
 def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
@@ -35,6 +40,7 @@ def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
     agents = (as_object(at(root, (key, starting))) for key in ("agent", "agents"))  # those that opencode starts with
     opencode = [rule for part in (root, *agents) for rule in _opencode_rules(part)]
     yield [*reversed(opencode)]  # there, the last one counts
+    yield [*reversed(list(_opencode_policies(root)))]
     crush = as_texts(at(root, ("options", "disabled_tools")))
     yield [Rule(glob.removeprefix("mcp_"), "{}_", permits=False) for glob in crush]
     yield list(_zed_rules(root))
@@ -169,6 +175,21 @@ def _opencode_rules(root: JsonObject) -> Iterator[Rule]:
             yield Rule(str(rule["action"]), "{}_", permits=permits)
 
 
+def policies_in(root: JsonObject) -> Iterator[tuple[KeyPath, str, str, bool]]:
+    """Yield opencode's policies: where they are, what is done, with which resource, and whether that is allowed."""
+    for path in (("policies",), ("experimental", "policies")):
+        for rule in as_objects(at(root, path)):
+            yield path, str(rule.get("action")), str(rule.get("resource")), rule.get("effect") == "allow"
+
+
+def _opencode_policies(root: JsonObject) -> Iterator[Rule]:
+    """The policies about tools, whose resource is `TOOL:INPUT`; one that allows some input only allows no tool."""
+    for _, action, resource, permits in policies_in(root):
+        tool, _, value = resource.partition(":")
+        if action in TOOL_POLICIES and (not permits or value == "*" or (not value and tool.endswith("*"))):
+            yield Rule(tool, "{}_", permits)
+
+
 def _zed_rules(root: JsonObject) -> Iterator[Rule]:
     """`agent.tool_permissions`: a tool that is denied or to be confirmed, at least for some input, is denied."""
     for name, value in as_object(at(root, (*_ZED, "tools"))).items():
@@ -213,17 +234,42 @@ def _vibe_rules(root: JsonObject) -> Iterator[Rule]:
 
 
 def _openclaw_rules(root: JsonObject) -> Iterator[list[Rule]]:
-    """Yield OpenClaw's policies of tools: that of all agents, and that of the agent that it starts with."""
+    """Yield OpenClaw's policies of tools: that of all agents, and that of the agent that it starts with.
+
+    A policy for the provider of a model counts as far as it denies, and as a whole for a model that the agent uses.
+    """
     named = as_object(at(root, ("agents", "entries")))
     agents = [*as_objects(at(root, ("agents", "list"))), *map(as_object, named.values())]
     first = next((agent for agent in agents if agent.get("default") is True), agents[0] if agents else {})
+    models = [
+        _plain(name) for name in _openclaw_models(first.get("model") or at(root, ("agents", "defaults", "model")))
+    ]
     for policy in (as_object(root.get("tools")), as_object(first.get("tools"))):
-        rules = [rule for name in as_texts(policy.get("deny")) for rule in _openclaw_tools(name, permits=False)]
-        allowed = [*as_texts(policy.get("allow")), *as_texts(policy.get("alsoAllow"))]
-        if as_texts(policy.get("allow")) or policy.get("profile") == "minimal":
-            rules += [rule for name in allowed for rule in _openclaw_tools(name, permits=True)]
-            rules.append(Rule("*", "{}__", permits=False))
-        yield rules
+        yield _openclaw_policy(policy)
+        providers = {_plain(name): as_object(value) for name, value in as_object(policy.get("byProvider")).items()}
+        for one in providers.values():
+            yield _openclaw_policy(one if not models else {"deny": one.get("deny")})
+        for name in models:
+            yield _openclaw_policy(providers.get(name) or providers.get(name.partition("/")[0]) or {})
+
+
+def _openclaw_models(model: JsonValue) -> list[str]:
+    """Return the models of an agent as `PROVIDER/MODEL`, the one that it falls back to included."""
+    fields = as_object(model) or {"primary": model}
+    return as_texts([fields.get("primary"), *as_list(fields.get("fallbacks"))])
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9/]", "", name.lower())
+
+
+def _openclaw_policy(policy: JsonObject) -> list[Rule]:
+    rules = [rule for name in as_texts(policy.get("deny")) for rule in _openclaw_tools(name, permits=False)]
+    allowed = [*as_texts(policy.get("allow")), *as_texts(policy.get("alsoAllow"))]
+    if as_texts(policy.get("allow")) or policy.get("profile") == "minimal":
+        rules += [rule for name in allowed for rule in _openclaw_tools(name, permits=True)]
+        rules.append(Rule("*", "{}__", permits=False))
+    return rules
 
 
 def _openclaw_tools(name: str, *, permits: bool) -> Iterator[Rule]:
@@ -244,12 +290,16 @@ def _kiro_rules(root: JsonObject) -> Iterator[list[Rule]]:
 def granted_in(root: JsonObject) -> Iterator[tuple[Rule, ...]]:
     """Yield what is granted server by server.
 
-    Plugins of Claude Code that are switched off grant nothing; neither does a list of tools next to the servers that
-    does not name one: `@server`, `@server/tool`, `server/tool`, or in Claude Code's form.
+    The last policy of opencode about a server counts. Plugins of Claude Code that are switched off grant nothing;
+    neither does a list of tools next to the servers that does not name one: `@server`, `@server/tool`, `server/tool`,
+    or in Claude Code's form.
     """
     for plugin, is_on in as_object(root.get("enabledPlugins")).items():
         if is_on is False:
             yield (Rule(f"plugin:{plugin.partition('@')[0]}:*", "{}", permits=False),)
+    for action, prefix in SERVER_POLICIES.items():
+        about = [(resource, permits) for _, one, resource, permits in policies_in(root) if one == action]
+        yield tuple(Rule(f"{glob}/*", f"{prefix}{{}}/", permits) for glob, permits in reversed(about))
     value = root.get("tools")
     names = as_texts(value)
     if not isinstance(value, list) or "*" in names or names != value:

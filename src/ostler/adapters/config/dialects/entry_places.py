@@ -116,6 +116,10 @@ def entries_in(root: JsonObject, clients: frozenset[str]) -> Iterator[Found]:
 def _entries_at(root: JsonObject, path: KeyPath, owners: frozenset[str]) -> Iterator[Found]:
     value = at(root, path)
     for index, item in enumerate(as_list(value)):
+        if is_registry_entry(described := as_object(item)):  # of a list that the MCP registry answered
+            name = str(registry_server(described).get("name"))
+            yield Found(name, registry_entry(described), (*path, index), frozenset({"registry"}))
+            continue
         raw = _with_type(_LIST_TYPES[path], item) if path in _LIST_TYPES else item
         name = as_object(raw).get("name")
         yield Found(str(name or f"{path[-1]}-{index + 1}"), raw, (*path, index), owners)

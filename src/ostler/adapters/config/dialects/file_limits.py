@@ -8,7 +8,14 @@ from fnmatch import fnmatchcase
 from typing import Final, cast
 from urllib.parse import urlsplit
 
-from ostler.adapters.config.dialects.client_rules import granted_in, rules_in, vibe_lists
+from ostler.adapters.config.dialects.client_rules import (
+    SERVER_POLICIES,
+    TOOL_POLICIES,
+    granted_in,
+    policies_in,
+    rules_in,
+    vibe_lists,
+)
 from ostler.adapters.config.dialects.draft import exactly
 from ostler.adapters.config.dialects.entry_places import PLACES, at
 from ostler.adapters.config.dialects.tool_rules import Rule, limits_of
@@ -50,8 +57,9 @@ _AI_OFF: Final[tuple[tuple[KeyPath, bool | str], ...]] = (
 _SETTINGS: Final[tuple[KeyPath, ...]] = ((), ("settings",), ("customizations", "vscode", "settings"))
 """Where settings are: in a file of them, in a workspace of VS Code, in a dev container."""
 
-_NOT_MCP: Final = re.compile(r"(provider|model|skill|plugin)[.:].*")
-"""Actions and resources of opencode's policies that are not about servers or tools."""
+_POLICIES: Final = TOOL_POLICIES | SERVER_POLICIES.keys()
+_NOT_MCP: Final = re.compile(r"(provider|model|skill|plugin|websearch)\..*")
+"""Actions of opencode's policies that are not about servers or their tools."""
 
 _ALL: Final = frozenset({"all", "any", "*"})
 _DEPTH: Final = 4
@@ -245,11 +253,9 @@ def _policies_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
     strict = root.get("strictPluginOnlyCustomization")
     if strict is True or "mcp" in as_texts(strict) or as_object(strict).get("mcp"):
         yield "it permits the servers of plugins alone", ("strictPluginOnlyCustomization",)
-    for path in (("policies",), ("experimental", "policies")):  # of opencode
-        for rule in as_objects(at(root, path)):
-            is_about_mcp = not any(_NOT_MCP.fullmatch(str(rule.get(key))) for key in ("action", "resource"))
-            if rule.get("effect") == "deny" and is_about_mcp:
-                yield f"it denies {rule.get('action')!r} for {rule.get('resource')!r}, which Ostler does not read", path
+    for path, action, resource, permits in policies_in(root):  # of opencode
+        if not permits and action not in _POLICIES and not _NOT_MCP.fullmatch(action):
+            yield f"it denies {action!r} for {resource!r}, which Ostler does not read", path
 
 
 def _limits_of_mcp(value: JsonObject, path: KeyPath, names: tuple[str, ...]) -> Iterator[tuple[str, KeyPath]]:

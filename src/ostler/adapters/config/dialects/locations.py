@@ -1,13 +1,7 @@
 """The table of locations: where each client keeps its configuration, and how Ostler is written there."""
 
-import os
-import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from itertools import chain
-from pathlib import Path
 from typing import Final
 
 from ostler.adapters.config.dialects.clients import CLIENTS
@@ -37,10 +31,10 @@ class Location:
         further: files that are read for entries and never written, a folder's files as `folder/*.json`.
         project_further: the same below a project's folder.
         limits: other files of the user that limit the servers, below the same folders as `paths`, or with `./` next to
-            the file that has the servers.
+            the file that has the servers; `{hash}` stands for that of the project's path.
         project_limits: the same below a project's folder.
         anywhere: globs of the ends of paths of files that are the client's in any folder, such as those of extensions.
-        managed: the same in the folder where the machine's administrator sets the client up, see `_MANAGED`.
+        managed: the same in the folder where the machine's administrator sets the client up, see `MANAGED`.
     """
 
     client: str
@@ -158,12 +152,16 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              dialect="opencode", name="Kilo Code",
              project_further=("kilo.jsonc", ".kilo/kilo.json", ".kilo/kilo.jsonc")),
     Location("gemini", (".gemini/settings.json",), project=".gemini/settings.json", name="Gemini CLI",
-             limits=(".gemini/mcp-server-enablement.json", ".gemini/policies/*.toml",
+             further=(".gemini/extensions/*/gemini-extension.json",),
+             limits=(".gemini/mcp-server-enablement.json", ".gemini/extensions/extension-enablement.json",
+                     ".gemini/policies/*.toml",
                      "{GEMINI_CLI_SYSTEM_SETTINGS_PATH}", "{GEMINI_CLI_SYSTEM_DEFAULTS_PATH}"),
              project_limits=(".gemini/policies/*.toml",),
              managed=("settings.json", "system-defaults.json", "policies/*.toml"), anywhere=("gemini-extension.json",)),
     Location("qwen", (".qwen/settings.json",), project=".qwen/settings.json", dialect="gemini", name="Qwen Code",
-             limits=("{QWEN_CODE_SYSTEM_SETTINGS_PATH}", "{QWEN_CODE_SYSTEM_DEFAULTS_PATH}"),
+             further=(".qwen/extensions/*/qwen-extension.json",),
+             limits=(".qwen/extensions/extension-enablement.json", "{QWEN_CODE_SYSTEM_SETTINGS_PATH}",
+                     "{QWEN_CODE_SYSTEM_DEFAULTS_PATH}"),
              managed=("settings.json", "system-defaults.json"), anywhere=("qwen-extension.json",)),
     Location("codex", (".codex/config.toml",), ("mcp_servers",), ".codex/config.toml", name="Codex",
              managed=("requirements.toml", "managed_config.toml")),
@@ -183,7 +181,7 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              limits=(".config/goose/permission.yaml",)),
     Location("librechat", (), project="librechat.yaml", entry=_typed("stdio")),
     Location("kiro", (".kiro/settings/mcp.json",), project=".kiro/settings/mcp.json", markers=(".kiro",),
-             limits=(".kiro/settings/permissions.yaml",)),
+             limits=(".kiro/settings/permissions.yaml", ".kiro/workspace-roots/{hash}/permissions.yaml")),
     Location("amazon-q", (".aws/amazonq/mcp.json",), project=".amazonq/mcp.json"),
     Location("lm-studio", (".lmstudio/mcp.json",)),
     Location("junie", (".junie/mcp/mcp.json",), project=".junie/mcp/mcp.json", markers=(".junie",), name="Junie"),
@@ -224,7 +222,7 @@ CLIENT_IDS: Final = tuple(location.client for location in LOCATIONS)
 """The ids of the clients, as commands take them."""
 
 
-_HOMES: Final[Mapping[str, tuple[str, str, str]]] = {
+HOMES: Final[Mapping[str, tuple[str, str, str]]] = {
     "codex": ("CODEX_HOME", ".codex/", ""),
     "claude-code": ("CLAUDE_CONFIG_DIR", ".claude/", ""),
     "gemini": ("GEMINI_CLI_HOME", "", ""),
@@ -243,14 +241,12 @@ _HOMES: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 """Variables that move a client's files, what of their paths the folder that they name replaces, and what is below."""
 
-_VARIABLE: Final = re.compile(r"\{([A-Z_]+)\}")
-
-_ROAMING: Final[Mapping[str, str]] = {
+ROAMING: Final[Mapping[str, str]] = {
     ".config/zed/": "Zed/", ".config/goose/": "Block/goose/config/", ".config/devin/": "devin/",
 }  # fmt: skip
 """Folders that are in `%APPDATA%` on Windows, and their names there."""
 
-_MANAGED: Final[Mapping[str, tuple[str, str, str]]] = {
+MANAGED: Final[Mapping[str, tuple[str, str, str]]] = {
     "claude-code": ("/etc/claude-code", "/Library/Application Support/ClaudeCode", "C:/Program Files/ClaudeCode"),
     "gemini": ("/etc/gemini-cli", "/Library/Application Support/GeminiCli", "C:/ProgramData/gemini-cli"),
     "qwen": ("/etc/qwen-code", "/Library/Application Support/QwenCode", "C:/ProgramData/qwen-code"),
@@ -260,177 +256,3 @@ _MANAGED: Final[Mapping[str, tuple[str, str, str]]] = {
     "augment": ("/etc/augment", "/etc/augment", "C:/ProgramData/augment"),
 }
 """Where an administrator sets a client up, for everyone on the machine: on Linux, macOS and Windows."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientFile:
-    """A file of a client on this machine; it need not exist.
-
-    Attributes:
-        location: whose it is.
-        path: the file.
-        workspace: the project that it belongs to; None for one of the user.
-    """
-
-    location: Location
-    path: Path
-    workspace: Path | None = None
-
-
-class Machine:
-    """Where the clients' files are.
-
-    Args:
-        environment: says where the home and the platform's folders are, and where clients look.
-        platform: as `sys.platform`.
-        root: what the folders of administrators are below.
-    """
-
-    def __init__(self, environment: Mapping[str, str], platform: str = sys.platform, root: Path = Path("/")) -> None:
-        self._environment = environment
-        self._home = Path(environment.get("HOME") or environment.get("USERPROFILE") or Path.home())
-        self._platform = platform
-        self._root = root
-
-    def file_of(self, client: str, project: Path | None = None) -> ClientFile | None:
-        """Return the user's file of a client, whether it exists or not.
-
-        For a client that only has files of projects, return that of `project`, None if it does not exist.
-        """
-        location = next(location for location in LOCATIONS if location.client == client)
-        if not location.paths:
-            own = None if project is None else project / location.project
-            return ClientFile(location, own, project) if own is not None and _is_file(own) else None
-        paths = self._own_paths(location)
-        return ClientFile(location, next(filter(_exists, paths), paths[0]))
-
-    def is_there(self, file: ClientFile) -> bool:
-        """Whether the client is on this machine: its file or its folder exists."""
-        folder = file.path.parent
-        has_folder = folder != self._home and _exists(folder)
-        return has_folder or _exists(file.path) or any(_exists(self._home / mark) for mark in file.location.markers)
-
-    def files(self, project: Path | None = None) -> Iterator[ClientFile]:
-        """Yield every file that exists: those of the user, and those of `project`."""
-        for location in LOCATIONS:
-            own = list(self._own(location))
-            yield from (ClientFile(location, found) for found in own)
-            if project is not None:
-                found = _below(project, (location.project, *location.project_further))
-                yield from (ClientFile(location, path, project) for path in found if path not in own)
-
-    def limiting(self, file: ClientFile, project: Path | None = None) -> Iterator[Path]:
-        """Yield the other existing files that limit the servers which `file` has for all or for one project."""
-        location, project = file.location, project or file.workspace
-        managed = (f"{{managed}}/{name}" for name in location.managed)
-        is_users = file.workspace is None and not _is_named(file.path, location.anywhere)
-        near = [name for name in location.limits if is_users and name.startswith("./")]
-        limits = (name for name in (*location.limits, *managed) if not name.startswith("./"))
-        own = chain(self._own(location), self._there(location, limits), _below(file.path.parent, near))
-        names = (location.project, *location.project_further, *location.project_limits)
-        projects = iter(()) if project is None else _below(project, names)
-        yield from dict.fromkeys(path for path in chain(own, projects) if path != file.path)
-
-    def file_at(self, path: Path) -> ClientFile | None:
-        """Return the file of a client that `path` is, when it is one that is known."""
-        known = (file for file in self.files(workspace_of(path)) if file.path == path)
-        by_name = (ClientFile(location, path) for location in LOCATIONS if _is_named(path, location.anywhere))
-        return next(chain(known, by_name), None)
-
-    def _own_paths(self, location: Location) -> list[Path]:
-        """Return where the user's file may be: where a variable says, else in the usual places."""
-        paths = [(path, self._resolve(path, location)) for path in location.paths]
-        named = next((whole for path, whole in paths if whole is not None and _VARIABLE.match(path)), None)
-        return [whole for _, whole in paths if whole is not None] if named is None else [named]
-
-    def _own(self, location: Location) -> Iterator[Path]:
-        """Yield the existing files of the user that have servers."""
-        yield from filter(_is_file, self._own_paths(location))
-        yield from self._there(location, location.further)
-
-    def _there(self, location: Location, paths: Iterable[str]) -> Iterator[Path]:
-        for path in paths:
-            if (whole := self._resolve(path, location)) is not None:
-                fixed = next((index for index, part in enumerate(whole.parts) if "*" in part), len(whole.parts) - 1)
-                yield from _below(Path(*whole.parts[:fixed]), ["/".join(whole.parts[fixed:])])
-
-    def _resolve(self, path: str, location: Location) -> Path | None:
-        """Return the whole path; None where it begins with a variable that is not set."""
-        variable, prefix, below = _HOMES.get(location.client, ("", "", ""))
-        start, _, rest = path.partition("/")
-        if match := _VARIABLE.match(path):
-            named = self._environment.get(match[1])
-            return self._folder(named) / rest if named else None
-        if start == "{managed}":
-            return self._managed_folder(location.client) / rest
-        if start in ("{config}", "{data}", "{local}"):
-            return self._platform_folder(start) / rest
-        if home := self._environment.get(variable):
-            return self._folder(home) / below / path.removeprefix(prefix)
-        roaming = next((start for start in _ROAMING if path.startswith(start)), "")
-        if self._platform == "win32" and roaming:
-            return self._platform_folder("{config}") / _ROAMING[roaming] / path.removeprefix(roaming)
-        base = self._environment.get("XDG_CONFIG_HOME") if self._platform == "linux" else None
-        return Path(base) / path.removeprefix(".config/") if base and path.startswith(".config/") else self._home / path
-
-    def _folder(self, named: str) -> Path:
-        return self._home / named[2:] if named.startswith("~/") else Path(named)
-
-    def _managed_folder(self, client: str) -> Path:
-        linux, darwin, windows = _MANAGED[client]
-        folder = {"darwin": darwin, "win32": windows}.get(self._platform, linux)
-        return self._root / folder.removeprefix("/")
-
-    def _platform_folder(self, kind: str) -> Path:
-        linux = {
-            "{config}": ("XDG_CONFIG_HOME", ".config"),
-            "{data}": ("XDG_DATA_HOME", ".local/share"),
-            "{local}": ("XDG_CONFIG_HOME", ".config"),
-        }
-        roaming = ("APPDATA", "AppData/Roaming")
-        windows = {"{config}": roaming, "{data}": roaming, "{local}": ("LOCALAPPDATA", "AppData/Local")}
-        if self._platform == "darwin" and kind != "{local}":
-            return self._home / "Library" / "Application Support"
-        variable, usual = (windows if self._platform == "win32" else linux)[kind]
-        return Path(self._environment.get(variable) or self._home / usual)
-
-
-def _exists(path: Path) -> bool:
-    return os.path.exists(path)  # noqa: PTH110 (False for a folder that may not be entered, where Path.exists raises)
-
-
-def _is_file(path: Path) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113
-
-
-def _is_named(path: Path, globs: Iterable[str]) -> bool:
-    return any(map(path.match, globs))
-
-
-def _below(folder: Path, names: Iterable[str]) -> Iterator[Path]:
-    """Yield the existing files below `folder`; those of a pattern, such as `folder/*.json`, by name."""
-    for name in filter(None, names):
-        yield from filter(_is_file, sorted(folder.glob(name)) if "*" in name else [folder / name])
-
-
-def workspace_of(path: Path) -> Path | None:
-    """Return the project that a file belongs to by its place in it, as `.vscode/mcp.json` does; None for no project."""
-    for location in LOCATIONS:
-        is_own = any(_ends_with(path, own) for own in location.paths if own[0] == ".")
-        for name in (location.project, *location.project_further):
-            if name and _ends_with(path, name):
-                folder = path.parents[len(Path(name).parts) - 1]
-                return None if is_own and folder == _home() else folder
-    above = path.parent.parent  # of a client that is not known
-    is_clients = path.parent.name.startswith(".") and "mcp" in path.name
-    return above if is_clients and above != _home() else None
-
-
-def _home() -> Path:
-    return Path(os.path.expanduser("~"))  # noqa: PTH111 (never fails)
-
-
-def _ends_with(path: Path, name: str) -> bool:
-    parts = Path(name).parts
-    last = path.parts[-len(parts) :]
-    return len(last) == len(parts) and all(fnmatchcase(one, glob) for one, glob in zip(last, parts, strict=True))

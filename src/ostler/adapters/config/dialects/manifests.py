@@ -1,5 +1,6 @@
 """Descriptions of a server that are not a client's entry: an MCPB bundle's manifest, the MCP registry's server.json."""
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
@@ -13,6 +14,10 @@ _RUNNERS: Final[Mapping[str, tuple[str, tuple[str, ...], str, str]]] = {
     "oci": ("docker", ("run", "-i", "--rm"), "{identifier}", "{identifier}"),
 }
 """How a package of each registry is run: program, arguments, and the package with and without a version."""
+
+_FASTMCP: Final = frozenset({"$schema", "source", "environment", "deployment"})
+_CATALOGUE: Final = frozenset({"image", "ref", "snapshot", "tools", "remote", "longLived"})
+"""What entries of Docker's catalogues, and of its list of those that are switched on, have."""
 
 
 def is_bundle(root: JsonObject) -> bool:
@@ -63,9 +68,32 @@ def is_registry_entry(root: JsonObject) -> bool:
     return isinstance(root.get("packages"), list) or isinstance(root.get("remotes"), list)
 
 
+def other_file(root: JsonObject, file: str) -> tuple[str, str]:
+    """Return what a file is that describes servers in a way that no entry does, and what to do; "" where it is none."""
+    source, catalogue = as_object(root.get("source")), as_objects(list(as_object(root.get("registry")).values()))
+    if "path" in source and (root.keys() <= _FASTMCP or "fastmcp" in str(root.get("$schema"))):
+        run = json.dumps(["fastmcp", "run", file, "--transport", "stdio"])
+        return (
+            "this is a fastmcp.json: it says how FastMCP runs one server",
+            f'write an entry under \'mcpServers\' with "command": "uvx", "args": {run}',
+        )
+    if any(one.keys() & _CATALOGUE for one in catalogue):
+        run = json.dumps(["mcp", "gateway", "run", "--servers", next(iter(as_object(root["registry"])))])
+        return (
+            "this is a catalogue of Docker's MCP Toolkit, whose servers its gateway runs",
+            f'write an entry under \'mcpServers\' for each, such as "command": "docker", "args": {run}',
+        )
+    if "startCommand" in root:
+        return (
+            "this is a smithery.yaml: it says how Smithery builds and starts one server",
+            "write the command that it starts as an entry under 'mcpServers'",
+        )
+    return "", ""
+
+
 def registry_server(root: JsonObject) -> JsonObject:
     """Return the server.json itself, with the state that the registry gives it."""
-    if "_meta" not in root or not isinstance(root.get("server"), dict):
+    if not isinstance(root.get("server"), dict):
         return root
     states = [as_object(notes).get("status") for notes in as_object(root.get("_meta")).values()]
     return {"status": next((state for state in states if state), None), **as_object(root.get("server"))}
