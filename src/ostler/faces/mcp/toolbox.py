@@ -181,6 +181,8 @@ class ComingServices:
         """For each name, an event of each create: the service is there, or will not come."""
         self._needed: dict[anyio.Event, frozenset[str]] = {}
         """For each of these, the services that its create waits for."""
+        self._leave: Callable[[], None] | None = None
+        """Ends the one subscription of all creates; there only while one is under way."""
 
     @contextmanager
     def announced(self, tool: str, arguments: Mapping[str, Any] | None) -> Generator[None]:
@@ -190,27 +192,34 @@ class ComingServices:
             yield
             return
         decided = anyio.Event()
-
-        def see(event: Event) -> None:
-            if event.kind is EventKind.SERVICE_CREATED and f"{event.service}.".startswith(f"{name}."):
-                decided.set()
-
-        leave = self._app.manager.events.subscribe(see)
+        if self._leave is None:
+            self._leave = self._app.manager.events.subscribe(self._happened)
         self._coming.setdefault(name, []).append(decided)
         self._needed[decided] = frozenset(_names_in(tool, arguments or {}))
         try:
             yield
         finally:
-            leave()
             del self._needed[decided]
             self._coming[name].remove(decided)
             if not self._coming[name]:
                 del self._coming[name]
             decided.set()
+            if not self._coming:
+                self._leave()
+                self._leave = None
+
+    def _happened(self, event: Event) -> None:
+        if event.kind is not EventKind.SERVICE_CREATED:
+            return
+        name, dot = event.service, "."
+        while dot:  # it was asked for by its full name, or by one that its namespace was added to
+            for decided in self._coming.get(name, ()):
+                decided.set()
+            name, dot, _ = name.rpartition(".")
 
     async def wait(self, tool: str, arguments: Mapping[str, Any] | None) -> None:
         """Wait, but not for long, until the services that a call is about are there, if they are being created."""
-        if not self._coming:
+        if not self._coming or self._coming.keys().isdisjoint(_names_in(tool, arguments or {})):
             return
         creates = (arguments or {}).get("name") if tool == "service_create" else None
         with anyio.move_on_after(COMING_SECONDS):
