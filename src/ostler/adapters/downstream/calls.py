@@ -4,8 +4,6 @@ The answer is taken as the server wrote it, once it follows the protocol: a stru
 tool's own outputSchema is passed on, not hidden, for expectations and outputs to judge.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -66,39 +64,48 @@ async def send_call(
     Raises:
         DownstreamError: there was no answer; see its `delivery`. Secrets of the server's entry are masked in it.
     """
-    with _secrets_masked(link):
-        server, _, name = qualified.partition("/")
-        started = anyio.current_time()
-        scope = anyio.CancelScope(deadline=limit.deadline)
-        link.scopes.add(scope)
-        result: JsonObject | None = None
-        try:
-            with scope:
-                result = await _result(link, name, args, progress)
-        except MCPError as error:
-            if fault_of(error) is None and error.code != types.CONNECTION_CLOSED:  # the server's own
-                link.active += 1
-            raise _error(error, link, server, qualified) from error
-        except ValidationError as error:
+    try:
+        return await _answered(link, qualified, args, limit, progress)
+    except DownstreamError as error:  # a server may have written its own key to stderr, or into its refusal
+        error.summary = link.mask_text(error.summary)
+        raise
+
+
+async def _answered(
+    link: Link, qualified: str, args: JsonMapping, limit: TimeLimit, progress: Progress | None
+) -> ToolResponse:
+    server, _, name = qualified.partition("/")
+    started = anyio.current_time()
+    scope = anyio.CancelScope(deadline=limit.deadline)
+    link.scopes.add(scope)
+    result: JsonObject | None = None
+    try:
+        with scope:
+            result = await _result(link, name, args, progress)
+    except MCPError as error:
+        if fault_of(error) is None and error.code != types.CONNECTION_CLOSED:  # the server's own
             link.active += 1
-            raise BadResponseError(
-                f"server {server!r} answered with something that is not a tool result: {first_problem(error)}",
-                tool=qualified,
-                next_actions=("report it to the server's author", CHECK_FIRST),
-            ) from error
-        finally:
-            link.scopes.discard(scope)
-        if result is None:
-            if link.loss.is_lost:
-                raise _lost(link.loss.reason, server, qualified)
-            raise _timed_out(link, qualified, limit)
+        raise _error(error, link, server, qualified) from error
+    except ValidationError as error:
         link.active += 1
-        if flaw := json_flaw(result):
-            raise BadResponseError(
-                f"server {server!r} answered with what is not JSON: {flaw}",
-                tool=qualified,
-                next_actions=("report it to the server's author", CHECK_FIRST),
-            )
+        raise BadResponseError(
+            f"server {server!r} answered with something that is not a tool result: {first_problem(error)}",
+            tool=qualified,
+            next_actions=("report it to the server's author", CHECK_FIRST),
+        ) from error
+    finally:
+        link.scopes.discard(scope)
+    if result is None:
+        if link.loss.is_lost:
+            raise _lost(link.loss.reason, server, qualified)
+        raise _timed_out(link, qualified, limit)
+    link.active += 1
+    if flaw := json_flaw(result):
+        raise BadResponseError(
+            f"server {server!r} answered with what is not JSON: {flaw}",
+            tool=qualified,
+            next_actions=("report it to the server's author", CHECK_FIRST),
+        )
     content = cast("list[JsonObject]", result.get("content") or [])
     response = without_reason(
         normalise(
@@ -113,16 +120,6 @@ async def send_call(
         link.doubt()
     steps = next_steps_of(result) if link.transport == "builtin" else ()  # no one else speaks for Ostler
     return replace(response, next_steps=steps) if steps else response
-
-
-@contextmanager
-def _secrets_masked(link: Link) -> Generator[None]:
-    """Mask errors of the block: a server may have written its own key to stderr, or into its refusal."""
-    try:
-        yield
-    except DownstreamError as error:
-        error.summary = link.mask_text(error.summary)
-        raise
 
 
 async def _result(link: Link, name: str, args: JsonMapping, report: Progress | None) -> JsonObject:

@@ -57,18 +57,15 @@ class CallSlots:
         Raises:
             ToolTimeoutError: others held it until the deadline.
         """
-        began = anyio.current_time()
         held: list[anyio.Semaphore] = []
         try:
             if self._writes is not None and not (tool.annotations or {}).get("readOnlyHint"):
                 # before a slot of all calls: who waits for others that write must not keep readers away
-                await self._take(held, self._writes, "writeConcurrency", tool, limit)
-            await self._take(held, self._all, "concurrency", tool, limit)
+                limit = await self._take(held, self._writes, "writeConcurrency", tool, limit)
+            limit = await self._take(held, self._all, "concurrency", tool, limit)
         except BaseException:
             self.release(held)
             raise
-        if has_patience():
-            limit = replace(limit, deadline=limit.deadline + anyio.current_time() - began)
         return held, limit
 
     @staticmethod
@@ -79,20 +76,22 @@ class CallSlots:
 
     async def _take(
         self, held: list[anyio.Semaphore], slots: anyio.Semaphore, key: str, tool: ToolInfo, limit: TimeLimit
-    ) -> None:
+    ) -> TimeLimit:
         try:
             slots.acquire_nowait()  # most often one is free; whoever waits is handed one by a release
         except anyio.WouldBlock:
             if has_patience():
+                began = anyio.current_time()
                 async with waiting_for_turn():
                     await slots.acquire()
                     held.append(slots)
-                return
+                return replace(limit, deadline=limit.deadline + anyio.current_time() - began)
             with anyio.CancelScope(deadline=limit.deadline) as scope:
                 await slots.acquire()
             if scope.cancelled_caught:
                 raise no_slot(tool.qualified, self._entry, key, limit.seconds) from None
         held.append(slots)
+        return limit
 
 
 def _limits_of(entry: ServerEntry) -> tuple[int, int | None]:

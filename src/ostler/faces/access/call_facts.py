@@ -1,10 +1,11 @@
 """Where the call under way comes from, for the audit log."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
+
+from ostler.engine.call_context import Bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,6 @@ def current_call() -> CallFacts:
     return _facts.get()
 
 
-@contextmanager
-def call_of(facts: CallFacts) -> Generator[None]:
+def call_of(facts: CallFacts) -> AbstractContextManager[None]:
     """Attribute what happens inside to this call."""
-    token = _facts.set(facts)
-    try:
-        yield
-    finally:
-        _facts.reset(token)
+    return Bound(_facts, facts)
