@@ -67,6 +67,8 @@ class ClientFolders:
         return (self._connected.keys() | {directory for directory, _ in self._called}) - {""}
 
     def _forget_old(self) -> None:
+        if not self._called:
+            return
         oldest = anyio.current_time() - CALL_SECONDS
         while self._called and self._called[folder := next(iter(self._called))] < oldest:
             del self._called[folder]

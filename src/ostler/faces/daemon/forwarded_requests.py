@@ -166,9 +166,10 @@ class ForwardedAnswer:
         self.was_sent = self.was_sent or event == "http11.send_request_headers.started"
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        kept = [pair for pair in headers if pair[0].lower() not in _OF_THAT_HOP]
+        lower = ((name.lower(), value) for name, value in headers)
+        kept = [pair for pair in lower if pair[0] not in _OF_THAT_HOP]
         self.has_begun = True
-        self._has_length = any(name.lower() == b"content-length" for name, _ in kept)
+        self._has_length = any(name == b"content-length" for name, _ in kept)
         await self._send({"type": "http.response.start", "status": status, "headers": kept})
 
     async def go_on(self, chunk: bytes) -> None:

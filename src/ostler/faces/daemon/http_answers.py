@@ -335,9 +335,9 @@ class StreamWatch:
 
 
 def header(carrier: Any, name: bytes) -> bytes:
-    """Return a header of a scope or of an answer's start; empty if there is none."""
+    """Return a header of a scope or of an answer's start; empty if there is none. ASGI has names in lower case."""
     for key, value in carrier["headers"]:
-        if key.lower() == name:
+        if key == name:
             return value
     return b""
 

@@ -135,10 +135,13 @@ class Front:
 
     def use(self, hosts: Hosts) -> None:
         """Take requests for `hosts` from now on."""
-        self._checked = _for_browsers(HostCheck(self._app, hosts), hosts.for_browsers())
+        self._checked = HostCheck(self._app, hosts)
+        self._for_pages = _for_browsers(self._checked, hosts.for_browsers())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._checked(scope, receive, send)
+        """Answer a request; one that no page sends, and whose answer no cache keeps, needs nothing for browsers."""
+        is_plain = scope["type"] == "http" and scope["method"] == "POST" and not header(scope, b"origin")
+        await (self._checked if is_plain else self._for_pages)(scope, receive, send)
 
 
 def _for_browsers(app: ASGIApp, origins: list[str]) -> ASGIApp:
