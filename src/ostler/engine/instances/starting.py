@@ -85,10 +85,11 @@ async def _is_gone_by_now(service: InstanceState) -> bool:
     return False
 
 
-def first_intent(service: InstanceState, operation: Operation) -> CallRecord | None:
+def first_intent(service: InstanceState, operation: Operation, *, is_checked: bool) -> CallRecord | None:
     """Return the first call of a new service's start, as intended, to be stored together with the request.
 
-    None if it is not known yet, as dependencies come first, or if it cannot be rendered, which the start reports.
+    None if it is not known yet, as dependencies come first, or if it cannot be rendered, which the start reports. With
+    `is_checked`, its tools are known to be there.
     """
     tools, config = service.service_class.tools, service.service_class.config
     if config.dependencies:
@@ -96,7 +97,8 @@ def first_intent(service: InstanceState, operation: Operation) -> CallRecord | N
     step, spec = ("preStart[0]", tools.pre_start[0]) if tools.pre_start else ("start", tools.start)
     take_start_key(service, operation)
     try:
-        refuse_missing_tools(service)
+        if not is_checked:
+            refuse_missing_tools(service)
         refuse_unstoppable(service)
         call = planned_call(service, step, spec, config.timeout.create)
     except OstlerError:

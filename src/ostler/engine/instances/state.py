@@ -214,7 +214,10 @@ class InstanceState(BaseService):
 
     def set_record(self, **changes: object) -> None:
         """Replace fields of the record (durable with the next commit)."""
-        self.record = replaced(self.record, **changes)
+        record = replaced(self.record, **changes)
+        if record is self.record:
+            return
+        self.record = record
         self._touch()
         if not changes.keys().isdisjoint(("step_outputs", "outputs", "dependency_secrets", "delete_secrets")):
             self._secrets = None
@@ -226,8 +229,10 @@ class InstanceState(BaseService):
 
     def set_vitals(self, **changes: object) -> None:
         """Replace fields of the vitals."""
-        self.vitals = replaced(self.vitals, **changes)
-        self._touch()
+        vitals = replaced(self.vitals, **changes)
+        if vitals is not self.vitals:
+            self.vitals = vitals
+            self._touch()
 
     def forget_health(self) -> None:
         """Discard what earlier health checks found."""

@@ -216,7 +216,7 @@ class Creator:
                 steps = (f"service_get {instance.name} shows it", "choose another name")
                 text = f"service {instance.name!r} already exists"
                 raise AlreadyExistsError(text, service=instance.name, next_actions=steps)
-            first = await _recorded(instance, start=start)
+            first = await _recorded(instance, start=start, is_checked=True)
             self._registry.register(instance)
         return self._begun(instance, first)
 
@@ -242,7 +242,7 @@ class Creator:
         Raises:
             StoreError: it could not be recorded; the service exists, stopped.
         """
-        return Placed(heir, self._begun(heir, await _recorded(heir, start=True) if start else None))
+        return Placed(heir, self._begun(heir, await _recorded(heir, start=True, is_checked=False) if start else None))
 
     def _begun(self, instance: ServiceInstance, first: Operation | None) -> Operation | None:
         self._runtime.events.append(
@@ -370,14 +370,16 @@ def _may_have_printed(start: Operation, error: OstlerError) -> bool:
     return bool(shown) and not log.startswith(NO_OUTPUT)
 
 
-async def _recorded(instance: ServiceInstance, *, start: bool) -> Operation | None:
+async def _recorded(instance: ServiceInstance, *, start: bool, is_checked: bool) -> Operation | None:
     """Make `instance` durable, together with its first start; return that, which has not begun.
+
+    `is_checked`: nothing was waited for since its tools were found to be there.
 
     Raises:
         StoreError: it could not be.
     """
     first = instance.first_start() if start else None
-    intent = first_intent(instance, first) if first is not None else None
+    intent = first_intent(instance, first, is_checked=is_checked) if first is not None else None
     with anyio.CancelScope(shield=True):  # whoever continues knows that it is durable
         await instance.commit(first, intent=intent)
     return first

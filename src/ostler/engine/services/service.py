@@ -118,6 +118,7 @@ class BaseService:
     """State, health, last error, listeners and waiting; subclasses supply start, stop and restart.
 
     Attributes:
+        name: the name in the registry; it never changes.
         on_touch: called with the name whenever what `view` shows may have changed; None: no one follows it.
     """
 
@@ -132,7 +133,7 @@ class BaseService:
         clock: Clock | None = None,
         state: ServiceState = ServiceState.UNKNOWN,
     ) -> None:
-        self._name = name
+        self.name = name
         self._service_type = service_type
         self._dependencies = tuple(dependencies)
         self._clock: Clock = clock or SystemClock()
@@ -148,13 +149,8 @@ class BaseService:
 
     def __repr__(self) -> str:
         return (
-            f"<{type(self).__name__} {self._name!r} {self._status.value.state.value}/{self._status.value.health.value}>"
+            f"<{type(self).__name__} {self.name!r} {self._status.value.state.value}/{self._status.value.health.value}>"
         )
-
-    @property
-    def name(self) -> str:
-        """The name in the registry."""
-        return self._name
 
     @property
     def service_type(self) -> str:
@@ -252,7 +248,7 @@ class BaseService:
             IllegalTransitionError: the table has no such change; a bug.
         """
         old = self._status.value
-        state = next_state(self._name, old.state, transition)
+        state = next_state(self.name, old.state, transition)
         now = self._clock.now()
         failed, failed_at = old.error, old.error_at
         if error is not None:
@@ -344,8 +340,8 @@ class BaseService:
         """Return the fields of a snapshot; subclasses add theirs."""
         status = self._status.value
         return {
-            "id": self._name,
-            "name": self._name,
+            "id": self.name,
+            "name": self.name,
             "service_type": self._service_type,
             "class_name": "",
             "persist": False,
@@ -387,7 +383,7 @@ class BaseService:
 
     def _touch(self) -> None:
         if self.on_touch is not None:
-            self.on_touch(self._name)
+            self.on_touch(self.name)
 
     def _deliver(self, old: ServiceStatus, new: ServiceStatus) -> None:
         self._status_changed(old, new)
@@ -395,9 +391,9 @@ class BaseService:
             return
         for callback in self._followers:
             try:
-                callback(self._name, old.state.value, new.state.value, new.health.value, new.error)
+                callback(self.name, old.state.value, new.state.value, new.health.value, new.error)
             except Exception:  # boundary: a follower's fault must not disturb the service
-                logger.exception("follower of service %r failed", self._name)
+                logger.exception("follower of service %r failed", self.name)
 
     def _status_changed(self, old: ServiceStatus, new: ServiceStatus) -> None:
         """Hook for subclasses, called for every change before the followers."""
