@@ -44,6 +44,26 @@ async def test_the_input_stays_open_also_over_the_death_of_the_server(state_dir:
         assert (await server.call("stop", key="css"))["signal"] == "SIGTERM"
 
 
+async def test_a_server_with_many_open_files_starts_programs_and_leaves_no_zombie(state_dir: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    many = 1100  # select takes none above 1023
+    before = set(psutil.Process().children())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * many), hard))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(many)]
+    try:
+        async with process_server(state_dir / "p") as server:
+            # The keeper stays a moment longer than the program, for what that has left.
+            job = await server.call("start", key="job", command="sleep 0.2 &", shell=True, endsWithin="30s")
+            assert job["exitCode"] == 0
+            with anyio.fail_after(40):
+                while set(psutil.Process().children()) - before:
+                    await anyio.sleep(0.02)
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 async def test_input_and_output_may_be_nothing_or_a_terminal(state_dir: Path) -> None:
     script = "import os, sys; print([os.isatty(n) for n in (0, 1, 2)]); print(repr(sys.stdin.read(5)))"
     async with process_server(state_dir / "p") as server:

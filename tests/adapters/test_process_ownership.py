@@ -1,7 +1,9 @@
 """Ready means ours: a port, URL or log line counts only when the process itself, or one below it, listens there."""
 
 import contextlib
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -383,8 +385,11 @@ async def test_another_address_of_the_same_port_is_not_shared(state_dir: Path) -
                 await server.call("stop", key="web")
 
 
-async def test_a_program_may_be_the_probe(state_dir: Path, tmp_path: Path) -> None:
+async def test_a_program_may_be_the_probe(state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").touch()
+    (tmp_path / "check").write_text("#!/bin/sh\ntest -f here\n")
+    (tmp_path / "check").chmod(0o755)
+    monkeypatch.setenv("HOME", str(tmp_path))
     script = "import os, sys; print('cannot connect'); sys.exit(0 if os.environ.get('MARK') == 'yes' else 3)"
     async with process_server(state_dir / "p") as server:
         arguments = {"key": "db", "command": "sleep 300", "cwd": str(tmp_path), "port": 0}
@@ -395,6 +400,14 @@ async def test_a_program_may_be_the_probe(state_dir: Path, tmp_path: Path) -> No
         assert (await server.call("status", key="db", ready={"exec": [sys.executable, "-S", "-c", script]}))["ready"]
         slow = await server.call("status", key="db", ready={"exec": ["sleep", "60"], "timeout": "0.2s"})
         assert (slow["ready"], "did not end in 0.2 s" in slow["detail"]) == (False, True)
+        for path in ("./check", "~/check", "check"):
+            found = await server.call("status", key="db", ready={"exec": [path]})
+            assert (found["ready"], "command not found" in found["detail"]) == (path != "check", path == "check")
+        # as ssh's master connection does, which holds the output that it was given
+        ready = {"exec": ["sh", "-c", "echo well; sleep 60 & echo $! > left"], "timeout": "50s"}
+        found = await server.call("status", key="db", ready=ready)
+        assert found["detail"].endswith("ended with 0: well")
+        os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
         await server.call("stop", key="db")
 
 

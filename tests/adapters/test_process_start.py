@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import psutil
 import pytest
 from mcp.shared.exceptions import MCPError
@@ -23,6 +24,7 @@ from tests.support.processes import (
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 from ostler.adapters.process import readiness
+from ostler.adapters.process.kept_ports import KeptPorts
 from ostler.adapters.process.ports import OWN_PORTS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
@@ -420,6 +422,17 @@ async def test_ports(state_dir: Path) -> None:
         assert listening["cpuPercent"] >= 0
         for key in ("one", "two"):
             await server.call("stop", key=key)
+
+
+async def test_ports_that_are_given_at_once_are_all_kept(tmp_path: Path) -> None:
+    file = tmp_path / "ports.json"
+    kept = KeptPorts(file)
+    async with anyio.create_task_group() as tasks:
+        for number in range(30):
+            tasks.start_soon(anyio.to_thread.run_sync, kept.keep, f"web-{number}", 20_000 + number)
+    again = KeptPorts(file)
+    again.load()
+    assert [again.of(f"web-{number}") for number in range(30)] == list(range(20_000, 20_030))
 
 
 async def test_free_ports_differ_and_can_be_bound(state_dir: Path) -> None:

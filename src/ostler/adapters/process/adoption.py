@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import psutil
 
-from ostler.adapters.process.known_process import Entry, Observation
+from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.records import ProcessRecord, RecordFolder
 from ostler.adapters.process.trees import Birth, Liveness, all_bearers, leader_of, liveness
 from ostler.model.marks import KEEPER_VARIABLE
@@ -45,8 +45,6 @@ def _adopted(record: ProcessRecord, folder: RecordFolder, bearers: Mapping[str, 
     elif seen is Liveness.GONE:
         entry.process = process  # a zombie, perhaps ours to reap
         entry.refresh()
-    else:
-        entry.apply(Observation(seen))
     return entry
 
 

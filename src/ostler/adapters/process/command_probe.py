@@ -1,11 +1,11 @@
 """A program as a probe: it is run in the folder, environment and user of the process, and its exit status counts."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -14,12 +14,17 @@ import psutil
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.process.accounts import account_of
 from ostler.adapters.process.known_process import Entry
+from ostler.adapters.process.launch import program_path
 from ostler.adapters.process.trees import token_of
+from ostler.model.errors import OperationError
 
 SHOWN_OUTPUT = 300
 """How much of what the program wrote last is shown, in characters."""
 
 _KILL_SECONDS = 2.0
+
+_LAST_WORDS_SECONDS = 0.1
+"""How long the output of a program that has ended is read at most."""
 
 
 async def run_command(words: Sequence[str], entry: Entry, timeout: float) -> tuple[bool, str]:
@@ -31,10 +36,10 @@ async def run_command(words: Sequence[str], entry: Entry, timeout: float) -> tup
         timeout: seconds after which it is killed, with all that it started.
     """
     shown = " ".join(words)[:80]
-    env = await anyio.to_thread.run_sync(_environment, entry)
-    program = shutil.which(words[0], path=env.get("PATH", os.defpath))
-    if program is None:
-        return False, f"{shown!r}: {words[0]!r} is in no folder of PATH"
+    try:
+        program, env = await anyio.to_thread.run_sync(_found, words[0], entry)
+    except OperationError as error:
+        return False, f"{shown!r}: {error.summary}"
     account = None if entry.record.user is None else account_of(entry.record.user)
     is_other = account is not None and not account.is_own
     try:
@@ -54,12 +59,20 @@ async def run_command(words: Sequence[str], entry: Entry, timeout: float) -> tup
         return False, f"{shown!r} could not be run ({error.strerror or error})"
     said = b""
     code: int | None = None
+
+    async def read() -> None:
+        nonlocal said
+        assert process.stdout is not None
+        async for chunk in process.stdout:
+            said = (said + chunk)[-4 * SHOWN_OUTPUT :]
+
     try:
         with anyio.move_on_after(timeout):
-            assert process.stdout is not None
-            async for chunk in process.stdout:
-                said = (said + chunk)[-4 * SHOWN_OUTPUT :]
-            code = await process.wait()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read)
+                code = await process.wait()
+                # What it left in the background may hold its output open: that is not waited for.
+                tasks.cancel_scope.deadline = anyio.current_time() + _LAST_WORDS_SECONDS
     finally:
         with anyio.move_on_after(_KILL_SECONDS, shield=True):
             if code is None:
@@ -71,6 +84,15 @@ async def run_command(words: Sequence[str], entry: Entry, timeout: float) -> tup
     if code is None:
         return False, f"{shown!r} did not end in {timeout:g} s{end}"
     return code == 0, f"{shown!r} ended with {code}{end}"
+
+
+def _found(word: str, entry: Entry) -> tuple[str, dict[str, str]]:
+    """Return the path of the program and the environment to run it in. Blocks.
+
+    Raises:
+        OperationError: there is no such program.
+    """
+    return program_path(word, Path(entry.record.cwd or "/"), _environment(entry))
 
 
 def _environment(entry: Entry) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Which port each key was given last, so that an address stays the same when its process was stopped and removed."""
 
 import json
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ KEPT_SECONDS = 90 * 86400.0
 
 
 class KeptPorts:
-    """Key → port, written down at each change. Methods but `of` and `of_others` block.
+    """Key → port, written down at each change; for any thread. Methods but `of` and `of_others` block.
 
     A file that cannot be read or written costs addresses only, so neither is an error.
     """
@@ -26,6 +27,7 @@ class KeptPorts:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._ports: dict[str, tuple[int, float]] = {}
+        self._writing = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<KeptPorts of {len(self._ports)} keys>"
@@ -54,6 +56,10 @@ class KeptPorts:
 
     def keep(self, key: str, port: int) -> None:
         """Keep `port` for `key`, and no longer for another."""
+        with self._writing:  # two at once would each keep what the other one does not know
+            self._keep(key, port)
+
+    def _keep(self, key: str, port: int) -> None:
         now = time.time()
         if self.of(key) == port and now - self._ports[key][1] < 0.1 * KEPT_SECONDS:
             return

@@ -134,7 +134,7 @@ class Launch:
         if request.args is None and (sign := _shell_sign(request.command)):
             raise _needs_shell(f"command {request.command[:80]!r} has {sign!r}")
         argv = [with_port(word, port) for word in words]
-        argv[0], env = _program(argv[0], cwd, env, fallback if "PATH" not in (request.env or {}) else None)
+        argv[0], env = program_path(argv[0], cwd, env, fallback if "PATH" not in (request.env or {}) else None)
         return cls(argv=tuple(argv), cwd=cwd, env=env, label=words[0], account=account, stdin=request.stdin)
 
     def spawn(self, log: BinaryIO, *, key: str, token: str, owner: str, endings: Path, sent: Path) -> Spawned:
@@ -222,8 +222,9 @@ def _reply_to(keeper: Child, order: bytes) -> str:
         with contextlib.suppress(BrokenPipeError):
             given.write(order)
             given.close()
-        readable, _, _ = select.select([said], [], [], KEEPER_SECONDS)
-        return os.read(said.fileno(), 64).decode() if readable else ""
+        answer = select.poll()  # `select.select` takes no descriptor above 1023, which a server of many programs has
+        answer.register(said, select.POLLIN)
+        return os.read(said.fileno(), 64).decode() if answer.poll(1000 * KEEPER_SECONDS) else ""
 
 
 def request_digest(request: StartRequest, salt: str) -> str:
@@ -322,10 +323,15 @@ def _shell(line: str, env: Mapping[str, str]) -> tuple[str, ...]:
     return ("/bin/sh", "-c", line)
 
 
-def _program(
-    word: str, cwd: Path, env: dict[str, str], fallback: Mapping[str, str] | None
+def program_path(
+    word: str, cwd: Path, env: dict[str, str], fallback: Mapping[str, str] | None = None
 ) -> tuple[str, dict[str, str]]:
-    """Return the path of the program `word`, looked up as the child itself would, and the environment to run it in."""
+    """Return the path of the program `word`, looked up as the child itself would, and the environment to run it in.
+
+    Raises:
+        OperationError: it does not exist, cannot be executed, or is a command of the shell.
+        ProgramNotFoundError: it is in no folder of PATH, and of that of `fallback`.
+    """
     if word == PYTHON_PLACEHOLDER:
         return sys.executable, env
     expanded = Path(word).expanduser() if word.startswith("~") else Path(word)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -24,6 +25,9 @@ from ostler.adapters.process.roster import Roster
 from ostler.adapters.process.trees import ProcessTree
 from ostler.model.errors import StoreError
 from ostler.model.sizes import size_text
+
+if TYPE_CHECKING:
+    from ostler.adapters.process.launch import Child
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +73,8 @@ class Upkeep:
         """Processes below others that listen for them, such as the server that a reloader runs."""
         self._kills: int | None = None
         """How many processes of this control group the kernel had killed at the last look."""
+        self._unreaped: set[Child] = set()
+        """Keepers whose programs have ended: each ends a moment later, or when nothing of the program is left."""
         self._loud: dict[Entry, int] = {}
         """Whose logs are measured often, each with the looks that are left."""
 
@@ -109,6 +115,7 @@ class Upkeep:
     async def _look(self, number: int, group: TaskGroup) -> None:
         with anyio.move_on_after(LOOK_SECONDS):
             await self._bound_loud_logs()
+        self._unreaped = {keeper for keeper in self._unreaped if keeper.poll() is None}
         if number % FAMILY_LOOKS == 1:
             from ostler.adapters.process.memory_kills import kills_in_group  # noqa: PLC0415 (not needed to start)
 
@@ -125,6 +132,8 @@ class Upkeep:
         """Be notified of the end of `entry` at once; where that is impossible, the next look notices it."""
         if entry.state == "exited":
             self._explain_kill(entry)
+            if entry.child is not None:
+                self._unreaped.add(entry.child)
             return
         pid = entry.record.pid
         if self._exits is not None and pid is not None and entry.state == "running":
