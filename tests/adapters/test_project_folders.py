@@ -432,6 +432,75 @@ def test_where_nothing_runs_at_the_top_the_folders_inside_say_what_does(tmp_path
     assert [*found_in(tmp_path)] == ["db", "all"]
 
 
+def test_what_programs_load_from_their_folder_is_installed_first(tmp_path: Path) -> None:
+    written(
+        tmp_path,
+        {
+            "Procfile": "web: bin/rails server\njs: yarn build --watch\nmail: mailpit\n",
+            "Gemfile.lock": "",
+            "yarn.lock": "",
+            "package.json": {"scripts": {"build": "esbuild"}},
+            ".claude/launch.json": {
+                "configurations": [
+                    {"name": "docs", "runtimeExecutable": "mix", "runtimeArgs": ["docs.serve"], "cwd": "docs"},
+                    {"name": "out", "runtimeExecutable": "mix", "runtimeArgs": ["x"], "cwd": "../.."},
+                ]
+            },
+            "docs/mix.lock": "",
+        },
+    )
+    made = found_in(tmp_path)
+    assert {name: (each.args.get("command"), [*each.depends_on]) for name, each in made.items()} == {
+        "install": ("yarn install", []),
+        "install-bundle": ("bundle check || bundle install", []),
+        "web": ("bin/rails server", ["install-bundle"]),
+        "js": ("yarn build --watch", ["install"]),
+        "mail": ("mailpit", []),
+        "docs-install": ("mix deps.get", []),
+        "docs": ("mix docs.serve", ["docs-install"]),
+        "out": ("mix x", []),
+    }
+    assert made["docs-install"].watch == ("docs/mix.lock",)
+    (tmp_path / "Procfile").write_text("setup: bundle install\nweb: bundle exec puma\n")
+    assert "install-bundle" not in found_in(tmp_path), "the Procfile does that itself"
+
+
+def test_what_a_package_loads_from_its_workspace_is_built_first(tmp_path: Path) -> None:
+    def library(name: str, needs: str = "", **more: object) -> dict[str, object]:
+        scripts = {"build": "tsup", **({"dev": "tsup --watch"} if name == "@t/ui" else {})}
+        return {"name": name, "scripts": scripts, "devDependencies": {needs: "*"} if needs else {}, **more}
+
+    written(
+        tmp_path,
+        {
+            "package.json": {"workspaces": ["*/*"], "scripts": {"dev": "turbo run dev"}},
+            "package-lock.json": "{}",
+            "apps/web/package.json": {
+                "scripts": {"dev": "vite"},
+                "dependencies": {"@t/ui": "*", "@t/source": "*", "@t/rules": "*", "react": "1"},
+            },
+            "apps/solo/package.json": {"scripts": {"dev": "vite", "build": "vite build"}},
+            "packages/ui/package.json": library("@t/ui", "@t/tokens", main="dist/index.js"),
+            "packages/tokens/package.json": library(
+                "@t/tokens", "@t/ui", exports={".": {"types": "./src/x.d.ts", "import": "./dist/x.mjs"}}
+            ),
+            "packages/source/package.json": library("@t/source", exports={".": "./src/index.ts"}),
+            "packages/rules/package.json": library("@t/rules"),
+        },
+    )
+    made = found_in(tmp_path)
+    assert {name: [*each.depends_on] for name, each in made.items()} == {
+        "install": [],
+        "solo": ["install"],
+        "tokens-build": ["install"],
+        "ui-build": ["install", "tokens-build"],
+        "web": ["install", "tokens-build", "ui-build"],
+        "ui": ["install", "tokens-build", "ui-build"],
+    }
+    assert made["ui-build"].args == {"command": "npm run build", "shell": True, "directory": "packages/ui"}
+    assert made["ui-build"].watch == ("packages/ui/src/**",)
+
+
 def test_a_framework_runs_next_to_the_scripts_of_packages_and_not_next_to_a_procfile(tmp_path: Path) -> None:
     written(tmp_path, {"artisan": "use Illuminate", "package.json": {"scripts": {"dev": "vite"}}, "Tiltfile": ""})
     runs = [service.args["command"] for found in read_sources(tmp_path) for service in found.services]

@@ -359,3 +359,16 @@ def test_a_folder_without_a_project_says_what_to_do(
     assert "Next: ostler project init writes an ostler.yaml" in ostler.err
     assert len(ostler.err.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["Procfile"]
+
+
+def test_a_folder_whose_tasks_are_only_named_says_so_and_its_empty_project_asks_for_services(
+    ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "justfile").write_text("serve:\n  go run .\n")
+    assert ostler.run("call", "ostler/project_up") != ExitStatus.OK
+    assert "just serve" in ostler.out + ostler.err, "agents get the draft with what it names"
+    assert ostler.run("project", "init") == ExitStatus.OK
+    assert "nothing could be converted; the comments at the end of the file say what was found" in ostler.out
+    assert ostler.run("up") == ExitStatus.OK
+    assert "is up, but its ostler.yaml lists no services. Next: list them there, then ostler up again" in ostler.out

@@ -322,6 +322,23 @@ def test_folders_of_a_workspace_are_those_of_its_patterns(globs: list[str], has:
     assert ([*filter(workspace.has, has)], [*filter(workspace.has, has_not)]) == (has, [])
 
 
+@pytest.mark.parametrize(
+    ("line", "beside", "note"),
+    [
+        ("vite --port 5173", ["pnpm-lock.yaml"], "with 'command: pnpm exec vite --port {port}' and 'port: 0' each"),
+        ("node server.js --port=3000", [], "with 'command: node server.js --port={port}' and 'port: 0' each"),
+        ("vite --port 5173 && echo over", [], "if that takes the variable PORT, each gets its own with 'port: 0'"),
+    ],
+)  # fmt: skip
+def test_a_script_with_a_fixed_port_says_how_each_worktree_gets_its_own(
+    line: str, beside: list[str], note: str
+) -> None:
+    found = read_package_json(json.dumps({"scripts": {"dev": line}}), "package.json", beside)
+    web = next(each for each in found.services if each.name == "web")
+    assert web.args["port"]
+    assert note in web.notes[0]
+
+
 def test_scripts_that_change_a_database_are_jobs_that_run_when_they_are_named() -> None:
     names = ("db:migrate", "migrate:dev", "seed", "db:push", "migrate:create", "seedling", "immigrate")
     text = json.dumps({"scripts": dict.fromkeys(names, "x")})
@@ -353,9 +370,22 @@ def test_a_django_project_is_served_and_migrated_by_the_python_that_has_its_pack
         ("bin/rails", "require 'rails/commands'", (), {
             "migrate": "bin/rails db:prepare", "web": "bin/rails server -p {port}",
         }),
-        ("config.ru", "run App", (), {"web": "bundle exec rackup -p {port}"}),
+        ("config.ru", "run App", (), {"web": "rackup -p {port}"}),
+        ("config.ru", "run App", ("Gemfile",), {"web": "bundle exec rackup -p {port}"}),
+        ("app.rb", "require 'sinatra'", ("Gemfile",), {"web": "bundle exec ruby app.rb -p {port}"}),
+        ("app.rb", "class App; end", (), {}),
+        ("public/index.php", "<?php echo 1;", (), {"web": "php -S 127.0.0.1:{port} -t public"}),
+        ("index.php", "<?php // Silence is golden.", (), {}),
+        ("src/Shop/Shop.csproj", '<Project Sdk="Microsoft.NET.Sdk.Web">', (), {
+            "build": "dotnet build", "web": "dotnet run --urls http://127.0.0.1:{port}",
+        }),
+        ("Shop.csproj", '<Project Sdk="Microsoft.NET.Sdk">', (), {}),
         ("mix.exs", "{:phoenix, '~> 1.8'}", (), {"migrate": "mix ecto.migrate", "web": "mix phx.server"}),
         ("mix.exs", "{:phoenix_html, '~> 4'}", (), {}),
+        ("mix.exs", "{:bandit, '~> 1.0'}", (), {"web": "mix run --no-halt"}),
+        ("pom.xml", "<artifactId>quarkus-maven-plugin</artifactId>", (), {
+            "build": "mvn -q compile", "web": "mvn -q quarkus:dev -Dquarkus.http.port={port}",
+        }),
         ("pom.xml", "<artifactId>spring-boot-maven-plugin</artifactId>", ("mvnw",), {
             "build": "./mvnw -q compile",
             "web": "./mvnw -q spring-boot:run -Dspring-boot.run.arguments=--server.port={port}",
@@ -460,6 +490,15 @@ def test_a_server_in_go_is_run_as_its_source_shows(file: str, path: str, source:
         assert {name: args(spec)["command"] for name, spec in made.items()} == runs
 
 
+def test_a_program_in_go_that_may_serve_is_named_and_one_that_needs_a_router_is_taken() -> None:
+    module = "module example.com/shop\n\nrequire (\n\tgithub.com/go-chi/chi/v5 v5.2.0%s\n)\n"
+    named = read_go_module(module % " // indirect", "go.mod", (), lambda _path: "package main\n")
+    assert named.services == ()
+    assert 'command: "go run ."' in named.notes[0]
+    taken = services(read_go_module(module % "", "go.mod", (), lambda _path: "package main\n"))
+    assert args(taken["web"])["command"] == "go run ."
+
+
 def test_tasks_of_deno_python_and_php() -> None:
     made = services(read_deno({"tasks": {"dev": "deno run main.ts"}}, "deno.json"))
     assert args(made["web"])["command"] == "deno task dev"
@@ -481,8 +520,12 @@ def test_tasks_of_deno_python_and_php() -> None:
 def test_tasks_whose_names_say_that_they_serve_are_noted_and_not_taken() -> None:
     for read, text, program in (
         (read_makefile, "PORT := 1\nall: build\nserve: all\n\tgo run .\nrun-api :\n.PHONY: serve\nserver:=x\n", "make"),
-        (read_justfile, "set dotenv-load\nport := '1'\nserve target='x':\n  go\nrun-api: build\n", "just"),
-        (read_taskfile, "tasks: {serve: {cmd: go}, run-api: x, build: y}", "task"),
+        (
+            read_justfile,
+            "set dotenv-load\nport := '1'\nserve target='x':\n  go\nrun-api: build\n[private]\nserver:\n  x\n_up:\n",
+            "just",
+        ),
+        (read_taskfile, "tasks: {serve: {cmd: go}, run-api: x, build: y, up: {internal: true}}", "task"),
         (read_mise, "[tasks.serve]\nrun = 'go'\n[tasks]\nrun-api = 'x'\nbuild = 'y'\n", "mise run"),
     ):
         found = read(text, "file")

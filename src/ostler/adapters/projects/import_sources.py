@@ -26,7 +26,9 @@ from ostler.rules.imports.frameworks import (
     unread_notes,
 )
 from ostler.rules.imports.go_programs import read_go_module
+from ostler.rules.imports.installs import with_installs
 from ostler.rules.imports.launch_json import read_launch_json
+from ostler.rules.imports.library_builds import LibraryBuilds
 from ostler.rules.imports.local_addresses import with_addresses
 from ostler.rules.imports.node_package import LOCKS, read_package_json
 from ostler.rules.imports.process_compose import read_process_compose
@@ -202,9 +204,18 @@ def read_sources(folder: Path) -> list[Found]:
         workspace = _workspace(folder)
         inner = (at for at in inner_folders(folder, 2) if workspace is None or not workspace.has(at))
         found += [each for at in inner for each in _sources_in(folder, at, _package)]
+    found = [with_installs(each, partial(_names_in, folder)) for each in found]
     found.append(Found(notes=unread_notes(_Beside.of(folder).names)))
     files = {file for each in found for service in each.services for file in service.env_files}
     return with_addresses(found, {file: _variables(folder / file) for file in files})
+
+
+def _names_in(top: Path, at: str) -> Collection[str]:
+    """Return the names of what a folder of the project has; none of one that is outside, or cannot be read."""
+    folder = Path(os.path.normpath(top / at))
+    with suppress(OSError):
+        return {entry.name for entry in folder.iterdir()} if folder.is_relative_to(top) else ()
+    return ()
 
 
 def _sources_in(top: Path, at: str, packages: "_Packages") -> list[Found]:
@@ -271,7 +282,9 @@ def _packages(top: Path, at: str, beside: _Beside) -> list[Found]:
     def member(_top: Path, inside: str, beside: _Beside) -> list[Found]:
         return [_read(lambda text, file: workspace.package(text, file, inside, beside.names), top, inside, _PACKAGE)]
 
-    parts = [each for one in inner_folders(top, 4) if workspace.has(one) for each in _sources_in(top, one, member)]
+    folders = [one for one in inner_folders(top, 4) if workspace.has(one)]
+    built = LibraryBuilds({one: _text_of(top / one / _PACKAGE) for one in folders}, workspace)
+    parts = [built.before(each, one) for one in folders for each in _sources_in(top, one, member)]
     split = _runs(parts)
     root = _read(lambda text, file: read_package_json(text, file, beside.names, split=split), top, at, _PACKAGE)
     return [root, *parts]
@@ -298,13 +311,13 @@ def read_named(paths: Sequence[Path]) -> list[Found]:
         folder, source = path.parent, _known_source(path)
         try:
             if source.read is not _compose:
-                found.append(read_source(path))
+                found.append(with_installs(read_source(path), partial(_names_in, path.parent)))
             elif folder not in composed:
                 composed.add(folder)
                 others = [each for each in paths if each.parent == folder and each != path]
                 over = [each.name for each in others if (one := _source_of(each)) is not None and one.read is _compose]
                 beside = _Beside.of(folder)._replace(over=tuple(over))
-                found.append(_compose(_text(path), path.name, beside))
+                found.append(with_installs(_compose(_text(path), path.name, beside), partial(_names_in, folder)))
         except UnreadableSourceError as error:
             raise UnreadableSourceError(f"{path} is not read: {error}") from None
     return found

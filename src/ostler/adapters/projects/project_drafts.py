@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ostler.adapters.projects.folders import label_of, project_at
 from ostler.adapters.projects.import_sources import read_named, read_sources
@@ -10,8 +11,16 @@ from ostler.rules.imports.project_text import project_text
 from ostler.rules.loading.projects import load_project
 
 
-def drafted(folder: Path, only: Sequence[Path] = ()) -> tuple[str, int]:
-    """Return the text of an `ostler.yaml` for `folder`, and how many services were found. Blocks.
+class Draft(NamedTuple):
+    """The text of an `ostler.yaml`, how many services it has, and how many notes about what is not converted."""
+
+    text: str
+    services: int
+    notes: int
+
+
+def drafted(folder: Path, only: Sequence[Path] = ()) -> Draft:
+    """Return an `ostler.yaml` for `folder`. Blocks.
 
     Args:
         folder: the project's folder.
@@ -23,4 +32,4 @@ def drafted(folder: Path, only: Sequence[Path] = ()) -> tuple[str, int]:
     found = read_named(only) if only else read_sources(folder)
     text = project_text(label_of(project_at(folder).main.name), found)
     load_project(text, PROJECT_FILE)
-    return text, sum(len(each.services) for each in found)
+    return Draft(text, sum(len(each.services) for each in found), sum(len(each.notes) for each in found))

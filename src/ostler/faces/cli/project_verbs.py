@@ -125,7 +125,7 @@ def init(
     if not folder.is_dir():
         usage_error(f"{directory} is not a folder")
     try:
-        text, count = drafted(folder, source or ())
+        text, count, notes = drafted(folder, source or ())
     except UnreadableSourceError as error:
         fail(str(error), ExitStatus.FAILED)
     if dry_run:
@@ -138,7 +138,9 @@ def init(
         fail(f"{file} already exists and stays unchanged. Next: ostler project init --dry-run", ExitStatus.FAILED)
     step = "read through it, then run ostler up" if count else "list your services in it, then run ostler up"
     say(f"wrote {file} with {count} service{'' if count == 1 else 's'}. Next: {step}")
-    if not count:
+    if notes and not count:
+        say("nothing could be converted; the comments at the end of the file say what was found, and how to write it")
+    elif not count:
         names = ", ".join(source_names())
         say(f"nothing was found to convert; these files are read, here and in inner folders: {names}")
 

@@ -86,21 +86,21 @@ async def unwritten(error: NotFoundError) -> Answer:
 
     It is for clients that can write files. Nothing is changed, so no one has to confirm it.
     """
-    from ostler.adapters.projects.project_drafts import drafted
+    from ostler.adapters.projects.project_drafts import Draft, drafted
 
     structured: JsonObject = {"error": error_json(error)}
     if error.kind != "project":
         return Answer(structured, str(error), is_error=True)
     folder = Path(error.name)
 
-    def draft() -> tuple[str, int]:
+    def draft() -> Draft:
         try:
-            return drafted(folder) if folder.is_dir() else ("", 0)
+            return drafted(folder) if folder.is_dir() else Draft("", 0, 0)
         except (OSError, ManifestError):  # `error` says what to do; a draft makes it easier
-            return "", 0
+            return Draft("", 0, 0)
 
-    text, count = await anyio.to_thread.run_sync(draft)
-    if not count or len(text) > _MAX_DRAFT:
+    text, count, notes = await anyio.to_thread.run_sync(draft)
+    if not (count or notes) or len(text) > _MAX_DRAFT:
         return Answer(structured, str(error), is_error=True)
     said = (
         f"{error}\nDraft of {folder / PROJECT_FILE} from what the folder has; read it, write it, and call this again:\n"
@@ -122,6 +122,8 @@ async def _up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
     for entry in structured["services"]:
         entry.update(present({"lastLines": written.get(entry["name"])}))
     lines = await _report_lines(app, f"project {scope.ref.id}", _UP, report, names)
+    if not scope.services:
+        lines[0] = f"{lines[0]}, but its {PROJECT_FILE} lists no services. Next: list them there, then project_up again"
     for name, said in written.items():
         lines += [f"last lines of {name}:", *said, ""] if said else [f"{name} wrote nothing"]
     if report.unfinished:

@@ -126,11 +126,14 @@ def within(found: Found, folder: str) -> Found:
 
 
 def shell_service(
-    name: str, line: str, origin: str, *, directory: str = "", port: int | None = None, **more: Any
+    name: str, line: str, origin: str, *, directory: str = "", port: int | None = None, port_note: str = "", **more: Any
 ) -> FoundService:
-    """Return a service that runs `line` by the shell; one with a port is a development server."""
+    """Return a service that runs `line` by the shell; one with a port is a development server.
+
+    `port_note` says what to know of a port that is fixed, where that is not in `line`.
+    """
     folder = folder_arg(directory)
-    more["notes"] = (*more.get("notes", ()), *port_notes(line, port))
+    more["notes"] = (*more.get("notes", ()), *((port_note,) if port_note else port_notes(line, port)))
     if port is None:
         more["notes"] = (*more["notes"], *address_notes(line))
     line = template_free(line.strip())

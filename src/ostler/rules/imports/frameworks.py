@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import Found, FoundService, job, shell_service
@@ -11,7 +12,10 @@ from ostler.rules.imports.task_files import WAITS, noted_tasks, read_toml
 UNREAD = {
     "Tiltfile": "tilt up", "skaffold.yaml": "skaffold dev", "garden.yml": "garden dev", "devenv.nix": "devenv up",
     "flake.nix": "nix develop -c PROGRAM", "devspace.yaml": "devspace dev", "okteto.yml": "okteto up",
-    "Earthfile": "earthly +TARGET",
+    "Earthfile": "earthly +TARGET", "devbox.json": "devbox services up", "mprocs.yaml": "mprocs",
+    "supervisord.conf": "supervisord -n -c supervisord.conf", "circus.ini": "circusd circus.ini",
+    "ecosystem.config.js": "pm2-runtime ecosystem.config.js",
+    "ecosystem.config.cjs": "pm2-runtime ecosystem.config.cjs",
 }  # fmt: skip
 """Files of tools that start services and are not read, and how such a tool is called."""
 
@@ -27,6 +31,7 @@ class _Framework:
         build: the command that builds it before its first start, which may take minutes; empty for none.
         watch: the files whose change asks for another build.
         wrapper: the program that a checkout may have for itself, and that replaces the first word then.
+        bundled: Bundler runs it if there is a Gemfile.
         note: what to know of it.
     """
 
@@ -36,35 +41,68 @@ class _Framework:
     build: str = ""
     watch: tuple[str, ...] = ()
     wrapper: str = ""
+    bundled: bool = False
     note: str = ""
 
 
 _SPRING_PORT = "--server.port={port}"
-_GRADLE = _Framework(
-    r"org\.springframework\.boot", f"gradle bootRun --args={_SPRING_PORT}", wrapper="gradlew",
-    build="gradle classes", watch=("build.gradle*", "settings.gradle*"),
+_QUARKUS = "-Dquarkus.http.port={port}"
+_GRADLE_FILES = ("build.gradle*", "settings.gradle*")
+_GRADLE = (
+    _Framework(
+        r"org\.springframework\.boot", f"gradle bootRun --args={_SPRING_PORT}", wrapper="gradlew",
+        build="gradle classes", watch=_GRADLE_FILES,
+    ),
+    _Framework(
+        r"io\.quarkus", f"gradle quarkusDev {_QUARKUS}", wrapper="gradlew", build="gradle classes", watch=_GRADLE_FILES,
+    ),
 )  # fmt: skip
-_FRAMEWORKS = {
-    "artisan": _Framework(
-        "Laravel|Illuminate", "php artisan serve --port={port}", migrate="php artisan migrate --force",
+_READY = "where / does not answer with 200 to 399, readyPath names what does"
+_PHP = r"<\?(?:php|=)(?!\s*//\s*Silence is golden)"
+_FRAMEWORKS: dict[str, tuple[_Framework, ...]] = {
+    "artisan": (
+        _Framework("Laravel|Illuminate", "php artisan serve --port={port}", migrate="php artisan migrate --force"),
     ),
-    "bin/rails": _Framework("rails", "bin/rails server -p {port}", migrate="bin/rails db:prepare"),
-    "config.ru": _Framework("", "bundle exec rackup -p {port}"),
-    "mix.exs": _Framework(
-        r":phoenix\b", "mix phx.server", migrate="mix ecto.migrate",
-        note="its port is the variable PORT if config/dev.exs or config/runtime.exs reads that",
+    "bin/rails": (_Framework("rails", "bin/rails server -p {port}", migrate="bin/rails db:prepare"),),
+    "config.ru": (_Framework("", "rackup -p {port}", bundled=True),),
+    "app.rb": (_Framework(r"(?m)^\s*require ['\"]sinatra['\"]", "ruby app.rb -p {port}", bundled=True),),
+    "mix.exs": (
+        _Framework(
+            r":phoenix\b", "mix phx.server", migrate="mix ecto.migrate",
+            note="its port is the variable PORT if config/dev.exs or config/runtime.exs reads that",
+        ),
+        _Framework(
+            r":(?:bandit|plug_cowboy|cowboy)\b", "mix run --no-halt",
+            note="its port is the variable PORT if it reads that; else the port that it opens is found",
+        ),
     ),
-    "pom.xml": _Framework(
-        "spring-boot-maven-plugin", f"mvn -q spring-boot:run -Dspring-boot.run.arguments={_SPRING_PORT}",
-        build="mvn -q compile", watch=("pom.xml",), wrapper="mvnw",
+    "pom.xml": (
+        _Framework(
+            "spring-boot-maven-plugin", f"mvn -q spring-boot:run -Dspring-boot.run.arguments={_SPRING_PORT}",
+            build="mvn -q compile", watch=("pom.xml",), wrapper="mvnw",
+        ),
+        _Framework(
+            "quarkus-maven-plugin", f"mvn -q quarkus:dev {_QUARKUS}", build="mvn -q compile", watch=("pom.xml",),
+            wrapper="mvnw",
+        ),
     ),
     "build.gradle": _GRADLE,
     "build.gradle.kts": _GRADLE,
-    "Cargo.toml": _Framework(
-        r"(?m)^(?:\[dependencies\.)?(?:axum|actix-web|rocket|warp|poem|salvo|loco-rs|tide|hyper)\b", "cargo run",
-        build="cargo build", watch=("Cargo.toml", "Cargo.lock"),
-        note="its port is the variable PORT if it reads that; else the port that it opens is found",
+    "*.csproj": (
+        _Framework(
+            r"Microsoft\.NET\.Sdk\.Web\b", "dotnet run --urls http://127.0.0.1:{port}",
+            build="dotnet build", watch=("*.csproj",), note=_READY,
+        ),
     ),
+    "Cargo.toml": (
+        _Framework(
+            r"(?m)^(?:\[dependencies\.)?(?:axum|actix-web|rocket|warp|poem|salvo|loco-rs|tide|hyper)\b", "cargo run",
+            build="cargo build", watch=("Cargo.toml", "Cargo.lock"),
+            note="its port is the variable PORT if it reads that; else the port that it opens is found",
+        ),
+    ),
+    "public/index.php": (_Framework(_PHP, "php -S 127.0.0.1:{port} -t public", note=_READY),),
+    "index.php": (_Framework(_PHP, "php -S 127.0.0.1:{port}", note=_READY),),
 }  # fmt: skip
 FILES = tuple(_FRAMEWORKS)
 """The files that show a framework, each with one that is read only if those before it show none."""
@@ -78,14 +116,17 @@ def read_framework(text: str, file: str, beside: Collection[str] = ()) -> Found:
         file: its path in the project.
         beside: the names of the files next to it.
     """
-    known = next(found for name, found in _FRAMEWORKS.items() if f"/{file}".endswith(f"/{name}"))
-    if re.search(known.sign, text) is None:
+    possible = next(found for name, found in _FRAMEWORKS.items() if fnmatchcase(f"/{file}", f"*/{name}"))
+    known = next((each for each in possible if re.search(each.sign, text) is not None), None)
+    if known is None:
         return Found()
     if file.endswith("Cargo.toml") and "src" not in beside:  # a workspace, or a library's
         return Found()
 
     def line(command: str) -> str:
         program, _, rest = command.partition(" ")
+        if known.bundled and "Gemfile" in beside:
+            return f"bundle exec {command}"
         return f"./{known.wrapper} {rest}" if known.wrapper and known.wrapper in beside else f"{program} {rest}"
 
     services: list[FoundService] = []

@@ -9,7 +9,14 @@ _NAMES = ("server", "api", "web", "app", "http", "service")
 _SERVES = re.compile(
     r"\bListenAndServe(?:TLS)?\(|\bhttp\.Serve\(|\bgin\.(?:Default|New)\(|\becho\.New\(|\bfiber\.New\("
 )
+_REQUIRES = re.compile(
+    r"(?m)^(?:require)?\s+github\.com/(?:gin-gonic/gin|labstack/echo|gofiber/fiber|go-chi/chi|gorilla/mux)\b"
+    r"(?!.*// indirect)"
+)
+"""Routers: a program of a module that needs one directly is likely to serve."""
+
 _MODULE = re.compile(r"(?m)^module\s+\"?(?:\S*?/)?(?P<name>[^\s/\"]+?)(?:/v\d+)?\"?\s*(?://.*)?$")
+_MAIN = re.compile(r"(?m)^package main\b")
 _PORT = "its port is the variable PORT if it reads that; else the port that it opens is found"
 
 
@@ -24,6 +31,8 @@ def read_go_module(text: str, file: str, beside: Collection[str], read: Callable
     """
     found = _MODULE.search(text)
     name = found["name"] if found else ""
+    routes = _REQUIRES.search(text) is not None
+    mains: list[str] = []
     folders = ["", *(f"cmd/{each}" for each in dict.fromkeys([name, *_NAMES]) if each), *_NAMES]
     for folder in folders:
         path = f"{folder}/main.go" if folder else "main.go"
@@ -31,9 +40,14 @@ def read_go_module(text: str, file: str, beside: Collection[str], read: Callable
             source = read(path)
         except UnreadableSourceError:
             continue
-        if _SERVES.search(source):
-            return Found(_services(f"./{folder}" if folder else ".", f"{file}, {path}", file, beside))
-    return Found()
+        package = f"./{folder}" if folder else "."
+        if _SERVES.search(source) or (routes and _MAIN.search(source)):
+            return Found(_services(package, f"{file}, {path}", file, beside))
+        mains += [package] if _MAIN.search(source) else []
+    if not mains:
+        return Found()
+    how = f'class: dev-server, args: {{command: "go run {mains[0]}"}}'
+    return Found(notes=(f"{file}: {', '.join(mains)}: if it serves, such a service is written {how}",))
 
 
 def _services(package: str, origin: str, file: str, beside: Collection[str]) -> tuple[FoundService, ...]:

@@ -15,7 +15,7 @@ from ostler.rules.imports.found import (
     label,
     shell_service,
 )
-from ostler.rules.imports.shell_lines import port_of, port_option
+from ostler.rules.imports.shell_lines import port_of, port_option, script_port_note
 
 APP_SCRIPTS = ("dev", "start", "serve", "develop")
 """Scripts that serve; the first one that there is stands for the app."""
@@ -156,7 +156,15 @@ def _server(name: str, line: str, run: str, origin: str, notes: tuple[str, ...])
     if options and port is None:
         separator = " --" if run.startswith("npm ") else ""
         return shell_service(name, f"{run}{separator} {options}", origin, port=0)
-    return shell_service(name, run, origin, port=port or 0, notes=notes)
+    note = script_port_note(line, port, _finder(run.partition(" ")[0], line)) if port else ""
+    return shell_service(name, run, origin, port=port or 0, port_note=note, notes=notes)
+
+
+def _finder(manager: str, line: str) -> str:
+    """Return what a line begins with that runs a program of a package, as its scripts do."""
+    if re.match(r"(?:node|deno|bunx?|npx|pnpm|yarn)\s", line):
+        return ""
+    return {"npm": "npx ", "pnpm": "pnpm exec ", "bun": "bunx "}.get(manager, f"{manager} ")
 
 
 def _runs_others(line: str) -> bool:

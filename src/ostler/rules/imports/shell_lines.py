@@ -52,6 +52,21 @@ def port_notes(line: str, port: int | None) -> tuple[str, ...]:
     return (f"only one worktree can have port {port}: with 'port: 0' each gets its own, as the variable PORT",)
 
 
+def script_port_note(line: str, port: int, runs: str) -> str:
+    """Return what to know of a script that fixes its port: what `runs` programs of the package can do so with another.
+
+    Args:
+        line: the script's line.
+        port: the port in it.
+        runs: what a line for the shell begins with to find those programs, as `npx `.
+    """
+    said = f"only one worktree can have port {port}, which its script has"
+    if _JOINED.search(line) or re.match(r"\w+=", line):
+        return f"{said}: if that takes the variable PORT, each gets its own with 'port: 0'"
+    free = re.sub(rf"\b{port}\b", "{port}", line)
+    return f"{said}: with 'command: {runs}{free}' and 'port: 0' each gets its own"
+
+
 def address_notes(line: str) -> tuple[str, ...]:
     """Return what to know of a command that names ports of this machine: where it listens, one worktree alone can."""
     ports = dict.fromkeys(_LOCAL_PORT.findall(line))

@@ -14,6 +14,7 @@ WAITS = "enabled: false, as it changes a database: remove that, and let web wait
 
 _MAKE = re.compile(r"^([A-Za-z0-9][\w.-]*)\s*:(?![=:])", re.MULTILINE)
 _JUST = re.compile(r"^@?([A-Za-z_][\w-]*)(?:[ \t]+[^:\n]*)?:(?!=)", re.MULTILINE)
+_PRIVATE = re.compile(r"^\[[^\]\n]*\bprivate\b.*\n.*$", re.MULTILINE)
 
 
 def read_manage(text: str, file: str, beside: Collection[str] = ()) -> Found:
@@ -50,12 +51,15 @@ def read_makefile(text: str, file: str) -> Found:
 
 def read_justfile(text: str, file: str) -> Found:
     """Return a note with the recipes that may start something."""
-    return noted_tasks(file, "just", _JUST.findall(text))
+    return noted_tasks(file, "just", [name for name in _JUST.findall(_PRIVATE.sub("", text)) if name[0] != "_"])
 
 
 def read_taskfile(text: str, file: str) -> Found:
     """Return a note with the tasks that may start something."""
-    return noted_tasks(file, "task", as_object(read_yaml(text).get("tasks")))
+    tasks = as_object(read_yaml(text).get("tasks"))
+    return noted_tasks(
+        file, "task", [name for name, task in tasks.items() if as_object(task).get("internal") is not True]
+    )
 
 
 def read_mise(text: str, file: str) -> Found:
@@ -87,4 +91,5 @@ def noted_tasks(file: str, program: str, names: Iterable[str]) -> Found:
         return Found()
     shown = ", ".join(serving)
     how = f'class: dev-server, args: {{command: "{program} {serving[0]}"}}'
-    return Found(notes=(f"{file}: {shown} may start what serves, as its name says; such a service is written {how}",))
+    said = f"{file}: {shown} may start what serves, as its name says; such a service is written {how}"
+    return Found(notes=(f"{said}, and one that opens no port class: command",))

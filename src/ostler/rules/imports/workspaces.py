@@ -47,7 +47,7 @@ class Workspace:
             UnreadableSourceError: it is not JSON, or no package.
         """
         found = read_package_json(text, file, beside, manager=self.manager, installed_by=self.installed_by)
-        name = str(_read(text).get("name") or "")
+        name = str(read_package(text).get("name") or "")
         called = (name, name.rpartition("/")[2], folder)
         if not self.started or any(fnmatchcase(one, glob) for one in called for glob in self.started):
             return found
@@ -64,7 +64,7 @@ def workspace_of(package: str, pnpm: str, lerna: str, beside: Collection[str]) -
         lerna: the text of `lerna.json`; empty without one.
         beside: the names of the files next to them.
     """
-    root = _read(package)
+    root = read_package(package)
     own = root.get("workspaces")
     more: JsonObject = {}
     with suppress(UnreadableSourceError):
@@ -73,7 +73,7 @@ def workspace_of(package: str, pnpm: str, lerna: str, beside: Collection[str]) -
         *as_list(own),
         *as_list(as_object(own).get("packages")),
         *as_list(more.get("packages")),
-        *as_list(_read(lerna).get("packages")),
+        *as_list(read_package(lerna).get("packages")),
     ]
     folders = dict.fromkeys(str(one).removeprefix("./").rstrip("/") for one in named if one)
     if not folders:
@@ -85,7 +85,8 @@ def workspace_of(package: str, pnpm: str, lerna: str, beside: Collection[str]) -
     return Workspace(tuple(folders), package_manager(root, beside), install, tuple(one for one in filters if one))
 
 
-def _read(text: str) -> JsonObject:
+def read_package(text: str) -> JsonObject:
+    """Return the content of a `package.json`; nothing of one that cannot be read."""
     with suppress(ValueError):
         return as_object(parse_json(text))
     return {}

@@ -1,0 +1,111 @@
+"""Packages of a workspace that must be built before those that load them run, as Turborepo's `^build` does."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object
+from ostler.rules.imports.found import PROGRAMS, Found, FoundService, job, label
+from ostler.rules.imports.workspaces import Workspace, read_package
+
+_SOURCE = re.compile(r"(?:^|/)src/|(?<!\.d)\.[cm]?tsx?$")
+_NEEDS = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
+
+
+@dataclass(frozen=True, slots=True)
+class _Package:
+    """One package: its folder, which others of the workspace it needs, and whether it must be built before use."""
+
+    folder: str
+    needs: tuple[str, ...]
+    is_built: bool
+
+
+class LibraryBuilds:
+    """The packages of one workspace.
+
+    One must be built if it has a script `build` and what others load of it, by `main`, `module` and `exports`, is not
+    its source.
+    """
+
+    def __init__(self, texts: Mapping[str, str], workspace: Workspace) -> None:
+        """Take the text of each `package.json` by its folder."""
+        read = {folder: read_package(text) for folder, text in texts.items()}
+        names = {str(one.get("name") or folder): folder for folder, one in read.items()}
+        self._workspace = workspace
+        self._packages = {
+            folder: _Package(folder, tuple(_needs(one, names)), _is_built(one)) for folder, one in read.items()
+        }
+        self._loaded = {need for one in self._packages.values() for need in one.needs}
+
+    def before(self, found: Found, folder: str) -> Found:
+        """Return `found` in which the programs of the package in `folder` wait until what they load is built.
+
+        What builds a library again when it changes waits as well, until the library was built for the others.
+        """
+        programs = {
+            each.name
+            for each in found.services
+            if each.class_name in PROGRAMS and each.args.get("directory", "") == folder
+        }
+        own = self._packages[folder]
+        jobs = list(self._jobs(own.needs if folder not in self._loaded or not own.is_built else (folder,)))
+        if not jobs or not programs or not {each.name for each in jobs}.isdisjoint(programs):
+            return found
+        waits = {each.name: "completed" for each in jobs}
+        waiting = (
+            replace(each, depends_on={**each.depends_on, **waits}) if each.name in programs else each
+            for each in found.services
+        )
+        return replace(found, services=(*jobs, *waiting))
+
+    def _jobs(self, folders: Collection[str]) -> Iterator[FoundService]:
+        """Yield the jobs that build the packages in `folders`, after those that build what these need."""
+        made: dict[str, FoundService] = {}
+        seen: set[str] = set()
+
+        def build(folder: str) -> None:
+            if folder in seen:
+                return
+            seen.add(folder)
+            package = self._packages[folder]
+            for need in package.needs:
+                build(need)
+            if package.is_built:
+                made[folder] = self._job(package, [made[need].name for need in package.needs if need in made])
+
+        for folder in folders:
+            build(folder)
+        yield from made.values()
+
+    def _job(self, package: _Package, needs: Collection[str]) -> FoundService:
+        folder, installed = package.folder, self._workspace.installed_by
+        return job(
+            label(f"{folder.rpartition('/')[2]}-build"),
+            f"{self._workspace.manager} run build",
+            f"{folder}/package.json, script build",
+            directory=folder,
+            watch=(f"{folder}/src/**",),
+            depends_on=dict.fromkeys([installed, *needs] if installed else needs, "completed"),
+        )
+
+
+def _needs(package: JsonObject, names: Mapping[str, str]) -> Iterator[str]:
+    """Yield the folders of the packages that a package needs, of those with `names`."""
+    yield from dict.fromkeys(names[name] for key in _NEEDS for name in as_object(package.get(key)) if name in names)
+
+
+def _is_built(package: JsonObject) -> bool:
+    files = [file for key in ("main", "module", "exports") for file in _files(package.get(key))]
+    return "build" in as_object(package.get("scripts")) and bool(files) and not any(map(_SOURCE.search, files))
+
+
+def _files(entry: JsonValue) -> Iterator[str]:
+    """Yield the files that `main` or `exports` names, but for those that hold types."""
+    if isinstance(entry, str):
+        yield entry
+    for key, inner in as_object(entry).items():
+        if key.partition("@")[0] not in {"types", "typings"}:
+            yield from _files(inner)
+    for inner in as_list(entry):
+        yield from _files(inner)
