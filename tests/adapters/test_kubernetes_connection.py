@@ -175,6 +175,36 @@ async def test_the_plugin_of_a_kubeconfig_gives_the_token(tmp_path: Path) -> Non
             await service.wait_until(lambda status: status.state == "connected")
 
 
+async def test_a_plugin_named_by_a_path_is_next_to_the_kubeconfig(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    plugin = tmp_path / "bin" / "log-in"
+    plugin.write_text(
+        f"#!{sys.executable} -I\nimport sys; sys.exit('\\33[31mno ticket\\33[0m ' + ' '.join(sys.argv[1:]))\n"
+    )
+    plugin.chmod(0o755)
+    spec = {"apiVersion": "client.authentication.k8s.io/v1", "command": "./bin/log-in", "args": ["--ttl", 8, True]}
+    config = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:9", user={"exec": spec})
+    async with connection(kubeconfig=str(config)) as service:
+        with pytest.raises(OperationError, match="exited with code 1: no ticket --ttl 8 true"):
+            await service.start()
+        assert service.state == "auth_required"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"args": "--ttl"}, {"args": [["a"]]}, {"env": [{"value": "1"}]}, {"env": {"A": "1"}}, {"env": ["A=1"]}]
+)
+async def test_a_plugin_that_is_written_wrongly_is_named(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    spec = {"apiVersion": "client.authentication.k8s.io/v1", "command": "true", **wrong}
+    config = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:9", user={"exec": spec})
+    async with connection(kubeconfig=str(config)) as service:
+        [key] = wrong
+        with pytest.raises(
+            OperationError, match=f"'{key}' of the kubeconfig's exec plugin is not a list of .*Next: fix"
+        ):
+            await service.start()
+        assert service.state == "failed"
+
+
 async def test_a_plugin_that_is_not_there(tmp_path: Path) -> None:
     spec = {
         "apiVersion": "client.authentication.k8s.io/v1beta1", "command": "no-such-plugin",

@@ -2,9 +2,10 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -408,6 +409,15 @@ async def test_everything_moves_to_postgresql_and_back(postgresql: Postgresql, t
             await move_store(database, file)
     again = await move_store(database, file)
     assert again.aside.startswith("schema ostler_moved_")
+    with closing(sqlite3.connect(path)) as other:  # as a shell has it open: the file's log is not merged then
+        other.execute("BEGIN").execute("SELECT count(*) FROM services").fetchall()
+        async with SqliteStore.open(path) as store:
+            await store.commit([PutService(service("last"))])
+        aside = (await move_store(file, StorePlace(path, postgresql.new_database()))).aside
+    async with SqliteStore.open(Path(aside)) as store:
+        assert "last" in {each.name for each in (await store.load()).services}
+        await store.commit([DropService("id-last")])
+    Path(aside).rename(path)
     async with SqliteStore.open(path) as store:
         after: Any = await store.load()
         assert after == before

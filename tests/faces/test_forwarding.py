@@ -97,7 +97,7 @@ async def standing_by(patience: float = 60) -> AsyncGenerator[tuple[Asked, httpx
 
 
 def holder(epoch: int, url: str) -> SeenHolder:
-    return SeenHolder(epoch, url, f"server {epoch}")
+    return SeenHolder(epoch, url, f"server {epoch}", b"key")
 
 
 def a_call(tool: str, /, **arguments: Any) -> dict[str, Any]:

@@ -88,6 +88,17 @@ def snapshot(services: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     return {**head, "services": services, **more}
 
 
+def test_an_answer_that_arrives_while_the_board_is_read_disturbs_no_reader() -> None:
+    board = Board()
+    board.take(snapshot(SERVICES), NOW)
+    reading = iter(board.services.values())
+    first = next(reading)
+    checks = {"web.shop-1": [ago(0), ago(0)]}
+    board.take(snapshot([service("new")], complete=False, removed=["db"], checks=checks), NOW)
+    assert [first, *reading] == SERVICES
+    assert [row.name for row in board.rows()][:1] == ["new"]
+
+
 class Screen:
     def __init__(self, view: TopView, pilot: Pilot[None], feed: ScriptedFeed) -> None:
         self.view, self._pilot, self.feed = view, pilot, feed

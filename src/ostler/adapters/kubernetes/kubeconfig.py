@@ -118,7 +118,10 @@ def _merged(files: Sequence[tuple[Path, JsonObject]]) -> JsonObject:
 
 
 def _absolute(entry: JsonObject, folder: Path) -> JsonObject:
-    found = {key: str(folder / str(entry[key])) for key in _FILE_KEYS if entry.get(key)}
+    found: JsonObject = {key: str(folder / str(entry[key])) for key in _FILE_KEYS if entry.get(key)}
+    for plugin in as_objects([entry.get("exec")]):
+        if os.sep in str(plugin.get("command")):  # else it is looked up in PATH
+            found["exec"] = {**plugin, "command": str(folder / str(plugin["command"]))}
     return {**entry, **found}
 
 

@@ -5,15 +5,16 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from subprocess import DEVNULL
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import anyio
 import httpx2
 
 from ostler.adapters.kubernetes.kubeconfig import ClusterAccess
 from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
-from ostler.model.json import JsonObject, parse_json
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object, parse_json
 from ostler.model.states import ServiceState
+from ostler.rules.text.terminal_text import without_control
 
 PLUGIN_TIMEOUT: Final = 30.0
 """Seconds that a plugin may take; no one is there to answer a question of its."""
@@ -21,6 +22,13 @@ PLUGIN_TIMEOUT: Final = 30.0
 _RENEW_BEFORE: Final = timedelta(seconds=30)
 _VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _SHOWN_CHARS: Final = 300
+_SHOWN_OF_CLUSTER: Final = (
+    "server",
+    "tls-server-name",
+    "insecure-skip-tls-verify",
+    "certificate-authority-data",
+    "proxy-url",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +93,8 @@ async def run_plugin(access: ClusterAccess, environment: Mapping[str, str]) -> C
     version, command = str(spec.get("apiVersion")), str(spec.get("command") or "")
     if version not in _VERSIONS:
         raise misconfigured(f"the kubeconfig's exec plugin has apiVersion {version!r}", f"use {_VERSIONS[0]!r}")
-    words = [command, *map(str, cast("list[Any]", spec.get("args") or []))]
-    given = {str(one["name"]): str(one["value"]) for one in cast("list[JsonObject]", spec.get("env") or [])}
+    words = [command, *(_text(each, "args") for each in _items(spec, "args"))]
+    given = {_text(name, "env"): _text(value, "env") for name, value in map(_variable, _items(spec, "env"))}
     given["KUBERNETES_EXEC_INFO"] = json.dumps(
         _exec_info(access, version, provide=bool(spec.get("provideClusterInfo")))
     )
@@ -99,22 +107,42 @@ async def run_plugin(access: ClusterAccess, environment: Mapping[str, str]) -> C
         hint = str(spec.get("installHint") or f"install {command!r}, which the kubeconfig asks for credentials")
         raise misconfigured(f"the exec plugin {command!r} cannot be run: {error.strerror}", hint) from error
     if done.returncode:
-        words_of_it = " ".join(done.stderr.decode(errors="replace").split())[-_SHOWN_CHARS:]
-        raise _refused(f"{command!r} exited with code {done.returncode}: {words_of_it}", access)
+        said = " ".join(without_control(done.stderr.decode(errors="replace")).split())[-_SHOWN_CHARS:]
+        raise _refused(f"{command!r} exited with code {done.returncode}: {said}", access)
     return _credential(done.stdout, command, access)
+
+
+def _items(spec: JsonObject, key: str) -> list[JsonValue]:
+    found = spec.get(key)
+    if found is not None and not isinstance(found, list):
+        raise _misspelt(key)
+    return as_list(found)
+
+
+def _variable(item: JsonValue) -> tuple[JsonValue, JsonValue]:
+    variable = as_object(item)
+    name = variable.get("name")
+    if not isinstance(name, str) or not name or "=" in name:
+        raise _misspelt("env")
+    return name, variable.get("value", "")
+
+
+def _text(value: JsonValue, key: str) -> str:
+    """Return a text; a number or a boolean stands for one, as kubectl reads it."""
+    if not isinstance(value, str | int | float):
+        raise _misspelt(key)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _misspelt(key: str) -> KubeTroubleError:
+    wanted = "a list of texts" if key == "args" else "a list of objects with a name and a value"
+    return misconfigured(f"{key!r} of the kubeconfig's exec plugin is not {wanted}", "fix the kubeconfig")
 
 
 def _exec_info(access: ClusterAccess, version: str, *, provide: bool) -> JsonObject:
     info: JsonObject = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False}}
     if provide:
-        keys = {
-            "server": "server",
-            "tls-server-name": "tls-server-name",
-            "insecure-skip-tls-verify": "insecure-skip-tls-verify",
-            "certificate-authority-data": "certificate-authority-data",
-            "proxy-url": "proxy-url",
-        }
-        info["spec"]["cluster"] = {key: access.cluster[key] for key in keys if key in access.cluster}
+        info["spec"]["cluster"] = {key: access.cluster[key] for key in _SHOWN_OF_CLUSTER if key in access.cluster}
     return info
 
 

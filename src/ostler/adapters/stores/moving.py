@@ -167,6 +167,9 @@ async def _put_aside(source: StorePlace) -> str:
 
         return await postgresql_copies.rename_schema(source.url, f"ostler_moved_{stamp}")
     aside = source.path.with_name(f"{source.path.name}.moved_{stamp}")
+    # While another program reads the database, the newest commits are in its log alone.
+    with suppress(FileNotFoundError):
+        source.path.with_name(f"{source.path.name}-wal").rename(f"{aside}-wal")
     source.path.rename(aside)
     _remove_file(source.path)
     return str(aside)

@@ -20,9 +20,6 @@ SELECT heartbeat.epoch, coalesce(address.url, ''), heartbeat.label,
     (SELECT value FROM secrets WHERE name = 'http-sessions')
 FROM heartbeat LEFT JOIN address ON address.epoch = heartbeat.epoch
 """
-_HOLDER_WITHOUT_ADDRESS: Final = "SELECT epoch, '', label, '' FROM heartbeat"
-_WITH_ADDRESS: Final = 2
-"""The version of the tables from which on the holder says where it is."""
 
 
 class Waiter:
@@ -36,7 +33,7 @@ class Waiter:
 
     async def wait(self) -> None:
         """Return when no other server holds the database."""
-        while not await self._look_until_lost():  # noqa: ASYNC110 (the database is away: nothing announces it)
+        while not await self._look_until_lost():  # noqa: ASYNC110 (nothing announces that the database is free)
             await anyio.sleep(self._hold.timings.poll)
 
     async def _look_until_lost(self) -> bool:
@@ -48,14 +45,9 @@ class Waiter:
             self._note(str(error))
             return False
         try:
-            version = await schema_version(connection, self._address)
-            while version:
-                with anyio.fail_after(timings.answer):
-                    if await self._is_free(connection, version):
-                        break
-                    if version < _WITH_ADDRESS:  # the holder may be about to migrate it
-                        version = await schema_version(connection, self._address)
-                await anyio.sleep(timings.poll)
+            if await schema_version(connection, self._address):
+                while not await self._is_free(connection):  # noqa: ASYNC110 (as above)
+                    await anyio.sleep(timings.poll)
         except (StoreError, psycopg.Error, TimeoutError) as exc:
             self._note(str(exc if isinstance(exc, StoreError) else translate(exc, self._address, "read")))
             return False
@@ -64,17 +56,17 @@ class Waiter:
         self._standby.saw(None)
         return True
 
-    async def _is_free(self, connection: Connection, version: int) -> bool:
-        try:
-            await self._hold.look(connection)
-        except StoreHeldError:
-            self._say("standing by: another server holds it")
-            query = _HOLDER if version >= _WITH_ADDRESS else _HOLDER_WITHOUT_ADDRESS
-            found = await (await connection.execute(query)).fetchone()
-            assert found is not None
-            epoch, url, label, key = found
-            self._standby.saw(SeenHolder(epoch, url, label, bytes.fromhex(key)))
-            return False
+    async def _is_free(self, connection: Connection) -> bool:
+        with anyio.fail_after(self._hold.timings.answer):
+            try:
+                await self._hold.look(connection)
+            except StoreHeldError:
+                self._say("standing by: another server holds it")
+                found = await (await connection.execute(_HOLDER)).fetchone()
+                assert found is not None
+                epoch, url, label, key = found
+                self._standby.saw(SeenHolder(epoch, url, label, bytes.fromhex(key)))
+                return False
         return True
 
     def _note(self, trouble: str) -> None:

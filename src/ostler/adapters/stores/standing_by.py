@@ -15,13 +15,13 @@ class SeenHolder:
         epoch: a number that grows with each server that takes the database over.
         url: where it serves clients over HTTP; empty while it does not.
         label: for people.
-        key: what the servers of the database prove to each other with that they are; empty where there is none.
+        key: what the servers of the database prove to each other with that they are.
     """
 
     epoch: int
     url: str
     label: str
-    key: bytes = field(default=b"", repr=False)
+    key: bytes = field(repr=False)
 
 
 class Standby(Protocol):

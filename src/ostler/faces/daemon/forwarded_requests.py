@@ -75,7 +75,7 @@ class ForwardedRequest:
     def headers(self, key: bytes) -> list[tuple[bytes, bytes]]:
         """Return the headers to forward, with the address of the client, signed with the servers' `key`."""
         kept = [pair for pair in self.scope["headers"] if pair[0].lower() not in _OF_THE_HOP]
-        if key and (client := self.scope.get("client")):
+        if (client := self.scope.get("client")) is not None:
             address = f"{client[0]} {client[1]}".encode()
             kept.append((ADDRESS, address + b" " + _proof(key, address, self.scope)))
         return [*kept, (FORWARDED, b"1")]

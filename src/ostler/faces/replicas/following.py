@@ -121,7 +121,7 @@ class Following:
         failed = 0
         while True:
             holder, changed = self._holder, self._changed
-            if holder is None or not holder.url or not holder.key:
+            if holder is None or not holder.url:
                 await changed.wait()
                 failed = 0
                 continue

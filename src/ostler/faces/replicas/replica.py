@@ -182,7 +182,7 @@ class Replica:
 
     def saw(self, holder: SeenHolder | None) -> None:
         """Note who holds the database."""
-        if holder is not None and holder.key and not self._key:
+        if holder is not None and not self._key:
             self._key = holder.key
             self._knows_key.set()
         self._following.saw(holder)

@@ -43,7 +43,7 @@ class Row:
 
 
 class Board:
-    """Keeps what the resource `ostler://dashboard` said.
+    """Keeps what the resource `ostler://dashboard` said. One thread takes answers, and another one reads meanwhile.
 
     Attributes:
         services: by name.
@@ -54,7 +54,7 @@ class Board:
     """
 
     def __init__(self) -> None:
-        self.services: dict[str, JsonObject] = {}
+        self.services: Mapping[str, JsonObject] = {}
         self.usage: Mapping[str, Sequence[float]] = {}
         self.events: list[JsonObject] = []
         self.cursor = 0
@@ -80,17 +80,16 @@ class Board:
             now: this machine's time, from which the server's may differ.
         """
         is_whole = bool(found.get("complete"))
-        if is_whole:
-            self.services = {}
-            self.events = []
+        services = {} if is_whole else dict(self.services)  # not changed in place: the view may be in the middle of it
         for service in found.get("services", []):
-            self.services[service["name"]] = service
+            services[service["name"]] = service
         for name in found.get("removed", []):
-            self.services.pop(name, None)
+            services.pop(name, None)
         for name, (checked, passed) in found.get("checks", {}).items():
-            if name in self.services:
-                self.services[name] = {**self.services[name], "checkedAt": checked, "passedAt": passed}
-        self.events = [*self.events, *found.get("events", [])][-MAX_EVENTS:]
+            if name in services:
+                services[name] = {**services[name], "checkedAt": checked, "passedAt": passed}
+        self.services = services
+        self.events = [*([] if is_whole else self.events), *found.get("events", [])][-MAX_EVENTS:]
         self.usage = found.get("usage", {})
         self.cursor = found["cursor"]
         self.at = found["at"]
@@ -136,7 +135,8 @@ class Board:
 
     def totals(self) -> tuple[float, float]:
         """Return CPU in percent and memory in bytes of all services together."""
-        values = [self.usage[name] for name in self.usage if name in self.services]
+        services = self.services
+        values = [value for name, value in self.usage.items() if name in services]
         return sum(value[0] for value in values), sum(value[1] for value in values)
 
     def events_of(self, name: str) -> list[JsonObject]:
