@@ -163,7 +163,10 @@ def test_only_mcphub_writes_the_servers_name_before_that_of_a_tool() -> None:
         {"options": {"blockedOperations": ["drop"]}},
         {"toolFilter": {"include": "get"}},
         {"dev": {"allowedHosts": ["a.example"]}},
-        {"anythingllm": {"autoStart": True, "suppressedTools": ["drop"]}},
+        {"anythingllm": {"autoStart": True, "allowedAgents": ["a"]}},
+        {"tools": {"get": "sometimes"}},
+        {"access_groups": ["dev"]},
+        {"accessLevel": "read"},
         {"toolConfig": {"drop": {"enabled": False}}},
         {"hiddenTools": ["drop"]},
         {"onlyTools": ["get"]},
@@ -440,6 +443,24 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ({"mcp": {"disabledServers": ["a"]}}, None),
         ({"mcp": {"disabledServers": ["b"]}}, set(TOOLS)),
         ({"tools": {"a_drop": {"permission": "never"}, "a_get": {"permission": "always"}}}, {"get", "get_all", "put*"}),
+        # ECA's approvals: a default counts last.
+        ({"toolCall": {"approval": {"deny": {"a__drop": {}}, "byDefault": "allow"}}}, {"get", "get_all", "put*"}),
+        ({"toolCall": {"approval": {"ask": {"a": {}}}}}, set()),
+        (
+            {
+                "toolCall": {
+                    "approval": {
+                        "byDefault": "ask",
+                        "allow": {"a__get": {}, "a__drop": {"argsMatchers": {"x": ["y"]}}, "eca__read_file": {}},
+                        "deny": {"a__get_all": {"argsMatchers": {"x": [".*"]}}},
+                    }
+                }
+            },
+            {"get"},
+        ),
+        ({"mcpToolSearch": {"includePattern": [".*"], "excludePattern": ["a"]}}, set(TOOLS)),
+        ({"nativeMCPServers": {"neovim": {"disabled": True, "disabled_tools": ["x"]}}}, set(TOOLS)),
+        ({"mcp": {"enabled": True, "auto_start": False}}, set(TOOLS)),
         # OpenClaw: its policy of all agents, and that of the agent that it starts with.
         ({"tools": {"profile": "coding", "deny": ["a__drop", "exec"]}}, {"get", "get_all", "put*"}),
         ({"tools": {"deny": ["bundle-mcp"]}}, set()),
@@ -516,6 +537,9 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"mcpRestrictions": {"a": ["get"]}},
         {"chat": {"mcp": {"access": "none"}}},
         {"chat.mcp.enabled": False},
+        {"mcp": {"enabled": False}},
+        {"mcp": {"disabled": True}},
+        {"tools": {"mcp": {"enabled": False}}},
         {"admin": {"mcp": {"enabled": False}}},
         {"admin": {"mcp": {"requiredConfig": {"b": {"url": "https://b.example"}}}}},
         {"interface": {"mcpServers": {"use": False}}},
@@ -657,14 +681,15 @@ EXAMPLES = {
     "${cwd}": "${cwd}", "${{ secrets.X }}": "${{ secrets.TOKEN }}", "${{ x.y }}": "${{ org.KEY }}",
     "{{VAR}}": "{{ KEY }}",
     "${VAR:-default}": "${NONE:-d}", "${VAR}": "${TOKEN}", "${other:…}": "${vault:x}", "$VAR": "$TOKEN",
-    "$(command)": "$(date)", "${__dirname}": "${__dirname}", "${HOME}": "${DOWNLOADS}",
+    "$(command)": "$(date)", "${cmd: line}": "${cmd: date}", "os.environ/VAR": "os.environ/TOKEN",
+    "${__dirname}": "${__dirname}", "${HOME}": "${DOWNLOADS}",
     "${user_config.X}": "${user_config.key}", "${secret:kind:what}": "${secret:env:TOKEN}",
 }  # fmt: skip
 VALUES = {
     "$${…}": "${X}", "${env:VAR}": "s3cret-token", "{env:VAR}": "s3cret-token", "${workspaceFolder}": "/srv/shop",
     "${CLAUDE_PROJECT_DIR}": "/srv/shop", "${userHome}": "/home/ada", "${/}": "/", "${VAR:-default}": "d",
     "${VAR}": "s3cret-token", "${{ secrets.X }}": "s3cret-token", "$VAR": "s3cret-token",
-    "${HOME}": "/home/ada/Downloads",
+    "${HOME}": "/home/ada/Downloads", "os.environ/VAR": "s3cret-token",
     "${secret:kind:what}": "${secret:env:TOKEN}",
 }  # fmt: skip
 
@@ -688,7 +713,7 @@ def test_every_variable_means_what_its_client_means(form: str) -> None:
         assert finding.fix
 
 
-@pytest.mark.parametrize("form", ["$TOKEN", "$(date)", "{{ x }}", "{file:x}"])
+@pytest.mark.parametrize("form", ["$TOKEN", "$(date)", "{{ x }}", "{file:x}", "os.environ/X"])
 def test_what_only_one_client_reads_is_plain_text_elsewhere(form: str) -> None:
     assert entry({"command": "x", "args": [form]}).entries["a"].args == (form,)
 
@@ -741,6 +766,14 @@ def test_copilot_has_variables_of_the_shell() -> None:
     loaded = as_written_by("copilot", {"command": "x", "args": ["$HOME/a"], "env": {"A": "$TOKEN", "B": "pa$sword"}})
     assert loaded.entries["a"].args == ("/home/ada/a",)
     assert loaded.entries["a"].env == {"A": "s3cret-token", "B": "pa$sword"}
+
+
+def test_a_whole_path_of_windows_is_not_relative_to_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"a": {"command": "x", "cwd": "C:\\srv"}}}))
+    (found,), _ = candidates_in(file, ENV)
+    assert found.entry["cwd"] == found.shown["cwd"] == "C:\\srv"
+    assert load_mcp_json(file, ENV).entries["a"].cwd == "C:\\srv"
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
@@ -826,6 +859,48 @@ def test_a_workspace_of_vs_code_is_of_the_folder_that_it_opens(tmp_path: Path, f
     assert made.is_refused is not is_known
     web = f"{tmp_path}/web"
     assert not is_known or made.entry == {"command": "node", "args": [f"{web}/a.js"], "cwd": web}
+
+
+def test_a_switch_of_all_servers_is_none_of_them() -> None:
+    toml = '[mcp]\nenabled = false\n[[mcp.servers]]\nname = "a"\ncommand = "x"\n'
+    loaded = load_mcp_json(toml, ENV, file="config.toml")
+    assert list(loaded.refused) == ["a"]
+    assert loaded.entries == {}
+    assert load_mcp_json(toml.replace("false", "true"), ENV, file="config.toml").findings == ()
+    named = load_mcp_json('{"mcp": {"enabled": {"command": ["x"]}}}', ENV, file="opencode.json")
+    assert list(named.entries) == ["enabled"]
+
+
+def test_picoclaw_has_no_server_on_that_is_not_enabled() -> None:
+    servers = {"a": {"command": "x"}, "b": {"command": "x", "enabled": True}, "c": {"command": "x", "enabled": False}}
+    loaded = load({"tools": {"mcp": {"enabled": True, "servers": servers}}})
+    assert {name: one.disabled for name, one in loaded.entries.items()} == {"a": True, "b": False, "c": True}
+
+
+def test_the_targets_of_fast_agent_are_addresses_or_commands() -> None:
+    targets = [{"name": "a", "target": "uvx x --y"}, {"name": "b", "target": "https://b.example/mcp"}]
+    loaded = load({"mcp": {"targets": targets}})
+    assert (loaded.entries["a"].command, loaded.entries["a"].args) == ("uvx", ("x", "--y"))
+    assert loaded.entries["b"].url == "https://b.example/mcp"
+
+
+@pytest.mark.parametrize(
+    ("kind", "header"),
+    [
+        ("bearer_token", {"Authorization": "Bearer k"}),
+        ("api_key", {"X-API-Key": "k"}),
+        ("authorization", {"Authorization": "k"}),
+        ("none", {}),
+    ],
+)
+def test_a_token_of_litellm_is_sent_as_its_type_says(kind: str, header: dict[str, str]) -> None:
+    body = {"url": "https://a.example/mcp", "auth_type": kind, "auth_value": "k"}
+    assert dict(load({"mcp_servers": {"a": body}}).entries["a"].headers) == header
+
+
+def test_a_tool_of_nanobot_may_have_its_servers_name_before_it() -> None:
+    body = {"command": "x", "enabledTools": ["get", "mcp_a_drop"]}
+    assert permitted(load({"tools": {"mcpServers": {"a": body}}})) == {"get", "drop"}
 
 
 def test_the_lists_of_openhands_say_the_type_of_their_servers() -> None:
@@ -1056,6 +1131,9 @@ def test_keys_that_are_written_empty_are_not_there() -> None:
     loaded = entry({"command": "x", **blank})
     assert loaded.findings == ()
     assert loaded.entries["a"].transport == "stdio"
+    remote = entry({"url": "https://a.example/mcp", "command": "", "args": [], "baseUrl": "", "cwd": ""})
+    assert remote.findings == ()
+    assert remote.entries["a"].url == "https://a.example/mcp"
 
 
 def test_a_tool_that_is_switched_off_by_name_is_denied() -> None:

@@ -11,6 +11,7 @@ from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import places_in
 from ostler.adapters.config.dialects.questions import Question, questions_in
 from ostler.adapters.config.dialects.variables import Surroundings, portable
+from ostler.adapters.config.dialects.windows import WINDOWS_PATH
 from ostler.adapters.config.entry_values import with_whole_path
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json, plugin_of
@@ -237,7 +238,12 @@ def _portable(draft: JsonObject, around: Surroundings, clients: frozenset[str]) 
     base = around.workspace or around.folder
     for key in _PATHS:
         value = entry.get(key)
-        if isinstance(value, str) and base is not None and value[:1] not in ("~", "$"):
+        if (
+            isinstance(value, str)
+            and base is not None
+            and value[:1] not in ("~", "$")
+            and not WINDOWS_PATH.match(value)
+        ):
             entry[key] = str(base / value)
     if isinstance(helper := entry.get("headersHelper"), str):
         entry["headersHelper"] = with_whole_path(helper, base)

@@ -50,6 +50,7 @@ def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
     yield [Rule(name, "", permits=False) for name in _continue_rules(root)]
     yield list(_augment_rules(root))
     yield list(_vibe_rules(root))
+    yield list(_eca_rules(root))
     yield from _openclaw_rules(root)
     yield from _kiro_rules(root)
 
@@ -230,6 +231,20 @@ def _vibe_rules(root: JsonObject) -> Iterator[Rule]:
     yield from (Rule(name, "{}_", permits=False) for name in lists.get("disabled_tools", ()))
     if "enabled_tools" in lists:
         yield from (Rule(name, "{}_", permits=True) for name in lists["enabled_tools"])
+        yield Rule("*", "", permits=False)
+
+
+def _eca_rules(root: JsonObject) -> Iterator[Rule]:
+    """ECA's `toolCall.approval`, in which a selector is `SERVER__TOOL`, or a server alone; a default counts last.
+
+    A rule about some arguments denies its tool, and allows none.
+    """
+    approval = as_object(at(root, ("toolCall", "approval")))
+    for key, permits in (("deny", False), ("ask", False), ("allow", True)):
+        for selector, condition in as_object(approval.get(key)).items():
+            if not (permits and condition):
+                yield Rule(selector if "__" in selector else f"{selector}__*", "{}__", permits)
+    if approval.get("byDefault") in ("ask", "deny"):
         yield Rule("*", "", permits=False)
 
 

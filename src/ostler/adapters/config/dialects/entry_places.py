@@ -26,6 +26,11 @@ _MCP_SERVERS: Final = ANY - {
     "openclaw",
     "openhands",
     "theia",
+    "fast-agent",
+    "hermes",
+    "litellm",
+    "nanobot",
+    "picoclaw",
     "mcpb",
     "registry",
 }
@@ -38,13 +43,16 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
     (("mcp",), frozenset({"opencode", "crush"})),
     (("servers",), frozenset({"vscode"})),
     (("powers", "mcpServers"), frozenset({"kiro"})),
-    (("mcp", "servers"), frozenset({"vscode", "opencode", "openclaw"})),
+    (("mcp", "servers"), frozenset({"vscode", "opencode", "openclaw", "fast-agent"})),
+    (("mcp", "targets"), frozenset({"fast-agent"})),
     (("mcp.servers",), frozenset({"vscode"})),
     (("settings", "mcp", "servers"), frozenset({"vscode"})),
     (DEV_CONTAINER, frozenset({"vscode"})),
     (("ai-features.mcp.mcpServers",), frozenset({"theia"})),
     (("context_servers",), frozenset({"zed"})),
-    (("mcp_servers",), frozenset({"codex", "vibe"})),
+    (("mcp_servers",), frozenset({"codex", "vibe", "hermes", "litellm"})),
+    (("tools", "mcpServers"), frozenset({"nanobot"})),
+    (("tools", "mcp", "servers"), frozenset({"picoclaw"})),
     (("mcp", "stdio_servers"), frozenset({"openhands"})),
     (("mcp", "sse_servers"), frozenset({"openhands"})),
     (("mcp", "shttp_servers"), frozenset({"openhands"})),
@@ -58,12 +66,18 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
 _ENTRY_KEYS: Final = frozenset({"command", "url", "httpUrl", "serverUrl", "cmd", "uri"})
 _MCP_SETTINGS: Final = frozenset({
     "allowed", "excluded", "serverCommand", "servers", "inputs", "timeout", "disabledServers", "sessionIdleTtlMs",
-    "apps", "stdio_servers", "sse_servers", "shttp_servers",
+    "apps", "stdio_servers", "sse_servers", "shttp_servers", "targets",
 })  # fmt: skip
 """What Gemini CLI, VS Code, opencode, OpenClaw, OpenHands and Witsy write under `mcp` that is not an entry."""
+_MCP_SWITCHES: Final = frozenset({"enabled", "enable", "disabled", "auto_start", "autoStart"})
+"""What clients such as gptme and PicoClaw write there of all servers; a server may have such a name, too."""
 
-_LIST_TYPES: Final[Mapping[KeyPath, str]] = {("mcp", "sse_servers"): "sse", ("mcp", "shttp_servers"): "http"}
-"""OpenHands' lists of servers of one type, which their items do not name."""
+_IMPLIED: Final[Mapping[KeyPath, JsonObject]] = {
+    ("mcp", "sse_servers"): {"type": "sse"},
+    ("mcp", "shttp_servers"): {"type": "http"},
+    ("tools", "mcp", "servers"): {"enabled": False},
+}
+"""What entries say by their place: OpenHands' lists are of servers of one type; PicoClaw's are off unless enabled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +134,12 @@ def _entries_at(root: JsonObject, path: KeyPath, owners: frozenset[str]) -> Iter
             name = str(registry_server(described).get("name"))
             yield Found(name, registry_entry(described), (*path, index), frozenset({"registry"}))
             continue
-        raw = _with_type(_LIST_TYPES[path], item) if path in _LIST_TYPES else item
+        raw = _with_implied(path, item)
         name = as_object(raw).get("name")
         yield Found(str(name or f"{path[-1]}-{index + 1}"), raw, (*path, index), owners)
     for name, raw in as_object(value).items():
-        if path != ("mcp",) or name not in _MCP_SETTINGS:
-            yield Found(name, raw, (*path, name), owners)
+        if path != ("mcp",) or not is_setting(name, raw):
+            yield Found(name, _with_implied(path, raw), (*path, name), owners)
 
 
 def describes_one(root: JsonObject) -> bool:
@@ -133,11 +147,17 @@ def describes_one(root: JsonObject) -> bool:
     return is_bundle(root) or is_registry_entry(root)
 
 
-def _with_type(kind: str, item: JsonValue) -> JsonValue:
-    """Return the entry of an item of OpenHands: an object, or an address alone."""
-    if isinstance(item, str):
-        return {"type": kind, "url": item}
-    return {"type": kind, **as_object(item)} if isinstance(item, dict) else item
+def is_setting(name: str, value: JsonValue) -> bool:
+    """Whether a member of `mcp` is not an entry, but says something of all of them: `"enabled": false`."""
+    return name in _MCP_SETTINGS or (name in _MCP_SWITCHES and isinstance(value, bool))
+
+
+def _with_implied(path: KeyPath, item: JsonValue) -> JsonValue:
+    """Return the entry of an item: an object, or (OpenHands) an address alone, with what its place says."""
+    implied = _IMPLIED.get(path, {})
+    if isinstance(item, str) and "type" in implied:
+        return {**implied, "url": item}
+    return {**implied, **as_object(item)} if isinstance(item, dict) else item
 
 
 def is_bare(root: JsonObject) -> bool:

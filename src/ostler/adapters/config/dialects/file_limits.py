@@ -17,7 +17,7 @@ from ostler.adapters.config.dialects.client_rules import (
     vibe_lists,
 )
 from ostler.adapters.config.dialects.draft import exactly
-from ostler.adapters.config.dialects.entry_places import PLACES, at
+from ostler.adapters.config.dialects.entry_places import PLACES, at, is_setting
 from ostler.adapters.config.dialects.tool_rules import Rule, limits_of
 from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object, as_objects, as_texts
 
@@ -47,9 +47,11 @@ _SWITCHES: Final = frozenset({"enabled", "enable", "use", "active"})
 _HARMLESS: Final[tuple[KeyPath, ...]] = (
     *(path for path in (*_ONLY, *_OFF) if len(path) > 1),
     ("amp", "mcpPermissions"), ("chat", "mcp", "serverSampling"), ("amp", "tools", "disable"),
-    ("mcpSettings", "allowedAddresses"), ("mcpSettings", "allowedDomains"),
+    ("mcpSettings", "allowedAddresses"), ("mcpSettings", "allowedDomains"), ("mcpToolSearch", "excludePattern"),
 )  # fmt: skip
 """Settings about MCP that are read elsewhere, or that limit no server."""
+_ELSEWHERE: Final = frozenset({"projects", "nativeMCPServers"})
+"""Keys with what is said of single projects, or (MCP Hub) of servers that are parts of the client."""
 _AI_OFF: Final[tuple[tuple[KeyPath, bool | str], ...]] = (
     (("disable_ai",), True), (("chat.disableAIFeatures",), True), (("agent", "enabled"), False),
     (("chat.agent.enabled",), False), (("GOOSE_MODE",), "chat"), (("ai-features.AiEnable.enableAI",), False),
@@ -262,7 +264,11 @@ def _limits_of_mcp(value: JsonObject, path: KeyPath, names: tuple[str, ...]) -> 
     """Yield the settings that limit MCP as a whole, anywhere but in the places of entries."""
     for key, part in value.items():
         here, parts = (*path, key), (*names, *key.split("."))
-        if any(here == place for place, _ in PLACES) or key == "projects" or parts in _HARMLESS:
+        if here == ("mcp",):  # its servers, or settings of all of them
+            settings = {name: one for name, one in as_object(part).items() if is_setting(name, one)}
+            yield from _limits_of_mcp(settings, here, parts)
+            continue
+        if any(here == place for place, _ in PLACES) or key in _ELSEWHERE or parts in _HARMLESS:
             continue
         is_about_mcp = any(_ABOUT_MCP.search(name) for name in parts)
         if is_about_mcp and not (len(parts) == 1 and _LIMITING.search(key)) and _limits_mcp(parts, part):
@@ -274,6 +280,8 @@ def _limits_of_mcp(value: JsonObject, path: KeyPath, names: tuple[str, ...]) -> 
 def _limits_mcp(names: tuple[str, ...], value: JsonValue) -> bool:
     if names[-1] in _SWITCHES:  # of MCP itself, not of a part such as its gallery
         return value is False and bool(_ABOUT_MCP.search("".join(names[-2:-1])))
+    if names[-1].lower().startswith("disabl") and isinstance(value, bool):
+        return value
     is_open = value in (None, True, [], {}) or (isinstance(value, str) and value.lower() in _ALL)
     return bool(_LIMITING_MCP.search(names[-1])) and not is_open and names[-1] not in _KNOWN
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
-from ostler.adapters.config.dialects.readings import allowed, denied, passed, refused, switch
+from ostler.adapters.config.dialects.readings import allowed, auto_start, denied, passed, refused, switch
 from ostler.adapters.config.dialects.times import milliseconds
 from ostler.model.json import JsonObject, JsonValue, as_object, as_texts
 
@@ -18,7 +18,7 @@ LIMITING: Final = re.compile(
     r"|hid(e|den)|ignor|omit|skip|suppress|select|^only|only$|confirm|consent|quota|throttl|privileg|jail|chroot"
     r"|network|container|docker|^run_?as|^(user|uid|gid|os|when|platforms?)$|expir"
     r"|tool(?!_?(prefix|count|description|s?_?count))|max_?(calls|requests|concurren|response|output|tokens|memory)"
-    r"|always_?ask|^ask|^roots?$|per_?(second|minute|hour|day)",
+    r"|always_?ask|^ask|^roots?$|per_?(second|minute|hour|day)|access_?(group|level|mode|rule|control|right)",
     re.IGNORECASE,
 )
 """Words that speak of a limit."""
@@ -38,6 +38,9 @@ _LISTS: Final[Mapping[str, Reading]] = {
     **dict.fromkeys(("include", "included", "allow", "allowed", "only", "enabled"), allowed()),
     **dict.fromkeys(("exclude", "excluded", "deny", "denied", "block", "blocked", "disabled"), denied()),
 }
+_ALL_MODES: Final = _PERMITTED | _FORBIDDEN | _ASKED
+_OFFERED: Final = frozenset({"resources", "prompts"})
+"""What Hermes also switches under `tools`; Ostler passes neither on."""
 _SURFACES: Final = frozenset({"direct", "deferred", "code_mode"})
 
 
@@ -60,13 +63,20 @@ def approvals(draft: Draft, key: str, value: JsonValue) -> None:
             else:
                 draft.report((key, index), f"{key!r} does not say which tool it limits", "limit", fix="remove it")
     elif isinstance(value, dict):
-        for name, settings in cast("JsonObject", value).items():
-            if isinstance(settings, list) and name.lower() in _LISTS:  # of names, and no tool
-                _LISTS[name.lower()](draft, key, cast("JsonValue", settings))
-            else:
+        fields = cast("JsonObject", value)
+        lists = {name for name, one in fields.items() if name.lower() in _LISTS and _is_names(one)}
+        for name, settings in fields.items():
+            if name in lists:  # of names, and no tool
+                _LISTS[name.lower()](draft, key, [settings] if isinstance(settings, str) else settings)
+            elif not (lists and name in _OFFERED and isinstance(settings, bool)):
                 _tool(draft, (key, name), name, settings)
     elif value is not None:
         draft.report((key,), f"{key!r} must be an object of modes by tool", "limit")
+
+
+def _is_names(value: JsonValue) -> bool:
+    """Whether the value is a list of names, or one name and not how its calls are approved."""
+    return isinstance(value, list) or (isinstance(value, str) and value not in _ALL_MODES)
 
 
 def _tool(draft: Draft, at: tuple[str | int, ...], name: str, settings: JsonValue) -> None:
@@ -79,6 +89,9 @@ def _tool(draft: Draft, at: tuple[str | int, ...], name: str, settings: JsonValu
         return
     if not isinstance(settings, str | dict):
         draft.report(at, f"what {name!r} limits is not known", "limit", fix="remove it, or write true or false")
+        return
+    if isinstance(settings, str) and settings not in _ALL_MODES:
+        draft.report(at, f"what {settings!r} says of the tool {name!r} is not known", "limit", fix="remove it")
         return
     fields = cast("JsonObject", settings) if isinstance(settings, dict) else {"approval_mode": settings}
     for field, setting in fields.items():
@@ -120,6 +133,8 @@ _REMARKS: Final = ("_", "//", "#")
 """How the names of keys begin that people write as comments, and clients for themselves."""
 
 _OPTIONS: Final[Mapping[str, Reading]] = {
+    "autoStart": auto_start,
+    "suppressedTools": denied(),
     "toolFilter": tool_filter,
     "disabled": switch(off=True),
     "timeout": milliseconds("timeout"),
@@ -132,7 +147,7 @@ _OPTIONS: Final[Mapping[str, Reading]] = {
         ("resetTimeoutOnProgress", "maxTotalTimeout", "panicIfInvalid", "logEnabled", "pingInterval"), passed
     ),
 }
-"""What MCPHub and mcp-proxy write under `options`."""
+"""What MCPHub and mcp-proxy write under `options`, and AnythingLLM under `anythingllm`."""
 
 
 def options(draft: Draft, key: str, value: JsonValue) -> None:
@@ -143,6 +158,16 @@ def options(draft: Draft, key: str, value: JsonValue) -> None:
     with draft.below(key) as inner:
         for field, part in cast("JsonObject", value).items():
             _OPTIONS.get(field, unknown)(inner, field, part)
+
+
+def development(draft: Draft, key: str, value: JsonValue) -> None:
+    """How VS Code and MCP Hub restart a server that is worked on, and debug it."""
+    if value in (None, False, {}):
+        return
+    if as_object(value).keys() <= {"watch", "debug", "enabled", "cwd"}:
+        draft.report((key,), f"{key!r} has no effect in Ostler", "no-effect", severity="note")
+    else:
+        unknown(draft, key, value)
 
 
 def offers(draft: Draft, key: str, value: JsonValue) -> None:

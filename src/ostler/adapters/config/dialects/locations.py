@@ -214,6 +214,12 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("boltai", (".boltai/mcp.json",), dialect="claude-desktop", name="BoltAI"),
     Location("jan", ("{data}/Jan/data/mcp_config.json",), dialect="claude-desktop", name="Jan"),
     Location("vibe", (".vibe/config.toml",), ("mcp_servers",), ".vibe/config.toml", _vibe, is_list=True),
+    Location("eca", (".config/eca/config.json",), project=".eca/config.json"),
+    Location("hermes", (".hermes/config.yaml",), ("mcp_servers",)),
+    Location("nanobot", (".nanobot/config.json",), ("tools", "mcpServers")),
+    Location("mcp-hub", (".config/mcphub/servers.json",)),
+    Location("mcporter", (".mcporter/mcporter.json",), project="config/mcporter.json"),
+    Location("anythingllm", ("{config}/anythingllm-desktop/storage/plugins/anythingllm_mcp_servers.json",)),
     Location("kimi", (".kimi-code/mcp.json",), project=".kimi-code/mcp.json", limits=(".kimi-code/config.toml",)),
 )  # fmt: skip
 """Every client that has its own file."""
@@ -232,6 +238,7 @@ HOMES: Final[Mapping[str, tuple[str, str, str]]] = {
     "crush": ("CRUSH_GLOBAL_CONFIG", ".config/crush/", ""),
     "droid": ("FACTORY_HOME_OVERRIDE", "", ""),
     "copilot": ("COPILOT_HOME", ".copilot/", ""),
+    "hermes": ("HERMES_HOME", ".hermes/", ""),
     "openclaw": ("OPENCLAW_STATE_DIR", ".openclaw/", ""),
     "goose": ("GOOSE_PATH_ROOT", ".config/goose/", "config/"),
     "grok": ("GROK_HOME", ".grok/", ""),

@@ -9,7 +9,9 @@ from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
 from ostler.adapters.config.dialects.times import milliseconds
+from ostler.adapters.config.dialects.windows import WINDOWS_PATH
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_texts
+from ostler.model.web_addresses import is_web_address
 
 TYPES: Final[Mapping[str, str]] = {
     "stdio": "stdio", "local": "stdio", "command": "stdio",
@@ -33,8 +35,13 @@ _FOREIGN_TYPES: Final[Mapping[str, str]] = {
     "inline_python": "a program inside the entry; save it as a file and write 'command' and 'args'",
 }
 
+_TOKENS: Final[Mapping[str, tuple[str, str]]] = {
+    "bearer_token": ("Authorization", "Bearer "), "token": ("Authorization", "token "),
+    "basic": ("Authorization", "Basic "), "authorization": ("Authorization", ""), "api_key": ("X-API-Key", ""),
+}  # fmt: skip
+"""LiteLLM's `auth_type`: the header, and what is before the token in it."""
+
 _SHELL: Final = re.compile(r"&&|\|\||[|;<>`]|\$\(")
-_WINDOWS_PATH: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
 def same(target: str) -> Reading:
@@ -138,6 +145,33 @@ def denied(*, globs: bool = False) -> Reading:
     return read
 
 
+def allowed_by_full_name(draft: Draft, key: str, value: JsonValue) -> None:
+    """The list names the only tools that may be called, alone or (nanobot) as `mcp_SERVER_TOOL`; `*` means all."""
+    names = _names(draft, key, value)
+    if names is not None:
+        own = f"mcp_{draft.server}_"
+        allowed()(draft, key, [part for name in names for part in dict.fromkeys((name, name.removeprefix(own)))])
+
+
+def target(draft: Draft, key: str, value: JsonValue) -> None:
+    """An address, or a command with its arguments."""
+    if isinstance(value, str) and is_web_address(value):
+        draft.take("url", value, (key,))
+    else:
+        command(draft, key, value)
+
+
+def typed_token(draft: Draft, key: str, value: JsonValue) -> None:
+    """LiteLLM's token: `auth_type` says in which header, and how, it is sent."""
+    kind = str(draft.raw.get("auth_type") or "none").lower()
+    header, scheme = _TOKENS.get(kind, ("", ""))
+    if isinstance(value, str) and value and header:
+        draft.put("headers", header, f"{scheme}{value}", (key,))
+    elif value not in (None, ""):
+        draft.report((key,), f"how {key!r} is sent is not known", "no-effect", fix="put it under 'headers'",
+                     severity="warning")  # fmt: skip
+
+
 def auto_start(draft: Draft, key: str, value: JsonValue) -> None:
     """Whether the server is connected when the client starts."""
     if isinstance(value, bool):
@@ -182,7 +216,7 @@ def address(kind: str = "") -> Reading:
 
 def command(draft: Draft, key: str, value: JsonValue) -> None:
     """A program: a text, a text with its arguments in it, a list, or an object with `path`, `args` and `env`."""
-    if value is None:
+    if value in (None, ""):  # strict clients write every key
         return
     if isinstance(value, list):
         _command_list(draft, key, cast("list[JsonValue]", value))
@@ -228,7 +262,7 @@ def _is_line(text: str) -> bool:
         return True
     if "/" not in first and "\\" not in first:
         return True
-    if _WINDOWS_PATH.match(first):  # "C:\Program Files\node.exe" is one path, "C:\node.exe -y x" a line
+    if WINDOWS_PATH.match(first):  # "C:\Program Files\node.exe" is one path, "C:\node.exe -y x" a line
         return " -" in text
     # A path: "/opt/My App/run" has its last separator behind the space, "/usr/bin/npx -y x" before it.
     rest = text.strip()[len(first) :]
@@ -241,7 +275,7 @@ def _split(draft: Draft, key: str, text: str) -> None:
         draft.report((key,), f"{key!r} is a line for a shell, and no shell reads it", "shell-line", fix=fix)
         return
     try:
-        if _WINDOWS_PATH.match(text.strip()):  # its backslashes and spaces are its own, up to the first option
+        if WINDOWS_PATH.match(text.strip()):  # its backslashes and spaces are its own, up to the first option
             program, _, options = text.strip().partition(" -")
             words = [program.strip(), *shlex.split(f"-{options}", posix=False)]
         else:

@@ -19,6 +19,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "scopes": "scopes",
     "callbackport": "callbackPort",
     "oauthcallbackport": "callbackPort",
+    "redirectport": "callbackPort",
     "redirecturi": "callbackPort",
     "redirecturl": "callbackPort",
 }
@@ -26,7 +27,7 @@ _FIELDS: Final[Mapping[str, str]] = {
 
 _SCHEMES: Final[Mapping[str, str]] = {"bearer": "Bearer ", "basic": "Basic ", "custom": ""}
 
-_HARMLESS: Final = frozenset({"enabled", "type", "issuer", "dynamicregistration", "autodetect"})
+_HARMLESS: Final = frozenset({"enabled", "type", "issuer", "dynamicregistration", "autodetect", "oauth", "persist"})
 
 
 def sign_in(draft: Draft, key: str, value: JsonValue) -> None:

@@ -243,6 +243,10 @@ VARIABLES: Final[tuple[Variable, ...]] = (
          "refused", _optional),
     _row("{env:VAR}", rf"\{{env:(?P<name>{_VAR})\}}", "opencode", "a variable; nothing when it is not set",
          "as `${env:VAR}`", _optional),
+    _row("${cmd: line}", r"\$\{cmd:[^}]*\}", "mcp-hub eca", "what a command prints", "refuses the entry",
+         _not_here("what a command prints", "write ${secret:command:LINE}, or ${VAR}")),
+    _row("os.environ/VAR", rf"os\.environ/(?P<name>{_VAR})", "litellm", "a variable",
+         "the variable; the entry is refused when it is not set", _required),
     _row("{file:path}", r"\{file:[^}]*\}", "opencode", "what a file holds", "refuses the entry",
          _not_here("opencode's form for what a file holds", "write ${secret:file:/whole/path}, or ${VAR}")),
     _row("${workspaceFolder}", r"\$\{workspace(Folder|Root|Path)(Basename)?(:[^}]*)?\}", "vscode cursor zed gemini",
@@ -286,7 +290,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
 )  # fmt: skip
 """Every form, in the order in which they are looked for."""
 
-_ONLY_WHERE: Final = frozenset({"${HOME}", "$VAR", "$(command)", "{{VAR}}", "{file:path}"})
+_ONLY_WHERE: Final = frozenset({"${HOME}", "$VAR", "$(command)", "{{VAR}}", "{file:path}", "os.environ/VAR"})
 """Forms that are ordinary text in every client but those that have them."""
 
 _SHELL_FORMS: Final = frozenset({"${VAR}", "${VAR:-default}", "${other:…}"})
@@ -380,8 +384,9 @@ def _unnamed(pattern: str) -> str:
 
 
 LONE_SHELL_VARIABLE: Final = re.compile(
-    r"(?:[A-Za-z]+ )?\$(?P<shell>[A-Z_][A-Z0-9_]*)|(?P<copilot>COPILOT_MCP_[A-Z0-9_]+)"
+    r"(?:[A-Za-z]+ )?(?:\$(?:env:)?|os\.environ/)(?P<shell>[A-Z_][A-Z0-9_]*)|(?P<copilot>COPILOT_MCP_[A-Z0-9_]+)"
 )
-"""A value that is `$VAR` as a whole, or behind a word such as Bearer: plain text in most clients.
+"""A value that is `$VAR`, `$env:VAR` or `os.environ/VAR` as a whole, or behind a word such as Bearer: plain text in
+most clients.
 
 So is the name of a secret of Copilot's coding agent."""

@@ -9,6 +9,9 @@ from typing import Final
 from ostler.adapters.config.dialects.draft import Draft
 from ostler.model.json import as_list, as_object, as_texts
 
+WINDOWS_PATH: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+"""How a whole path of Windows begins."""
+
 _SHELL: Final = re.compile(r"(?:[a-z]:[\\/](?:[^\\/]+[\\/])*cmd(?:\.exe)?|cmd)", re.IGNORECASE)
 """`cmd`, or its path. The bare `cmd.exe` is a program inside WSL, too."""
 
