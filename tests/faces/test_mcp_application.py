@@ -1,5 +1,6 @@
 """The MCP face over the full application: real files, a real process, and real HTTP in both protocol eras."""
 
+import json
 import re
 import socket
 import sys
@@ -202,9 +203,36 @@ async def test_a_replacement_that_would_fail_stops_nothing(state_dir: Path, tmp_
                 file.write_text(f"services: {{web: {{{changed}}}}}\n")
                 text, _ = await refusal(client, "project_up", directory=str(tmp_path))
                 assert why in text, changed
-                assert "envFile" in changed or "so it was not stopped, and runs on" in text, changed
+                assert "nothing was started, stopped or changed" in text, changed
                 shown = await call(client, "service_status", name=web["name"])
                 assert (shown["state"], shown["outputs"]["pid"]) == ("running", pid), changed
+
+
+async def test_a_port_of_another_service_is_foreseen_unless_that_goes(state_dir: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    serving = {"command": "python3 -m http.server --bind 127.0.0.1 {port}", "port": port}
+    file = tmp_path / "ostler.yaml"
+    made = "services:\n  early: {class: command, args: {command: sleep 300}}\n  %s: {class: dev-server, args: %s}\n"
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        await call(
+            client,
+            "service_create",
+            serviceClassName="dev-server",
+            name="hand",
+            args={**serving, "directory": str(tmp_path)},
+        )
+        file.write_text(made % ("site", json.dumps(serving)))
+        text, _ = await refusal(client, "project_up", directory=str(tmp_path))
+        assert f"'site' cannot start: port {port} on 127.0.0.1 is already in use" in text
+        assert "use service 'hand'" in text
+        names = [row["name"] for row in (await call(client, "service_list"))["services"]]
+        assert not [name for name in names if name.startswith(("early", "site"))], "nothing was started"
+        await call(client, "service_delete", name="hand")
+        for name in ("site", "renamed"):
+            file.write_text(made % (name, json.dumps(serving)))
+            services = (await call(client, "project_up", directory=str(tmp_path)))["services"]
+        assert sorted(each["change"] for each in services) == ["created", "removed", "unchanged"]
 
 
 def write_servers(tmp_path: Path, text: str) -> None:

@@ -151,7 +151,7 @@ async def test_what_an_up_would_do_to_a_long_chain_is_found_once_for_each_of_its
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock, "TURN", -1.0)
-    args = ["{}", *(f'{{password: "{{{{ services.s{n}.outputs.id }}}}"}}' for n in range(399))]
+    args = ["{}", *(f'{{password: "{{{{ services.s{n}.outputs.url }}}}"}}' for n in range(399))]
     lines = [f"  s{n}: {{class: basic, args: {each}}}\n" for n, each in enumerate(args)]
     (shop / "ostler.yaml").write_text("services:\n" + "".join(reversed(lines)))
     turns = 0
@@ -514,6 +514,47 @@ async def test_a_prune_takes_worktrees_down_first_and_waits_no_longer_in_all(sho
         assert anyio.current_time() - began <= 51
         assert [report.failures for _, report in await projects.prune(timeout=None)] == [{}]
         assert not manager.registry.get_all()
+
+
+async def test_an_up_says_all_that_is_known_to_fail_before_it_starts_anything(shop: Path) -> None:
+    faults = (
+        "  first: {class: basic}\n"
+        "  size: {class: basic, args: {size: 0, password: '{{ services.first.outputs.url }}'}}\n"
+        "  name: {class: basic, args: {password: '{{ services.first.outputs.link }}'}}\n"
+        "  env: {class: basic, args: {password: '{{ services.first.outputs.url }}'}, env: {A: '{{ env.NOPE }}'}}\n"
+        "  class: {class: basik, dependsOn: first}\n"
+        "  extra: {class: basic, args: {colour: red}, dependsOn: first}\n"
+        "  file: {class: basic, envFile: none.env, dependsOn: first}\n"
+        "  end: {class: basic, dependsOn: {first: completed}}\n"
+        "  text: {class: basic, args: {size: '2', password: '{{ services.first.outputs.url }}'}}\n"
+    )
+    lines = {
+        "size": "0 is less than the minimum of 1",
+        "name": "there is no 'link'",
+        "env": "'env.NOPE' is undefined",
+        "class": "no ServiceClass 'basik'",
+        "extra": "'colour'",
+        "file": "there is no such file",
+        "end": "'first' never completes",
+    }
+    world = World()
+    async with life(world, MemoryStore(), shop) as (_manager, projects):
+        (shop / "ostler.yaml").write_text("services:\n" + faults)
+        with pytest.raises(ManifestError, match="nothing was started, stopped or changed") as caught:
+            await up(projects, shop)
+        assert {each.path.split(".")[1]: each.line for each in caught.value.findings} == {
+            name: number for number, name in enumerate(lines, start=3)
+        }
+        for said, found in zip(lines.values(), caught.value.findings, strict=True):
+            assert said in str(found)
+        assert world.calls == []
+        planned = {change.name: change for change in (await projects.status(str(shop))).changes}
+        assert {name for name, change in planned.items() if change.kind is ChangeKind.IMPOSSIBLE} == set(lines)
+        with pytest.raises(ManifestError, match="'first' never completes"):
+            await up(projects, shop, "end")
+        assert world.calls == []
+        assert not await UpJournal(shop.parent / "journal.json").load(), "there is nothing to go on with"
+        assert (await up(projects, shop, "text")).is_good, "what is wrong elsewhere does not matter to it"
 
 
 async def test_a_file_that_breaks_changes_nothing_and_is_shown(shop: Path) -> None:

@@ -44,7 +44,7 @@ from ostler.engine.services.views import (
     Waiting,
     WaitingOptions,
 )
-from ostler.model.errors import ClassUnavailableError, OperationError
+from ostler.model.errors import ClassUnavailableError, OperationError, OstlerError
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.records import OperationRecord
 from ostler.model.states import ServiceState
@@ -269,6 +269,14 @@ class ServiceManager(Manager):
     def difference(self, request: CreateRequest) -> str:
         """See `Manager.difference`."""
         return self._parts.creator.difference(request)
+
+    async def foresee(self, request: CreateRequest) -> OstlerError | None:
+        """Return why the start of the service that `request` makes is known to fail; None if that is not known."""
+        return await self._parts.creator.foresee(request)
+
+    def unavailable(self, class_name: str) -> ClassUnavailableError | None:
+        """Return why no service of the class `class_name` can start, such as a server that is not configured."""
+        return self._parts.creator.unavailable(class_name)
 
     async def create(self, request: CreateRequest, **waiting: Unpack[WaitingOptions]) -> OperationResult:
         """See `Manager.create`."""

@@ -33,6 +33,7 @@ from ostler.engine.keepers.leases import IsHeld
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import Change, changes_of, named_services
 from ostler.engine.projects.directory import Outlook, ProjectDirectory
+from ostler.engine.projects.foresight import forewarned
 from ostler.engine.projects.runner import ProjectReport, ProjectRunner
 from ostler.engine.projects.scope import ProjectScope, as_written
 from ostler.engine.protocols import Progress
@@ -212,7 +213,7 @@ class HostedProjects(Projects):
             if isinstance(service := self._manager.registry.find(name), ServiceInstance)
         ]
         own = [service for service in self.directory.members(scope.ref.id) if service.name not in names]
-        changes = await changes_of(scope, named_services(scope, ()), self._manager)
+        changes = await self._changes(scope, named_services(scope, ()), starts=False)
         return ProjectStatus(scope.ref, [*shared, *own], changes, scope.loaded.file)
 
     def is_project(self, directory: str) -> bool:
@@ -226,8 +227,12 @@ class HostedProjects(Projects):
         """See `Projects.plan`."""
         scope = await self.scope_of(directory)
         wanted = named_services(scope, names)
-        changes = await changes_of(scope, wanted, self._manager)
+        changes = await self._changes(scope, wanted, starts=True)
         return scope, changes if not names else changes[: len(wanted)]
+
+    async def _changes(self, scope: ProjectScope, wanted: Sequence[str], *, starts: bool) -> list[Change]:
+        changes = await changes_of(scope, wanted, self._manager)
+        return await forewarned(scope, changes, self._manager, starts=starts)
 
     def full_name(self, name: str, folder: str) -> str:
         """See `Projects.full_name`."""

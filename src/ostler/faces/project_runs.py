@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from ostler.adapters.projects.journal import UpJournal
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import named_services
+from ostler.engine.projects.foresight import refuse_foreseen
 from ostler.engine.projects.runner import ProjectReport, ProjectRunner
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.protocols import Progress
@@ -182,6 +183,7 @@ class ProjectRuns:
         opened: list[str] | None = None
         try:
             with run.cancelling:
+                await refuse_foreseen(run.scope, named_services(run.scope, run.names), self._manager)
                 opened = await self._journal.begin(ref.directory, run.names)
                 async with self._around(run.scope):
                     await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)

@@ -191,7 +191,9 @@ class ProjectWatches:
         try:
             await self._bring_up(await self.with_inputs(scope), job)
         except OstlerError as error:
-            logger.warning("%s could not be run again: %s", scope.full_name(job), error)
+            name = scope.full_name(job)
+            self._manager.events.append(EventKind.WARNING, name, f"it could not be run again: {error}")
+            logger.warning("%s could not be run again: %s", name, error)
 
 
 def _patterns_of(scope: ProjectScope) -> dict[str, Sequence[str]]:

@@ -47,11 +47,7 @@ class Finding(NamedTuple):
     def __str__(self) -> str:
         where = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
         text = f"{where}: {self.message}" if where else self.message
-        if self.rule:
-            text += f" [{self.rule}]"
-        if self.fix:
-            text += f"; {self.fix}"
-        return text
+        return text + (f" [{self.rule}]" if self.rule else "") + (f"; {self.fix}" if self.fix else "")
 
 
 class OstlerError(Exception):
@@ -222,6 +218,8 @@ class ConflictError(RequestError):
     """The request contradicts what is there or under way (other args for the same key, a newer request)."""
 
     code = "conflict"
+    holders: Sequence[str] = ()
+    """Of a port that is in use: the keys of this Ostler's processes that hold it."""
 
 
 class AccessDeniedError(RequestError):

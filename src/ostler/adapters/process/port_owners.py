@@ -222,24 +222,23 @@ def holders_of(port: int, entries: Iterable[Entry], hosts: Iterable[str] | None 
     return [holders[pid] for pid in sorted(holders, key=lambda pid: pid or 0)]
 
 
-def refuse_foreign_port(host: str, port: int, entries: Iterable[Entry]) -> None:
-    """Refuse a port that another program holds; a service that holds it may be stopped first. Blocks.
-
-    Raises:
-        ConflictError: another program holds it.
-    """
+def port_trouble(host: str, port: int, entries: Iterable[Entry], key: str) -> ConflictError | None:
+    """Return the error of a port that another process than that of `key` holds; None if none is known to. Blocks."""
     holders = [] if is_free(host, port) else holders_of(port, entries)
-    if holders and not any(holder.key or holder.pid is None for holder in holders):
-        raise held_port(host, port, holders)
+    if not holders or any(holder.key == key or holder.pid is None for holder in holders):
+        return None
+    return held_port(host, port, holders)
 
 
 def held_port(host: str, port: int, holders: Iterable[Holder]) -> ConflictError:
     """Return the error of a port that `holders` have."""
-    own = [f"use service {holder.key!r}, which listens there" for holder in holders if holder.key]
-    return ConflictError(
+    own = [holder.key for holder in holders if holder.key]
+    error = ConflictError(
         f"port {port} on {host} is already in use: it is held by {in_words(holders)}",
-        next_actions=(*own, *OTHER_PORTS),
+        next_actions=(*(f"use service {key!r}, which listens there" for key in own), *OTHER_PORTS),
     )
+    error.holders = own
+    return error
 
 
 def _pids_at(port: int, hosts: Iterable[str] | None) -> set[int | None]:

@@ -18,7 +18,7 @@ from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.launch import Child, Launch, ProgramNotFoundError, probe_with_port, request_digest
 from ostler.adapters.process.logfile import new_log
 from ostler.adapters.process.meter import Meter
-from ostler.adapters.process.port_owners import Sockets, held_port, holders_of, in_words, refuse_foreign_port
+from ostler.adapters.process.port_owners import Sockets, held_port, holders_of, in_words, port_trouble
 from ostler.adapters.process.ports import PortBook
 from ostler.adapters.process.probes import log_scanner
 from ostler.adapters.process.readiness import NotReadyError, await_ended, await_ready, await_started, awaited_by
@@ -172,8 +172,8 @@ class Supervisor:
             await self._launch(request, request.port, kept)
             if request.port:
                 others = list(self.entries.values())
-                await anyio.to_thread.run_sync(
-                    refuse_foreign_port, request.host, request.port, others, abandon_on_cancel=True
+                return await anyio.to_thread.run_sync(
+                    port_trouble, request.host, request.port, others, request.key, abandon_on_cancel=True
                 )
         except OstlerError as error:
             return error

@@ -4,6 +4,7 @@ import errno
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import anyio.to_thread
@@ -42,11 +43,11 @@ async def read_scope(
         marked: replaces references to secrets by marks.
 
     Raises:
-        ManifestError: `ostler.yaml` or a file of variables cannot be read, or has findings.
+        ManifestError: `ostler.yaml` cannot be read, or has findings.
     """
-    loaded, env_files = await anyio.to_thread.run_sync(_read_files, folder)
+    loaded, env_files, faults = await anyio.to_thread.run_sync(_read_files, folder)
     ref, main = folder.refs(loaded.project.name, known)
-    return ProjectScope(ref, main, loaded, env_files, environment, marked=marked, is_bare=folder.is_bare)
+    return ProjectScope(ref, main, loaded, env_files, environment, marked=marked, is_bare=folder.is_bare, faults=faults)
 
 
 def named_project(directory: Path, known: Mapping[str, str]) -> str:
@@ -60,25 +61,29 @@ def named_project(directory: Path, known: Mapping[str, str]) -> str:
     return folder.refs(name, known)[0].id
 
 
-def _read_files(folder: ProjectFolder) -> tuple[LoadedProject, dict[str, dict[str, str]]]:
+def _read_files(
+    folder: ProjectFolder,
+) -> tuple[LoadedProject, dict[str, dict[str, str]], dict[str, list[Finding]]]:
+    """Return the project, and by service its variables, and what is wrong with the files that should have them."""
     text = _read_text(folder.file, MAX_TEXT, (folder.directory, folder.main))
     loaded, findings = examine_project(text, str(folder.file))
     if loaded is None:
         raise ManifestError(findings, what=str(folder.file))
     variables: dict[str, dict[str, str]] = {}
+    faults: dict[str, list[Finding]] = {}
     for name, spec in loaded.project.services.items():
         for index, path in enumerate(spec.env_file):
             try:
                 found = variables_of(_in_checkout(Path(path).expanduser(), folder))
             except ManifestError as error:
                 line, column = loaded.document.locate(("services", name, "envFile", index))
-                message = error.findings[0].message
-                findings.append(Finding(message, loaded.file, line, column, "unreadable", f"services.{name}.envFile"))
+                message, place = error.findings[0].message, f"services.{name}.envFile"
+                faults.setdefault(name, []).append(Finding(message, loaded.file, line, column, "unreadable", place))
                 continue
             variables.setdefault(name, {}).update(found)
-    if findings:
-        raise ManifestError(by_place(findings), what=loaded.file)
-    return loaded, variables
+    if findings:  # what is wrong with the file itself concerns all: it may be what others need
+        raise ManifestError(by_place([*findings, *chain(*faults.values())]), what=loaded.file)
+    return loaded, variables, faults
 
 
 async def read_variables(directory: str, files: Sequence[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ import anyio
 
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
-from ostler.model.errors import ClassUnavailableError, OperationError, OstlerError, TemplateError
+from ostler.model.errors import ClassUnavailableError, ConflictError, OperationError, OstlerError, TemplateError
 from ostler.model.manifest import ToolCallSpec
 from ostler.rules.templates.template import certain_failure, optional_names, referenced_names
 
@@ -53,23 +53,32 @@ def _names_dependencies(spec: ToolCallSpec) -> bool:
     return any(path[:1] == ("dependencies",) for path in named)
 
 
-async def refuse_failing_start(service: InstanceState) -> None:
-    """Refuse a restart or a replacement, before what runs is stopped for it, if its start is known to fail."""
+async def failure_of_start(service: InstanceState) -> OstlerError | None:
+    """Return why a start of `service` is known to fail, without sending anything; None if that is not known."""
     tools = service.service_class.tools
     try:
         refuse_missing_tools(service)
         refuse_unstoppable(service)
         if tools.pre_start:  # they may make what is missing
-            return
+            return None
         try:
             call = planned_call(service, "start", tools.start, 0)
         except TemplateError:
             if _names_dependencies(tools.start):  # they may say only then what it names
-                return
+                return None
             raise
         with anyio.move_on_after(_FORESIGHT_SECONDS):
             if (error := await service.runtime.foresight(call.tool, call.args)) is not None:
-                raise error.located(service=service.name, step="start", tool=call.tool)
+                return error.located(service=service.name, step="start", tool=call.tool)
     except OstlerError as error:
-        error.add("so it was not stopped, and runs on")
-        raise
+        return error
+    return None
+
+
+async def refuse_failing_start(service: InstanceState) -> None:
+    """Refuse a restart or a replacement, before what runs is stopped for it, if its start is known to fail."""
+    error = await failure_of_start(service)
+    if error is None or (isinstance(error, ConflictError) and error.holders):  # that service may be stopped first
+        return
+    error.add("so it was not stopped, and runs on")
+    raise error

@@ -12,7 +12,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import INPUTS_LABEL, MANAGED_LABEL, PROJECT_LABEL
-from ostler.model.errors import ArgumentError, NotFoundError, TemplateError
+from ostler.model.errors import ArgumentError, ManifestError, NotFoundError, TemplateError
 from ostler.model.states import ServiceState
 
 
@@ -59,7 +59,7 @@ def change_of(
         request = scope.request(name, manager)
         full = manager.name_of(request)  # of what can be made
         difference = "" if service is None else manager.difference(request)
-    except (TemplateError, NotFoundError, ArgumentError) as error:
+    except (TemplateError, NotFoundError, ArgumentError, ManifestError) as error:
         needs = scope.needs(name) if isinstance(error, TemplateError) else []
         is_final = _are_kept(scope, needs, manager, {} if known is None else known)
         if service is not None or is_final:

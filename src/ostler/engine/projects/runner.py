@@ -95,15 +95,26 @@ class ProjectRunner:
         """
         wanted = named_services(scope, names)
         report = report or ProjectReport()
+        if names:
+            await self._raise_all(scope, wanted, names, report, progress)
+            return report
+        gone = {change.full_name: change for change in removals_of(scope, self._manager)}
+
+        async def await_run(service: Service) -> None:
+            await self._await_runs(gone[service.name], report, progress)
+
+        # What no one uses goes first: a service that was renamed may need its port.
+        await self._remove([name for name in gone if self._is_free(name, gone)], scope.ref.id, report)
         await self._raise_all(scope, wanted, names, report, progress)
-        if not names:
-            gone = removals_of(scope, self._manager)
-
-            async def await_run(service: Service) -> None:
-                await self._await_runs(next(one for one in gone if one.full_name == service.name), report, progress)
-
-            await self._remove([change.full_name for change in gone], scope.ref.id, report, await_run)
+        await self._remove(
+            [name for name in gone if not report.has_ended(gone[name].name)], scope.ref.id, report, await_run
+        )
         return report
+
+    def _is_free(self, full_name: str, gone: Mapping[str, Change]) -> bool:
+        """Whether a service can go at once: nothing that stays uses it, and no job at work is cut off."""
+        users = {other.name for other in self._manager.registry.get_all() if full_name in other.dependencies}
+        return users <= gone.keys() and not runs_cut_off(full_name, self._manager)
 
     async def _raise_all(
         self,

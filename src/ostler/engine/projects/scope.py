@@ -1,12 +1,12 @@
 """A project's services by their full names, with what each needs, and the requests that make them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ostler.engine.dependencies.graph import reached
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest, ProjectRef
-from ostler.model.errors import TemplateError
+from ostler.model.errors import Finding, ManifestError, TemplateError
 from ostler.model.json import JsonObject
 from ostler.model.projects import NeedSpec, Overrides, ProjectServiceSpec
 from ostler.rules.loading.projects import LoadedProject
@@ -32,6 +32,7 @@ class ProjectScope:
         inputs: by job, the digest of the files that it watches.
         marked: replaces the references to secrets that the file has by marks.
         is_bare: there is no main checkout, and `main` is the folder of a bare repository.
+        faults: by service, what is wrong with the files that it names, such as an `envFile` that is missing.
     """
 
     ref: ProjectRef
@@ -42,6 +43,7 @@ class ProjectScope:
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     marked: Callable[[JsonObject], JsonObject] = as_written
     is_bare: bool = False
+    faults: Mapping[str, Sequence[Finding]] = field(default_factory=dict[str, Sequence[Finding]])
 
     @property
     def services(self) -> Mapping[str, ProjectServiceSpec]:
@@ -79,20 +81,18 @@ class ProjectScope:
 
         Raises:
             TemplateError: an output is not known (yet).
+            ManifestError: a file that the service names cannot be read.
         """
+        if faults := self.faults.get(name):
+            raise ManifestError(faults, what=self.loaded.file)
         spec = self.services[name]
         owner = self.owner_of(name)
-        seen = {other: self._outputs(other, manager) for other in self.needs(name)}
-        names: JsonObject = {
-            "services": seen,
-            "project": {"name": self.main.id, "id": owner.id, "directory": owner.directory},
-            "env": dict(self.environment),
-        }
+        names = self.template_names(name, manager)
         try:
             with bounded_work():
-                # Before anything is rendered: what a template gives, such as another tool's words, is no reference.
-                rendered: JsonObject = render(self.marked(spec.args), names)
-                env: JsonObject = render({**self.env_files.get(name, {}), **self.marked(dict(spec.env))}, names)
+                written = self.written(name)
+                rendered: JsonObject = render(written["args"], names)
+                env: JsonObject = render({**self.env_files.get(name, {}), **written["env"]}, names)
             args = {key: value for key, value in rendered.items() if value is not None}  # as if it were not written
         except TemplateError as error:
             error.service = self.full_name(name)
@@ -119,6 +119,23 @@ class ProjectScope:
             inputs=self.inputs.get(name, ""),
             lease_renewal=spec.lease_renewal,
         )
+
+    def written(self, name: str) -> dict[str, JsonObject]:
+        """Return the args and the env of service `name` as templates, by these keys, with marks for secrets.
+
+        They are set before anything is rendered: what a template gives, such as another tool's words, is no reference.
+        """
+        spec = self.services[name]
+        return {"args": self.marked(spec.args), "env": self.marked(dict(spec.env))}
+
+    def template_names(self, name: str, manager: ServiceManager) -> JsonObject:
+        """Return what templates of service `name` see, with the outputs of other services as they are now."""
+        owner = self.owner_of(name)
+        return {
+            "services": {other: self._outputs(other, manager) for other in self.needs(name)},
+            "project": {"name": self.main.id, "id": owner.id, "directory": owner.directory},
+            "env": dict(self.environment),
+        }
 
     def _outputs(self, name: str, manager: ServiceManager) -> JsonObject:
         full = self.full_name(name)

@@ -13,7 +13,7 @@ from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
 from ostler.engine.instances.compensation import is_in_doubt
 from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.refusals import refuse_failing_start
+from ostler.engine.instances.refusals import failure_of_start, refuse_failing_start
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.instances.starting import first_intent, start_again
 from ostler.engine.instances.state import InstanceState
@@ -150,6 +150,15 @@ class Creator:
                 return await self._begin(heir, start=request.start)
         return await self.place(request)  # another deletion was just ending, which left it no heir
 
+    async def foresee(self, request: CreateRequest) -> OstlerError | None:
+        """Return why the start of what `request` makes is known to fail; None if that is not known."""
+        try:
+            new = self._factory.prepare(request)
+            self._check_tools(new)
+            return await failure_of_start(self._factory.make(new))
+        except OstlerError as error:
+            return error
+
     def _check(self, request: CreateRequest) -> str:
         """Return the name of the service that `request` makes.
 
@@ -161,17 +170,15 @@ class Creator:
         return new.name
 
     def _check_tools(self, new: NewService) -> None:
-        if not new.request.start:
-            return
-        availability = self._classes.availability(new.request.class_name)
+        if new.request.start and (error := self.unavailable(new.request.class_name)) is not None:
+            raise error.located(service=new.name)
+
+    def unavailable(self, class_name: str) -> ClassUnavailableError | None:
+        """Return why no service of the class can start: tools are missing that no server on its way may have."""
+        availability = self._classes.availability(class_name)
         unlisted = [t for t in availability.missing_tools if not self._factory.may_come(t)]
-        if unlisted:
-            raise ClassUnavailableError(
-                new.request.class_name,
-                unlisted,
-                service=new.name,
-                next_actions=(f"fix this: {availability.reason}", "mcpserver_list shows the servers there are"),
-            )
+        steps = (f"fix this: {availability.reason}", "mcpserver_list shows the servers there are")
+        return ClassUnavailableError(class_name, unlisted, next_actions=steps) if unlisted else None
 
     async def _wait_for_others(self, new: NewService) -> bool:
         """Wait until nothing is being made in the way of `new`; return whether anything was."""

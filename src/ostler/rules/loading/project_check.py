@@ -1,6 +1,6 @@
 """The check of a whole project: its services against the classes that they are made from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from ostler.model.errors import Finding
 from ostler.model.json import KeyPath
@@ -19,21 +19,29 @@ from ostler.rules.loading.projects import LoadedProject
 from ostler.rules.text.findings import Findings, Violation, by_place
 
 
-def check_project(loaded: LoadedProject, tools: KnownTools, classes: Mapping[str, ServiceClass]) -> list[Finding]:
+def check_project(
+    loaded: LoadedProject,
+    tools: KnownTools | None,
+    classes: Mapping[str, ServiceClass],
+    only: Collection[str] | None = None,
+) -> list[Finding]:
     """Return what is wrong with what could be read of a project, given its classes, by place.
 
     Args:
         loaded: the project with the places of its parts.
-        tools: what is known about downstream servers.
+        tools: what is known about downstream servers, if that is asked for.
         classes: every class that there is.
+        only: the services to check; else all.
     """
-    findings = Findings(loaded.document)
+    findings, tools = Findings(loaded.document), tools or KnownTools()
+    services = loaded.project.services
+    chosen = {name: spec for name, spec in services.items() if only is None or name in only}
     outputs = {
-        name: _service_shape(classes.get(spec.class_name), tools, classes)
-        for name, spec in loaded.project.services.items()
+        name: _service_shape(classes.get(services[name].class_name), tools, classes)
+        for name in {needed for chosen_name in chosen for needed in loaded.needs(chosen_name)}
     }
     project = written_object({"name": TEXT, "id": TEXT, "directory": TEXT})
-    for name, spec in loaded.project.services.items():
+    for name, spec in chosen.items():
         seen = written_object({other: outputs[other] for other in loaded.needs(name)})
         names: Names = {"services": seen, "project": project, "env": OBJECT}
         findings.add(_service_violations(("services", name), spec, names, classes))
