@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
-from tests.support.processes import process_server
+from tests.support.processes import process_server, start_arguments
 
 pytestmark = [
     pytest.mark.anyio,
@@ -43,6 +43,16 @@ async def test_a_terminal_gets_enter_and_control_characters(state_dir: Path) -> 
         await server.call("input", key="tty", text="\u0003", enter=False)
         ended = await server.until("tty", lambda answer: answer["state"] == "exited")
         assert ended["signal"] == "SIGINT"
+
+
+async def test_what_ends_without_a_terminal_is_to_be_given_one(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        for said in ("stdin is not a terminal", "the input device is not a TTY", "Raw mode is not supported on it"):
+            script = f"import sys\nif not sys.stdin.isatty(): sys.exit({said!r})\nprint('asks'); input()"
+            text = await server.fail("start", **start_arguments("asks", script, ready={"log": "asks"}))
+            assert "Next: give it a terminal: terminal true of its class, or stdin tty of process/start; " in text
+        await server.start("asks", script, ready={"log": "asks"}, stdin="tty")
+        await server.call("stop", key="asks")
 
 
 async def test_what_no_one_would_read_is_refused_with_the_reason(state_dir: Path) -> None:

@@ -152,7 +152,14 @@ async def test_the_holder_is_the_topmost_process_that_has_the_socket(state_dir: 
         text = await server.fail("start", **at("other", "127.0.0.1", "{port}", port=first["port"]))
         name = psutil.Process(first["pid"]).name()
         assert f"it is held by {name} (pid {first['pid']}, service 'site'). Next: " in text
-        assert "use service 'site', which listens there" in text
+        assert text.index("use service 'site', which listens there") < text.index("choose another port")
+        text = await server.fail("start", **at("web.fix.shop", "127.0.0.1", "{port}", port=first["port"]))
+        assert text.endswith(
+            "give port 0 for any free one; or use service 'site', which listens there, if you mean its code"
+        )
+        os.kill(first["pid"], signal.SIGKILL)
+        ended = await server.until("site", lambda answer: answer["state"] == "exited")
+        assert f" and 6 more on port {first['port']} (the next start or stop ends what is left)" in ended["detail"]
         await server.call("stop", key="site")
 
 
@@ -301,7 +308,10 @@ async def test_who_holds_the_port_of_what_ended_well_is_named(state_dir: Path, f
     async with process_server(state_dir / "p") as server:
         text = await server.fail("start", **start_arguments("tmux", "pass", ready={"tcp": foreign_port}))
         assert f"exited with code 0 before it was ready, and port {foreign_port} is held by" in text
-        assert "in the foreground" in text
+        assert "Next: run it in the foreground" in text
+        trouble = "print('Error: cannot connect to the database')"
+        text = await server.fail("start", **start_arguments("dies", trouble, ready={"tcp": 1}))
+        assert "Next: fix the command; run it in the foreground" in text
         said = f"Error: listen EADDRINUSE: address already in use :::{foreign_port}"
         with socket.create_server(("127.0.0.1", 0)) as other:  # a port that the time of a line looks like
             timed = f"10:20:05,{other.getsockname()[1]} {said}"

@@ -1,7 +1,7 @@
 """Who listens where: the sockets of a process's own tree, and the holder of a port that is not among them."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -114,11 +114,19 @@ class Sockets:
         return await anyio.to_thread.run_sync(lambda: work_of(each.pid for each in _family(self.entry)))
 
     async def left(self) -> str:
-        """Return in words what an ended process has left that still listens: `node (pid 4711) on port 3000`."""
-        own = await self.own() or ()
-        ports = {listener.pid: listener.port for listener in reversed(own) if listener.is_tcp}
-        holders = [Holder(pid, _name_of(pid)) for pid in ports]
-        return " and ".join(f"{holder} on port {ports[holder.pid or 0]}" for holder in holders)
+        """Return in words what an ended process has left that still listens: `node (pid 4711) on port 3000`.
+
+        Of several processes with one port, the first is named.
+        """
+        own = [listener for listener in await self.own() or () if listener.is_tcp]
+        pids = {port: list(dict.fromkeys(one.pid for one in own if one.port == port)) for port in {o.port for o in own}}
+
+        def on(port: int) -> str:
+            first, *more = pids[port]
+            others = f" and {len(more)} more" if more else ""
+            return f"{Holder(first, _name_of(first))}{others} on port {port}"
+
+        return " and ".join(map(on, sorted(pids)))
 
     async def frozen_listener(self) -> int | None:
         """Return the pid of the process that was seen listening last, if a signal has stopped it."""
@@ -227,17 +235,26 @@ def port_trouble(host: str, port: int, entries: Iterable[Entry], key: str) -> Co
     holders = [] if is_free(host, port) else holders_of(port, entries)
     if not holders or any(holder.key == key or holder.pid is None for holder in holders):
         return None
-    return held_port(host, port, holders)
+    return held_port(host, port, holders, key)
 
 
-def held_port(host: str, port: int, holders: Iterable[Holder]) -> ConflictError:
-    """Return the error of a port that `holders` have."""
-    own = [holder.key for holder in holders if holder.key]
+def held_port(host: str, port: int, holders: Sequence[Holder], key: str) -> ConflictError:
+    """Return the error of a port that `holders` have; a service of another project than that of `key` is used last.
+
+    In a second worktree, the service with this port is the one of the first, which runs other code.
+    """
+    near: list[str] = []
+    far: list[str] = []
+    for holder in holders:
+        if holder.key and holder.key.partition(".")[2] != key.partition(".")[2]:
+            far.append(f"or use service {holder.key!r}, which listens there, if you mean its code")
+        elif holder.key:
+            near.append(f"use service {holder.key!r}, which listens there")
     error = ConflictError(
         f"port {port} on {host} is already in use: it is held by {in_words(holders)}",
-        next_actions=(*(f"use service {key!r}, which listens there" for key in own), *OTHER_PORTS),
+        next_actions=(*near, *OTHER_PORTS, *far),
     )
-    error.holders = own
+    error.holders = [holder.key for holder in holders if holder.key]
     return error
 
 

@@ -81,6 +81,11 @@ _FOREGROUND = (
     "run it in the foreground: what it hands to another program (tmux, docker, systemctl) cannot be watched or stopped"
 )
 
+_TERMINAL = re.compile(
+    r"(?:not|isn't|without) an? (?:tty|terminal)\b|inappropriate ioctl|\bno tty\b|raw mode is not supported"
+    r"|(?:requires?|needs?|in|from|open) an? (?:new |interactive )?(?:tty|terminal)\b",
+    re.IGNORECASE,
+)
 _SILENT = (
     "if it went into the background, run it in the foreground: why it ended, such as a port in use, is then in its log"
 )
@@ -413,6 +418,10 @@ async def _not_ready(
         what += f": {reason}" if entry.state == "exited" else f"; it said: {reason}"
         if sockets is not None and _TAKEN.search(said):
             what += await _taken_by(sockets, said)
+        if entry.record.stdin != "tty" and _TERMINAL.search(said):
+            actions = ["give it a terminal: terminal true of its class, or stdin tty of process/start", *actions]
+        elif _FOREGROUND in actions and not entry.record.forked:  # it says itself why it ended
+            actions = ["fix the command", *actions]
     if entry.record.killed_for:
         actions = ["let it have more memory, or use less"]
     elif not shown and entry.state == "exited" and (entry.record.forked or entry.record.exit_code == 0):

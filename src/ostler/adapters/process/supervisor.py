@@ -342,7 +342,7 @@ class Supervisor:
                 last = earlier.record.port if earlier is not None else None
                 return await anyio.to_thread.run_sync(self._choose, request.key, request.host, last)
             case port:
-                await anyio.to_thread.run_sync(self._claim, request.host, port)
+                await anyio.to_thread.run_sync(self._claim, request.key, request.host, port)
                 return port, ""
 
     def _choose(self, key: str, host: str, last: int | None) -> tuple[int, str]:
@@ -357,12 +357,12 @@ class Supervisor:
         holders = in_words(holders_of(before, list(self.entries.values()))) or "another program"
         return port, f"port {before}, which it had before, is held by {holders}"
 
-    def _claim(self, host: str, port: int) -> None:
+    def _claim(self, key: str, host: str, port: int) -> None:
         try:
             self.ports.claim(host, port)
         except ConflictError as error:
             if holders := holders_of(port, list(self.entries.values())):
-                raise held_port(host, port, holders) from error
+                raise held_port(host, port, holders, key) from error
             raise
 
     def used_ports(self) -> set[int]:
