@@ -1,5 +1,7 @@
 """The process server's start: what runs, when it counts as ready, and what every failure says and leaves."""
 
+import errno
+import json
 import os
 import socket
 import stat
@@ -22,8 +24,10 @@ from tests.support.processes import (
     start_arguments,
 )
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+from tests.support.scarce_files import no_free_file
 
-from ostler.adapters.process import readiness
+from ostler.adapters.process import readiness, supervisor
+from ostler.adapters.process.adoption import birth_of
 from ostler.adapters.process.kept_ports import KeptPorts
 from ostler.adapters.process.ports import OWN_PORTS
 
@@ -433,6 +437,31 @@ async def test_ports_that_are_given_at_once_are_all_kept(tmp_path: Path) -> None
     again = KeptPorts(file)
     again.load()
     assert [again.of(f"web-{number}") for number in range(30)] == list(range(20_000, 20_030))
+
+
+async def test_a_port_that_is_kept_for_one_is_given_to_no_other(state_dir: Path) -> None:
+    (state_dir / "p").mkdir(parents=True)
+    (state_dir / "p" / "ports.json").write_text(json.dumps({f"web-{port}": [port, 4e9] for port in OWN_PORTS}))
+    async with process_server(state_dir / "p") as server:
+        assert not set((await server.call("free_port", count=5))["ports"]) & set(OWN_PORTS)
+        free = free_port()
+        assert (await server.call("free_port", preferred=free))["port"] == free
+
+
+async def test_a_program_whose_start_finds_no_free_file_is_known_all_the_same(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with no_free_file():
+        assert birth_of(os.getpid()) == {}
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async with process_server(state_dir / "p") as server:
+        monkeypatch.setattr(supervisor, "find_process", refuse)
+        first = await server.start("job", SLEEP)
+        assert (await server.start("job", SLEEP))["pid"] == first["pid"]
+        assert (await server.call("stop", key="job"))["pids"] == [first["pid"]]
 
 
 async def test_free_ports_differ_and_can_be_bound(state_dir: Path) -> None:

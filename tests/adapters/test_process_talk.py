@@ -113,6 +113,9 @@ class TestServer:
             refused = await server.fail("start", key="n", command=shown, shell=True)
             assert "already running with another command" in refused
             assert (await server.call("stop", key="n"))["killed"] is False
+            other = next(each for each in pwd.getpwall() if each.pw_uid and Path(each.pw_dir).is_dir())
+            await server.call("start", key="h", command="pwd", user=other.pw_name, cwd="~", endsWithin="30s")
+            assert (await server.call("logs", key="h"))["lines"] == [str(Path(other.pw_dir).resolve())]
 
     async def test_a_user_that_cannot_be_is_named(self, state_dir: Path) -> None:
         async with process_server(state_dir / "p") as server:

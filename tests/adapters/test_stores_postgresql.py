@@ -265,11 +265,19 @@ async def test_a_commit_during_which_the_database_was_lost_is_settled_when_it_is
         assert await names(store) == (["a"] if what == "answer" else [])
 
 
+REFUSING = """
+CREATE FUNCTION ostler.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not yet'; END $$;
+CREATE TRIGGER refuse BEFORE DELETE ON ostler.services FOR EACH ROW EXECUTE FUNCTION ostler.refuse()
+"""
+
+
 async def test_a_create_that_was_reported_as_failed_is_removed_when_the_database_is_back(
     postgresql: Postgresql,
 ) -> None:
     impatient = replace(QUICK, batch=2.0, settle=0.1)
-    async with cut_off(postgresql, postgresql.new_database(), impatient) as (proxy, store):
+    url = postgresql.new_database()
+    database = url.rpartition("/")[2]
+    async with cut_off(postgresql, url, impatient) as (proxy, store):
         await store.commit([PutService(service("before"))])
         proxy.swallows_answers = True
         begun = replace(operation("op", "a"), requests={"k": "d"})
@@ -277,8 +285,13 @@ async def test_a_create_that_was_reported_as_failed_is_removed_when_the_database
             await store.commit(
                 [PutService(service("a")), PutOperation(begun), PutService(service("before", revision=2))]
             )
+        postgresql.execute(REFUSING, database)
         proxy.swallows_answers = False
         await proxy.cut()
+        with anyio.fail_after(60):
+            while "not yet" not in str(store.trouble):  # the first attempt to remove it fails
+                await anyio.sleep(0.01)
+        postgresql.execute("DROP TRIGGER refuse ON ostler.services", database)
         await until(store, lost=False)
         state = await store.load()
         assert [(record.name, record.revision) for record in state.services] == [("before", 2)]

@@ -163,7 +163,9 @@ def test_of_two_thousand_services_those_in_view_are_in_the_document(stage: Stage
         stage.unregister(*names)
 
 
-def test_a_link_opens_the_page_once_and_then_a_token_is_asked_for(stage: Stage) -> None:
+def test_a_link_opens_the_page_once_then_a_token_is_asked_for_and_a_lost_server_is_found_again(stage: Stage) -> None:
+    stage.create("talker")
+    stage.app.logs["talker"] = ["a first line"]
     used = f"#code={stage.codes.make()}"
     with stage.page(used) as page:
         expect(page.locator(".link")).to_have_text("Live")
@@ -178,6 +180,13 @@ def test_a_link_opens_the_page_once_and_then_a_token_is_asked_for(stage: Stage) 
         page.get_by_label("Token").fill(TOKEN)
         page.get_by_role("button", name="Open").click()
         expect(page.locator(".link")).to_have_text("Live")
+        row(page, "talker").click()
+        page.keyboard.press("l")
+        expect(page.get_by_role("log")).to_contain_text("a first line")
+        browsing.set_offline(True)
+        expect(page.locator(".trouble")).to_contain_text("does not answer")
+        browsing.set_offline(False)
+        expect(page.get_by_role("log")).to_contain_text("a first line")
     finally:
         browsing.close()
 

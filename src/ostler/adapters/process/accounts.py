@@ -75,6 +75,17 @@ def account_of(name: str) -> Account:
     )
 
 
+def expanded(path: str, home: str | None) -> Path:
+    """Return a path with `~` replaced by `home`, or by that of Ostler's user if it is None; `~name` is that user's.
+
+    Raises:
+        RuntimeError: no home folder is known.
+    """
+    if home and (path == "~" or path.startswith("~/")):
+        return Path(home, path[2:])
+    return Path(path).expanduser()
+
+
 def working_folder(given: str | None, account: Account | None) -> Path:
     """Return the folder to run in: the `given` one, else that of the user. Blocks.
 
@@ -83,8 +94,10 @@ def working_folder(given: str | None, account: Account | None) -> Path:
         OperationError: it does not exist, or may not be entered.
     """
     try:
-        home = Path.home if account is None else account.folder
-        cwd = home() if given is None else Path(given).expanduser()
+        if given is None:
+            cwd = Path.home() if account is None else account.folder()
+        else:
+            cwd = expanded(given, None if account is None else str(account.home))
     except RuntimeError:  # no home folder is known
         cwd = Path(Path.cwd().anchor)
     if not cwd.is_absolute():

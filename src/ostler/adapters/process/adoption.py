@@ -49,10 +49,10 @@ def _adopted(record: ProcessRecord, folder: RecordFolder, bearers: Mapping[str, 
 
 
 def birth_of(pid: int) -> dict[str, float | None]:
-    """Return the fields of the birth of `pid`; empty when it is gone."""
+    """Return the fields of the birth of `pid`; empty when it is gone, or no file is free to read them."""
     try:
         return asdict(Birth.of(psutil.Process(pid)))
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return {}
 
 

@@ -19,7 +19,7 @@ KEPT_SECONDS = 90 * 86400.0
 
 
 class KeptPorts:
-    """Key → port, written down at each change; for any thread. Methods but `of` and `of_others` block.
+    """Key → port, written down at each change; for any thread. Only `load` and `keep` block.
 
     A file that cannot be read or written costs addresses only, so neither is an error.
     """
@@ -49,6 +49,11 @@ class KeptPorts:
         """Return the port that `key` was given last."""
         kept = self._ports.get(key)
         return None if kept is None else kept[0]
+
+    @property
+    def all(self) -> frozenset[int]:
+        """The ports that are kept."""
+        return frozenset(port for port, _ in self._ports.values())
 
     def of_others(self, key: str) -> frozenset[int]:
         """Return the ports that are kept for other keys than `key`."""

@@ -190,11 +190,11 @@ async def free_port(supervisor: Supervisor, request: FreePortRequest) -> FreePor
         ConflictError: there are not enough.
         RequestError: the host is not this machine.
     """
-    used = supervisor.used_ports()
     preferred = [] if request.preferred is None else [request.preferred]
+    avoid = supervisor.used_ports() | supervisor.folder.ports.all.difference(preferred)
 
     def choose() -> list[int]:
-        return [supervisor.ports.choose(request.host, preferred=preferred, avoid=used) for _ in range(request.count)]
+        return [supervisor.ports.choose(request.host, preferred=preferred, avoid=avoid) for _ in range(request.count)]
 
     ports = await anyio.to_thread.run_sync(choose)
     return FreePortResult(port=ports[0], ports=ports, host=request.host)

@@ -286,11 +286,12 @@ class Supervisor:
                     record,
                     self.folder.endings_path(token),
                     child=child,
-                    process=find_process(record.pid, record.created, record.since_boot),
                     starting=not record.ends,
                     changed=self._roster.report_change,
                     port_note=note,
                 )
+                with suppress(OSError):  # no file is free: a look finds it later
+                    entry.process = find_process(record.pid, record.created, record.since_boot)
                 self._upkeep.watch(entry)
         except BaseException:
             if port is not None and self.entries.get(request.key) is earlier:

@@ -276,11 +276,11 @@ class PostgresqlStore:
         No one would ever end that, and a create with the same idempotency key would be answered by it.
         """
         number, created = self._disowned
-        self._disowned = 0, frozenset()
         if number and created and self._link.stored_batch >= number:
             async with writer.transaction():
                 await writer.execute("DELETE FROM services WHERE id = ANY(%s)", (sorted(created),))
                 await writer.execute("DELETE FROM operations WHERE service_id = ANY(%s)", (sorted(created),))
+        self._disowned = 0, frozenset()  # only now: if the database is lost again before, it is still to be done
 
     async def _finish(self) -> None:
         """Write the exact last cursor, so that the next run goes on from it without a gap, and let go."""

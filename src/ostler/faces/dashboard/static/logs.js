@@ -15,23 +15,28 @@ function Logs({ service }) {
     (async () => {
       let cursor = "";
       let lines = [];
+      let lost = false;
       while (going) {
         const args = { name: service.name, lines: LOG_LINES };
         if (cursor) args.cursor = cursor;
         if (search) args.search = search;
         if (errorsOnly) args.errorsOnly = true;
-        const answer = await connection.call("service_logs", args).catch((error) => ({ failed: true, text: error.message, data: {} }));
+        const answer = await connection
+          .call("service_logs", args)
+          .catch((error) => ({ failed: true, lost: error.kind === "lost", text: error.message }));
         if (!going) return;
         if (answer.failed) {
           setShown({ lines, source: "", error: answer.text, done: true });
-          return;
+          if (!answer.lost) return;
+        } else {
+          const fresh = answer.data.lines ?? [];
+          if (fresh.length || !cursor || lost) {
+            lines = [...lines, ...fresh].slice(-2 * LOG_LINES);
+            setShown({ lines, source: answer.data.source ?? "", error: "", done: true });
+          }
+          cursor = answer.data.cursor ?? "";
         }
-        const fresh = answer.data.lines ?? [];
-        if (fresh.length || !cursor) {
-          lines = [...lines, ...fresh].slice(-2 * LOG_LINES);
-          setShown({ lines, source: answer.data.source ?? "", error: "", done: true });
-        }
-        cursor = answer.data.cursor ?? "";
+        lost = Boolean(answer.lost);
         await pause(FOLLOW_PAUSE);
         while (going && document.hidden) await pause(FOLLOW_PAUSE);
       }

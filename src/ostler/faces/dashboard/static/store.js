@@ -22,7 +22,6 @@ const store = {
   sort: "name",
   selected: "",
   tab: "overview",
-  logQuery: "",
   dialog: null,
   help: false,
   notices: [],
