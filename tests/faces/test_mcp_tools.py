@@ -881,10 +881,10 @@ async def test_a_bug_in_one_tool_is_an_answer_and_the_server_goes_on(caplog: pyt
 
 FAILING = """
 import pathlib, ostler
-from ostler.adapters.serving.answers import internal_error_result
+from ostler.adapters.serving.answers import internal_error_answer
 
 def shown():
-    return internal_error_result("config_get", KeyError("inside")).content[0].text
+    return internal_error_answer("config_get", KeyError("inside")).text
 
 print("changed" in shown())
 package = pathlib.Path(ostler.__file__)

@@ -170,7 +170,7 @@ assert anyio.run(connected) == "b"
         pytest.param(
             SERVER,
             714,
-            "csv jsonschema mcp.client.session mcp.server.lowlevel mcp_types._v2025_11_25 mcp_types._v2026_07_28 rich "
+            "csv jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types rich "
             "regex._regex_core starlette typer uvicorn ostler.faces.daemon.http ostler.faces.mcp.server",
             "",
             id="server",
@@ -178,7 +178,7 @@ assert anyio.run(connected) == "b"
         pytest.param(
             STARTED,
             743,
-            "jsonschema mcp.client.session mcp.server.lowlevel mcp_types._v2025_11_25 mcp_types._v2026_07_28 starlette",
+            "jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types starlette",
             "",
             id="first-program",
         ),

@@ -5,8 +5,8 @@ from contextvars import ContextVar
 from functools import lru_cache
 
 import anyio
-from mcp_types import CallToolResult
 
+from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.asking import NoPerson
 from ostler.engine.protocols import Clock, Progress, ToolInfo
 from ostler.faces.mcp.call_log import CallLog
@@ -16,7 +16,7 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.toolbox import NAMES, TOOLS
 from ostler.model.durations import format_duration
 from ostler.model.errors import ServerUnavailableError, ToolDeniedError, ToolNotFoundError, ToolTimeoutError
-from ostler.model.json import JsonMapping
+from ostler.model.json import JsonMapping, sendable
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import OWN_SERVER
 from ostler.rules.answers.responses import normalise
@@ -70,15 +70,14 @@ class OwnTools:
         token = _depth.set(depth)
         try:
             with anyio.fail_after(limit):
-                result = await definition.run(self._app, args, call)
+                answer = await definition.answer(self._app, args, call)
         except TimeoutError:
             raise ToolTimeoutError(f"tool {tool!r} did not answer within {format_duration(limit)}", tool=tool) from None
         finally:
             _depth.reset(token)
-        assert isinstance(result, CallToolResult)  # no one was asked
-        content = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content]
+        assert isinstance(answer, Answer), "no one was asked"
         duration = anyio.current_time() - began
-        return normalise(content, result.structured_content, is_error=bool(result.is_error), duration=duration)
+        return normalise(answer.blocks(), sendable(answer.structured), is_error=answer.is_error, duration=duration)
 
     def find(self, tool: str) -> ToolInfo | None:
         """Return the tool `ostler/tool`, or None when there is none of the name."""

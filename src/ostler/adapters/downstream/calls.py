@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import anyio
 import mcp_types as types
-from mcp.shared.exceptions import MCPError
+from mcp.shared import exceptions as sdk_errors
 from pydantic import RootModel, ValidationError
 
 from ostler.adapters.caller_environment import META_KEY, SERVICE_META_KEY, environment_of_caller
@@ -35,7 +35,6 @@ from ostler.model.json import JsonMapping, JsonObject, json_flaw
 from ostler.model.responses import CHECK_FIRST, ToolResponse
 from ostler.rules.answers.responses import normalise, without_reason
 
-_REFUSALS: Final = frozenset({types.INVALID_PARAMS, types.METHOD_NOT_FOUND, types.INVALID_REQUEST})
 _MAX_ROUNDS: Final = 20
 _ROUND_PAUSE: Final = 0.1
 _SHOWN_CHARS: Final = 500
@@ -82,7 +81,7 @@ async def _answered(
     try:
         with scope:
             result = await _result(link, name, args, progress)
-    except MCPError as error:
+    except sdk_errors.MCPError as error:
         if fault_of(error) is None and error.code != types.CONNECTION_CLOSED:  # the server's own
             link.active += 1
         raise _error(error, link, server, qualified) from error
@@ -135,7 +134,7 @@ async def _result_through_the_sdk(link: Link, name: str, args: JsonMapping, repo
         if report is not None:
             await report(progress, total, message)
 
-    async def send(request: types.CallToolRequest) -> JsonObject:
+    async def send(request: "types.CallToolRequest") -> JsonObject:
         callback = on_progress if report is not None else None
         return (await link.session.send_request(request, _RawResult, progress_callback=callback)).root
 
@@ -146,7 +145,7 @@ async def _result_through_the_sdk(link: Link, name: str, args: JsonMapping, repo
         )
         try:
             result = await send(request)
-        except MCPError as error:
+        except sdk_errors.MCPError as error:
             # The server wants arguments mirrored in headers, and what it lists changed: read the list, send again.
             if error.code != types.HEADER_MISMATCH or not link.modern:
                 raise
@@ -157,17 +156,17 @@ async def _result_through_the_sdk(link: Link, name: str, args: JsonMapping, repo
         if result.get("inputRequests"):
             asked = cast("dict[str, JsonObject]", result["inputRequests"])
             kinds = ", ".join(sorted({str(one.get("method", "input")) for one in asked.values()}))
-            raise MCPError(
+            raise sdk_errors.MCPError(
                 types.INVALID_REQUEST,
                 f"the tool asks its client for more ({kinds}), which Ostler declines: no one is there to answer",
                 {"ostler": Fault.INPUT_REQUIRED.value},
             )
         state = result.get("requestState")
         await anyio.sleep(_ROUND_PAUSE)
-    raise MCPError(types.INTERNAL_ERROR, f"the tool put its answer off more than {_MAX_ROUNDS} times")
+    raise sdk_errors.MCPError(types.INTERNAL_ERROR, f"the tool put its answer off more than {_MAX_ROUNDS} times")
 
 
-def _meta(link: Link) -> types.RequestParamsMeta | None:
+def _meta(link: Link) -> "types.RequestParamsMeta | None":
     """Return what a server inside this process gets besides the arguments: whose environment, and for which service."""
     if link.transport != "builtin":
         return None
@@ -198,7 +197,7 @@ def _lost(reason: str, server: str, tool: str) -> ConnectionLostError:
     )
 
 
-def _error(error: MCPError, link: Link, server: str, tool: str) -> DownstreamError:
+def _error(error: "sdk_errors.MCPError", link: Link, server: str, tool: str) -> DownstreamError:
     text = error.message.strip()[:_SHOWN_CHARS] or "it gave no reason"
     match fault_of(error):
         case Fault.TOO_LARGE:
@@ -216,7 +215,7 @@ def _error(error: MCPError, link: Link, server: str, tool: str) -> DownstreamErr
             return _foreign_error(error, text, link, server, tool)
 
 
-def _foreign_error(error: MCPError, text: str, link: Link, server: str, tool: str) -> DownstreamError:
+def _foreign_error(error: "sdk_errors.MCPError", text: str, link: Link, server: str, tool: str) -> DownstreamError:
     text = text.removeprefix("Failed to parse JSON response: ")  # the SDK's words around ours
     if TOO_LARGE_MARK in text or ("exceeded the" in text and "byte limit" in text):
         return _too_large(text, link, tool)
@@ -233,7 +232,8 @@ def _foreign_error(error: MCPError, text: str, link: Link, server: str, tool: st
             tool=tool,
             next_actions=("report it to the server's author", CHECK_FIRST),
         )
-    delivery = Delivery.REJECTED if error.code in _REFUSALS else Delivery.AMBIGUOUS
+    refusals = (types.INVALID_PARAMS, types.METHOD_NOT_FOUND, types.INVALID_REQUEST)
+    delivery = Delivery.REJECTED if error.code in refusals else Delivery.AMBIGUOUS
     return _rejected(text, server, tool, delivery, code=error.code)
 
 

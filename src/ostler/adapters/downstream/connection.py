@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.lowlevel
-import mcp_types as types
-from mcp.shared.exceptions import MCPError
+from mcp.shared import exceptions as sdk_errors
 from pydantic import ValidationError
 
 from ostler.adapters.backoff import QUICK_CAP, SLOW_CAP, Backoff, Nudge
@@ -22,7 +21,7 @@ from ostler.adapters.downstream.authorization import Challenge, token_source
 from ostler.adapters.downstream.dialling import Dial
 from ostler.adapters.downstream.failure_texts import ConnectFailure, failure_of
 from ostler.adapters.downstream.header_helpers import with_helper_headers
-from ostler.adapters.downstream.links import Link, Surroundings, tool_info
+from ostler.adapters.downstream.links import Link, Surroundings
 from ostler.adapters.downstream.liveness import hurry_when_port_accepts, watch_doubts, watch_liveness
 from ostler.adapters.downstream.loss import ConnectFailedError
 from ostler.adapters.downstream.secret_references import with_secrets
@@ -319,7 +318,7 @@ class DownstreamConnection:
         self._masking = self._entry.hiding(entry.secret_strings())
         return entry
 
-    async def _supervise(self, link: Link, tools: list[types.Tool]) -> None:
+    async def _supervise(self, link: Link, tools: list[ToolInfo]) -> None:
         await anyio.lowlevel.checkpoint_if_cancelled()  # a stop came as the connection was established
         self._connected(link, tools)
         try:
@@ -344,7 +343,7 @@ class DownstreamConnection:
             try:
                 with anyio.fail_after(self._entry.options.connect_seconds):
                     tools = await link.read_tools()
-            except (MCPError, ValidationError, TimeoutError, ConnectFailedError) as error:
+            except (sdk_errors.MCPError, ValidationError, TimeoutError, ConnectFailedError) as error:
                 text = str(error) or "no answer in time"
                 self._publish(last_error=f"the tools list could not be read again: {text}")
                 link.suspect.give()
@@ -378,11 +377,11 @@ class DownstreamConnection:
 
     # -- publishing --------------------------------------------------------------------------------------------
 
-    def _connected(self, link: Link, tools: list[types.Tool]) -> None:
+    def _connected(self, link: Link, tools: list[ToolInfo]) -> None:
         self._link = link
         self._legacy = not link.modern
         server_name, server_version = link.server
-        self._tools = self._infos(link, tools)
+        self._tools = _by_name(tools)
         self._publish(
             state=ServiceState.CONNECTED,
             reason="",
@@ -417,12 +416,8 @@ class DownstreamConnection:
         self._publish(**changes)
         self._on_change(self._entry.name)
 
-    def _infos(self, link: Link, tools: list[types.Tool]) -> dict[str, ToolInfo]:
-        notes = link.repair.notes
-        return {tool.name: tool_info(self._entry.name, tool, notes.get(tool.name, "")) for tool in tools}
-
-    def _list(self, link: Link, tools: list[types.Tool]) -> None:
-        listed = self._infos(link, tools)
+    def _list(self, link: Link, tools: list[ToolInfo]) -> None:
+        listed = _by_name(tools)
         self._publish(tools=len(listed), left_out=tuple(link.repair.left_out))
         if listed == self._tools:
             return
@@ -444,3 +439,7 @@ class DownstreamConnection:
 
     def _idle_reason(self) -> str:
         return DISABLED if self._entry.disabled else "not started (autoStart is false)"
+
+
+def _by_name(tools: list[ToolInfo]) -> dict[str, ToolInfo]:
+    return {tool.name: tool for tool in tools}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import mcp_types as types
 
 from ostler.adapters.downstream.authorization import Challenge
 from ostler.adapters.downstream.failure_texts import ConnectFailure, failure_of
@@ -15,6 +14,7 @@ from ostler.adapters.downstream.http_watch import HttpWatch
 from ostler.adapters.downstream.links import Link, Surroundings, open_link
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.starts import Attempt
+from ostler.engine.protocols import ToolInfo
 from ostler.model.servers import CONNECT_SECONDS, OVER_HTTP, ServerEntry, ServerTransport
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Dial:
     builtin: "Server[Any] | InsideServer | None"
     attempt: Attempt
     legacy: bool
-    stay: Callable[[Link, list[types.Tool]], Awaitable[None]]
+    stay: Callable[[Link, list[ToolInfo]], Awaitable[None]]
     challenge: Challenge | None = None
 
     async def connect(self) -> None:

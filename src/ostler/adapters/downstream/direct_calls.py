@@ -18,10 +18,10 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 import mcp_types as types
-from mcp.shared.exceptions import MCPError
+from mcp.shared import exceptions as sdk_errors
 from opentelemetry import trace
 
-from ostler.engine.protocols import Progress
+from ostler.engine.protocols import Progress, ToolInfo
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, finite_number
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class InsideServer(Protocol):
         """Make the server ready for calls until the block ends."""
         ...
 
-    def tools(self) -> types.ListToolsResult:
-        """Return its tools, on one page."""
+    def tools(self) -> list[ToolInfo]:
+        """Return its tools."""
         ...
 
     async def call_directly(self, name: str, args: JsonMapping, progress: Progress | None) -> JsonObject:
@@ -89,7 +89,7 @@ class _Call:
 
     progress: Progress | None
     answered: anyio.Event = field(default_factory=anyio.Event)
-    outcome: dict[str, Any] | types.ErrorData | None = None
+    outcome: "dict[str, Any] | types.ErrorData | None" = None
 
 
 class DirectCalls:
@@ -136,7 +136,7 @@ class DirectCalls:
             await self._write(line)
             await call.answered.wait()
         except _ENDED:
-            raise MCPError(types.CONNECTION_CLOSED, "Connection closed") from None
+            raise sdk_errors.MCPError(types.CONNECTION_CLOSED, "Connection closed") from None
         except anyio.get_cancelled_exc_class():
             if not call.answered.is_set():
                 with anyio.move_on_after(_CANCEL_GRACE, shield=True), suppress(*_ENDED):
@@ -146,10 +146,10 @@ class DirectCalls:
             del self._calls[number]
         assert call.outcome is not None, "it is set with the event"
         if isinstance(call.outcome, types.ErrorData):
-            raise MCPError.from_error_data(call.outcome)
+            raise sdk_errors.MCPError.from_error_data(call.outcome)
         return call.outcome
 
-    def takes(self, message: types.JSONRPCMessage) -> bool:
+    def takes(self, message: "types.JSONRPCMessage") -> bool:
         """Whether a message of the server is about one of these calls; then it is taken."""
         match message:
             case types.JSONRPCResponse(id=key, result=outcome) | types.JSONRPCError(id=key, error=outcome):

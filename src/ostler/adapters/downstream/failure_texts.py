@@ -6,7 +6,7 @@ from typing import cast
 
 import httpx2
 import mcp_types as types
-from mcp.shared.exceptions import MCPError
+from mcp.shared import exceptions as sdk_errors
 from pydantic import ValidationError
 
 from ostler.adapters.downstream.authorization import Challenge
@@ -35,7 +35,7 @@ def failure_of(error: Exception, loss: LossSignal) -> ConnectFailure:
     for leaf in _leaves(error):
         if isinstance(leaf, ConnectFailedError):
             return ConnectFailure(leaf.reason, leaf.state)
-        if isinstance(leaf, MCPError) and (fault := fault_of(leaf)) is not None:
+        if isinstance(leaf, sdk_errors.MCPError) and (fault := fault_of(leaf)) is not None:
             return _of_fault(fault, leaf.message)
         if _is_of_http(leaf) and isinstance(leaf, httpx2.HTTPStatusError):
             own = leaf.response.extensions.get(OWN_FAULT)
@@ -45,7 +45,7 @@ def failure_of(error: Exception, loss: LossSignal) -> ConnectFailure:
 
 def _of_other(leaf: BaseException) -> ConnectFailure:
     match leaf:
-        case MCPError():
+        case sdk_errors.MCPError():
             closed = leaf.code == types.CONNECTION_CLOSED
             text = (
                 "it closed the connection during the handshake"

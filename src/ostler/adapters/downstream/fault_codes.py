@@ -1,11 +1,12 @@
 """The names of faults that Ostler's transports write into `data["ostler"]` of the JSON-RPC errors they make up."""
 
 from enum import StrEnum
-from typing import Final
-
-from mcp.shared.exceptions import MCPError
+from typing import TYPE_CHECKING, Final
 
 from ostler.model.json import JsonValue, as_object
+
+if TYPE_CHECKING:
+    from mcp.shared.exceptions import MCPError
 
 
 class Fault(StrEnum):
@@ -37,7 +38,7 @@ LOST_MARK: Final = "the connection broke while the answer was read"
 """Part of an HTTP answer's fault when its body broke off."""
 
 
-def fault_of(error: MCPError) -> Fault | None:
+def fault_of(error: "MCPError") -> Fault | None:
     """Return the fault that `error` stands for, or None when the server (or the SDK) wrote the error."""
     data: JsonValue = error.data
     kind = as_object(data).get("ostler")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import mcp_types as types
-from mcp.shared.exceptions import MCPError
+from mcp.shared import exceptions as sdk_errors
 from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 
 from ostler.adapters.backoff import Nudge
@@ -121,7 +121,7 @@ class Link:
         """Lines on stdout that were no messages."""
         return self.child.noise if self.child is not None else StdoutNoise()
 
-    async def read_tools(self) -> list[types.Tool]:
+    async def read_tools(self) -> list[ToolInfo]:
         """Return all pages of the server's tools list; none when it has no tools.
 
         Raises:
@@ -129,7 +129,7 @@ class Link:
             ValidationError: the list does not follow the protocol.
         """
         if self.client is None:
-            return [] if self.inside is None else self.inside.tools().tools
+            return [] if self.inside is None else self.inside.tools()
         if self.client.server_capabilities.tools is None and self.modern:
             return []
         tools: list[types.Tool] = []
@@ -139,13 +139,14 @@ class Link:
             params = types.PaginatedRequestParams(cursor=cursor) if cursor is not None else None
             try:
                 page = await self.session.list_tools(params=params)
-            except MCPError as error:
+            except sdk_errors.MCPError as error:
                 if error.code == types.METHOD_NOT_FOUND and cursor is None:
                     return []
                 raise
             tools.extend(page.tools)
             if not page.next_cursor or page.next_cursor == cursor:
-                return tools
+                notes = self.repair.notes
+                return [_info(self.entry.name, tool, notes.get(tool.name, "")) for tool in tools]
             cursor = page.next_cursor
         raise ConnectFailedError(f"its tools list has more than {_MAX_PAGES} pages")
 
@@ -171,7 +172,7 @@ class Link:
                     self.stale.give()  # what changed before the subscription stood
                     async for _ in events:
                         self.stale.give()
-            except MCPError as error:
+            except sdk_errors.MCPError as error:
                 if fault_of(error) is None and error.code != types.CONNECTION_CLOSED:
                     return  # the server does not offer it
                 self.suspect.give()
@@ -205,7 +206,7 @@ class Link:
                 return None
             reason = f"the server did not answer a probe within {_PROBE_TIMEOUT:g} s"
             return ConnectFailedError(reason, state=ServiceState.DISCONNECTED)
-        except MCPError as error:
+        except sdk_errors.MCPError as error:
             # An error that the server itself wrote is a sign of life (it may not know `ping`).
             match fault_of(error):
                 case Fault.AUTH_REQUIRED:
@@ -216,7 +217,7 @@ class Link:
                     return ConnectFailedError(error.message, state=ServiceState.DISCONNECTED)
         return None
 
-    def _useless(self, error: MCPError) -> ConnectFailedError | None:
+    def _useless(self, error: "sdk_errors.MCPError") -> ConnectFailedError | None:
         if error.code == types.METHOD_NOT_FOUND:  # it never had a list to read
             return None
         said = error.message.strip() or "an error without a message"
@@ -326,7 +327,7 @@ def _transport(
             raise ConnectFailedError(f"this Ostler has no built-in server {entry.name!r}")
 
 
-def tool_info(server: str, tool: types.Tool, note: str) -> ToolInfo:
+def _info(server: str, tool: "types.Tool", note: str) -> ToolInfo:
     """Return `tool` as the engine knows it; `note` says what was odd about it."""
 
     def plain(value: Any) -> JsonObject | None:

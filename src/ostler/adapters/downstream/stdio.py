@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.lowlevel
@@ -21,7 +21,7 @@ import anyio.to_thread
 import mcp_types as types
 from anyio.abc import Process, TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.shared.message import SessionMessage
+from mcp.shared import message as sdk_message
 from pydantic import ValidationError
 
 from ostler.adapters.caller_environment import without_own
@@ -34,6 +34,9 @@ from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.stderr_log import StderrLog
 from ostler.adapters.environments import Environments, find_program, searched, start_trouble
 from ostler.model.servers import ServerEntry
+
+if TYPE_CHECKING:
+    from mcp.shared.message import SessionMessage
 
 SAFE_ENVIRONMENT: Final = (
     "HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
@@ -96,7 +99,7 @@ async def stdio_transport(
     loss: LossSignal,
     facts: ChildFacts,
 ) -> AsyncGenerator[
-    tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage | bytes]]
+    tuple[MemoryObjectReceiveStream["SessionMessage | Exception"], MemoryObjectSendStream["SessionMessage | bytes"]]
 ]:
     """Run the server and yield the streams that the SDK's client reads and writes.
 
@@ -195,8 +198,8 @@ class _Child:
         self._ending = False
         self._scopes: list[anyio.CancelScope] = []
         self._id = ProcessId.of(process.pid) or ProcessId(process.pid, 0.0)
-        self._to_client, self.inbox = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-        self.outbox, self._from_client = anyio.create_memory_object_stream[SessionMessage | bytes](_OUTBOX)
+        self._to_client, self.inbox = anyio.create_memory_object_stream["SessionMessage | Exception"](0)
+        self.outbox, self._from_client = anyio.create_memory_object_stream["SessionMessage | bytes"](_OUTBOX)
         self.direct = DirectCalls(self._write, tasks)
         facts.direct = self.direct
         facts.pid = process.pid
@@ -274,11 +277,11 @@ class _Child:
         except anyio.WouldBlock:
             await self.outbox.send(line)
 
-    def _parsed(self, line: bytes) -> SessionMessage | None:
+    def _parsed(self, line: bytes) -> "SessionMessage | None":
         if not line.strip():
             return None
         try:
-            return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
+            return sdk_message.SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
         except (ValidationError, ValueError):
             answered = unreadable_answer(line)
         if answered is None:
@@ -286,9 +289,9 @@ class _Child:
             return None
         request_id, what = answered
         error = types.ErrorData(code=types.PARSE_ERROR, message=what)
-        return SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=request_id, error=error))
+        return sdk_message.SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=request_id, error=error))
 
-    def _oversized(self, line: OversizedLine) -> SessionMessage | None:
+    def _oversized(self, line: OversizedLine) -> "SessionMessage | None":
         request_id = line.fields.get("id")
         if not isinstance(request_id, int | str) or isinstance(request_id, bool) or "method" in line.fields:
             return None
@@ -299,7 +302,7 @@ class _Child:
             message=f"the answer has {size}, the limit is {limit}",
             data={"ostler": Fault.TOO_LARGE.value},
         )
-        return SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=request_id, error=error))
+        return sdk_message.SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=request_id, error=error))
 
     def _lose(self, reason: str) -> None:
         if not self._ending:
@@ -362,7 +365,7 @@ class _Child:
                 close()
 
 
-def _line(message: SessionMessage) -> bytes:
+def _line(message: "SessionMessage") -> bytes:
     return message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
 
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import anyio
-from mcp.shared.message import SessionMessage
+from mcp.shared import message as sdk_message
 
-Received = SessionMessage | Exception
+if TYPE_CHECKING:
+    from mcp.shared.message import SessionMessage
+
+Received: TypeAlias = "SessionMessage | Exception"
 """What a transport reads: a message, or what went wrong with one."""
 
 
@@ -40,7 +43,7 @@ class Reads(_Wrapped):
         self,
         inner: Any,
         *,
-        change: Callable[[SessionMessage], Awaitable[Received]] | None = None,
+        change: "Callable[[SessionMessage], Awaitable[Received]] | None" = None,
         on_end: Callable[[], None] | None = None,
     ) -> None:
         """Wrap `inner`.
@@ -59,7 +62,7 @@ class Reads(_Wrapped):
         """The context that the SDK's streams pass along with each message."""
         return getattr(self._inner, "last_context", None)
 
-    async def receive(self) -> Received:
+    async def receive(self) -> "Received":
         """Return the next message."""
         try:
             message = await self._inner.receive()
@@ -67,14 +70,14 @@ class Reads(_Wrapped):
             if self._on_end is not None:
                 self._on_end()
             raise
-        if self._change is not None and isinstance(message, SessionMessage):
+        if self._change is not None and isinstance(message, sdk_message.SessionMessage):
             return await self._change(message)
         return message
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Received:
+    async def __anext__(self) -> "Received":
         try:
             return await self.receive()
         except anyio.EndOfStream:
@@ -84,12 +87,12 @@ class Reads(_Wrapped):
 class Writes(_Wrapped):
     """A transport's write stream."""
 
-    def __init__(self, inner: Any, see: Callable[[SessionMessage], None]) -> None:
+    def __init__(self, inner: Any, see: "Callable[[SessionMessage], None]") -> None:
         """Wrap `inner`; `see` is called with each message before it is sent."""
         super().__init__(inner)
         self._see = see
 
-    async def send(self, message: SessionMessage) -> None:
+    async def send(self, message: "SessionMessage") -> None:
         """Send a message."""
         self._see(message)
         await self._inner.send(message)

@@ -7,17 +7,19 @@ sees the list: what is wrong with it is left out or replaced, and said; a tool t
 import json
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 
 import mcp_types as types
-from mcp.shared.message import SessionMessage
-from mcp_types import methods
+from mcp.shared import message as sdk_message
 from pydantic import BaseModel, ValidationError
 
 from ostler.adapters.downstream.streams import Reads, Writes
 from ostler.engine.clock import in_turns
 from ostler.model.json import JsonObject, JsonValue, finite_number
 from ostler.model.responses import NEXT_MARK
+
+if TYPE_CHECKING:
+    from mcp.shared.message import SessionMessage
 
 STRUCTURED_MARK: Final = "ostler/structuredContent"
 """Key in a tool result's `_meta`: a structured answer that the older protocol, which wants an object, forbids."""
@@ -57,13 +59,13 @@ class ToolListRepair:
         self.notes = {}
         self.left_out = []
 
-    def sent(self, message: SessionMessage) -> None:
+    def sent(self, message: "SessionMessage") -> None:
         """Remember which request `message` is."""
         request = message.message
         if isinstance(request, types.JSONRPCRequest) and request.method in ("tools/list", "tools/call"):
             self._asked[request.id] = request.method
 
-    async def received(self, message: SessionMessage) -> SessionMessage:
+    async def received(self, message: "SessionMessage") -> "SessionMessage":
         """Return `message`, repaired when it answers such a request, or reports its progress."""
         answer = message.message
         if isinstance(answer, types.JSONRPCNotification) and answer.method == "notifications/progress":
@@ -76,7 +78,7 @@ class ToolListRepair:
         result = await self._list(answer.result) if method == "tools/list" else self._call_result(answer.result)
         if result is answer.result:
             return message
-        return SessionMessage(answer.model_copy(update={"result": result}), message.metadata)
+        return sdk_message.SessionMessage(answer.model_copy(update={"result": result}), message.metadata)
 
     # -- lists -------------------------------------------------------------------------------------------------
 
@@ -122,6 +124,8 @@ class ToolListRepair:
         Raises:
             ValidationError: it does not follow the protocol.
         """
+        from mcp_types import methods  # noqa: PLC0415 (it is large, and only servers outside are checked)
+
         kept = {key: value for key, value in self._call_result(result).items() if key not in _LATER}
         cast("type[BaseModel]", methods.SERVER_RESULTS["tools/call", self.version]).model_validate(kept, by_name=False)
         return kept
@@ -138,13 +142,13 @@ class ToolListRepair:
         return changed if changed != result else result
 
 
-def _with_finite_progress(message: SessionMessage, notification: types.JSONRPCNotification) -> SessionMessage:
+def _with_finite_progress(message: "SessionMessage", notification: "types.JSONRPCNotification") -> "SessionMessage":
     """Leave out a number that no float can be: at such a one the SDK's session would end."""
     params = notification.params or {}
     odd = {key: None for key in ("progress", "total") if key in params and finite_number(params[key]) is None}
     if not odd:
         return message
-    return SessionMessage(notification.model_copy(update={"params": params | odd}), message.metadata)
+    return sdk_message.SessionMessage(notification.model_copy(update={"params": params | odd}), message.metadata)
 
 
 def structured_of(result: JsonObject) -> JsonValue:
@@ -164,6 +168,8 @@ def next_steps_of(result: JsonObject) -> tuple[str, ...]:
 
 def _complaint(version: str, result: JsonObject) -> tuple[tuple[str, ...], str] | None:
     """Return where in its (first) tool `result` breaks the protocol, and how; None when it does not."""
+    from mcp_types import methods  # noqa: PLC0415 (as above)
+
     try:
         methods.validate_server_result("tools/list", version, result)
         types.ListToolsResult.model_validate(result, by_name=False)

@@ -11,7 +11,6 @@ from mcp.server.context import ServerRequestContext
 from ostler.adapters.caller_environment import META_KEY, SERVICE_META_KEY
 from ostler.adapters.downstream.direct_calls import InsideServer
 from ostler.adapters.process.tools import Asked
-from ostler.adapters.serving.table import refuse_cursor
 
 _INSTRUCTIONS: Final = (
     "Runs local programs in the background, each under a key of your choice, with a log file and a readiness check. "
@@ -23,9 +22,11 @@ _Result: TypeAlias = types.CallToolResult | types.InputRequiredResult
 
 
 def protocol_server(
-    processes: InsideServer, call: Callable[[str, Mapping[str, Any] | None, Asked], Awaitable[_Result]]
+    processes: InsideServer,
+    page: Callable[[types.PaginatedRequestParams | None], types.ListToolsResult],
+    call: Callable[[str, Mapping[str, Any] | None, Asked], Awaitable[_Result]],
 ) -> Server[None]:
-    """Return an MCP server with the tools of `processes`, each answered by `call`."""
+    """Return an MCP server with the tools of `processes`, listed by `page`, each answered by `call`."""
 
     @asynccontextmanager
     async def keep(_: Server[None]) -> AsyncGenerator[None]:
@@ -33,8 +34,7 @@ def protocol_server(
             yield
 
     async def list_tools(_: _Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        refuse_cursor(params)
-        return processes.tools()
+        return page(params)
 
     async def call_tool(context: _Context, params: types.CallToolRequestParams) -> _Result:
         asked = Asked(context.session.report_progress, _environment_in(params.meta), _service_in(params.meta))

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR
+import mcp_types as types
+from mcp.shared import exceptions as sdk_errors
 
 from ostler.adapters.disk_room import is_scarcity
 from ostler.adapters.downstream.fault_codes import Fault
@@ -79,7 +79,9 @@ def _tool(
             if effect is not Effect.READS or not is_scarcity(error):
                 raise
             # An answer that says so would be a failed check of what may be well.
-            raise MCPError(INTERNAL_ERROR, f"nothing can be looked at now: {error}", _NOT_SENT) from error
+            raise sdk_errors.MCPError(
+                types.INTERNAL_ERROR, f"nothing can be looked at now: {error}", _NOT_SENT
+            ) from error
         return Answer(found.model_dump(mode="json", by_alias=True, exclude_none=True), text(found))
 
     return ToolDefinition(name, title, description, request, result, effect, handler, exact=True)

@@ -3,10 +3,11 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from mcp_types import CallToolResult, ContentBlock, TextContent
+import mcp_types as types
 
 import ostler
 from ostler.model.errors import (
@@ -17,7 +18,7 @@ from ostler.model.errors import (
     OstlerError,
     TemplateError,
 )
-from ostler.model.json import JsonObject, JsonValue, sendable
+from ostler.model.json import JsonObject, sendable
 
 logger = logging.getLogger(__name__)
 
@@ -36,21 +37,39 @@ class Answer:
     """A tool's answer.
 
     Attributes:
-        structured: the facts, by the tool's output schema.
+        structured: the facts, by the tool's output schema; None: there are none.
         text: the same for people and for clients that show text only; short.
         content: content blocks to send instead of `text` (a downstream tool's own answer).
-        is_error: a downstream tool's own failure, passed on as it came.
+        is_error: the tool failed; a downstream tool's own failure is passed on as it came.
+        meta: the result's `_meta`.
     """
 
-    structured: JsonObject
+    structured: JsonObject | None
     text: str
-    content: Sequence[ContentBlock] = ()
+    content: "Sequence[types.ContentBlock]" = ()
     is_error: bool = False
+    meta: JsonObject = field(default_factory=dict[str, Any])
 
-    def result(self) -> CallToolResult:
-        """Return it as the SDK sends it."""
-        content = list(self.content) or [TextContent(type="text", text=sendable(self.text))]
-        return CallToolResult(content=content, structured_content=sendable(self.structured), is_error=self.is_error)
+    def result(self) -> "types.CallToolResult":
+        """Return it as a result of the SDK."""
+        return types.CallToolResult(
+            content=list(self.content) or [types.TextContent(type="text", text=sendable(self.text))],
+            structured_content=sendable(self.structured),
+            is_error=self.is_error,
+            _meta=self.meta or None,
+        )
+
+    def blocks(self) -> list[JsonObject]:
+        """Return its content blocks as JSON."""
+        if not self.content:
+            return [{"text": sendable(self.text), "type": "text"}]
+        return [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in self.content]
+
+    def plain(self) -> JsonObject:
+        """Return it as the SDK sends `result`; to define its types takes longer than the start of a program."""
+        structured = {} if self.structured is None else {"structuredContent": sendable(self.structured)}
+        meta = {"_meta": self.meta} if self.meta else {}
+        return {"content": self.blocks(), "isError": self.is_error, "resultType": "complete", **structured, **meta}
 
 
 def finding_json(finding: Finding) -> JsonObject:
@@ -96,13 +115,18 @@ def error_json(error: OstlerError) -> JsonObject:
     return facts
 
 
-def error_result(error: OstlerError) -> CallToolResult:
-    """Return the tool result that reports `error` to a client."""
+def error_answer(error: OstlerError) -> Answer:
+    """Return the answer that reports `error` to a client."""
     return _failed(str(error), error_json(error))
 
 
-def internal_error_result(tool: str, error: Exception) -> CallToolResult:
-    """Log an exception that no one foresaw, and return a result that names the tool and the log, not the inside."""
+def error_result(error: OstlerError) -> "types.CallToolResult":
+    """Return `error_answer` as a result of the SDK."""
+    return error_answer(error).result()
+
+
+def internal_error_answer(tool: str, error: Exception) -> Answer:
+    """Log an exception that no one foresaw, and return an answer that names the tool and the log, not the inside."""
     logger.error("tool %s failed", tool, exc_info=error)
     where = f"the server's log for 'tool {tool} failed'"
     text = f"internal error in {tool} ({type(error).__name__}). Next: look at {where}; other tools keep working"
@@ -112,17 +136,6 @@ def internal_error_result(tool: str, error: Exception) -> CallToolResult:
             f"Next: ostler stop-server, and call again; services run on. If that does not help, look at {where}"
         )
     return _failed(text, {"code": "internal", "message": text, "tool": tool, "nextActions": [], "retryable": False})
-
-
-def plain_result(result: CallToolResult) -> JsonObject | None:
-    """Return a result as the SDK sends it; None if it holds anything but texts and facts."""
-    content: list[JsonValue] = []
-    for block in result.content:
-        if not isinstance(block, TextContent) or block.annotations is not None or block.meta is not None:
-            return None
-        content.append({"text": block.text, "type": "text"})
-    structured = {} if result.structured_content is None else {"structuredContent": result.structured_content}
-    return {"content": content, "isError": result.is_error, "resultType": "complete", **structured}
 
 
 def _was_replaced() -> bool:
@@ -135,9 +148,8 @@ def _was_replaced() -> bool:
         return True
 
 
-def _failed(text: str, facts: JsonValue) -> CallToolResult:
-    content = TextContent(type="text", text=sendable(clipped(text)))
-    return CallToolResult(content=[content], structured_content={"error": sendable(facts)}, is_error=True)
+def _failed(text: str, facts: JsonObject) -> Answer:
+    return Answer({"error": facts}, clipped(text), is_error=True)
 
 
 def clipped(text: str, limit: int = MAX_ERROR_TEXT) -> str:

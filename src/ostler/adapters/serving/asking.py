@@ -18,18 +18,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import anyio
-from mcp.shared.exceptions import MCPError
-from mcp.shared.message import ServerMessageMetadata
-from mcp_types import (
-    CallToolRequestParams,
-    ElicitRequest,
-    ElicitRequestFormParams,
-    ElicitResult,
-    InputRequiredResult,
-    ListRootsRequest,
-    ListRootsResult,
-    RequestParams,
-)
+import mcp_types as types
+from mcp.shared import exceptions as sdk_errors
+from mcp.shared import message as sdk_message
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
@@ -80,12 +71,12 @@ class Question:
     properties: JsonObject
     required: tuple[str, ...] = ()
 
-    def form(self) -> ElicitRequestFormParams:
+    def form(self) -> "types.ElicitRequestFormParams":
         """Return it as the protocol has it."""
         schema: JsonObject = {"type": "object", "properties": self.properties}
         if self.required:
             schema["required"] = list(self.required)
-        return ElicitRequestFormParams(message=self.message, requested_schema=schema)
+        return types.ElicitRequestFormParams(message=self.message, requested_schema=schema)
 
     @property
     def digest(self) -> str:
@@ -105,7 +96,7 @@ class Reply:
 class InputNeededError(Exception):
     """A call cannot go on without a reply that comes with its repetition; `result` asks for it."""
 
-    def __init__(self, result: InputRequiredResult) -> None:
+    def __init__(self, result: "types.InputRequiredResult") -> None:
         self.result = result
         super().__init__("the client is asked for input")
 
@@ -168,7 +159,9 @@ class ClientsPerson:
         used: remembers the rounds of all calls.
     """
 
-    def __init__(self, context: "ServerRequestContext[Any]", params: CallToolRequestParams, used: UsedRounds) -> None:
+    def __init__(
+        self, context: "ServerRequestContext[Any]", params: "types.CallToolRequestParams", used: UsedRounds
+    ) -> None:
         self._context = context
         self._params = params
         self._used = used
@@ -185,16 +178,16 @@ class ClientsPerson:
         if not _takes_forms(self._context):
             return Reply(Outcome.UNAVAILABLE)
         if self._context.session.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            reply = self._replied(question.key, question.digest, ElicitRequest(params=question.form()))
+            reply = self._replied(question.key, question.digest, types.ElicitRequest(params=question.form()))
             return _reply_of(reply["action"], reply["content"])
-        reply = ElicitResult(action="cancel")
+        reply = types.ElicitResult(action="cancel")
         try:
             with anyio.move_on_after(PATIENCE):
                 form = question.form()
                 reply = await self._context.session.elicit_form(
                     form.message, form.requested_schema, self._context.request_id
                 )
-        except (MCPError, ValidationError) as error:  # it said that it can, and refuses
+        except (sdk_errors.MCPError, ValidationError) as error:  # it said that it can, and refuses
             logger.info("a question to a client failed: %s", error)
             return Reply(Outcome.UNAVAILABLE)
         return _reply_of(reply.action, reply.content)
@@ -209,7 +202,7 @@ class ClientsPerson:
             return ()
         if self._context.session.protocol_version in MODERN_PROTOCOL_VERSIONS:
             # The Go SDK 1.8 cannot read a question without parameters.
-            asked = ListRootsRequest(params=RequestParams())
+            asked = types.ListRootsRequest(params=types.RequestParams())
             uris: list[str] = self._replied(_ROOTS, _ROOTS, asked)["content"]
         else:
             known = known_roots(self._context)
@@ -219,18 +212,18 @@ class ClientsPerson:
         return tuple(folder for uri in uris if (folder := _folder_of(uri)))
 
     async def _ask_for(self, known: KnownRoots) -> None:
-        metadata = ServerMessageMetadata(related_request_id=self._context.request_id)
+        metadata = sdk_message.ServerMessageMetadata(related_request_id=self._context.request_id)
         try:
             found = await self._context.session.send_request(
-                ListRootsRequest(), ListRootsResult, ROOTS_SECONDS, metadata
+                types.ListRootsRequest(), types.ListRootsResult, ROOTS_SECONDS, metadata
             )
-        except (MCPError, ValidationError) as error:  # it said that it has some, and refuses
+        except (sdk_errors.MCPError, ValidationError) as error:  # it said that it has some, and refuses
             logger.info("a client did not name its roots: %s", error)
             known.refused()
         else:
             known.named(_uris_of(found))
 
-    def _replied(self, key: str, digest: str, asked: ElicitRequest | ListRootsRequest) -> JsonObject:
+    def _replied(self, key: str, digest: str, asked: "types.ElicitRequest | types.ListRootsRequest") -> JsonObject:
         """Return what a round of this call replied to `asked`. Raises InputNeededError where none has asked it yet."""
         if self._replies is None:
             self._replies = self._received()
@@ -242,7 +235,7 @@ class ClientsPerson:
             "asked": {key: digest},
             "replies": {other: kept for other, kept in self._replies.items() if other != key},
         }
-        raise InputNeededError(InputRequiredResult(input_requests={key: asked}, request_state=json.dumps(state)))
+        raise InputNeededError(types.InputRequiredResult(input_requests={key: asked}, request_state=json.dumps(state)))
 
     def _received(self) -> dict[str, JsonObject]:
         """Return the replies of this call's rounds so far, by question."""
@@ -254,14 +247,14 @@ class ClientsPerson:
         replies = cast("dict[str, JsonObject]", state["replies"])
         for key, digest in state["asked"].items():
             response = (self._params.input_responses or {}).get(key)
-            if isinstance(response, ElicitResult):
+            if isinstance(response, types.ElicitResult):
                 replies[key] = {"digest": digest, "action": response.action, "content": response.content}
-            elif isinstance(response, ListRootsResult):
+            elif isinstance(response, types.ListRootsResult):
                 replies[key] = {"digest": digest, "content": _uris_of(response)}
         return replies
 
 
-def _uris_of(found: ListRootsResult) -> list[str]:
+def _uris_of(found: "types.ListRootsResult") -> list[str]:
     return [str(root.uri) for root in found.roots]
 
 

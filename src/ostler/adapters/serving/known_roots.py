@@ -8,11 +8,11 @@ import math
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
-from mcp_types import NotificationParams
 
 if TYPE_CHECKING:
     from mcp.server import ServerRequestContext
     from mcp.server.connection import Connection
+    from mcp_types import NotificationParams
 
 RETRY: Final = 60.0
 """Seconds until a client that did not name its roots is asked again."""
@@ -51,7 +51,7 @@ def known_roots(context: "ServerRequestContext[Any]") -> KnownRoots:
     return cast("KnownRoots", connection_of(context).state.setdefault(_KEY, KnownRoots()))
 
 
-async def forget_roots(context: "ServerRequestContext[Any]", params: NotificationParams | None) -> None:
+async def forget_roots(context: "ServerRequestContext[Any]", params: "NotificationParams | None") -> None:
     """The roots of the client changed: an answer that is under way now is not remembered."""
     del params
     connection_of(context).state.pop(_KEY, None)

@@ -1,23 +1,15 @@
 """Tools as a table: what each is called, takes, gives and may do, who answers it, and how a call finds its way."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from mcp.shared.exceptions import MCPError
-from mcp_types import (
-    INVALID_PARAMS,
-    CallToolResult,
-    InputRequiredResult,
-    ListToolsResult,
-    PaginatedRequestParams,
-    Tool,
-    ToolAnnotations,
-)
+import mcp_types as types
+from mcp.shared import exceptions as sdk_errors
 from pydantic import BaseModel
 
-from ostler.adapters.serving.answers import Answer, error_result, internal_error_result
+from ostler.adapters.serving.answers import Answer, error_answer, internal_error_answer
 from ostler.adapters.serving.arguments import Args
 from ostler.adapters.serving.asking import InputNeededError
 from ostler.adapters.serving.problems import near, read_args
@@ -49,12 +41,12 @@ class Effect(Enum):
         """What a tool does, for a table."""
         return self.value[0]
 
-    def annotations(self) -> ToolAnnotations:
+    def annotations(self) -> "types.ToolAnnotations":
         """Return the hints; those that mean nothing for a reading tool, or say what is assumed, are left out."""
         _, reads, destroys, idempotent, is_open = self.value
         if reads:
-            return ToolAnnotations(read_only_hint=True)
-        return ToolAnnotations(
+            return types.ToolAnnotations(read_only_hint=True)
+        return types.ToolAnnotations(
             destructive_hint=destroys,
             idempotent_hint=idempotent,
             open_world_hint=None if is_open else False,
@@ -89,9 +81,9 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
     exact: bool = False
     page: str = ""
 
-    def tool(self, *, brief: bool = True) -> Tool:
+    def tool(self, *, brief: bool = True) -> "types.Tool":
         """Return it as tools/list shows it; `brief` as for `model_schema`."""
-        return Tool(
+        return types.Tool(
             name=self.name,
             title=self.title,
             description=self.description,
@@ -101,26 +93,36 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
             _meta={"ui": {"resourceUri": self.page}} if self.page else None,
         )
 
-    async def run(
+    async def answer(
         self, app: AppT, arguments: Mapping[str, Any] | None, call: CallT
-    ) -> CallToolResult | InputRequiredResult:
-        """Answer a call: whatever goes wrong is a result with `isError`, which an agent can read and act on."""
+    ) -> "Answer | types.InputRequiredResult":
+        """Answer a call: whatever goes wrong is an answer with `is_error`, which an agent can read and act on.
+
+        Raises:
+            MCPError: the call is not to be answered.
+        """
         try:
             args = read_args(self.name, self.args, arguments)
-            return (await self.handler(app, args, call)).result()
+            return await self.handler(app, args, call)
         except InputNeededError as needed:
             return needed.result
-        except MCPError:
+        except sdk_errors.MCPError:
             raise
         except OstlerError as error:
-            failure = error_result(error)
+            failure = error_answer(error)
             if self.exact:
-                return failure.model_copy(
-                    update={"structured_content": None, "meta": {NEXT_MARK: list(error.next_actions)}}
-                )
+                return replace(failure, structured=None, meta={NEXT_MARK: list(error.next_actions)})
+            return failure
         except Exception as error:  # noqa: BLE001 (boundary: a bug in one tool is an answer, not the end)
-            failure = internal_error_result(self.name, error)
-        return failure.model_copy(update={"structured_content": None}) if self.exact else failure
+            failure = internal_error_answer(self.name, error)
+            return replace(failure, structured=None) if self.exact else failure
+
+    async def run(
+        self, app: AppT, arguments: Mapping[str, Any] | None, call: CallT
+    ) -> "types.CallToolResult | types.InputRequiredResult":
+        """Answer a call as `answer` does, with a result of the SDK."""
+        found = await self.answer(app, arguments, call)
+        return found.result() if isinstance(found, Answer) else found
 
 
 class ToolTable(Generic[AppT, CallT]):
@@ -129,7 +131,7 @@ class ToolTable(Generic[AppT, CallT]):
     def __init__(self, tools: Iterable[ToolDefinition[AppT, Any, CallT]], *, brief: bool = True) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._brief = brief
-        self._listed: ListToolsResult | None = None
+        self._listed: types.ListToolsResult | None = None
 
     def __contains__(self, name: object) -> bool:
         return name in self._tools
@@ -142,7 +144,7 @@ class ToolTable(Generic[AppT, CallT]):
         """The tools' names, in the order of tools/list."""
         return list(self._tools)
 
-    def page(self, params: PaginatedRequestParams | None) -> ListToolsResult:
+    def page(self, params: "types.PaginatedRequestParams | None") -> "types.ListToolsResult":
         """Return what tools/list answers: always the same tools, on one page.
 
         Raises:
@@ -150,7 +152,7 @@ class ToolTable(Generic[AppT, CallT]):
         """
         refuse_cursor(params)
         if self._listed is None:
-            self._listed = ListToolsResult(tools=[tool.tool(brief=self._brief) for tool in self._tools.values()])
+            self._listed = types.ListToolsResult(tools=[tool.tool(brief=self._brief) for tool in self._tools.values()])
         return self._listed
 
     def get(self, name: str) -> ToolDefinition[AppT, Any, CallT]:
@@ -161,19 +163,20 @@ class ToolTable(Generic[AppT, CallT]):
         """
         tool = self._tools.get(name)
         if tool is None:
-            raise MCPError(
-                INVALID_PARAMS, f"tool {name!r} not found{near(name, self._tools) or '; tools/list shows the tools'}"
+            raise sdk_errors.MCPError(
+                types.INVALID_PARAMS,
+                f"tool {name!r} not found{near(name, self._tools) or '; tools/list shows the tools'}",
             )
         return tool
 
 
-def refuse_cursor(params: PaginatedRequestParams | None) -> None:
+def refuse_cursor(params: "types.PaginatedRequestParams | None") -> None:
     """Refuse the cursor of a list that has one page.
 
     Raises:
         MCPError: there is one.
     """
     if params is not None and params.cursor:
-        raise MCPError(
-            INVALID_PARAMS, f"cursor {params.cursor[:80]!r} is not of this list, which has one page; leave it out"
+        raise sdk_errors.MCPError(
+            types.INVALID_PARAMS, f"cursor {params.cursor[:80]!r} is not of this list, which has one page; leave it out"
         )

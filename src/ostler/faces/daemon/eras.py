@@ -8,27 +8,30 @@ which gets every later message without the envelope of that era.
 
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import anyio
+import mcp_types as types
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.shared._stream_protocols import WriteStream
-from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCRequest
+from mcp.shared import message as sdk_message
 
-Item = SessionMessage | Exception
-Incoming = MemoryObjectReceiveStream[Item]
+if TYPE_CHECKING:
+    from mcp.shared._stream_protocols import WriteStream
+    from mcp.shared.message import SessionMessage
+
+Item: TypeAlias = "SessionMessage | Exception"
+Incoming: TypeAlias = "MemoryObjectReceiveStream[Item]"
 
 _ENVELOPE: Final = "io.modelcontextprotocol/protocolVersion"
 
 
-ServeSession = Callable[[Incoming, WriteStream[SessionMessage]], Coroutine[Any, Any, None]]
+ServeSession: TypeAlias = "Callable[[Incoming, WriteStream[SessionMessage]], Coroutine[Any, Any, None]]"
 """Serves one session to its end."""
 
 
 def second_session(
-    serve: ServeSession, outgoing: WriteStream[SessionMessage], tasks: TaskGroup
+    serve: ServeSession, outgoing: "WriteStream[SessionMessage]", tasks: TaskGroup
 ) -> Callable[[], MemoryObjectSendStream[Item]]:
     """Return a function that begins a second session over `outgoing`, and returns the stream for its messages."""
 
@@ -64,8 +67,8 @@ class EraRouter:
         Raises:
             anyio.BrokenResourceError: its session has ended.
         """
-        message = item.message if isinstance(item, SessionMessage) else None
-        if not isinstance(message, JSONRPCRequest):
+        message = item.message if isinstance(item, sdk_message.SessionMessage) else None
+        if not isinstance(message, types.JSONRPCRequest):
             await self._first.send(item)
             if self._second is not None:
                 await self._second.send(item)
@@ -95,13 +98,13 @@ class EraRouter:
 class SharedOutgoing:
     """The write stream of a second session; closing it does not close the connection."""
 
-    def __init__(self, outgoing: WriteStream[SessionMessage]) -> None:
+    def __init__(self, outgoing: "WriteStream[SessionMessage]") -> None:
         self._outgoing = outgoing
 
     def __repr__(self) -> str:
         return f"SharedOutgoing({self._outgoing!r})"
 
-    async def send(self, item: SessionMessage, /) -> None:
+    async def send(self, item: "SessionMessage", /) -> None:
         """Send a message over the connection."""
         await self._outgoing.send(item)
 
@@ -117,6 +120,6 @@ class SharedOutgoing:
         await self.aclose()
 
 
-def _has_envelope(message: JSONRPCRequest) -> bool:
+def _has_envelope(message: "types.JSONRPCRequest") -> bool:
     meta = (message.params or {}).get("_meta")
     return isinstance(meta, dict) and _ENVELOPE in meta

@@ -17,14 +17,13 @@ from mcp_types import (
     CLIENT_INFO_META_KEY,
     PROTOCOL_VERSION_META_KEY,
     SERVER_INFO_META_KEY,
-    CallToolResult,
     methods,
 )
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.downstream.direct_calls import is_traced
-from ostler.adapters.serving.answers import plain_result
+from ostler.adapters.serving.answers import Answer
 from ostler.faces.daemon.http_answers import WaitingClients, answer_json, replaying
 from ostler.faces.hanging_up import WHEN_LOST, until_hanging_up
 from ostler.faces.mcp.server import Change, Look, OstlerServer
@@ -70,12 +69,11 @@ class ShortCalls:
         if request is not None and tool in CHANGES:
             await self._answer_change(tool, request, scope, send)
             return
-        result = None if request is None else await self._look(tool, request["params"].get("arguments"))
-        answer = None if request is None or result is None else self._answer(request, result)
-        if answer is None:
+        answer = None if request is None else await self._look(tool, request["params"].get("arguments"))
+        if request is None or answer is None:
             await self._app(scope, replaying(receive, [message]), send)
         else:
-            await answer_json(send, 200, answer)
+            await answer_json(send, 200, self._answer(request, answer))
 
     async def _answer_change(self, tool: str, request: dict[str, Any], scope: Scope, send: Send) -> None:
         """Make a change, and answer with how it went; a client cancels it by hanging up."""
@@ -87,17 +85,13 @@ class ShortCalls:
         try:
             with until_hanging_up(scope):
                 answer = self._answer(request, await self._change(tool, params.get("arguments"), client, where))
-                assert answer is not None, "a change is answered with a text and facts"
                 await self._waiting.answer(waiting, answer)
         finally:
             self._waiting.drop(waiting)
 
-    def _answer(self, request: Mapping[str, Any], result: CallToolResult) -> bytes | None:
-        """Return the answer to a request, whole and as the SDK gives it; None if the SDK has to answer."""
-        shown = plain_result(result)
-        if shown is None:
-            return None
-        envelope = {"jsonrpc": "2.0", "id": request["id"], "result": {**shown, "_meta": self._meta}}
+    def _answer(self, request: Mapping[str, Any], answer: Answer) -> bytes:
+        """Return the answer to a request, whole and as the SDK gives it."""
+        envelope = {"jsonrpc": "2.0", "id": request["id"], "result": {**answer.plain(), "_meta": self._meta}}
         return _ENCODE(envelope).encode()
 
 

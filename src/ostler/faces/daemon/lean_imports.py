@@ -3,13 +3,15 @@
 import gc
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any, Final
 
 _HIGH_LEVEL = "mcp.server.mcpserver"
+_TYPES = "mcp_types"
 _UVICORN = "uvicorn.main"
 
 
@@ -20,9 +22,10 @@ def import_lean() -> None:
     quarter of a start's CPU. Models, those of the MCP SDK above all, are built when they are first used: 15 % fewer
     instructions from the start to the first answer (6.70e9 and 5.70e9), since most are never used. So are the adapters
     of its unions, for which pydantic has no such setting: 3.3 MiB, and 4 % of the CPU until a program starts. The SDK's
-    high-level server, which this one is not built on, is run when it is used: 55 modules and 9 MiB less. So is the
-    command line that uvicorn's package imports: 20 modules and 1.3 MiB; and what most servers never use of the packages
-    that they need, the HTTP client above all: 70 modules and 4.9 MiB.
+    200 types are defined when one is first used, which is after the first program of an `up`: a tenth of the CPU until
+    then. Its high-level server, which this one is not built on, is run when it is used: 55 modules and 9 MiB less. So
+    is the command line that uvicorn's package imports: 20 modules and 1.3 MiB; and what most servers never use of the
+    packages that they need, the HTTP client above all: 70 modules and 4.9 MiB.
     """
     gc.disable()
     sys.meta_path.insert(0, _PostponingFinder())
@@ -30,7 +33,6 @@ def import_lean() -> None:
 
     BaseModel.model_config["defer_build"] = True
     TypeAdapter._defer_build = True  # noqa: SLF001 # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
-    _import_unbuilt(BaseModel)
 
 
 async def import_beside(name: str) -> None:
@@ -49,8 +51,12 @@ async def import_beside(name: str) -> None:
             gc.enable()
 
 
-def _import_unbuilt(base: Any) -> None:
-    """Import the SDK's types without those that they build at once, 0.9 MiB: pydantic does so when they are used."""
+@contextmanager
+def _unbuilt() -> Generator[None]:
+    """Define the SDK's types without building those that they build at once: pydantic does so when they are used."""
+    from pydantic import BaseModel
+
+    base: Any = BaseModel
     build: Any = base.__dict__["model_rebuild"]
 
     def built_later(cls: Any, **given: Any) -> Any:
@@ -58,7 +64,7 @@ def _import_unbuilt(base: Any) -> None:
 
     base.model_rebuild = classmethod(built_later)
     try:
-        import_module("mcp_types")
+        yield
     finally:
         base.model_rebuild = build
 
@@ -91,7 +97,8 @@ class _PostponingLoader(SourceFileLoader):
             if not self._began:
                 self._began = True
                 try:
-                    super().exec_module(module)
+                    with _unbuilt() if module.__name__ == _TYPES else nullcontext():
+                        super().exec_module(module)
                 except BaseException:
                     self._began = False
                     raise
@@ -168,6 +175,9 @@ _STANDING_IN: Final[Mapping[str, Callable[[], Mapping[str, object]]]] = {
     "mcp.client.session_group": _functions("mcp.client.session_group", "ClientSessionGroup"),
     "mcp.client.sse": _functions("mcp.client.sse", "sse_client"),
     "mcp.client.streamable_http": _functions("mcp.client.streamable_http", "streamable_http_client"),
+    "mcp.shared.exceptions": dict,
+    "mcp.shared.message": dict,
+    _TYPES: dict,
     "mcp_types.methods": dict,
     "pydantic.plugin._loader": lambda: {"get_plugins": tuple},  # no model of ours is meant for a plugin
     "regex": dict,

@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import anyio
 from anyio.abc import ByteStream
-from mcp_types import CallToolResult
 
 from ostler.adapters.downstream.direct_calls import is_traced
-from ostler.adapters.serving.answers import internal_error_result, plain_result
+from ostler.adapters.serving.answers import Answer, internal_error_answer
 from ostler.faces.bridge.lines import LINE_LIMIT, READ_SIZE, LineTooLongError
 from ostler.faces.daemon.streams import OutgoingMessages
 from ostler.faces.mcp.progress import unhurried, unreported
@@ -80,7 +79,7 @@ class PlainCalls:
                 try:
                     await self._answer(call, outgoing)
                 except Exception as error:  # noqa: BLE001 (boundary: a fault must not leave its call unanswered)
-                    _send_result(outgoing, call, internal_error_result(call.tool, error))
+                    _send_result(outgoing, call, internal_error_answer(call.tool, error))
                 tasks.cancel_scope.cancel()
         return None
 
@@ -91,8 +90,8 @@ class PlainCalls:
             outgoing.send_line(_encoded({"method": "notifications/progress", "params": params}))
 
         async with unhurried(report if call.token is not None else unreported) as progress:
-            result = await self._toolbox.change(call.tool, call.arguments, call.client, "", progress)
-        _send_result(outgoing, call, result)
+            answer = await self._toolbox.change(call.tool, call.arguments, call.client, "", progress)
+        _send_result(outgoing, call, answer)
 
     async def _line(self) -> bytes | None:
         """Return the next line; None if the client has left."""
@@ -122,10 +121,8 @@ class PlainCalls:
         return True
 
 
-def _send_result(outgoing: OutgoingMessages, call: _Call, result: CallToolResult) -> None:
-    shown = plain_result(result)
-    assert shown is not None, "such a call is answered with a text and facts"
-    outgoing.send_line(_encoded({"id": call.key, "result": shown}))
+def _send_result(outgoing: OutgoingMessages, call: _Call, answer: Answer) -> None:
+    outgoing.send_line(_encoded({"id": call.key, "result": answer.plain()}))
 
 
 def _encoded(message: JsonObject) -> bytes:

@@ -10,17 +10,20 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import TYPE_CHECKING, Final, Self, cast
 
 import anyio
 import anyio.lowlevel
+import mcp_types as types
 from anyio.abc import ByteReceiveStream, ByteSendStream
-from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCMessage, JSONRPCNotification, jsonrpc_message_adapter
+from mcp.shared import message as sdk_message
 
 from ostler.adapters.downstream.framing import message_id
 from ostler.faces.bridge.lines import LINE_LIMIT, READ_SIZE, LineTooLongError
 from ostler.faces.daemon.eras import EraRouter, Incoming, ServeSession, second_session
+
+if TYPE_CHECKING:
+    from mcp.shared.message import SessionMessage
 
 SLOW_CLIENT_TIMEOUT: Final = 30.0
 """Seconds for a client to take the next 64 KiB."""
@@ -52,7 +55,7 @@ class OutgoingMessages:
     def __repr__(self) -> str:
         return f"<OutgoingMessages {len(self._lines)} waiting, {self._waiting} bytes>"
 
-    async def send(self, item: SessionMessage, /) -> None:
+    async def send(self, item: "SessionMessage", /) -> None:
         """Queue a message.
 
         Raises:
@@ -146,7 +149,7 @@ async def message_streams(
     sender: ByteSendStream,
     *,
     head: bytes = b"",
-    serve_second: ServeSession | None = None,
+    serve_second: "ServeSession | None" = None,
 ) -> AsyncGenerator[tuple[Incoming, OutgoingMessages]]:
     """Yield the streams of messages that `receiver` and `sender` carry; both end with either.
 
@@ -160,7 +163,7 @@ async def message_streams(
         SlowClientError: in an exception group; the client was dropped.
         LineTooLongError: in an exception group; the client sent more than one message may hold.
     """
-    incoming_writer, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    incoming_writer, incoming = anyio.create_memory_object_stream["SessionMessage | Exception"](0)
     outgoing = OutgoingMessages()
     async with anyio.create_task_group() as tasks:
         router = EraRouter(incoming_writer, serve_second and second_session(serve_second, outgoing, tasks))
@@ -197,19 +200,19 @@ async def _read_messages(
                     outgoing.refuse(line)
                     await messages.send(error)
                 else:
-                    await messages.send(SessionMessage(message))
+                    await messages.send(sdk_message.SessionMessage(message))
     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
         logger.debug("the connection ended while a message was read")
 
 
-def _message(line: bytes) -> JSONRPCMessage:
+def _message(line: bytes) -> "types.JSONRPCMessage":
     """Return the message in `line`.
 
     Raises:
         ValueError: it is none, or a request whose id is neither a text nor a whole number, for the SDK a notification.
     """
-    message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-    if isinstance(message, JSONRPCNotification) and b'"id"' in line:
+    message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+    if isinstance(message, types.JSONRPCNotification) and b'"id"' in line:
         sent: dict[str, object] = json.loads(line)
         is_meant = sent.get("id") is None and message.method.startswith("notifications/")
         if "id" in sent and not is_meant:

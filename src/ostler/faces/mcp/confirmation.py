@@ -7,11 +7,9 @@ What Ostler does without a client (a restart after a crash, the end of a lease) 
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from mcp_types import CallToolResult, InputRequiredResult
-
-from ostler.adapters.serving.answers import clipped, error_result
+from ostler.adapters.serving.answers import Answer, clipped, error_answer
 from ostler.adapters.serving.asking import InputNeededError, Outcome, Question
 from ostler.adapters.serving.problems import read_args
 from ostler.engine.services.views import CreateRequest
@@ -24,6 +22,9 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.waiting_tools import ServiceWaitArgs, started_by_wait
 from ostler.model.errors import ConfirmationError, NotFoundError, OstlerError
 from ostler.model.plans import Plan, PlanAction
+
+if TYPE_CHECKING:
+    from mcp_types import InputRequiredResult
 
 MAX_MESSAGE = 2_000
 """Characters of a question."""
@@ -39,17 +40,17 @@ class Confirmations:
 
     async def run(
         self, app: ApplicationLike, tool: AnyTool, arguments: Mapping[str, Any] | None, call: Call
-    ) -> CallToolResult | InputRequiredResult:
-        """Answer a call as `tool.run` does, once a person has confirmed it where the policy wants that."""
+    ) -> "Answer | InputRequiredResult":
+        """Answer a call as `tool.answer` does, once a person has confirmed it where the policy wants that."""
         try:
             await self.confirm(app, tool, arguments or {}, call)
         except InputNeededError as needed:
             return needed.result
         except NotFoundError as error:
-            return (await unwritten(error)).result()
+            return await unwritten(error)
         except OstlerError as error:
-            return error_result(error)
-        return await tool.run(app, arguments, call)
+            return error_answer(error)
+        return await tool.answer(app, arguments, call)
 
     async def confirm(self, app: ApplicationLike, tool: AnyTool, arguments: Mapping[str, Any], call: Call) -> None:
         """Have a person confirm a call of one of Ostler's own tools, if the policy wants that.

@@ -1,10 +1,10 @@
 """Tools for the downstream servers and their tools, and for the configuration in force."""
 
 import json
-from collections.abc import Sequence
-from typing import Annotated, cast
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, cast
 
-from mcp_types import ContentBlock, TextContent
+import mcp_types as types
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ostler.adapters.secret_calls import masked_response
@@ -24,6 +24,9 @@ from ostler.model.errors import NotFoundError, ToolNotFoundError
 from ostler.model.json import JsonObject, JsonValue, is_longer, present
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import PROCESS_SERVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_TOOL_ANSWER = 262_144
 """Characters of a downstream answer that are passed on; what is over it is cut, and the answer says so."""
@@ -244,7 +247,7 @@ async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Ans
         structured["result"] = result
     text = response.text or shapes.value_text(result)
     if response.is_silent:
-        content = [TextContent(type="text", text=response.text)]
+        content = [types.TextContent(type="text", text=response.text)]
     return Answer(structured, clipped(text, MAX_TOOL_ANSWER), content=content, is_error=response.is_error)
 
 
@@ -256,13 +259,15 @@ async def answer_for_client(app: ApplicationLike, tool: str, response: ToolRespo
     return masked_response(response, secrets) if secrets else response
 
 
-_BLOCK: TypeAdapter[ContentBlock] = TypeAdapter(ContentBlock)
+@cache
+def _block_adapter() -> "TypeAdapter[types.ContentBlock]":
+    return TypeAdapter(types.ContentBlock)
 
 
-def bounded_content(response: ToolResponse) -> tuple[Sequence[ContentBlock], bool]:
+def bounded_content(response: ToolResponse) -> "tuple[Sequence[types.ContentBlock], bool]":
     """Return the content as it came, cut to the limit, and whether something was cut."""
     room = MAX_TOOL_ANSWER
-    blocks: list[ContentBlock] = []
+    blocks: list[types.ContentBlock] = []
     is_cut = False
     for raw in response.content:
         size = len(json.dumps(raw, default=str))
@@ -274,15 +279,15 @@ def bounded_content(response: ToolResponse) -> tuple[Sequence[ContentBlock], boo
         kept = str(raw.get("text", ""))[: max(0, room)]
         room = 0
         note = f"[{raw.get('type', 'content')} block of {size} characters cut: at most {MAX_TOOL_ANSWER} are passed on]"
-        blocks.append(TextContent(type="text", text=f"{kept}\n{note}".strip()))
+        blocks.append(types.TextContent(type="text", text=f"{kept}\n{note}".strip()))
     return blocks, is_cut
 
 
-def _block(raw: JsonValue) -> ContentBlock:
+def _block(raw: JsonValue) -> "types.ContentBlock":
     try:
-        return _BLOCK.validate_python(raw)
+        return _block_adapter().validate_python(raw)
     except ValidationError:  # a kind of content that this protocol version does not know
-        return TextContent(type="text", text=json.dumps(raw, default=str))
+        return types.TextContent(type="text", text=json.dumps(raw, default=str))
 
 
 async def config_get(app: ApplicationLike, args: NoArgs, call: Call) -> Answer:

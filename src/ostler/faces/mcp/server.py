@@ -7,8 +7,9 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerMiddleware
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
-from mcp_types import CallToolResult, Icon, NotificationParams, ServerCapabilities
+from mcp_types import Icon, NotificationParams, ServerCapabilities
 
+from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.known_roots import forget_roots
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock
@@ -86,11 +87,11 @@ def instructions(toolset: Toolset) -> str:
     )
 
 
-Look: TypeAlias = Callable[[str, Mapping[str, Any] | None], Awaitable[CallToolResult | None]]
+Look: TypeAlias = Callable[[str, Mapping[str, Any] | None], Awaitable[Answer | None]]
 """Answers a call by the name of its tool and its arguments, as `Toolbox.look` does."""
 
 
-Change: TypeAlias = Callable[[str, Mapping[str, Any] | None, str, str], Awaitable[CallToolResult]]
+Change: TypeAlias = Callable[[str, Mapping[str, Any] | None, str, str], Awaitable[Answer]]
 """Answers a call by its tool, its arguments, and the name and the address of its client, as `Toolbox.change` does."""
 
 

@@ -6,15 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import anyio
-from mcp_types import (
-    CallToolRequestParams,
-    CallToolResult,
-    InputRequiredResult,
-    ListToolsResult,
-    PaginatedRequestParams,
-)
 
-from ostler.adapters.serving.answers import error_result
+from ostler.adapters.serving.answers import Answer, error_answer, error_result
 from ostler.adapters.serving.asking import ClientsPerson, InputNeededError, NoPerson, Person, UsedRounds
 from ostler.adapters.serving.table import Effect, ToolTable
 from ostler.engine.protocols import Clock, Progress
@@ -46,6 +39,7 @@ from ostler.model.json import as_object, parse_json
 from ostler.rules.secrets.secret_marks import marks_in
 
 if TYPE_CHECKING:
+    import mcp_types as types
     from mcp.server import ServerRequestContext
 
     from ostler.faces.mcp.lifespan import Lifespan
@@ -156,7 +150,7 @@ class CallDesk:
 
     @asynccontextmanager
     async def take(
-        self, context: "ServerRequestContext[Lifespan]", params: CallToolRequestParams
+        self, context: "ServerRequestContext[Lifespan]", params: "types.CallToolRequestParams"
     ) -> AsyncGenerator[Call]:
         """Yield the facts of a call that came through the SDK while it is answered.
 
@@ -267,15 +261,15 @@ class Toolbox:
         self._coming = ComingServices(app)
 
     async def list_tools(
-        self, context: "ServerRequestContext[Lifespan]", params: PaginatedRequestParams | None
-    ) -> ListToolsResult:
+        self, context: "ServerRequestContext[Lifespan]", params: "types.PaginatedRequestParams | None"
+    ) -> "types.ListToolsResult":
         """List the tools: always the same ones, on one page."""
         del context
         return self._table.page(params)
 
     async def call(
-        self, context: "ServerRequestContext[Lifespan]", params: CallToolRequestParams
-    ) -> CallToolResult | InputRequiredResult:
+        self, context: "ServerRequestContext[Lifespan]", params: "types.CallToolRequestParams"
+    ) -> "types.CallToolResult | types.InputRequiredResult":
         """Answer a call. Whatever goes wrong in a tool is a result with `isError`, which an agent can read and act on.
 
         Cancellation by the client ends the waiting here; an operation under way in the engine continues.
@@ -287,9 +281,10 @@ class Toolbox:
         try:
             with self._coming.announced(tool.name, params.arguments):
                 async with self._desk.take(context, params) as call:
-                    return await self._answer(tool, params.arguments, call)
+                    answer = await self._answer(tool, params.arguments, call)
         except (ArgumentError, BusyError) as error:
             return error_result(error)
+        return answer.result() if isinstance(answer, Answer) else answer
 
     def takes(self, name: str, *, can_ask: bool) -> bool:
         """Whether `change` answers a call of `name` as `call` does; `can_ask`: for a client that shows questions."""
@@ -304,7 +299,7 @@ class Toolbox:
         client: str,
         address: str,
         progress: Progress = unreported,
-    ) -> CallToolResult:
+    ) -> Answer:
         """Answer a call of one of `CHANGES`, or one that this `takes`, as `call` does for a client that no one asks."""
         try:
             self._desk.admit(arguments)
@@ -313,13 +308,13 @@ class Toolbox:
                 self._coming.announced(name, arguments),
                 self._desk.under_way(facts, has_hung_up, progress=progress) as call,
             ):
-                result = await self._answer(self._table.get(name), arguments, call)
+                answer = await self._answer(self._table.get(name), arguments, call)
         except (ArgumentError, BusyError) as error:
-            return error_result(error)
-        assert isinstance(result, CallToolResult), "no one was asked"
-        return result
+            return error_answer(error)
+        assert isinstance(answer, Answer), "no one was asked"
+        return answer
 
-    async def look(self, name: str, arguments: Mapping[str, Any] | None) -> CallToolResult | None:
+    async def look(self, name: str, arguments: Mapping[str, Any] | None) -> Answer | None:
         """Answer a call of one of `LOOKS` as `call` does, for a client that names no folder and cannot be asked.
 
         None: `call` has to answer it, because this toolset has no such tool, or a person may have to confirm it.
@@ -327,30 +322,30 @@ class Toolbox:
         if name not in LOOKS & self._names or self._app.policy.confirm_tools:
             return None
         if self._app.denies(name):
-            return error_result(_denied(name))
+            return error_answer(_denied(name))
         try:
             self._desk.admit(arguments)
         except (BusyError, ArgumentError) as error:
-            return error_result(error)
+            return error_answer(error)
         await self._coming.wait(name, arguments)
-        result = await self._table.get(name).run(self._app, self._in_scope(name, arguments), self._desk.stranger())
-        return seen_with(self._names, NAMES, result) if isinstance(result, CallToolResult) else None
+        answer = await self._table.get(name).answer(self._app, self._in_scope(name, arguments), self._desk.stranger())
+        return seen_with(self._names, NAMES, answer) if isinstance(answer, Answer) else None
 
     async def _answer(
         self, tool: AnyTool, arguments: Mapping[str, Any] | None, call: Call
-    ) -> CallToolResult | InputRequiredResult:
+    ) -> "Answer | types.InputRequiredResult":
         if (refusal := await refusal_of(self._app, tool)) is not None:
-            return error_result(refusal)
+            return error_answer(refusal)
         try:
             async with in_clients_folder(self._app, call.person, tool.name, arguments):
                 client = current_client()
                 given = (arguments or {}).get("directory") or client.directory
                 self._app.projects.clients.note_call(str(given), client.connection)
                 await self._coming.wait(tool.name, arguments)
-                result = await CONFIRMATIONS.run(self._app, tool, self._in_scope(tool.name, arguments), call)
+                answer = await CONFIRMATIONS.run(self._app, tool, self._in_scope(tool.name, arguments), call)
         except InputNeededError as needed:
             return needed.result
-        return seen_with(self._names, NAMES, result) if isinstance(result, CallToolResult) else result
+        return seen_with(self._names, NAMES, answer) if isinstance(answer, Answer) else answer
 
     def _in_scope(self, tool: str, arguments: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """Return the arguments with the full name of the service that a short one means in the client's folder."""
@@ -382,7 +377,7 @@ def _denied(name: str) -> ToolDeniedError:
     )
 
 
-def called_tool(params: CallToolRequestParams) -> str:
+def called_tool(params: "types.CallToolRequestParams") -> str:
     """Return the tool that a call means: the one behind muster's `call_tool`."""
     behind = (params.arguments or {}).get("name") if params.name == "call_tool" else None
     return behind if isinstance(behind, str) else params.name

@@ -2,38 +2,44 @@
 
 import re
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import lru_cache
 from typing import cast
 
-from mcp_types import CallToolResult, TextContent
+import mcp_types as types
 
+from ostler.adapters.serving.answers import Answer
 from ostler.model.json import JsonObject, JsonValue
 
 _NEXT = "Next: "
 _ADVICE = ("nextActions", "nextCalls")
 
 
-def seen_with(tools: AbstractSet[str], everything: AbstractSet[str], result: CallToolResult) -> CallToolResult:
-    """Return `result` without the advice that names one of `everything` that is not among `tools`."""
+def seen_with(tools: AbstractSet[str], everything: AbstractSet[str], answer: Answer) -> Answer:
+    """Return `answer` without the advice that names one of `everything` that is not among `tools`."""
     hidden = everything - tools
     if not hidden:
-        return result
+        return answer
     pattern = _pattern(frozenset(hidden))
     content = [
-        block.model_copy(update={"text": "\n".join(_kept(line, pattern) for line in block.text.split("\n"))})
-        if isinstance(block, TextContent) and _NEXT in block.text
+        block.model_copy(update={"text": _kept_text(block.text, pattern)})
+        if isinstance(block, types.TextContent) and _NEXT in block.text
         else block
-        for block in result.content
+        for block in answer.content
     ]
-    structured = result.structured_content
+    structured = answer.structured
     if structured is not None:
         structured = cast("JsonObject", _without_advice(structured, pattern))
-    return result.model_copy(update={"content": content, "structured_content": structured})
+    return replace(answer, text=_kept_text(answer.text, pattern), content=content, structured=structured)
 
 
 @lru_cache(maxsize=4)
 def _pattern(hidden: frozenset[str]) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{'|'.join(sorted(hidden))})\b")
+
+
+def _kept_text(text: str, pattern: re.Pattern[str]) -> str:
+    return "\n".join(_kept(line, pattern) for line in text.split("\n")) if _NEXT in text else text
 
 
 def _kept(line: str, pattern: re.Pattern[str]) -> str:

@@ -5,7 +5,7 @@ from typing import cast
 
 from mcp_types import CallToolResult, InputRequiredResult, TextContent
 
-from ostler.adapters.serving.answers import clipped, internal_error_result
+from ostler.adapters.serving.answers import clipped, internal_error_answer
 from ostler.adapters.serving.asking import InputNeededError
 from ostler.faces.mcp.confirmation import confirm_tool
 from ostler.faces.mcp.definitions import Call
@@ -52,7 +52,7 @@ async def _call_core(app: ApplicationLike, tool: CoreTool, args: JsonObject, cal
     except InputNeededError:
         raise
     except Exception as error:  # noqa: BLE001 (boundary: a bug in one tool is an answer, not the end)
-        return internal_error_result(f"{CORE}{tool.name}", error)
+        return internal_error_answer(f"{CORE}{tool.name}", error).result()
     if isinstance(answer, str):
         return text_result(answer)
     return text_result(json.dumps(answer, separators=(",", ":"), ensure_ascii=False, default=str))
