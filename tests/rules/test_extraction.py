@@ -15,7 +15,6 @@ from ostler.rules.answers.extraction import (
     extract_from_response,
     process_tool_outputs,
     render_outputs,
-    secret_output_names,
 )
 from ostler.rules.answers.queries import compile_path
 
@@ -167,10 +166,6 @@ def test_service_outputs_that_fail_are_all_listed_without_the_values_there() -> 
     with pytest.raises(ExtractionError, match=r"'a': 'start.nope' is undefined.*'b': path 'start.nada'") as caught:
         render_outputs(outputs, {"start": {"key": "hunter2"}})
     assert "hunter2" not in str(caught.value)
-
-
-def test_secret_outputs_are_named() -> None:
-    assert secret_output_names({"a": "x", "b": output(path="b", secret=True), "c": output(path="c")}) == {"b"}
 
 
 @given(st.text(max_size=30) | st.text(alphabet="ab[].*?`'\"|&!@{}:()<>=-0", max_size=20))

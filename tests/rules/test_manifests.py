@@ -103,6 +103,18 @@ def test_a_class_survives_its_json_form() -> None:
     assert back.spec.args["token"].has_default is False
 
 
+def test_a_copy_of_a_class_has_nothing_cached_of_what_it_replaces() -> None:
+    (loaded,) = load_manifests(manifest())
+    bare = loaded.service_class
+    assert not bare.looks_after_start
+    assert bare.tools.called == ("a/start", "a/stop")
+    status = bare.tools.stop.model_copy(update={"tool": "a/status"})
+    config = bare.config.model_copy(update={"lifecycle_tools": bare.tools.model_copy(update={"status": status})})
+    made = bare.model_copy(update={"spec": bare.spec.model_copy(update={"service_config": config})})
+    assert made.looks_after_start
+    assert made.tools.called == ("a/start", "a/status", "a/stop")
+
+
 def test_a_stored_class_that_no_longer_fits_is_a_manifest_error() -> None:
     with pytest.raises(ManifestError, match="stored manifest"):
         service_class_from_json({"kind": "ServiceClass"})

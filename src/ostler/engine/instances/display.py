@@ -8,7 +8,6 @@ from ostler.engine.instances.state import InstanceState
 from ostler.model.json import JsonObject
 from ostler.model.servers import MASK
 from ostler.model.states import ServiceState
-from ostler.rules.secrets.record_secrets import secret_output_names
 
 
 def shown_of(instance: InstanceState, operation: Operation | None) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def _masked_args(instance: InstanceState) -> JsonObject:
 
 
 def _masked_outputs(instance: InstanceState) -> JsonObject:
-    hidden = secret_output_names(instance.service_class)
+    hidden = instance.service_class.config.secret_outputs
     return {
         key: MASK if key in hidden and value is not None else instance.masked(value)
         for key, value in instance.record.outputs.items()

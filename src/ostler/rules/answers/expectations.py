@@ -29,6 +29,9 @@ class Verdict:
     reason: str
 
 
+_SUCCEEDED = Verdict(passed=True, reason="the tool succeeded")
+
+
 @dataclass(frozen=True, slots=True)
 class _Condition:
     holds: bool
@@ -57,6 +60,8 @@ def evaluate_health_check_expectation(
       or `running: false`. An `expectNot` rules out what it names wherever it stands, but for such states.
     - Without any expectation every answer passes that is not a failure.
     """
+    if expect is None and expect_not is None and not response.is_error:
+        return _SUCCEEDED
     explicit = any(part is not None and part.success is not None for part in (expect, expect_not))
     if response.is_error and not explicit:
         return Verdict(passed=False, reason=f"the tool failed: {_said(response)}")
@@ -81,7 +86,7 @@ def _judged(response: ToolResponse, expect: Expectation | None, expect_not: Expe
             held.append(condition.found)
     if missed:
         return Verdict(passed=False, reason="; ".join(missed))
-    return Verdict(passed=True, reason="; ".join(held) or "the tool succeeded")
+    return Verdict(passed=True, reason="; ".join(held)) if held else _SUCCEEDED
 
 
 def is_like(response: ToolResponse, expectation: Expectation | None) -> bool:

@@ -133,11 +133,6 @@ def _service_outputs(outputs: Mapping[str, str | OutputSpec], names: Mapping[str
     return made
 
 
-def secret_output_names(outputs: Mapping[str, str | OutputSpec]) -> frozenset[str]:
-    """Return the names of the outputs that must not be shown."""
-    return frozenset(name for name, spec in outputs.items() if isinstance(spec, OutputSpec) and spec.secret)
-
-
 def coerce(value: JsonValue, kind: str) -> JsonValue:
     """Return `value` as the JSON type `kind`, if its text can be read as one.
 

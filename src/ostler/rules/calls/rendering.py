@@ -70,9 +70,9 @@ def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeou
         parts["match"] = spec.batch.match
     try:
         rendered: JsonObject = render(parts, names)
-        expect, expect_not, when, fail_when, gone_when = (
-            _checked(rendered.get(key), parts.get(key), key) for key in expectations
-        )
+        checked = {
+            key: _checked(rendered[key], parts[key], key) for key, value in expectations.items() if value is not None
+        }
     except TemplateError as error:
         error.located(step=step, tool=spec.tool)
         raise
@@ -81,14 +81,14 @@ def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeou
         tool=spec.tool,
         args=rendered["args"],
         timeout=timeout if spec.timeout is None else spec.timeout,
-        expect=expect,
-        expect_not=expect_not,
+        expect=checked.get("expect"),
+        expect_not=checked.get("expectNot"),
         outputs=spec.written_outputs,
         retry_attempts=spec.retry.attempts if spec.retry else 1,
         retry_delay=spec.retry.delay if spec.retry else 1.0,
-        retry_when=when,
-        fail_when=fail_when,
-        gone_when=gone_when,
+        retry_when=checked.get("when"),
+        fail_when=checked.get("failWhen"),
+        gone_when=checked.get("goneWhen"),
         batch={"items": spec.batch.items, "match": rendered["match"]} if spec.batch is not None else None,
     )
 

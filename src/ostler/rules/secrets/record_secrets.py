@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from ostler.model.json import JsonObject, JsonValue, as_object
-from ostler.model.manifest import OutputSpec, ServiceClass
+from ostler.model.manifest import ServiceClass
 from ostler.model.records import ServiceRecord
 from ostler.rules.secrets.masking import mask, secret_strings, strings_in
 
@@ -12,15 +12,9 @@ NO_SECRETS: Final[frozenset[str]] = frozenset()
 """What most services have; each set takes 216 bytes, the empty ones too."""
 
 
-def secret_output_names(service_class: ServiceClass) -> frozenset[str]:
-    """Return the names of the service's outputs that are secret."""
-    outputs = service_class.config.outputs
-    return frozenset(name for name, spec in outputs.items() if isinstance(spec, OutputSpec) and spec.secret)
-
-
 def output_secrets(service_class: ServiceClass, record: ServiceRecord) -> frozenset[str]:
     """Return the values of secret outputs: of the service, and of its lifecycle tools."""
-    found = [record.outputs.get(name) for name in secret_output_names(service_class)]
+    found = [record.outputs.get(name) for name in service_class.config.secret_outputs]
     for step, name in service_class.tools.secret_outputs:
         held: JsonObject = record.step_outputs.get(step) or {}
         found.append(held.get(name))

@@ -144,17 +144,16 @@ def _parts(value: JsonValue) -> list[tuple[str | int, JsonValue]]:
 
 
 def _texts(value: JsonValue) -> list[str]:
-    """Return the texts in `value`, in their order; each call of a tool is looked through, so no generator a value."""
+    """Return the texts in `value`, the outer ones first; each call of a tool is looked through."""
     texts: list[str] = []
-    rest = [value]
-    while rest:
-        part = rest.pop()
+    parts = [value]
+    for part in parts:  # it grows
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, list):
-            rest += reversed(cast("list[JsonValue]", part))
+            parts += cast("list[JsonValue]", part)
         elif isinstance(part, dict) or (part is not None and isinstance(part, Mapping)):
-            rest += reversed(list(cast("JsonMapping", part).values()))
+            parts += cast("JsonMapping", part).values()
     return texts
 
 
