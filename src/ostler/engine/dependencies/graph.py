@@ -166,7 +166,10 @@ class DependencyGraph:
 
     def dependents(self, name: str) -> list[Service]:
         """Return the services that depend directly on `name`, by name."""
-        found = [self._registry.find(user) for user in sorted(self._users.get(name, ()))]
+        users = self._users.get(name)
+        if not users:
+            return []
+        found = [self._registry.find(user) for user in sorted(users)]
         return [service for service in found if service is not None]
 
     def all_dependents(self, name: str) -> list[Service]:

@@ -37,6 +37,8 @@ _CONNECT_WAIT = 35.0
 _STATIC_START = 600.0
 """Seconds that the start of a configured service may take."""
 
+_NO_FACTS = DependencyFacts()
+
 _LEAVING = (OperationKind.STOP, OperationKind.DELETE, OperationKind.RESTART)
 
 
@@ -85,7 +87,8 @@ class Prerequisites:
         """
         resolved = self._take(instance)
         self._graph.refuse_cycle(instance, instance.dependencies)
-        instance.set_vitals(dependency_problems={})
+        if instance.vitals.dependency_problems:
+            instance.set_vitals(dependency_problems={})
         self._blocked.pop(instance.name, None)
         servers = [name for name in instance.service_class.servers() if self._server_trouble(name)]
         absent = [dependency.name for dependency in resolved if not self._is_met(dependency)]
@@ -121,7 +124,7 @@ class Prerequisites:
                 failures[server] = (None, error)
 
         if not servers and not resolved:
-            return DependencyFacts(), failures
+            return _NO_FACTS, failures
         async with anyio.create_task_group() as group:
             for server in servers:
                 group.start_soon(connect, server)
@@ -404,8 +407,11 @@ class Prerequisites:
 
     def facts_of(self, instance: InstanceState) -> DependencyFacts:
         """Return what templates see of the dependencies of an instance that was adopted, as they are now."""
+        resolved = self._resolved.get(instance.name)
+        if not resolved:
+            return _NO_FACTS
         facts: dict[str, DependencyFacts] = {}
-        for dependency in self._resolved.get(instance.name, ()):
+        for dependency in resolved:
             service = self._registry.find(dependency.name)
             facts[dependency.alias] = missing_facts(dependency) if service is None else facts_of(service)
         return together(facts)

@@ -86,10 +86,12 @@ class ServiceHistory:
     def add(self, event: Event) -> None:
         """Append the newest event."""
         self._recent.append(event)
-        if (self._packs or len(self._recent) > self._limit) and len(self) > self._limit:
+        count = len(self._recent)
+        if (self._packs or count > self._limit) and len(self) > self._limit:
             self._drop_oldest()
-        if len(self._recent) > _RECENT:
-            self._pack(len(self._recent))
+            count = len(self._recent)
+        if count > _RECENT:
+            self._pack(count)
 
     def settle(self, cursor: int) -> None:
         """Pack the events until `cursor`, which only this service holds from now on."""
@@ -172,9 +174,11 @@ class AllEvents:
     def add(self, event: Event) -> int:
         """Append the newest event; return the cursor of the event that is dropped for it, 0 while there is room."""
         self._recent.append(event)
-        if len(self._recent) >= self._unpacked + _SHARED_PACK:
+        count = len(self._recent)
+        if count >= self._unpacked + _SHARED_PACK:
             self._pack()
-        return self._drop_oldest() if self._packed + len(self._recent) > self._limit else 0
+            count -= _SHARED_PACK
+        return self._drop_oldest() if self._packed + count > self._limit else 0
 
     def after(self, cursor: int) -> Iterator[Event]:
         """Yield the events after `cursor`, oldest first, unpacking no more than what is asked for."""

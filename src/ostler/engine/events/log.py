@@ -327,7 +327,8 @@ class EventLog(EventReader):
             if own is None:
                 own = self._by_service[event.service] = ServiceHistory(event.service, self._max_per_service)
             own.add(event)
-            self._ended.pop(event.service, None)
+            if event.service in self._ended:  # a new one has the name
+                del self._ended[event.service]
             if event.kind is EventKind.SERVICE_DELETED:
                 self._ended[event.service] = event.cursor
         if dropped:

@@ -10,6 +10,9 @@ from ostler.model.states import HealthStatus, ServiceState
 
 _UP = frozenset(state.value for state in ServiceState if state.is_up)
 _DOWN = frozenset({ServiceState.FAILED.value, ServiceState.RETRYING.value, ServiceState.DISCONNECTED.value})
+_NOTICEABLE = frozenset(
+    {EventKind.STATE_CHANGED, EventKind.HEALTH_CHANGED, EventKind.LEASE_EXPIRED, EventKind.SERVICE_DELETED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class NoticeBoard:
         return leave
 
     def _happened(self, event: Event) -> None:
-        kind = self._kind_of(event)
+        kind = self._kind_of(event) if event.kind in _NOTICEABLE else None
         if kind is None:
             return
         notice = Notice(kind, event)

@@ -79,8 +79,10 @@ class ServiceInstance(InstanceState):
         self.health_check = HealthCheck(self)
         self._current: Operation | None = None
         self._pending: Operation | None = None
+        self._is_controlled = False
+        """Whether a task carries out operations."""
         self._idle: anyio.Event | None = None
-        """Set when no operation is under way any more; there only while one is."""
+        """Set when it ends; there only if someone waits for that."""
 
     @property
     def operation(self) -> Operation | None:
@@ -175,7 +177,7 @@ class ServiceInstance(InstanceState):
         if self.vitals.left_open:
             self._drop_pending()
             return
-        if operation.kind is not OperationKind.VERIFY:
+        if operation.kind is not OperationKind.VERIFY and self.vitals.is_idle is not (operation.reason == IDLE):
             self.set_vitals(is_idle=operation.reason == IDLE)
         if current is not None and operation.kind.takes_down and current.kind in _CANCELLABLE:
             current.cancel(f"a {operation.kind.value} was requested", leaves_all=operation.asked.abandon)
@@ -219,7 +221,8 @@ class ServiceInstance(InstanceState):
 
     async def wait_idle(self) -> None:
         """Return when no operation is under way or about to begin."""
-        while self._idle is not None:
+        while self._is_controlled:
+            self._idle = self._idle or anyio.Event()
             await self._idle.wait()
 
     async def start(self) -> None:
@@ -281,11 +284,11 @@ class ServiceInstance(InstanceState):
     # -- the controller ------------------------------------------------------------------------------------
 
     def _ensure_controlled(self) -> None:
-        if self._idle is None:
+        if not self._is_controlled:
             group = self.runtime.task_group
             if group is None:
                 raise RuntimeError("the ServiceManager is not running: use 'async with manager:'")
-            self._idle = anyio.Event()
+            self._is_controlled = True
             group.start_soon(self._control, name=f"ostler-service-{self.name}")
 
     async def _control(self) -> None:
@@ -305,9 +308,10 @@ class ServiceInstance(InstanceState):
                         operation.error = operation.error or left_to_next_server(operation, "finished")
                         operation.release()
         finally:
-            assert self._idle is not None, "it is set with this task"
-            self._idle.set()
-            self._idle = None
+            self._is_controlled = False
+            if self._idle is not None:
+                self._idle.set()
+                self._idle = None
         self._others.operation_ended(self)
 
     async def _execute(self, operation: Operation) -> None:
@@ -414,7 +418,7 @@ class ServiceInstance(InstanceState):
     def _status_changed(self, old: ServiceStatus, new: ServiceStatus) -> None:
         events = self.runtime.events
         if old.state is not new.state:
-            if new.state.is_up:
+            if new.state.is_up and self.vitals.calls_before != self.runtime.batches.begun:
                 self.set_vitals(calls_before=self.runtime.batches.begun)
             data = {"from": old.state.value, "to": new.state.value}
             if new.reason:

@@ -190,7 +190,7 @@ class InstanceState(BaseService):
     def _facts_now(self) -> JsonObject:
         """Return what templates see of the dependencies without a start; their secrets are kept like its own."""
         facts = self.runtime.dependency_facts(self)
-        if not facts.secrets <= self.secrets:
+        if facts.secrets and not facts.secrets <= self.secrets:
             self.set_record(dependency_secrets=tuple(sorted(facts.secrets.union(self.record.dependency_secrets))))
         return facts.names
 
@@ -236,6 +236,9 @@ class InstanceState(BaseService):
 
     def forget_health(self) -> None:
         """Discard what earlier health checks found."""
+        old = self.vitals
+        if not (old.checked_at or old.passed_at or old.next_check_at or old.failures or old.successes or old.evidence):
+            return
         self.set_vitals(failures=0, successes=0, evidence="", checked_at=None, passed_at=None, next_check_at=None)
 
     @property
@@ -319,9 +322,14 @@ class InstanceState(BaseService):
         if (key := self._handle()) is not None:
             self.runtime.handles.release(key, self.id)
         stop = {step: made for step, made in self.record.step_outputs.items() if step == "stop"}
-        self.set_record(stop_plan=(), step_outputs=stop, outputs={}, held=False, may_have_moved=False)
-        if is_proven:
-            self.set_record(start_unsettled=False)
+        self.set_record(
+            stop_plan=(),
+            step_outputs=stop,
+            outputs={},
+            held=False,
+            may_have_moved=False,
+            start_unsettled=self.record.start_unsettled and not is_proven,
+        )
 
     def set_dependencies(self, names: Sequence[str]) -> None:
         """Note the names that the class's dependencies have for this instance."""
