@@ -4,8 +4,6 @@ Over streams, and up to 2025-11-25 over HTTP, too, a client cancels a call by a 
 cancels one over HTTP by closing the response's stream, which looks like a lost connection.
 """
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
     from mcp.server import ServerRequestContext
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -67,23 +68,30 @@ def has_hung_up() -> bool:
     return line is not None and line.is_closed
 
 
-@contextmanager
-def until_hanging_up(scope: "Scope") -> Generator[None]:
-    """Cancel the block when the client closes the request, which was read and whose connection has `WHEN_LOST`.
+class UntilHangingUp:
+    """Cancels the block when the client closes the request, which was read and whose connection has `WHEN_LOST`.
 
     A task that waits for `http.disconnect` costs a seventh of a delete, and ends nearly always without it.
     """
-    when_lost: set[Callable[[], None]] = scope[WHEN_LOST]
-    line = _line.get()
-    with anyio.CancelScope() as block:
 
-        def end() -> None:
-            if line is not None:
-                line.is_closed = True
-            block.cancel()
+    __slots__ = ("_block", "_line", "_when_lost")
 
-        when_lost.add(end)
-        try:
-            yield
-        finally:
-            when_lost.discard(end)
+    def __init__(self, scope: "Scope") -> None:
+        self._when_lost: set[Callable[[], None]] = scope[WHEN_LOST]
+        self._line = _line.get()
+        self._block = anyio.CancelScope()
+
+    def __enter__(self) -> None:
+        self._block.__enter__()
+        self._when_lost.add(self._end)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+    ) -> bool:
+        self._when_lost.discard(self._end)
+        return self._block.__exit__(kind, error, trace)
+
+    def _end(self) -> None:
+        if self._line is not None:
+            self._line.is_closed = True
+        self._block.cancel()

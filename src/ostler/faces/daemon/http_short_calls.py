@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ostler.adapters.downstream.direct_calls import is_traced
 from ostler.adapters.serving.answers import Answer
 from ostler.faces.daemon.http_answers import WaitingClients, answer_json, replaying
-from ostler.faces.hanging_up import WHEN_LOST, until_hanging_up
+from ostler.faces.hanging_up import WHEN_LOST, UntilHangingUp
 from ostler.faces.mcp.server import Change, Look, OstlerServer
 from ostler.faces.mcp.toolbox import CHANGES, LOOKS
 from ostler.model.json import as_object, parse_json
@@ -83,7 +83,7 @@ class ShortCalls:
         where = f"{address[0]}:{address[1]}" if address else ""
         waiting = self._waiting.add(send)
         try:
-            with until_hanging_up(scope):
+            with UntilHangingUp(scope):
                 answer = self._answer(request, await self._change(tool, params.get("arguments"), client, where))
                 await self._waiting.answer(waiting, answer)
         finally:

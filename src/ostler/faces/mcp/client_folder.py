@@ -1,19 +1,20 @@
 """Which folder the user of a client works in, where the client alone knows it: by the roots that it names."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ostler.adapters.serving.asking import Person
 from ostler.faces.client_facts import current_client, working_in
 from ostler.faces.mcp.surface import ApplicationLike
 
+_AS_IT_IS: AbstractContextManager[None] = nullcontext()
 
-@asynccontextmanager
-async def in_clients_folder(
+
+async def clients_folder(
     app: ApplicationLike, person: Person, tool: str, arguments: Mapping[str, Any] | None
-) -> AsyncGenerator[None]:
-    """Let a call of `tool` see the folder that the client works in, if it depends on that.
+) -> AbstractContextManager[None]:
+    """Return the block in which a call of `tool` sees the folder that the client works in, if it depends on that.
 
     The folder that its environment names counts first, then the one that its process runs in, if that is in a
     project: a client that starts its servers in the home folder says nothing by that. Then its roots do, the first
@@ -26,12 +27,10 @@ async def in_clients_folder(
     # Looking for a project's file in all the folders above takes longer than a whole status, so it comes last.
     is_known = facts.is_named or not person.has_roots or not is_placed(tool, arguments or {})
     if is_known or app.projects.is_project(facts.directory):
-        yield
-        return
+        return _AS_IT_IS
     roots = await person.roots()
     best = next((root for root in roots if app.projects.is_project(root)), roots[0] if roots else facts.directory)
-    with working_in(best):
-        yield
+    return working_in(best)
 
 
 def is_placed(tool: str, arguments: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """The table of all tools, and the way of a call to one of them and back."""
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -17,7 +17,7 @@ from ostler.faces.hanging_up import has_hung_up, is_cancelled_by_client
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.check_tools import CHECK_TOOLS
 from ostler.faces.mcp.class_tools import CLASS_TOOLS
-from ostler.faces.mcp.client_folder import in_clients_folder
+from ostler.faces.mcp.client_folder import clients_folder
 from ostler.faces.mcp.confirmation import Confirmations
 from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.downstream_tools import DOWNSTREAM_TOOLS
@@ -166,6 +166,9 @@ class CallDesk:
                 yield call
 
 
+_NONE_COMES: AbstractContextManager[None] = nullcontext()
+
+
 class ComingServices:
     """The creates under way: calls about their services, which clients send together with them, wait for these."""
 
@@ -178,18 +181,20 @@ class ComingServices:
         self._leave: Callable[[], None] | None = None
         """Ends the one subscription of all creates; there only while one is under way."""
 
-    @contextmanager
-    def announced(self, tool: str, arguments: Mapping[str, Any] | None) -> Generator[None]:
+    def announced(self, tool: str, arguments: Mapping[str, Any] | None) -> AbstractContextManager[None]:
         """Let calls that arrive while the block runs know of the service that `tool` creates, if it does."""
         name = (arguments or {}).get("name")
         if tool != "service_create" or not (isinstance(name, str) and name):
-            yield
-            return
+            return _NONE_COMES
+        return self._announced(name, frozenset(_names_in(tool, arguments or {})))
+
+    @contextmanager
+    def _announced(self, name: str, needed: frozenset[str]) -> Generator[None]:
         decided = anyio.Event()
         if self._leave is None:
             self._leave = self._app.manager.events.subscribe(self._happened)
         self._coming.setdefault(name, []).append(decided)
-        self._needed[decided] = frozenset(_names_in(tool, arguments or {}))
+        self._needed[decided] = needed
         try:
             yield
         finally:
@@ -337,7 +342,7 @@ class Toolbox:
         if (refusal := await refusal_of(self._app, tool)) is not None:
             return error_answer(refusal)
         try:
-            async with in_clients_folder(self._app, call.person, tool.name, arguments):
+            with await clients_folder(self._app, call.person, tool.name, arguments):
                 client = current_client()
                 given = (arguments or {}).get("directory") or client.directory
                 self._app.projects.clients.note_call(str(given), client.connection)

@@ -18,7 +18,7 @@ from ostler.adapters.serving.asking import InputNeededError
 from ostler.adapters.serving.problems import near
 from ostler.adapters.serving.table import refuse_cursor
 from ostler.engine.protocols import Clock
-from ostler.faces.mcp.client_folder import in_clients_folder
+from ostler.faces.mcp.client_folder import clients_folder
 from ostler.faces.mcp.lifespan import Lifespan
 from ostler.faces.mcp.resources import Resources
 from ostler.faces.mcp.surface import ApplicationLike
@@ -90,7 +90,7 @@ class MusterToolbox:
     ) -> CallToolResult | InputRequiredResult | None:
         arguments = params.arguments or {}
         try:
-            async with in_clients_folder(self._app, request.call.person, called_tool(params), arguments):
+            with await clients_folder(self._app, request.call.person, called_tool(params), arguments):
                 if tool := self._tools.get(params.name):
                     return await tool.run(request, arguments)
                 return await call_reachable(self._app, params.name, arguments, request.call)
