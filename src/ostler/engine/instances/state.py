@@ -214,8 +214,7 @@ class InstanceState(BaseService):
 
     def set_record(self, **changes: object) -> None:
         """Replace fields of the record (durable with the next commit)."""
-        record = replaced(self.record, **changes)
-        if record is self.record:
+        if (record := replaced(self.record, **changes)) is self.record:
             return
         self.record = record
         self._touch()
@@ -236,9 +235,6 @@ class InstanceState(BaseService):
 
     def forget_health(self) -> None:
         """Discard what earlier health checks found."""
-        old = self.vitals
-        if not (old.checked_at or old.passed_at or old.next_check_at or old.failures or old.successes or old.evidence):
-            return
         self.set_vitals(failures=0, successes=0, evidence="", checked_at=None, passed_at=None, next_check_at=None)
 
     @property
@@ -322,14 +318,8 @@ class InstanceState(BaseService):
         if (key := self._handle()) is not None:
             self.runtime.handles.release(key, self.id)
         stop = {step: made for step, made in self.record.step_outputs.items() if step == "stop"}
-        self.set_record(
-            stop_plan=(),
-            step_outputs=stop,
-            outputs={},
-            held=False,
-            may_have_moved=False,
-            start_unsettled=self.record.start_unsettled and not is_proven,
-        )
+        settled = {"start_unsettled": False} if is_proven else {}
+        self.set_record(stop_plan=(), step_outputs=stop, outputs={}, held=False, may_have_moved=False, **settled)
 
     def set_dependencies(self, names: Sequence[str]) -> None:
         """Note the names that the class's dependencies have for this instance."""
