@@ -6,7 +6,7 @@ import pytest
 
 from ostler.adapters.config.settings_file import load_settings, parse_settings
 from ostler.model.errors import ManifestError
-from ostler.model.settings import Settings
+from ostler.model.settings import Settings, shown_store
 
 WHOLE = """
 idleExit = "1h30m"
@@ -67,6 +67,29 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert settings.env.visible({"HOME": "/h", "SECRET": "x"}) == {"HOME": "/h"}
     assert settings.process.enabled is False
     assert [settings.policy.allows(tool) for tool in ("web/get", "web/delete_all", "other/get")] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://jane:pw@db:5432/shop?sslpassword=pw", "postgresql://jane@db:5432/shop"),
+        ("postgresql://jane:p@w@db", "postgresql://jane@db"),
+        ("postgres://jane:p?w@db/shop", "postgres://jane@db/shop"),
+        ("postgresql://jane:p#w@db/shop", "postgresql://jane@db/shop"),
+        ("postgresql:///shop?host=/run&password=p@w", "postgresql:///shop"),
+        ("postgresql://?host=/run&password=pw", "postgresql://"),
+    ],
+)
+def test_the_url_of_a_store_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert parse_settings(f'store = "{url}"', "f").to_public_json()["store"] == shown
+
+
+def test_a_password_that_postgresql_takes_for_the_database_is_refused_and_not_shown() -> None:
+    url = "postgresql://jane:pw/pw@db/shop"
+    with pytest.raises(ManifestError, match="write them as %40 and %2F") as refused:
+        parse_settings(f'store = "{url}"', "f")
+    assert "pw" not in str(refused.value)
+    assert shown_store(url) == "postgresql://…"
 
 
 def test_the_effective_settings_can_be_shown_and_read_back_without_the_token() -> None:

@@ -53,7 +53,8 @@ def url(cluster: Cluster, scheme: str = "http") -> str:
 
 async def test_it_tells_who_we_are_and_what_is_there(tmp_path: Path) -> None:
     async with kube_server(Cluster(tokens={"secret-token": ("jane", ["developers", "oncall"])})) as cluster:
-        config = write_kubeconfig(tmp_path / "config", url(cluster), user={"token": "secret-token"})
+        server = url(cluster).replace("//", "//jane:pass-word@")
+        config = write_kubeconfig(tmp_path / "config", server, user={"token": "secret-token"})
         async with connection(kubeconfig=str(config), context="prod") as service:
             await service.start()
             assert (service.state, service.health, service.reachability) == ("connected", "healthy", "reachable")

@@ -319,6 +319,9 @@ async def test_what_cannot_be_used_is_refused_with_what_to_do(postgresql: Postgr
     assert "createdb" in await refusal(postgresql.url("no_such"))
     assert "refused" in await refusal(postgresql.url(name, port=1))
     assert "cannot be read" in await refusal("postgresql://%zz/y")
+    for odd in ("se%zzcret", "sec ret", "se/cret", "se/c@ret"):
+        said = await refusal(f"postgresql://jane:{odd}@127.0.0.1/{name}")
+        assert not any(part in said.partition("Next:")[0] for part in ("se%", "cret", " ret", "se/")), said
     postgresql.execute("CREATE ROLE guest LOGIN PASSWORD 'let me in'")
     as_guest = postgresql.url(name, user="guest")
     assert f"GRANT CREATE ON DATABASE {name} TO guest" in await refusal(as_guest)

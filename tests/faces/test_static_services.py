@@ -121,6 +121,7 @@ async def test_the_files_are_watched(tmp_path: Path, state_dir: Path) -> None:
             assert first.state == "connected"
             (paths.services_dir / "process.yaml").write_text(forward("process", config))
             await until(lambda: any("(a MCPServer), which stays" in str(found) for found in app.statics.findings))
+            assert app.effective_config()["services"] == {"web": f"{file}:1"}
             file.write_text(forward("web", config, target="pod/web-1", port=8080))
             await until(lambda: app.manager.registry.find("web") not in (first, None))
             second = app.manager.registry.get("web")

@@ -1,10 +1,11 @@
 """What `ostler.toml` may say. Every key has an effect and a default; what is not here is refused."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -240,10 +241,12 @@ class Settings(StrictModel):
     @classmethod
     def _known_store(cls, value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
-        if text != SQLITE and urlsplit(text).scheme not in ("postgresql", "postgres"):
+        if text != SQLITE and text.partition("://")[0] not in ("postgresql", "postgres"):
             raise ValueError(
                 f"must be '{SQLITE}', or the URL of a PostgreSQL database: postgresql://USER@HOST/DATABASE"
             )
+        if is_misread(text):
+            raise ValueError(MISREAD)
         return value
 
     @property
@@ -260,9 +263,23 @@ class Settings(StrictModel):
         return public
 
 
+_STORE_URL: Final = re.compile(r"([^:]*)://(?:([^/]*)@)?([^/?]*)(/[^?]*)?")
+"""Scheme, user with password, hosts and database, as PostgreSQL tells them apart; a password may have a `?`."""
+
+MISREAD: Final = "has an '@' after its first '/', as a password with a '/' makes it; write them as %40 and %2F"
+
+
 def shown_store(url: str) -> str:
     """Return the URL of a database as it may be shown: without its password and its options."""
-    parts = urlsplit(url)
-    user, _, hosts = parts.netloc.rpartition("@")
-    who = f"{user.partition(':')[0]}@" if user else ""
-    return f"{parts.scheme}://{who}{hosts}{parts.path}"
+    found = _STORE_URL.match(url)
+    if found is None or is_misread(url):
+        return "postgresql://…"
+    scheme, user, hosts, database = found.groups("")
+    who = f"{re.split('[:?]', user)[0]}@" if user else ""
+    return f"{scheme}://{who}{hosts}{database}"
+
+
+def is_misread(url: str) -> bool:
+    """Whether PostgreSQL takes a part of what is meant as the password of `url` for the database, and shows it."""
+    found = _STORE_URL.match(url)
+    return found is not None and "@" in (found[4] or "")

@@ -63,7 +63,8 @@ class ConfiguredServices(anyio.AsyncContextManagerMixin):
 
     def places(self) -> JsonObject:
         """Return where each service in force is defined, as `file:line`."""
-        return {name: f"{loaded.file}:{loaded.line}" for name, loaded in self._snapshot.entries.items()}
+        entries = self._snapshot.entries
+        return {name: f"{entries[name].file}:{entries[name].line}" for name in self._pool.names() if name in entries}
 
     async def load(self) -> StaticSnapshot:
         """Return what the files say now; `apply` makes it so."""

@@ -12,6 +12,7 @@ import yaml
 from ostler.adapters.kubernetes.trouble import misconfigured
 from ostler.adapters.regular_files import read_regular_text
 from ostler.model.json import JsonObject, as_objects
+from ostler.model.web_addresses import without_user
 
 _MAX_BYTES = 8 * 1024 * 1024
 
@@ -40,8 +41,8 @@ class ClusterAccess:
 
     @property
     def server(self) -> str:
-        """The API server's URL."""
-        return str(self.cluster["server"])
+        """The API server's URL, as it may be shown."""
+        return without_user(str(self.cluster["server"]))
 
 
 def read_access(kubeconfig: str | None, context: str | None, environment: Mapping[str, str]) -> ClusterAccess:

@@ -1,11 +1,13 @@
 """PostgreSQL's faults as StoreErrors that name the database (never its password), the cause and what to do next."""
 
+import re
 from typing import Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from ostler.model.errors import StoreError, StoreHeldError
+from ostler.model.settings import MISREAD, is_misread
 
 FENCED: Final = "OS001"
 """SQLSTATE with which the database refuses a batch of a server that does not hold it any more."""
@@ -51,6 +53,10 @@ _REFUSALS: Final = {
 }
 
 
+_QUOTED: Final = re.compile(r'(?: in)?:? "')
+"""What goes before a part of the URL in an error of libpq: it may be of the password."""
+
+
 class Address:
     """Where a database is: its URL, and what may be shown of it."""
 
@@ -61,12 +67,14 @@ class Address:
             StoreError: it is not a URL of PostgreSQL.
         """
         self.url = url
+        form = "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE; escape others by %XX"
+        if is_misread(url):
+            raise StoreError(f"the store's URL {MISREAD}", next_actions=(form,))
         try:
             self._parts = conninfo_to_dict(url)
         except psycopg.Error as exc:
             raise StoreError(
-                f"the store's URL cannot be read: {_first_line(exc)}",
-                next_actions=("write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE; escape others by %XX",),
+                f"the store's URL cannot be read: {_QUOTED.split(_first_line(exc))[0]}", next_actions=(form,)
             ) from None
 
     @property

@@ -25,7 +25,7 @@ from ostler.adapters.stores.commit_queue import CommitQueue, Refusal, Written
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.rows import CommitWrite, EventWrite, column
-from ostler.adapters.stores.sqlite_copies import copy_database, export_database
+from ostler.adapters.stores.sqlite_copies import export_database
 from ostler.adapters.stores.sqlite_faults import lacks_room, translate
 from ostler.adapters.stores.sqlite_guard import Reserve, SameFiles
 from ostler.adapters.stores.sqlite_schema import connect_reader, open_database
@@ -154,11 +154,6 @@ class SqliteStore:
             self._reserve_due = time.monotonic() + _RESERVE_PAUSE
         return self
 
-    @property
-    def path(self) -> Path:
-        """The database's file."""
-        return self._path
-
     async def load(self) -> StoredState:
         """Return what is stored: services by name, open operations and events oldest first.
 
@@ -210,15 +205,6 @@ class SqliteStore:
     def continue_from(self, cursor: int) -> None:
         """Let events continue after `cursor`."""
         self._queue.last_cursor = max(self._queue.last_cursor, cursor)
-
-    async def backup(self, to: Path) -> None:
-        """Write a consistent copy of the database to the new file `to` (mode 0600); commits go on meanwhile.
-
-        Raises:
-            AlreadyExistsError: `to` exists.
-            StoreError: the copy cannot be made; nothing is left at `to`.
-        """
-        await anyio.to_thread.run_sync(copy_database, self._path, to)
 
     def export(self) -> AsyncIterator[JsonObject]:
         """Yield everything as of now: `{"type": "header" | "service" | "operation" | "event", ...}`, one per JSON line.
