@@ -84,6 +84,16 @@ spec:
     lifecycleTools:
       start: {tool: s/fail, args: {message: no space}}
       stop: {tool: s/stop, args: {name: "{{ name }}"}}
+---
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {name: refused}
+spec:
+  args: {password: {type: string, secret: true}}
+  serviceConfig:
+    lifecycleTools:
+      start: {tool: s/reject, args: {message: "not {{ args.password }}"}}
+      stop: {tool: s/stop, args: {name: "{{ name }}"}}
 """
 
 
@@ -259,6 +269,11 @@ async def test_a_failure_is_marked_at_each_of_its_spans_and_an_operation_outlive
         assert dict(failed.attributes or {})["error.type"] == "tool_failed"
         assert dict(recorder.span("execute_tool fail").attributes or {})["error.type"] == "tool_error"
         assert dict(recorder.span("tools/call service_create").attributes or {})["error.type"] == "tool_error"
+        await refusal(client, "service_create", serviceClassName="refused", name="r", args={"password": "hunter22"})
+        assert "not ***" in str(recorder.span("start refused").status.description)
+        called = recorder.span("execute_tool reject")
+        assert dict(called.attributes or {})["error.type"] == "tool_rejected"
+        assert "hunter22" not in str(called.status.description)
         recorder.exporter.spans.clear()
 
         await call(client, "service_create", serviceClassName="web", name="shop", wait=False)

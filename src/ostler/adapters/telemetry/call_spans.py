@@ -48,12 +48,12 @@ class ObservedTools:
         with self._tracer.start_as_current_span(
             name, None, SpanKind.INTERNAL, facts, record_exception=False, set_status_on_exception=False
         ) as span:
-            failure, said = _OTHER, ""
+            failure = _OTHER
             try:
                 response = await self._pool.call_tool(tool, args, timeout=timeout, progress=progress)
                 failure = TOOL_ERROR if response.is_error else ""
             except OstlerError as error:
-                failure, said = error.code, error.summary
+                failure = error.code  # its text may have a server's own words; the operation's span has it, masked
                 raise
             except BaseException as error:
                 failure = type(error).__name__
@@ -62,7 +62,7 @@ class ObservedTools:
                 if failure:
                     facts["error.type"] = failure
                     span.set_attribute("error.type", failure)
-                    span.set_status(StatusCode.ERROR, said or None)
+                    span.set_status(StatusCode.ERROR)
                 self._called.record(time.perf_counter() - since, {**facts, "mcp.method.name": "tools/call"})
             return response
 
