@@ -643,6 +643,10 @@ async def test_secrets_are_masked_everywhere_but_in_the_call() -> None:
         page = manager.events.read(limit=1000)
         assert "hunter2" not in repr((view, history, page))
         assert manager.reveal("db")[0]["password"] == "hunter2-hunter2"
+        world.faults["w/start"].append(Fail("hunter2-hunter2 is too short"))
+        with pytest.raises(OstlerError) as caught:
+            await manager.create(CreateRequest("basic", "other", {"password": "hunter2-hunter2"}))
+        assert "hunter2" not in repr(caught.value)
 
 
 async def test_progress_tells_how_far_a_start_is() -> None:

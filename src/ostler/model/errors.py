@@ -46,8 +46,8 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         where = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        text = f"{where}: {self.message}" if where else self.message
-        return text + (f" [{self.rule}]" if self.rule else "") + (f"; {self.fix}" if self.fix else "")
+        parts = (where and f"{where}: ", self.message, self.rule and f" [{self.rule}]", self.fix and f"; {self.fix}")
+        return "".join(parts)
 
 
 class OstlerError(Exception):
@@ -95,6 +95,9 @@ class OstlerError(Exception):
             end = f"{end} " if context or self._is_sentence else "\n\n"
             text += f"{end}Next: {'; '.join(self.next_actions)}"
         return text
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.summary!r})"  # `args` may have what was masked since
 
     @property
     def _is_sentence(self) -> bool:
@@ -218,8 +221,7 @@ class ConflictError(RequestError):
     """The request contradicts what is there or under way (other args for the same key, a newer request)."""
 
     code = "conflict"
-    holders: Sequence[str] = ()
-    """Of a port that is in use: the keys of this Ostler's processes that hold it."""
+    holders: Sequence[str] = ()  # of a port that is in use: the keys of this Ostler's processes that hold it
 
 
 class AccessDeniedError(RequestError):

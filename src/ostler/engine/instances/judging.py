@@ -68,7 +68,7 @@ def _failure(
     if said and (response.is_error or verdict.passed):
         text = f"{call.step} tool failed: {said}"
     else:
-        text = _missed(call.step, said, why, is_final=is_final)
+        text = _missed(call.step, said, why, is_final=is_final, is_said=verdict.is_said_in(said))
     failure = ToolFailedError(text, step=call.step, tool=call.tool, next_actions=steps)
     expect, _ = expectation_of(call)
     out_of_reach = is_out_of_reach(response)
@@ -95,7 +95,7 @@ def _failure(
     return failure
 
 
-def _missed(step: str, said: str, why: str, *, is_final: bool) -> str:
+def _missed(step: str, said: str, why: str, *, is_final: bool, is_said: bool) -> str:
     """Return in words that an answer missed its expectation.
 
     Args:
@@ -103,6 +103,7 @@ def _missed(step: str, said: str, why: str, *, is_final: bool) -> str:
         said: the answer's text.
         why: what was found and what was expected.
         is_final: the answer matches the call's `failWhen`.
+        is_said: the answer's text says what was found.
     """
     failed = f"{step} tool failed: "
     if not said:
@@ -113,6 +114,8 @@ def _missed(step: str, said: str, why: str, *, is_final: bool) -> str:
         return f"{failed}{why}; it said: {said}"
     if step in _LOOKS:  # the tool did its part: what it says of the service comes first
         failed = ""
+        if is_said:  # `exited with code 1` needs no `state was "exited", expected "running"`
+            return said.removesuffix(".")
     return f"{failed}{said.removesuffix('.')}; {why}"
 
 

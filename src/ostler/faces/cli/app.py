@@ -1,5 +1,6 @@
 """The command line put together."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,6 +64,16 @@ class _Verbs(TyperGroup):
         return next((verb for verb in self.commands if sorted(verb.split("-")) in words), "")
 
 
+class _InnerVerbs(TyperGroup):
+    """The verbs behind another one, such as `servers`: one that stands alone is named."""
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[Any, Any, list[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        outer = ctx.find_root().command
+        if args and args[0] not in self.commands and isinstance(outer, TyperGroup) and args[0] in outer.commands:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean 'ostler {shlex.join(args)}'?")
+        return super().resolve_command(ctx, args)
+
+
 def build_app() -> typer.Typer:
     """Return the command line."""
     app = typer.Typer(
@@ -88,6 +99,9 @@ def build_app() -> typer.Typer:
     testing.add_to(app)
     tokens.add_to(app)
     shell_completion.add_to(app)
+    for group in app.registered_groups:
+        if group.name in ("servers", "class"):
+            group.cls = _InnerVerbs
     return app
 
 

@@ -21,7 +21,7 @@ VERBS: Final = {
     "service_renew": "renew",
     "service_input": "input",
     "service_delete": "delete",
-    "service_wait": "status",
+    "service_wait": "wait",
     "serviceclass_list": "classes",
     "serviceclass_get": "class show",
     "mcpserver_list": "servers",
@@ -36,8 +36,8 @@ _SUBJECTS: Final = ("name", "service", "serviceClassName", "server")
 
 _OPTIONS: Final = {"abandon": "--abandon", "force": "--force", "adopt": "--adopt", "dependents": "--dependents"}
 _PAIRS: Final = {"outputs": "--output"}
-_AWAITED: Final = ("state", "health", "cursor")
-"""Args that say what `service_wait` waits for: a person looks again."""
+_AWAITED: Final = {"state": "--state", "health": "--health"}
+"""Args that say what `service_wait` waits for."""
 
 _NAMED: Final = re.compile(rf"\b(?P<tool>{'|'.join(VERBS)})\b(?!`)")
 _ADVICE: Final = re.compile(
@@ -46,7 +46,7 @@ _ADVICE: Final = re.compile(
 )
 """Advice inside of a sentence."""
 
-_WORD: Final = re.compile(r" (?P<word>[^\s=;,]+)(?= with \w+=)")
+_WORD: Final = re.compile(r" (?P<word>[^\s=;,]+)(?= with \w+(?:=| '))")
 _GIVEN: Final = re.compile(r" (?:(?:with|and) )?(?P<key>\w+)=(?P<value>'[^']*'|[^\s;,{}]+|(?=\{))")
 _WITH: Final = re.compile(r" with (?P<key>\w+) '(?P<value>[^'\s]+)'")
 _CHOICE: Final = re.compile(r"\b(?P<step>start|stop)=TOOL\b")
@@ -114,7 +114,10 @@ def _verb(tool: str, args: Mapping[str, JsonValue]) -> str | None:
         elif key in _PAIRS and isinstance(value, dict):
             pairs = cast("JsonObject", value).items()
             options += [word for name, one in pairs for word in (_PAIRS[key], f"{name}={_as_word(one)}")]
-        elif tool != "service_wait" or key not in _AWAITED:
+        elif tool == "service_wait" and key in _AWAITED:
+            wanted = cast("list[JsonValue]", value) if isinstance(value, list) else [value]
+            options += [word for one in wanted for word in (_AWAITED[key], _as_word(one))]
+        elif tool != "service_wait" or key != "cursor":  # a person waits from now on
             return None
     return " ".join(["ostler", VERBS[tool], *map(shlex.quote, [*subjects, *options])])
 

@@ -11,10 +11,11 @@ from typing import Annotated, cast
 
 import typer
 
+from ostler.faces.bridge.dialer import ServerUnavailableError
 from ostler.faces.cli.next_steps import in_verbs
-from ostler.faces.cli.rpc import CALL_TIMEOUT, LateAnswerError, ToolAnswer
-from ostler.faces.cli.services import AsJson, waiting_shown
-from ostler.faces.cli.session import ExitStatus, fail, require, session_of, show, usage_error
+from ostler.faces.cli.rpc import CALL_TIMEOUT, LateAnswerError, ServerClient, ToolAnswer
+from ostler.faces.cli.services import AsJson, seconds_of, waiting_shown
+from ostler.faces.cli.session import ExitStatus, Session, fail, require, session_of, show, usage_error
 from ostler.faces.output import complain, say, say_json
 from ostler.model.json import JsonObject, present
 
@@ -30,6 +31,11 @@ Timeout = Annotated[
 
 _WAITS = re.compile(r" waits? until |^waiting for the end of ")
 """In a progress message: what is waited for, such as the end of a job."""
+
+
+_UNSETTLED = ("starting", "waiting", "retrying", "stopping")
+_LOOK = 5.0
+"""Seconds for a look at what is still under way, when the time is up."""
 
 
 def up(  # noqa: PLR0917 (typer's parameters are the options)
@@ -108,7 +114,8 @@ def project_status(context: typer.Context, directory: Directory = None, as_json:
 
 
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="FOLDER", help="The project's folder.")] = Path(),
+    folder: Annotated[Path | None, typer.Argument(metavar="FOLDER", help="The project's folder.")] = None,
+    directory: Directory = None,
     source: Annotated[
         list[Path] | None, typer.Option("--from", metavar="FILE", help="Only from this file; repeatable.")
     ] = None,
@@ -121,17 +128,20 @@ def init(
     from ostler.model.projects import PROJECT_FILE
     from ostler.rules.imports.found import UnreadableSourceError
 
-    folder = directory.expanduser().resolve()
-    if not folder.is_dir():
-        usage_error(f"{directory} is not a folder")
+    if folder and directory:
+        usage_error("give the folder once: as FOLDER or by -C")
+    named = folder or directory or Path()
+    place = named.expanduser().resolve()
+    if not place.is_dir():
+        usage_error(f"{named} is not a folder")
     try:
-        text, count, notes = drafted(folder, source or ())
+        text, count, notes = drafted(place, source or ())
     except UnreadableSourceError as error:
         fail(str(error), ExitStatus.FAILED)
     if dry_run:
         say(text, end="")
         return
-    file = folder / PROJECT_FILE
+    file = place / PROJECT_FILE
     try:
         write_new(file, text)
     except FileExistsError:
@@ -158,7 +168,7 @@ def _args(directory: Path | None, names: list[str] | None) -> JsonObject:
 
 def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: str | None = None) -> ToolAnswer:
     """Call `tool` until nothing is under way any more; the server bounds each call."""
-    seconds = _seconds("--timeout", timeout)
+    seconds = seconds_of("--timeout", timeout)
     ends = time.monotonic() + seconds
     doing = "bringing the project up" if tool == "project_up" else "bringing the project down"
     earlier: list[ToolAnswer] = []
@@ -181,11 +191,32 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
             if not answer.structured.get("unfinished"):
                 return _with_earlier(answer, earlier) if tool == "project_down" else answer
             earlier.append(answer)
+        why = f": {waited}" if waited else _under_way(session_of(context), args)
     words = ["ostler", "up" if tool == "project_up" else "down", *cast("list[str]", args.get("services", []))]
     again = shlex.join([*words, *(["-C", str(args["directory"])] if "directory" in args else [])])
-    why = f": {waited}" if waited else ""
     late = f"{doing} takes longer than {timeout}, and goes on{why}. Next: {again} again to keep waiting"
     return fail(late, ExitStatus.FAILED)
+
+
+def _under_way(session: Session, args: JsonObject) -> str:
+    """Return in words which services of the project are not settled yet; empty if that cannot be found out soon."""
+    try:
+        with ServerClient(session.dialer()) as client:  # the other connection has a call under way
+            answer = client.call_tool("project_status", present({"directory": args.get("directory")}), timeout=_LOOK)
+    except ServerUnavailableError:
+        return ""
+    if answer.is_error:
+        return ""
+    named = [f"{name}.{answer.structured['project']}" for name in cast("list[str]", args.get("services", []))]
+    changes: list[JsonObject] = answer.structured.get("changes", [])
+    services: list[JsonObject] = answer.structured.get("services", [])
+    found = [f"{each['name']} is {each['state']}" for each in services if each["state"] in _UNSETTLED]
+    found += [
+        f"{each['name']} is not made yet"
+        for each in changes
+        if each["change"] == "create" and (not named or each["name"] in named)
+    ]
+    return f": {', '.join(found)}" if found else ""
 
 
 def _with_earlier(answer: ToolAnswer, earlier: Sequence[ToolAnswer]) -> ToolAnswer:
@@ -200,16 +231,6 @@ def _with_earlier(answer: ToolAnswer, earlier: Sequence[ToolAnswer]) -> ToolAnsw
     done = [line for one in earlier for line in one.text.splitlines() if line.startswith(("removed: ", "ended: "))]
     lines = [*dict.fromkeys(line for line in done if line not in said), *said]
     return replace(answer, structured=structured, text="\n".join(lines))
-
-
-def _seconds(option: str, text: str | None) -> float:
-    from ostler.model.durations import parse_duration
-
-    try:
-        seconds = parse_duration(text) if text else math.inf
-    except ValueError as error:
-        usage_error(f"{option}: {error}")
-    return seconds or usage_error(f"{option}: give more than 0, as nothing is asked for in no time")
 
 
 def _show(answer: ToolAnswer, *, as_json: bool) -> None:

@@ -1,7 +1,9 @@
 """Verbs about services."""
 
+import math
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +37,8 @@ Names = Annotated[list[str], typer.Argument(metavar="NAME", help="The services' 
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return as soon as the request is accepted.")]
 
 _FOLLOW_PAUSE: Final = 0.5
+_WAIT_SECONDS: Final = 45.0
+_UP: Final = ("running", "connected", "completed")
 _DOING: Final = {
     "service_start": "starting",
     "service_stop": "stopping",
@@ -169,6 +173,40 @@ def stop(
 ) -> None:
     """Stop services."""
     _each(context, "service_stop", names, no_wait, **({"dependents": True} if dependents else {}))
+
+
+def wait(  # noqa: PLR0917 (typer's parameters are the options)
+    context: typer.Context,
+    names: Names,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STATE", help="Until all are in one of these; repeatable. Default: up, or done as a job."),
+    ] = None,
+    health: Annotated[list[str] | None, typer.Option(metavar="HEALTH", help="And have one of these.")] = None,
+    timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Fail after that time.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Wait until services are as wanted: exits with 0 then, and with 1 if that is late or will not come."""
+    allowed = seconds_of("--timeout", timeout)
+    wanted = present({"state": state or ([] if health else list(_UP)), "health": health or []})
+    with session_of(context).client() as client, waiting_shown(f"waiting for {', '.join(names)}"):
+        ends = time.monotonic() + allowed
+        while True:
+            seconds = max(0.0, min(_WAIT_SECONDS, ends - time.monotonic()))
+            asked = {"name": names, **wanted, "timeout": f"{seconds * 1000:.0f}ms"}
+            answer = require(client.call_tool("service_wait", asked))
+            is_late = answer.structured["message"].endswith("wait again to continue")
+            if not is_late or time.monotonic() >= ends:
+                break
+    if as_json:
+        say_json(answer.structured)
+    elif answer.structured["met"]:
+        say(answer.structured["message"])
+    else:
+        said: str = answer.structured["message"]
+        complain(f"{said.rpartition(' after ')[0]} after {timeout}; it goes on" if is_late else said)
+    if not answer.structured["met"]:
+        raise typer.Exit(int(ExitStatus.FAILED))
 
 
 def renew(
@@ -316,6 +354,17 @@ def _to_end(client: ServerClient, answer: ToolAnswer, no_wait: bool) -> ToolAnsw
     return replace(ended, is_error=ended.structured.get("reason") != "completed")
 
 
+def seconds_of(option: str, text: str | None) -> float:
+    """Return the seconds of a duration that an option has; without one, no end."""
+    from ostler.model.durations import parse_duration
+
+    try:
+        seconds = parse_duration(text) if text else math.inf
+    except ValueError as error:
+        usage_error(f"{option}: {error}")
+    return seconds or usage_error(f"{option}: give more than 0, as nothing is asked for in no time")
+
+
 def typed_args(client: ServerClient, class_name: str, pairs: dict[str, str]) -> JsonObject:
     """Return args as the class types them: the text itself for a string, else the JSON value that it is."""
     specs: dict[str, JsonObject] = require(client.call_tool("serviceclass_get", {"name": class_name})).structured[
@@ -363,7 +412,7 @@ def _print_event(event: JsonObject, *, as_json: bool) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    for verb in (status, get, secret, explain, start, stop, restart, renew, delete, events, logs):
+    for verb in (status, get, secret, explain, start, stop, restart, wait, renew, delete, events, logs):
         app.command()(verb)
     app.command(context_settings={"allow_extra_args": True})(create)  # it says how args are given
     app.command("input")(type_input)

@@ -23,10 +23,21 @@ _READABLE = 80
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether an answer is as expected, and the evidence in words, such as `state was "exited", expected "running"`."""
+    """Whether an answer is as expected, and the evidence in words, such as `state was "exited", expected "running"`.
+
+    Attributes:
+        passed: whether it is.
+        reason: the evidence.
+        found: the texts that were found instead of others; empty if anything else was missed, too.
+    """
 
     passed: bool
     reason: str
+    found: tuple[str, ...] = ()
+
+    def is_said_in(self, text: str) -> bool:
+        """Whether `text` says all that was found, so that the evidence adds nothing to it."""
+        return bool(self.found) and all(states(found, text) for found in self.found)
 
 
 _SUCCEEDED = Verdict(passed=True, reason="the tool succeeded")
@@ -41,6 +52,8 @@ class _Condition:
     """What was looked for, as it reads after 'expected': `"running"`."""
     is_judged: bool = True
     """False when it could not be evaluated, which fails `expect` and `expectNot` alike."""
+    value: JsonValue = None
+    """What was found at a path."""
 
 
 def evaluate_health_check_expectation(
@@ -72,11 +85,13 @@ def evaluate_health_check_expectation(
 def _judged(response: ToolResponse, expect: Expectation | None, expect_not: Expectation | None) -> Verdict:
     held: list[str] = []
     missed: list[str] = []
+    found: list[str] = []
     for condition in _conditions(response, expect):
         if condition.holds:
             held.append(condition.found)
         else:
             missed.append(f"{condition.found}, expected {condition.wanted}")
+            found += [condition.value] if isinstance(condition.value, str) else []
     for condition in _conditions(response, expect_not, is_ruled_out=True):
         if not condition.is_judged:
             missed.append(condition.found)
@@ -85,7 +100,7 @@ def _judged(response: ToolResponse, expect: Expectation | None, expect_not: Expe
         else:
             held.append(condition.found)
     if missed:
-        return Verdict(passed=False, reason="; ".join(missed))
+        return Verdict(False, "; ".join(missed), tuple(found) if len(found) == len(missed) else ())
     return Verdict(passed=True, reason="; ".join(held)) if held else _SUCCEEDED
 
 
@@ -127,7 +142,7 @@ def _path_condition(response: ToolResponse, path: str, wanted: JsonValue) -> _Co
     if found is None:
         clause = f"{path} was not there (the answer was {_said(response)})"
         return _Condition(loosely_equal(None, wanted), clause, _json(wanted))
-    return _Condition(loosely_equal(found, wanted), f"{path} was {_json(found)}", _json(wanted))
+    return _Condition(loosely_equal(found, wanted), f"{path} was {_json(found)}", _json(wanted), value=found)
 
 
 def _expression_condition(response: ToolResponse, expression: str) -> _Condition:
