@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import subprocess
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,14 @@ from tests.support.processes import (
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 from tests.support.scarce_files import no_free_file
 
+from ostler.adapters.environments import Environments
 from ostler.adapters.process import readiness, supervisor
 from ostler.adapters.process.adoption import birth_of
+from ostler.adapters.process.contract import ProcessState
 from ostler.adapters.process.kept_ports import KeptPorts
+from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.ports import OWN_PORTS
+from ostler.adapters.process.records import ProcessRecord
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 
@@ -437,6 +442,33 @@ async def test_ports_that_are_given_at_once_are_all_kept(tmp_path: Path) -> None
     again = KeptPorts(file)
     again.load()
     assert [again.of(f"web-{number}") for number in range(30)] == list(range(20_000, 20_030))
+
+
+def test_ports_are_looked_up_while_another_process_is_started(tmp_path: Path) -> None:
+    starting = supervisor.Supervisor(tmp_path, environments=Environments({}))
+
+    class Started(Entry):
+        """Another one is started while this one is looked at."""
+
+        @property
+        def state(self) -> ProcessState:
+            starting.entries["other"] = entry_of("other", 20_002)
+            return "running"
+
+    def entry_of(key: str, port: int, kind: type[Entry] = Entry) -> Entry:
+        facts: dict[str, Any] = {
+            "digest": "",
+            "command": "x",
+            "stop_signal": "SIGTERM",
+            "stop_timeout": 1,
+            "log_max_bytes": 1,
+        }
+        record = ProcessRecord(key=key, token="t" * 16, started_at=datetime.now(UTC), host="", port=port, **facts)
+        return kind(record, tmp_path / key)
+
+    starting.entries["one"] = entry_of("one", 20_001, Started)
+    assert starting.used_ports() == {20_001}
+    assert starting.used_ports() == {20_001, 20_002}
 
 
 async def test_a_port_that_is_kept_for_one_is_given_to_no_other(state_dir: Path) -> None:

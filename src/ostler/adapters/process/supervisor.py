@@ -367,8 +367,9 @@ class Supervisor:
             raise
 
     def used_ports(self) -> set[int]:
-        """Return the ports of processes that have not ended, whether they listen yet or not."""
-        return {entry.record.port for entry in self.entries.values() if entry.state != "exited" and entry.record.port}
+        """Return the ports of processes that have not ended, whether they listen yet or not; for any thread."""
+        entries = list(self.entries.values())  # a start may add one meanwhile
+        return {entry.record.port for entry in entries if entry.state != "exited" and entry.record.port}
 
     def _spawn(
         self, launch: Launch, record: ProcessRecord, earlier: ProcessRecord | None
