@@ -259,6 +259,21 @@ async def test_the_health_is_that_of_the_tunnel(tmp_path: Path) -> None:
             assert service.last_error is None
 
 
+async def test_a_check_is_answered_when_it_was_made_also_if_it_changes_nothing(tmp_path: Path) -> None:
+    async with cluster_with_web("one") as (cluster, _):
+        cluster.put_pod("web-1", {})
+        checks = {"interval": 600, "failureThreshold": 3}
+        async with running(tunnel(config_of(tmp_path, cluster), healthCheck=checks)) as service:
+            await service.start()
+            await until(lambda: service.view().health_failures == 1)
+            with anyio.fail_after(service.definition.spec.timeout):
+                assert [await service.check_health() for _ in range(3)] == ["unknown", "unhealthy", "unhealthy"]
+                cluster.broken = 503
+                assert await service.check_health() == "unhealthy"
+                assert service.state == "unreachable"
+                assert await service.check_health() == "unhealthy"
+
+
 async def test_clients_that_hammer_a_dead_port_do_not_make_it_hammer_the_api_server(tmp_path: Path) -> None:
     async with cluster_with_web() as (cluster, _):
         cluster.put_pod("web-1", {})

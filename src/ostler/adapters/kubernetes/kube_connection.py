@@ -43,6 +43,7 @@ class KubeConnectionService(SupervisedService):
                 if not self.state.is_up:
                     self._connected()
                 self.set_health(HealthStatus.HEALTHY)
+                self._note_check()
                 self._backoff.reset()
                 with anyio.move_on_after(self._spec.interval):
                     await self._nudge.wait()

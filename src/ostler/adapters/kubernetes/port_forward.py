@@ -92,6 +92,7 @@ class PortForwardService(SupervisedService):
             if checks.enabled and anyio.current_time() >= first_check:
                 try:
                     await self._probe(self._route)
+                    self._note_check()
                 except KubeTroubleError as trouble:
                     if trouble.state is not ServiceState.DISCONNECTED:
                         raise

@@ -51,6 +51,7 @@ class SupervisedService(BaseService):
         self._backoff = Backoff(initial=0.5, cap=BACKOFF_CAP)
         self._next_attempt_at: datetime | None = None
         self._connects = 0
+        self._checked = anyio.Event()
         self.ended = anyio.Event()
         self._arrive(ServiceState.STARTING if self._wanted else ServiceState.STOPPED, self._idle_reason())
 
@@ -117,12 +118,17 @@ class SupervisedService(BaseService):
 
     async def check_health(self) -> HealthStatus:
         """Check now, and return the verdict; what cannot be checked keeps the health that it had."""
-        before = self.status.health_at
         if self._wanted and self._checks:
+            checked = self._checked
             self._look_now()
             with anyio.move_on_after(2 * self.definition.spec.timeout):
-                await self.wait_until(lambda status: status.health_at != before or not self._wanted)
+                await checked.wait()
         return self.health
+
+    def _note_check(self) -> None:
+        """Wake those who wait for a check: one was made, also if the health stays what it was, or none will be."""
+        self._checked.set()
+        self._checked = anyio.Event()
 
     @property
     def _checks(self) -> bool:
@@ -190,6 +196,7 @@ class SupervisedService(BaseService):
             self.set_reachability(Reachability.REACHABLE)
         self._arrive(trouble.state, trouble.reason, error)
         self._lost(trouble, error)
+        self._note_check()
         with anyio.move_on_after(delay):
             await self._nudge.wait()
 
@@ -240,3 +247,4 @@ class SupervisedService(BaseService):
         del old
         if new.state is ServiceState.STOPPED:
             self._next_attempt_at = None
+            self._note_check()
