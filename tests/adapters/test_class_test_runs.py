@@ -271,13 +271,17 @@ def test_a_class_that_is_broken_or_absent_is_told(folder: Folder) -> None:
     assert finding.rule == "unreadable"
 
 
-def test_files_are_found_by_file_class_and_folder(folder: Folder, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_files_are_found_by_file_class_and_folder(
+    folder: Folder, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder.run("- {do: create, start: false}")
     tests, elsewhere = folder.path / "basic.test.yaml", tmp_path_factory.mktemp("elsewhere")
     for wanted in (str(tests), str(folder.path / "basic.yaml"), str(folder.path)):
         assert find_test_files([wanted], elsewhere) == [tests]
     assert find_test_files(["basic", str(tests)], folder.path) == [tests]
     assert find_test_files([], folder.path) == [tests]
+    (elsewhere / "command").mkdir()
+    monkeypatch.chdir(elsewhere)  # a project has a folder of the same name
     assert [file.name for file in find_test_files(["command"], elsewhere)] == ["command.test.yaml"]
     for wanted, said in (
         ("comand", "did you mean 'command'?"),

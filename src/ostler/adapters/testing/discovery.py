@@ -131,10 +131,7 @@ def _missing_class(
 
 def _files_of(wanted: str, user_classes: Path) -> list[Path]:
     path = Path(wanted).expanduser()
-    if path.is_dir():
-        found = class_test_files_in(path)
-        if not found:
-            raise NotFoundError("file of class tests in", wanted)
+    if path.is_dir() and (found := class_test_files_in(path)):
         return found
     if path.is_file():
         if is_test_file(path):
@@ -153,6 +150,8 @@ def _files_of(wanted: str, user_classes: Path) -> list[Path]:
             beside = _tests_beside(folder, wanted)
             if beside is not None:
                 return [beside]
+    if path.is_dir():
+        raise NotFoundError("file of class tests in", wanted)
     known = [file.name.partition(".")[0] for folder in folders for file in class_test_files_in(folder)]
     raise NotFoundError(
         "file or class with tests",
