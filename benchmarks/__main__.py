@@ -22,6 +22,7 @@ from benchmarks import (
     graph,
     health,
     latency,
+    memory,
     notifications,
     reads,
     recovery,
@@ -49,6 +50,7 @@ SHORT = {
     "latency": "start and stop",
     "calls": "a downstream tool directly and through the pool, 1 and 32 at once",
     "startup": "cold start and memory",
+    "memory": "of a service with as many events as are kept",
     "notifications": "of a changed service, in both protocol eras, and to 200 subscribers",
     "graph": "a parallel start",
     "health": "many checks",
@@ -93,7 +95,7 @@ def main() -> int:
     parser.add_argument("servers", nargs="*", help="label=CHECKOUT or label=URL, of those to compare (wire, telemetry)")
     parser.add_argument("--rounds", type=int, default=0, help="how often; each command has its own number")
     parser.add_argument(
-        "--services", type=int, default=0, help="services to create (startup, recovery) or fill in (scale, followers)"
+        "--services", type=int, default=0, help="to create (startup, memory, recovery) or fill in (scale, followers)"
     )
     parser.add_argument("--supervised", type=int, default=10_000, help="services whose health is checked (health)")
     parser.add_argument("--checking", type=int, default=4, help="stdio servers that share the checks (health)")
@@ -135,6 +137,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "calls": lambda: calls.main(rounds or 3000),
         "notifications": lambda: notifications.main(rounds or 300),
         "startup": lambda: startup.main(options.services or 1000),
+        "memory": lambda: memory.main(options.services or 5000),
         "graph": graph.main,
         "drafts": drafts.main,
         "health": lambda: health.main(options.supervised, options.interval, options.checking),

@@ -26,6 +26,8 @@ from benchmarks.wire_clients import Caller, RawHttp, SdkClient, Stdio
 FIGURES = Path(__file__).resolve().parent.parent / "docs" / "figures"
 CLIENTS = 32
 IDLE_SESSIONS = 1_000
+BURSTS = 8
+"""Into which the calls of a round are divided where two servers are compared: what else runs hits both alike."""
 
 
 @dataclass
@@ -175,8 +177,6 @@ async def _measure(builds: Sequence[Build], services: int, rounds: int, calls: i
         Case("service_delete", over_http, delete),
         Case(f"create + delete, {CLIENTS} clients", over_http, create_and_delete, CLIENTS),
     ]
-    alone = Case("create + delete, no idle session", over_http, create_and_delete)
-    idle = Case(f"create + delete, {IDLE_SESSIONS} idle sessions", over_http, create_and_delete)
     asked = [old[number % services] for number in range(calls)]
     for number in range(rounds):
         fresh = [f"n{number}-{index}" for index in range(calls)]
@@ -184,14 +184,26 @@ async def _measure(builds: Sequence[Build], services: int, rounds: int, calls: i
             for build in builds:
                 if case.open is not over_stdio or build.command:
                     await burst(table[case.what][build.label], build, case, names)
-    for build in builds:
-        for number in range(rounds):  # one burst alone says little of what is to be compared: a tick of CPU is 10 ms
-            await burst(table[alone.what][build.label], build, alone, [f"a{number}-{index}" for index in range(calls)])
-        async with idle_sessions(build, IDLE_SESSIONS):
-            for number in range(rounds):
-                await burst(
-                    table[idle.what][build.label], build, idle, [f"i{number}-{index}" for index in range(calls)]
-                )
+
+
+ALONE = Case("create + delete, no idle session", over_http, create_and_delete)
+CROWDED = Case(f"create + delete, {IDLE_SESSIONS} idle sessions", over_http, create_and_delete)
+
+
+async def _measure_idle(pairs: Sequence[tuple[Build, Build]], rounds: int, calls: int, table: Table) -> None:
+    """Measure two servers of each build in turn, of which the second has idle sessions, in many short bursts."""
+    for pair in pairs:
+        for build in pair:
+            await fill(build, [f"w{index}" for index in range(calls)], defaultdict(lambda: defaultdict(Sample)))
+    async with AsyncExitStack() as stack:
+        for _, crowded in pairs:
+            await stack.enter_async_context(idle_sessions(crowded, IDLE_SESSIONS))
+        for number in range(rounds * BURSTS):
+            names = [f"i{number}-{index}" for index in range(max(calls // BURSTS, 1))]
+            for alone, crowded in pairs:
+                both = [(ALONE, alone), (CROWDED, crowded)]
+                for case, build in both if number % 2 else reversed(both):
+                    await burst(table[case.what][build.label], build, case, names)
 
 
 def measured(places: dict[str, str], services: int, rounds: int, calls: int) -> Table:
@@ -213,8 +225,14 @@ def measured(places: dict[str, str], services: int, rounds: int, calls: int) -> 
                     sample = table["start to first answer"][label]
                     sample.calls.append(seconds * 1000)
                     sample.cpu.append(cpu * 1000)
-        builds = [stack.enter_context(running(label, place)) for label, place in places.items()]
-        anyio.run(_measure, builds, services, rounds, calls, table)
+        with ExitStack() as running_now:
+            builds = [running_now.enter_context(running(label, place)) for label, place in places.items()]
+            anyio.run(_measure, builds, services, rounds, calls, table)
+        pairs = [
+            (stack.enter_context(running(label, places[label])), stack.enter_context(running(label, places[label])))
+            for label in starts
+        ]
+        anyio.run(_measure_idle, pairs, rounds, calls, table)
     return table
 
 
@@ -253,6 +271,24 @@ def rates_of(table: Table) -> list[str]:
     ]
 
 
+def idle_ratios_of(table: Table) -> list[str]:
+    """Return what CPU each build takes with idle sessions of that without, with the standard error, as items of a list.
+
+    It is the median of the ratios of two bursts, one after the other.
+    """
+    items: list[str] = []
+    for label, alone in table[ALONE.what].items():
+        ratios = [
+            crowded / quiet for quiet, crowded in zip(alone.cpu, table[CROWDED.what][label].cpu, strict=True) if quiet
+        ]
+        error = 1.25 * statistics.stdev(ratios) / len(ratios) ** 0.5
+        items.append(
+            f"- create + delete, CPU with {IDLE_SESSIONS} idle sessions of that with none: {label} "
+            f"{statistics.median(ratios):.3f} ± {error:.3f} ({len(ratios)} pairs)"
+        )
+    return items
+
+
 def plot(table: Table, labels: Sequence[str], file: Path) -> None:
     """Write the CPU of a call of each server next to each other's."""
     import matplotlib as mpl
@@ -289,7 +325,7 @@ def main(pairs: Sequence[str], services: int = 500, rounds: int = 3, calls: int 
     title("Over the wire")
     text = as_markdown(table, labels)
     print(text)
-    rates = "\n".join(rates_of(table))
+    rates = "\n".join([*rates_of(table), *idle_ratios_of(table)])
     print(rates)
     machine = (
         f"{psutil.cpu_count()} processors ({platform.machine()}), Python {platform.python_version()}, load "

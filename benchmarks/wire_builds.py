@@ -34,14 +34,19 @@ class Build:
 
     def cpu(self) -> float:
         """Seconds of CPU that the server has used, its children left out."""
-        if self.pid is None:
-            return float("nan")
-        times = psutil.Process(self.pid).cpu_times()
-        return times.user + times.system
+        return float("nan") if self.pid is None else cpu_of(self.pid)
 
     def memory(self) -> float:
         """Bytes that the server holds."""
         return float("nan") if self.pid is None else psutil.Process(self.pid).memory_info().rss
+
+
+def cpu_of(pid: int) -> float:
+    """Return the seconds of CPU that a process has used; on Linux to the nanosecond, elsewhere in ticks of 10 ms."""
+    if sys.platform == "linux":
+        return time.clock_gettime(~pid << 3 | 2)  # the number of the clock of all its threads, as the kernel makes it
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def command_of(folder: Path) -> list[str]:
@@ -105,7 +110,7 @@ def first_answer(command: list[str], environment: dict[str, str]) -> tuple[float
 
     anyio.run(ask)
     seconds = time.perf_counter() - began
-    times = psutil.Process(process.pid).cpu_times()
+    used = cpu_of(process.pid)
     process.send_signal(signal.SIGTERM)
     process.wait(60)
-    return seconds, times.user + times.system
+    return seconds, used
