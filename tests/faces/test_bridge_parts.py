@@ -213,6 +213,12 @@ def test_a_server_that_is_on_its_way_is_waited_for(state_dir: Path) -> None:
     assert "second" not in place.log_file.read_text()
 
 
+def test_a_wait_for_a_server_that_starts_ends_with_what_starts_it(state_dir: Path) -> None:
+    launched = launch(ServerPlace(Paths(state_dir, state_dir)), [sys.executable, "-S", "-c", "raise SystemExit(3)"])
+    launched.wait(60.0)
+    assert launched.exit_status() == 3
+
+
 def test_only_verbs_that_start_something_start_the_server_early(state_dir: Path) -> None:
     (state_dir / "file").write_text("")
     folders = ["--config", str(state_dir), f"--state={state_dir / 'state'}"]

@@ -159,7 +159,7 @@ class Dialer:
             may_launch_at = self._keep_launching(now, may_launch_at)
             if self._launched_now and launched is not None:
                 launched()
-            self._pause.wait(_RETRY_PAUSE)
+            self._wait_a_little()
 
     def record_failure(self) -> None:
         """Count a server that ended uninvited or did not start."""
@@ -259,6 +259,13 @@ class Dialer:
                 f"the Ostler server cannot be started for the state folder {self._place.state_dir}: {error}"
             ) from error
         return now + _RELAUNCH_PAUSE
+
+    def _wait_a_little(self) -> None:
+        """Wait for the next attempt; what starts a server ends as soon as that serves."""
+        if self._launched is None:
+            self._pause.wait(_RETRY_PAUSE)
+        else:
+            self._launched.wait(_RETRY_PAUSE)
 
     def _refuse_crash_loop(self) -> None:
         now = time.monotonic()

@@ -11,6 +11,7 @@ from ostler.model.marks import MARKS
 
 if TYPE_CHECKING:
     import subprocess
+    import threading
 
 EXIT_LOCK_HELD: Final = 75
 """The exit status of a server that found another one owning the state folder (EX_TEMPFAIL)."""
@@ -34,8 +35,11 @@ def server_command(place: ServerPlace) -> list[str]:
 class LaunchedServer:
     """A process of this one that starts a server: it ends with status 0 when the server serves, else as the server."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", log_file: Path, log_start: int) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", ended: "threading.Event", log_file: Path, log_start: int
+    ) -> None:
         self._process = process
+        self._ended = ended
         self._log_file = log_file
         self._log_start = log_start
 
@@ -51,6 +55,10 @@ class LaunchedServer:
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended, but for `seconds` at most."""
+        self._ended.wait(seconds)
 
     def exit_status(self) -> int | None:
         """Return the exit status (negative: the signal that killed it), or None while it runs."""
@@ -95,8 +103,14 @@ def launch(place: ServerPlace, command: Sequence[str]) -> LaunchedServer:
             start_new_session=sys.platform != "win32",
             creationflags=_detached_flags(),
         )
-    threading.Thread(target=process.wait, name="reap the launcher", daemon=True).start()
-    return LaunchedServer(process, place.log_file, log_start)
+    ended = threading.Event()
+
+    def reap() -> None:
+        process.wait()
+        ended.set()
+
+    threading.Thread(target=reap, name="reap the launcher", daemon=True).start()
+    return LaunchedServer(process, ended, place.log_file, log_start)
 
 
 def is_full(folder: Path) -> bool:
