@@ -213,6 +213,7 @@ def test_a_server_that_is_on_its_way_is_waited_for(state_dir: Path) -> None:
     assert "second" not in place.log_file.read_text()
 
 
+@pytest.mark.realtime
 def test_a_wait_for_a_server_that_starts_ends_with_what_starts_it(state_dir: Path) -> None:
     launched = launch(ServerPlace(Paths(state_dir, state_dir)), [sys.executable, "-S", "-c", "raise SystemExit(3)"])
     launched.wait(60.0)
