@@ -20,6 +20,7 @@ from ostler.adapters.config.dialects.key_rows import Key
 from ostler.adapters.config.dialects.keys import KEYS
 from ostler.adapters.config.dialects.locations import LOCATIONS
 from ostler.adapters.config.dialects.variables import VARIABLES
+from ostler.adapters.config.prepared_classes import prepared_text
 from ostler.adapters.process.server import listed_tools
 from ostler.adapters.telemetry.instruments import METRICS, STANDBY_METRICS
 from ostler.adapters.telemetry.span_table import SPANS
@@ -368,6 +369,12 @@ def own_tools() -> str:
     return saved_text({"server": {"name": "ostler"}}, tools)
 
 
+def prepared_classes() -> str:
+    """The shipped classes without their YAML, which a first start reads."""
+    files = class_files_in(DOCS.parent / "serviceclasses")
+    return prepared_text(load_manifests(file.read_text(encoding="utf-8"), str(file))[0] for file in files)
+
+
 SECTIONS = {
     "The manifest": "ServiceClass",
     "metadata": "Metadata",
@@ -426,6 +433,7 @@ FILES: dict[Path, Callable[[], str]] = {
     DOCS.parent / "serviceclasses" / "tools" / "process.json": process_tools,
     DOCS.parent / "serviceclasses" / "tools" / "ostler.json": own_tools,
     DOCS.parent / "serviceclasses" / "schema" / "serviceclass.json": manifest_schema,
+    DOCS.parent / "serviceclasses" / "prepared" / "classes.json": prepared_classes,
 }
 """Files that are generated as a whole."""
 

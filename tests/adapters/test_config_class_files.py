@@ -1,6 +1,7 @@
 """ServiceClass files: loading two folders into one snapshot, and writing the user's."""
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from ostler.adapters.config.class_files import ClassFiles, ClassSnapshot
 from ostler.adapters.config.class_packs import ClassPack, install_pack
 from ostler.adapters.config.manifest_files import read_manifest_file
+from ostler.adapters.config.paths import class_files_in, shipped_classes_dir
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -17,6 +19,7 @@ from ostler.model.errors import (
     NotFoundError,
     StoreError,
 )
+from ostler.rules.reading import load_manifests
 
 
 def manifest(name: str, description: str = "d") -> str:
@@ -367,3 +370,33 @@ def test_a_pinned_file_that_changes_while_it_is_checked_is_loaded_as_it_was_chec
         path.write_text("changed meanwhile")
 
     assert read_manifest_file(path, None, lambda text, _: [text], pin=pin).loaded == ("checked",)
+
+
+def test_the_shipped_classes_are_prepared_as_their_yaml_says(tmp_path: Path) -> None:
+    folder = shipped_classes_dir()
+    assert folder is not None
+    found = ClassFiles(folder, tmp_path / "user").reload().entries
+    read = [load_manifests(path.read_text(), str(path), checked=True)[0] for path in class_files_in(folder)]
+    assert [found[each.service_class.name].loaded for each in read] == read
+    for each in read:
+        place = ("spec", "serviceConfig", "lifecycleTools")
+        prepared = found[each.service_class.name].loaded.document
+        assert prepared.locate_key(place) == each.document.locate_key(place)
+
+
+def test_a_shipped_class_is_read_from_its_yaml_if_that_was_changed(tmp_path: Path) -> None:
+    folder = shipped_classes_dir()
+    assert folder is not None
+    shutil.copytree(folder, tmp_path / "shipped")
+    prepared = tmp_path / "shipped" / "prepared" / "classes.json"
+    prepared.write_text(prepared.read_text().replace('"digest":"', '"digest":"prepared:'))
+    with (tmp_path / "shipped" / "command.yaml").open("a") as changed:
+        changed.write("# changed\n")
+    assert read_from_yaml(tmp_path) == ["command"]
+    prepared.unlink()
+    assert len(read_from_yaml(tmp_path)) > 20
+
+
+def read_from_yaml(folder: Path) -> list[str]:
+    found = ClassFiles(folder / "shipped", folder / "user").reload().entries
+    return [name for name, source in found.items() if not source.loaded.digest.startswith("prepared:")]

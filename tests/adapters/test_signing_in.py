@@ -24,7 +24,8 @@ from tests.support.web import LateApp, echoing, serving
 from ostler.adapters.downstream.header_helpers import run_helper
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.signing_in.callback import open_callback, read_answer
-from ostler.adapters.signing_in.grants import Grant, Grants
+from ostler.adapters.signing_in.consent import Grant
+from ostler.adapters.signing_in.grants import Grants
 from ostler.adapters.signing_in.login import revoke, sign_in
 from ostler.adapters.signing_in.vault import Vault
 from ostler.engine.clock import SystemClock

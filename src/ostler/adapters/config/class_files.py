@@ -12,6 +12,7 @@ from ostler.adapters.atomic_files import not_written, replace, write_new
 from ostler.adapters.config.checked_texts import CheckedTexts
 from ostler.adapters.config.manifest_files import ManifestFile, read_manifest_file
 from ostler.adapters.config.paths import Paths, class_files_in, shipped_classes_dir
+from ostler.adapters.config.prepared_classes import PreparedClasses
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -86,7 +87,11 @@ class ClassFiles:
         default_factory=dict[Path, ManifestFile[LoadedClass]], init=False, repr=False
     )
     _pinned: dict[Path, str] = field(default_factory=dict[Path, str], init=False, repr=False)
+    _prepared: PreparedClasses | None = field(default=None, init=False, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._prepared = None if self.shipped is None else PreparedClasses(self.shipped)
 
     @classmethod
     def of(cls, paths: Paths) -> "ClassFiles":
@@ -205,6 +210,10 @@ class ClassFiles:
             return known if FORMATS.may_be_in(content.decode(errors="replace")) else None
 
         def load(text: str, file: str) -> list[LoadedClass]:
+            if place.origin == "shipped" and self._prepared is not None:
+                prepared = self._prepared.load(text, file)
+                if prepared is not None:
+                    return [prepared]
             content = text.encode()
             basis = names_for(content)
             if self.checked is None or basis is not None:

@@ -5,12 +5,13 @@ tool's own outputSchema is passed on, not hidden, for expectations and outputs t
 """
 
 from dataclasses import replace
-from typing import Any, Final, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 import mcp_types as types
 from mcp.shared import exceptions as sdk_errors
-from pydantic import RootModel, ValidationError
+from pydantic import ValidationError
 
 from ostler.adapters.caller_environment import META_KEY, SERVICE_META_KEY, environment_of_caller
 from ostler.adapters.downstream.authorization import advice
@@ -35,13 +36,20 @@ from ostler.model.json import JsonMapping, JsonObject, json_flaw
 from ostler.model.responses import CHECK_FIRST, ToolResponse
 from ostler.rules.answers.responses import normalise, without_reason
 
+if TYPE_CHECKING:
+    from pydantic import RootModel
+
 _MAX_ROUNDS: Final = 20
 _ROUND_PAUSE: Final = 0.1
 _SHOWN_CHARS: Final = 500
 
 
-class _RawResult(RootModel[dict[str, Any]]):
-    """A result as it came: the SDK has checked it against the protocol, and no block of it is lost in a model."""
+@cache
+def _raw_result() -> "type[RootModel[dict[str, Any]]]":
+    """Return the model of a result as it came: the SDK has checked it, and no block of it is lost in a model."""
+    from pydantic import RootModel  # noqa: PLC0415 (the calls of most servers go past the SDK)
+
+    return RootModel[dict[str, Any]]
 
 
 async def send_call(
@@ -136,7 +144,7 @@ async def _result_through_the_sdk(link: Link, name: str, args: JsonMapping, repo
 
     async def send(request: "types.CallToolRequest") -> JsonObject:
         callback = on_progress if report is not None else None
-        return (await link.session.send_request(request, _RawResult, progress_callback=callback)).root
+        return (await link.session.send_request(request, _raw_result(), progress_callback=callback)).root
 
     state: str | None = None
     for _ in range(_MAX_ROUNDS):

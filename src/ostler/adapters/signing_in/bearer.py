@@ -12,7 +12,7 @@ from mcp.client.auth.oauth2 import OAuthContext
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl, ValidationError
 
-from ostler.adapters.signing_in.grants import Grant
+from ostler.adapters.signing_in.consent import Grant
 from ostler.model.errors import StoreError
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull,
 from pydantic import AnyUrl, ValidationError
 
 from ostler.adapters.signing_in.bearer import MemoryStorage, token_request
-from ostler.adapters.signing_in.grants import Grant, end_of
+from ostler.adapters.signing_in.consent import Grant, end_of
 from ostler.model.errors import OperationError
 from ostler.model.servers import ServerEntry
 

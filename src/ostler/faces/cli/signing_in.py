@@ -16,7 +16,8 @@ from ostler.model.errors import OstlerError
 if TYPE_CHECKING:
     from mcp.shared.auth import AuthorizationCodeResult
 
-    from ostler.adapters.signing_in.grants import Grant, Grants
+    from ostler.adapters.signing_in.consent import Grant
+    from ostler.adapters.signing_in.grants import Grants
     from ostler.model.servers import ServerEntry
 
 ServerName = Annotated[

@@ -74,6 +74,20 @@ def load_manifests(
     return list(loaded.values())
 
 
+def prepared_class(text: str, file: str, manifest: JsonObject, *, line: int, digest: str) -> LoadedClass:
+    """Return the class in `text`, as `load_manifests` did before, without reading its YAML again.
+
+    Args:
+        text: one manifest of `ostler/v1`, which was loaded without a finding.
+        file: the path that findings carry.
+        manifest: its value.
+        line: where it begins.
+        digest: its `class_digest`.
+    """
+    service_class = ServiceClass.model_validate(manifest, strict=True, context=OWN_NAMES)
+    return LoadedClass(service_class, text, file, line, digest, Document(manifest, file, text, line=1))
+
+
 def _load(
     document: Document, file: str, known: ToolNames, formats: Formats, *, checked: bool
 ) -> tuple[LoadedClass | None, list[Finding]]:

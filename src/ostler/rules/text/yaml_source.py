@@ -77,7 +77,16 @@ class Document:
     file: str
     text: str = field(repr=False)
     line: int
-    _root: _Node = field(repr=False, compare=False)
+    _root: list[_Node] = field(default_factory=list[_Node], repr=False, compare=False)
+    """The value with its places; without it, `text`, all of a file, is read when a place is first asked for."""
+
+    @property
+    def _node(self) -> _Node:
+        if not self._root:
+            builder = _Builder(self.file)
+            builder.read(_as_yaml(self.text, self.file))
+            self._root.extend(builder.roots)
+        return self._root[0]
 
     def locate(self, path: Sequence[str | int]) -> tuple[int, int]:
         """Return the 1-based line and column of the value at `path`, or of its nearest ancestor that exists."""
@@ -104,19 +113,19 @@ class Document:
     def unquoted_over_lines(self) -> Iterator[tuple[KeyPath, str]]:
         """Yield the (path, text) of each unquoted text of several lines, as it was written."""
         lines = self.text.splitlines()
-        for path, node in _leaves(self._root, ()):
+        for path, node in _leaves(self._node, ()):
             if node.last_line > node.line:
                 first = node.line + 1 - self.line
                 yield path, "\n".join(lines[first : node.last_line + 2 - self.line])
 
     def rewritten_numbers(self) -> Iterator[tuple[KeyPath, str, str]]:
         """Yield each number that is another text when it is written again (`3.10`): path, as written, and again."""
-        for path, node in _leaves(self._root, ()):
+        for path, node in _leaves(self._node, ()):
             if node.written:
                 yield path, node.written, plain_number(node.value)
 
     def _nearest(self, path: Sequence[str | int]) -> tuple[_Node, int]:
-        node = self._root
+        node = self._node
         for depth, key in enumerate(path):
             child = node.child(key)
             if child is None:
@@ -152,7 +161,7 @@ def with_value(document: Document, value: JsonValue, origins: Mapping[KeyPath, K
             built.children = [made(item, (*path, index), (*origin, index)) for index, item in items]
         return built
 
-    return Document(value, document.file, document.text, document.line, made(value, (), ()))
+    return Document(value, document.file, document.text, document.line, [made(value, (), ())])
 
 
 def _leaves(node: _Node, path: KeyPath) -> Iterator[tuple[KeyPath, _Node]]:
@@ -209,7 +218,7 @@ def read_documents(text: str, file: str = "<text>") -> tuple[list[Document], lis
         while end > first and lines[end - 1].startswith(("---", "...")):
             end -= 1
         own = "".join(lines[first:end])
-        documents.append(Document(root.value, file, own, first + 1, root))
+        documents.append(Document(root.value, file, own, first + 1, [root]))
     return documents, builder.findings
 
 
@@ -352,13 +361,8 @@ class _Builder:
             if key is None:
                 continue
             if key in children:
-                first = keys[key][0] + 1
-                self._refuse(
-                    event,
-                    f"the key {key!r} appears a second time (first in line {first})",
-                    rule="duplicate-key",
-                    fix="keep one of them",
-                )
+                message = f"the key {key!r} appears a second time (first in line {keys[key][0] + 1})"
+                self._refuse(event, message, rule="duplicate-key", fix="keep one of them")
                 continue
             children[key] = child
             keys[key] = _place(event)
