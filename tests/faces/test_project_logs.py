@@ -124,7 +124,7 @@ async def test_one_cursor_reads_all_logs_of_a_project(state_dir: Path, tmp_path:
             left = await call(client, "service_logs", name=name)
             assert left["lines"] == ["begin", "error: no route to the database", "password=***"]
             assert left["source"] == "process/logs; service 'api.shop' was removed"
-        assert "'nothing' not found" in (await refusal(client, "service_logs", name="nothing"))[0]
+        assert "'nothing.shop' not found" in (await refusal(client, "service_logs", name="nothing"))[0]
 
 
 @pytest.mark.anyio

@@ -390,3 +390,25 @@ def test_a_folder_whose_tasks_are_only_named_says_so_and_its_empty_project_asks_
     assert "nothing could be converted; the comments at the end of the file say what was found" in ostler.out
     assert ostler.run("up") == ExitStatus.OK
     assert "is up, but its ostler.yaml lists no services. Next: list them there, then ostler up again" in ostler.out
+
+
+def test_a_short_name_means_what_this_project_had_and_never_what_another_one_has_or_had(
+    ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "services: {{web: {{class: command, args: {{command: 'echo from {0}; exit 3', shell: true}}}}}}\n"
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ostler.yaml").write_text(text.format(name))
+        if name != "three":
+            assert ostler.run("up", "-C", str(tmp_path / name)) == ExitStatus.FAILED
+    monkeypatch.chdir(tmp_path / "one")
+    assert ostler.run("logs", "web") == ExitStatus.OK
+    assert ostler.out == "from one\n"
+    assert ostler.run("status", "web") == ExitStatus.NOT_FOUND
+    assert "service 'web.one' not found: it was deleted " in ostler.err
+    assert "ostler explain web.one shows what happened to it" in ostler.err
+    monkeypatch.chdir(tmp_path / "three")
+    assert ostler.run("logs", "web") == ExitStatus.NOT_FOUND
+    assert "service 'web.three' not found. Next: " in ostler.err
+    assert ostler.run("status", "proces") == ExitStatus.NOT_FOUND
+    assert "did you mean 'process'?" in ostler.err

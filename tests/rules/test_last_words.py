@@ -150,6 +150,38 @@ COUNTS = """
 """
 
 
+RUSTC = """
+    error[E0308]: mismatched types
+     --> src/main.rs:1:25
+      |
+    1 | fn main(){ let x: i32 = "a"; foo(); }
+      |                   ---   ^^^ expected `i32`, found `&str`
+
+    error[E0425]: cannot find function `foo` in this scope
+     --> src/main.rs:1:30
+
+    Some errors have detailed explanations: E0308, E0425.
+    For more information about an error, try `rustc --explain E0308`.
+    error: could not compile `r` due to 2 errors
+"""
+MAVEN = """
+    [\x1b[1;31mERROR\x1b[m] Failed to execute goal spring-boot:3.3.5:run on project shop: terminated with exit code: 137
+    [\x1b[1;31mERROR\x1b[m] -> [Help 1]
+    [\x1b[1;31mERROR\x1b[m]\x20
+    [\x1b[1;31mERROR\x1b[m] To see the full stack trace of the errors, re-run Maven with the \x1b[1m-e\x1b[m switch.
+    [\x1b[1;31mERROR\x1b[m] Re-run Maven using the \x1b[1m-X\x1b[m switch to enable full debug logging.
+    [\x1b[1;31mERROR\x1b[m] For more information about the errors and possible solutions, please read the articles:
+    [\x1b[1;31mERROR\x1b[m] [Help 1] http://cwiki.apache.org/confluence/display/MAVEN/MojoExecutionException
+"""
+ELIXIR = """
+    ** (Mix) Could not start application echo: exited in: Echo.start(:normal, [])
+        ** (EXIT) an exception was raised:
+            ** (RuntimeError) no DATABASE_URL
+                (echo 0.1.0) lib/echo.ex:6: Echo.start/2
+                (kernel 8.5.3) application_master.erl:293: :application_master.start_it_old/4
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -162,6 +194,9 @@ COUNTS = """
         (NODE_BRACKETS, 'Migration failed: [error: table "nowhere" does not exist]'),
         (NODE_CODE, "Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'zod' imported from /srv/x.mjs"),
         (SYNTAX, "SyntaxError: '(' was never closed"),
+        (RUSTC, "error[E0308]: mismatched types (src/main.rs:1:25) | error: could not compile `r` due to 2 errors"),
+        (MAVEN, "[ERROR] Failed to execute goal spring-boot:3.3.5:run on project shop: terminated with exit code: 137"),
+        (ELIXIR, "** (RuntimeError) no DATABASE_URL"),
         (RUST, "thread 'main' panicked at src/main.rs:4:5: | no configuration at /etc/x.toml"),
         (GO, "panic: runtime error: index out of range [3] with length 3"),
         (JAVA, "Caused by: java.net.BindException: Address already in use"),

@@ -236,7 +236,17 @@ class HostedProjects(Projects):
 
     def full_name(self, name: str, folder: str) -> str:
         """See `Projects.full_name`."""
-        return self.directory.full_name(name, folder)
+        full = self.directory.full_name(name, folder)
+        registry = self._manager.registry
+        if full != name or not folder or "." in name or registry.find(name) is not None:
+            return full
+        known = self.directory.folders()
+        if name in known or registry.why_missing(name) or registry.why_removed(name):
+            return name
+        # Nothing has the name: what this project has not, or had, is meant, and not what another one has or had.
+        found = None if (here := self.directory.project_of(folder)) else find_project(Path(folder))
+        here = here or (named_project(found.directory, known) if found is not None else "")
+        return f"{name}.{here}" if here else name
 
     async def owner_of_new(self, folder: str) -> ProjectRef | None:
         """See `Projects.owner_of_new`."""

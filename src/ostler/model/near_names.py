@@ -19,7 +19,11 @@ def hint_at(name: str, known: Sequence[str]) -> str:
         near = close_names(label, list(mates.values()))
         close = [each for one in near for each, first in mates.items() if first == one]
         close = (close or [each for each, (first, _) in labels.items() if first == label])[:3]
-    elif not (close := close_names(name, known)) and not dot:  # a short name of a project's service
+    elif dot:  # a project with such a name, or what belongs to none; the same short name elsewhere is other code
+        near = close_names(project, list(dict.fromkeys(other for _, other in labels.values() if other)))
+        close = close_names(name, [each for each, (_, other) in labels.items() if other in near])
+        close = close or close_names(label, [each for each, (_, other) in labels.items() if not other])
+    elif not (close := close_names(name, known)):  # a short name of a project's service
         near = close_names(name, list(dict.fromkeys(first for first, _ in labels.values())))
         close = [each for each, (first, _) in labels.items() if first in near][:3]
     return f"; did you mean {' or '.join(repr(each) for each in close)}?" if close else ""

@@ -20,11 +20,16 @@ _CALL: Final = late_pattern(r"^\s+at .*:\d+:\d+\)?$")
 _FRAME: Final = late_pattern(
     r"^\s+at |^\s*File \"|^node:|^Node\.js v\d|^\s*\^+\s*$|^\s*\.\.\. \d+ (?:more|lines)|^goroutine \d|^\t"
     r"|^exit status \d|^\s*throw |^note: run with|^stack backtrace|^\s+\d+: |^\d+: 0x|^\[process exited|^\s*[~^]+\s*$"
+    r"|^\s+\(\w+ [\d.]+\) \S+:\d+: "
 )
 _NOISE: Final = late_pattern(
     r"^npm (?:notice|warn|error|ERR!)(?: [A-Z\d]+)?\s*$|^npm (?:error|ERR!) 404 (?:Note that you can|tarball, folder)"
     r"|^npm notice|A complete log of this run can be found"
     r"|^npm (?:error|ERR!)\s+/\S+\.log|^\(Use `node --trace|^\s*[{}\]]+,?\s*$|^For (?:more )?help, see"
+    r"|^\[ERROR\](?: -> \[Help \d+\]| \[Help \d+\] .*| To see the full stack trace.*| Re-run Maven.*"
+    r"| For more information about the errors.*)?\s*$"
+    r"|^\* Try:$|^> (?:Run with|Get more help)|^BUILD FAILED in \d|^note: Some details are omitted|^Bun v\d"
+    r"|^Some errors have detailed explanations|^For more information about (?:this|an) error"
     r"|^Need to install the following|^\[?(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d[\d.,Z+:]*\]?\s*$"
 )
 _DETAIL: Final = late_pattern(
@@ -32,8 +37,12 @@ _DETAIL: Final = late_pattern(
 )
 _INSPECTED: Final = late_pattern(r"^(?P<said>\s+at .*|.*\]) \{$")
 _CAUSE: Final = late_pattern(
-    r"^Caused by: |^panic: |^thread '.*' panicked at|^Exception in thread |^Traceback \(most recent"
+    r"^Caused by: |^\s*\*\* \(\w|^panic: |^thread '.*' panicked at|^Exception in thread |^Traceback \(most recent"
 )
+
+_COMPILER_ERROR: Final = late_pattern(r"^error(?:\[E\d+\])?: (?!could not compile|aborting due)")
+_COMPILER_PLACE: Final = late_pattern(r"^\s*--> (?P<place>\S+:\d+:\d+)$")
+_NOT_COMPILED: Final = late_pattern(r"^error: (?:could not compile|aborting due to) ")
 
 _TROUBLE: Final = late_pattern(
     r"\u2a2f|✖|✗|❌|\b(?:error|fatal|panic|fail(?:ed|ure)?|cannot|can't|could not|unable to|already (?:running|exists)|"
@@ -59,7 +68,12 @@ def last_words(lines: Sequence[str]) -> str:
     those that say nothing. Whatever a terminal would make colours of is left out.
     """
     plain = _without_properties([cleaned for line in lines if (cleaned := _plain(line)).strip()])
-    chosen = _message_of_stack(plain) or _last(plain) or [line.strip() for line in plain[-SHOWN_LINES:]]
+    chosen = (
+        _compiler_errors(plain)
+        or _message_of_stack(plain)
+        or _last(plain)
+        or [line.strip() for line in plain[-SHOWN_LINES:]]
+    )
     text = " | ".join(chosen)
     return text if len(text) <= SHOWN_CHARS else f"…{text[1 - SHOWN_CHARS :]}"
 
@@ -88,6 +102,17 @@ def _without_properties(lines: Sequence[str]) -> list[str]:
         else:
             kept.append(line)
     return kept
+
+
+def _compiler_errors(lines: Sequence[str]) -> list[str]:
+    """Return the first error of Rust's compiler with its place, and its last line; nothing of another program."""
+    if not lines or not _NOT_COMPILED.search(lines[-1]):
+        return []
+    first = next((number for number, line in enumerate(lines) if _COMPILER_ERROR.search(line)), None)
+    if first is None:
+        return []
+    place = next((found["place"] for line in lines[first + 1 :] if (found := _COMPILER_PLACE.search(line))), "")
+    return [f"{lines[first]} ({place})" if place else lines[first], lines[-1]]
 
 
 def _message_of_stack(lines: Sequence[str]) -> list[str]:
