@@ -71,7 +71,13 @@ def test_a_file_without_a_class_that_can_be_read_is_told_as_such(alone: CommandL
     assert alone.out.endswith("; nothing could be loaded\n")
 
 
-def test_check_of_names_folders_and_what_is_not_there(alone: CommandLine, tmp_path: Path) -> None:
+def test_check_of_names_folders_and_what_is_not_there(
+    alone: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project" / "redis").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "project")  # a project has a folder of the same name
+    assert alone.run("check", "--offline", "redis") == ExitStatus.OK
+    assert "in 1 class " in alone.out
     (tmp_path / "ok.yaml").write_text(BROKEN.replace("strat}", 'start, args: {key: "{{ name }}", command: x}}'))
     assert alone.run("check", "--offline", "command", str(tmp_path)) == ExitStatus.OK, alone.out
     assert "in 2 classes" in alone.out

@@ -113,15 +113,17 @@ def _gather(session: Session, targets: Sequence[str], known: ToolNames) -> _Targ
         return found
     for target in targets:
         path = Path(target)
-        if path.is_dir():
-            for file in class_files_in(path):
+        files = class_files_in(path) if path.is_dir() else []
+        is_class = target in snapshot.entries and not path.is_file()
+        if files or (path.is_dir() and not is_class):
+            for file in files:
                 _load(found, file, known, partial(read_regular_text, limit=_MAX_BYTES))
         elif is_test_file(path):
             continue  # a shell's *.yaml takes the tests of the classes, too
+        elif is_class:
+            found.loaded.append(snapshot.entries[target].loaded)
         elif path.exists() or path.suffix in _SUFFIXES or len(path.parts) > 1:
             _load(found, path, known, _read_named)
-        elif target in snapshot.entries:
-            found.loaded.append(snapshot.entries[target].loaded)
         else:
             missing = NotFoundError("ServiceClass", target, known=list(snapshot.entries))
             fail(f"{missing}. Next: name a class, a file or a folder", ExitStatus.NOT_FOUND)
