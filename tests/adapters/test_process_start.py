@@ -463,7 +463,9 @@ def test_ports_are_looked_up_while_another_process_is_started(tmp_path: Path) ->
             "stop_timeout": 1,
             "log_max_bytes": 1,
         }
-        record = ProcessRecord(key=key, token="t" * 16, started_at=datetime.now(UTC), host="", port=port, **facts)
+        record = ProcessRecord(
+            key=key, token="t" * 16, started_at=datetime.now(UTC), host="", cwd="/", port=port, **facts
+        )
         return kind(record, tmp_path / key)
 
     starting.entries["one"] = entry_of("one", 20_001, Started)

@@ -92,7 +92,7 @@ def _found(word: str, entry: Entry) -> tuple[str, dict[str, str]]:
     Raises:
         OperationError: there is no such program.
     """
-    return program_path(word, Path(entry.record.cwd or "/"), _environment(entry))
+    return program_path(word, Path(entry.record.cwd), _environment(entry))
 
 
 def _environment(entry: Entry) -> dict[str, str]:

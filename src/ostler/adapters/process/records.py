@@ -79,7 +79,7 @@ class ProcessRecord(BaseModel):
         swept: after the exit, children that were left over have been ended.
         port: where it listens; `asked_port` is the one that it was given, when it took another one.
         keeper, keeper_created, keeper_since_boot: pid and birth of the keeper, which is its parent and writes down how
-            it ended; None on Windows, and in records of earlier versions.
+            it ended; None on Windows.
         family: descendants that were seen, for when the keeper is killed as well.
         cwd: the folder that it runs in.
         user: the user that it runs as, when that was asked for.
@@ -106,6 +106,7 @@ class ProcessRecord(BaseModel):
     stop_timeout: float
     log_max_bytes: int
     host: str
+    cwd: str
     port: int | None = None
     asked_port: int | None = None
     pid: int | None = None
@@ -114,7 +115,6 @@ class ProcessRecord(BaseModel):
     keeper: int | None = None
     keeper_created: float | None = None
     keeper_since_boot: float | None = None
-    cwd: str | None = None
     user: str | None = None
     stdin: StdinKind = "pipe"
     forked: bool = False

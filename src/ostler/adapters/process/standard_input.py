@@ -39,9 +39,9 @@ async def send_input(supervisor: Supervisor, request: InputRequest) -> InputResu
         descriptor = os.open(supervisor.folder.input_path(entry.record.token), os.O_WRONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         raise OperationError(
-            f"the input of process {request.key!r} cannot be reached: an earlier version started it, or the file "
-            "system of the state folder has no named pipes",
-            next_actions=("'stop' it and start it again",),
+            f"the input of process {request.key!r} cannot be reached: it has just ended, or the file system of the "
+            "state folder has no named pipes",
+            next_actions=("check its status", "or use a state folder on a local disk (--state)"),
         ) from None
     except OSError:
         raise _closed(request.key) from None
