@@ -1,11 +1,13 @@
 """The process server's start: what runs, when it counts as ready, and what every failure says and leaves."""
 
+import asyncio  # noqa: TID251 (its loop is what is tested)
 import errno
 import json
 import os
 import socket
 import stat
 import subprocess
+import time
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -104,15 +106,16 @@ s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(300)
 async def test_a_pause_of_ostler_is_not_counted_as_time_to_become_ready(
     state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readiness, "PAUSED_SECONDS", 0.2)
     begun, done = tmp_path / "begun", tmp_path / "done"
-    script = f"touch {begun}; sleep 1; echo ready; touch {done}; sleep 300"
-    arguments = start_arguments("slow", None, command=script, shell=True, ready={"log": "^ready", "timeout": "0.7s"})
+    script = f"touch {begun}; until [ -e {begun}.seen ]; do sleep 0.01; done; echo ready; touch {done}; exec sleep 300"
+    arguments = start_arguments("slow", None, command=script, shell=True, ready={"log": "^ready", "timeout": "30s"})
     async with process_server(state_dir / "p") as server, anyio.create_task_group() as starts:
         starts.start_soon(partial(server.call, "start", **arguments))
         while not begun.exists():
             await anyio.sleep(0.01)
-        subprocess.run(["sh", "-c", f"until [ -e {done} ]; do sleep 0.05; done"], check=True)  # no task goes on
+        wait = f"touch {begun}.seen; until [ -e {done} ]; do sleep 0.01; done"
+        subprocess.run(["sh", "-c", wait], check=True)  # no task goes on
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time.monotonic() + 60.0)
     async with process_server(state_dir / "p") as server:
         assert (await server.call("status", key="slow"))["state"] == "running"
         await server.call("stop", key="slow")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,7 +85,9 @@ def test_killed_server_is_started_again_and_every_call_under_way_is_answered(pla
         assert pids != {str(pid)}
         assert first.wait_for_notification("notifications/resources/updated")["params"] == {"uri": "service://web"}
         assert "starting it again" in first.notes()
-    assert place.log_file.read_text().count("subscribed service://web") == 2
+    logged = place.log_file.read_text()
+    assert logged.count("subscribed service://web") == 2
+    assert re.findall(rf"the server before this one \(pid {pid}, .*\) ended without a shutdown", logged)
 
 
 def test_the_client_sees_no_answer_to_the_repeated_handshake(place: ServerPlace) -> None:

@@ -1,5 +1,6 @@
 """The server process: ownership of the state folder, its socket, its end, and clients that misbehave."""
 
+import asyncio  # noqa: TID251 (its loop is what is tested)
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,7 @@ from ostler.faces.daemon.hosting import Hosted
 from ostler.faces.daemon.lean_imports import import_beside
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.reception import Reception
+from ostler.faces.daemon.steady_loop import SteadyLoop
 from ostler.faces.daemon.streams import BACKLOG_LIMIT, SLOW_CLIENT_TIMEOUT, message_streams
 from ostler.model.access import Principal
 from ostler.model.errors import StateLockedError, StoreError
@@ -135,6 +138,28 @@ def test_a_second_server_ends_at_once_and_says_who_is_there(
         assert [check for check in checks if check["area"] == "processes"] == [], "it alone knows whose they are"
     finally:
         os.kill(int(pid), signal.SIGCONT)
+
+
+@pytest.mark.parametrize("stands_still", [True, False])
+def test_a_pause_of_the_server_is_noticed_and_is_no_time_unless_others_count_on_it(stands_still: bool) -> None:
+    passed = 0.0
+    pauses: list[float] = []
+
+    def pause() -> None:
+        nonlocal passed
+        passed += 3600.0
+
+    async def wait() -> bool:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SteadyLoop)
+        loop.stands_still, loop.on_pause = stands_still, pauses.append
+        with anyio.move_on_after(60) as scope:
+            await anyio.to_thread.run_sync(pause)  # while the loop waits
+            await anyio.wait_all_tasks_blocked()
+        return scope.cancelled_caught
+
+    is_late = anyio.run(wait, backend_options={"loop_factory": lambda: SteadyLoop(lambda: time.monotonic() + passed)})
+    assert (is_late, [round(each, -2) for each in pauses]) == (not stands_still, [3600])
 
 
 @pytest.mark.realtime

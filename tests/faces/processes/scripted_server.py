@@ -112,7 +112,11 @@ def scripted_source(options: argparse.Namespace) -> Any:
             on_subscribe_resource=subscribe,
         )
         yield Hosted(
-            lambda _toolset, _principal: server, has_work=lambda: options.busy, idle_exit=600.0, shutdown_timeout=20.0
+            lambda _toolset, _principal: server,
+            has_work=lambda: options.busy,
+            idle_exit=600.0,
+            shutdown_timeout=20.0,
+            warn=lambda text: print(text, file=sys.stderr, flush=True),
         )
 
     return source

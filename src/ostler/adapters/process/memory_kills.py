@@ -30,8 +30,10 @@ _INITIAL_PIDS: Final = 0xEFFFFFFC
 """What the kernel numbers the namespace of pids by that its log counts in."""
 
 
-def killed_for_memory(pids: Collection[int], ended: datetime, log: Path = KERNEL_LOG) -> str | None:
-    """Return why the kernel killed the first of `pids` that it says it killed around `ended`.
+def killed_for_memory(
+    pids: Collection[int], ended: datetime, log: Path = KERNEL_LOG, *, since: datetime | None = None
+) -> str | None:
+    """Return why the kernel killed the first of `pids` that it says it killed around `ended`, or from `since` to it.
 
     Empty: it names none of them. None: what it says may not be read.
     """
@@ -47,7 +49,7 @@ def killed_for_memory(pids: Collection[int], ended: datetime, log: Path = KERNEL
         if found is None or int(found["pid"]) not in pids:
             continue
         at = datetime.fromtimestamp(boot + int(found["at"]) / 10**6, UTC)
-        if abs((at - ended).total_seconds()) <= _TOLERANCE:
+        if (at - (since or ended)).total_seconds() >= -_TOLERANCE and (at - ended).total_seconds() <= _TOLERANCE:
             return _in_words(found)
     return ""
 

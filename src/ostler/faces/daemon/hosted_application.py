@@ -20,6 +20,7 @@ from ostler.faces.daemon.lean_imports import import_beside
 from ostler.faces.mcp.toolbox import TOOLSETS, Toolbox, Toolset
 from ostler.model.access import LOCAL_PRINCIPAL, Principal, policy_of
 from ostler.model.errors import StoreError
+from ostler.model.events import EventKind
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -107,6 +108,7 @@ def application_source(
                 policy=lambda name: policy_of(app.settings.principals, name),
                 announce=None if app.watched_store is None else app.watched_store.announce,
                 feed=None if app.watched_store is None else partial(_feed, app, toolset),
+                warn=lambda text: app.manager.events.append(EventKind.WARNING, message=text),
                 session_key=None if app.watched_store is None else await app.watched_store.shared_key(),
             )
 

@@ -41,6 +41,7 @@ class Hosted:
         policy: returns the policy in force of a principal, by name.
         announce: called with the URL at which clients are served over HTTP, for the servers that stand by.
         feed: opens what the servers that stand by follow, as HTTP is served; None if none do.
+        warn: notes an event of the server itself, for people.
         session_key: what the ids of HTTP sessions are signed with; None: with a key of the state folder.
     """
 
@@ -59,6 +60,7 @@ class Hosted:
     announce: Callable[[str], None] | None = None
     feed: "Callable[[HttpSettings], AbstractAsyncContextManager[Feed]] | None" = None
     session_key: bytes | None = None
+    warn: Callable[[str], object] | None = None
 
     @property
     def ends_within(self) -> float:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from ostler.adapters.process.marks import owner_of
-from ostler.faces.bridge.holder import read_holder
+from ostler.faces.bridge.holder import Holder, read_holder
 from ostler.faces.bridge.place import ServerPlace
 from ostler.model.errors import StateLockedError, StoreError
 
@@ -45,6 +45,8 @@ class StateLock:
         self._facts: dict[str, object] = {}
         self._descriptor = -1
         self._names: list[socket.socket] = []
+        self.left_by: Holder | None = None
+        """The server that had the folder before, if that ended without giving it up: it was killed, or crashed."""
 
     def __repr__(self) -> str:
         return f"<StateLock {self._place.lock_file}, {'held' if self._descriptor >= 0 else 'free'}>"
@@ -80,6 +82,7 @@ class StateLock:
             self._drop_names()
             os.close(descriptor)
             raise
+        self.left_by = read_holder(self._place)
         self._facts = {
             "pid": os.getpid(),
             "version": self._version,

@@ -7,15 +7,18 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import KW_ONLY, dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup, TaskStatus
 
 from ostler.adapters.process.inheritance import take_ignored_signals
+from ostler.faces.bridge.holder import Holder
 from ostler.faces.bridge.lines import LineTooLongError
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
@@ -116,6 +119,8 @@ class ServerProcess:
             self._announce(await stack.enter_async_context(forwarding_http(settings.forwarder, settings.http)))
         hosted = await stack.enter_async_context(settings.source())
         settings.lock.serve()
+        from ostler.faces.daemon.steady_loop import watch_pauses  # asyncio: loaded with the first event loop
+
         gc.freeze()  # what was restored lives long, too: to look through 10,000 services takes half a second
         listener, secret = await stack.enter_async_context(listening(settings.place))
         if settings.http is not None:
@@ -131,6 +136,9 @@ class ServerProcess:
                 dashboard=dashboard.make,
             )
             self._start_companions(tasks, hosted, reception, dashboard)
+            watch_pauses(hosted)
+            if hosted.warn is not None and settings.lock.left_by is not None:
+                hosted.warn(await anyio.to_thread.run_sync(_how_it_ended, settings.lock.left_by))
             tasks.start_soon(accept_clients, listener, reception.receive, tasks)
             self._serving = True
             place = settings.place.state_dir
@@ -260,7 +268,9 @@ def run_server(settings: ServerSettings) -> int:
     status = 1
     calm_collector()
     try:
-        anyio.run(serve)
+        from ostler.faces.daemon.steady_loop import SteadyLoop
+
+        anyio.run(serve, backend_options={} if sys.platform == "win32" else {"loop_factory": SteadyLoop})
         status = 0
     except* (OstlerError, HttpSettingsError, OSError) as group:
         for error in _causes(group):
@@ -270,6 +280,18 @@ def run_server(settings: ServerSettings) -> int:
     finally:
         settings.lock.release()
     return status
+
+
+def _how_it_ended(before: Holder) -> str:
+    """Return in words that the server before this one did not shut down, and why, if the system says so."""
+    from ostler.adapters.process.memory_kills import killed_for_memory
+
+    why: str | None = ""
+    with suppress(ValueError):
+        since = datetime.fromisoformat(before.started)
+        why = killed_for_memory([before.pid], datetime.now(UTC), since=since)
+    end = f"was killed for memory: {why}" if why else "ended without a shutdown: it was killed, or the machine stopped"
+    return f"the server before this one ({before}) {end}"
 
 
 def calm_collector() -> None:
