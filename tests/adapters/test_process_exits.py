@@ -9,7 +9,7 @@ import anyio
 import psutil
 import pytest
 from mcp import Client
-from tests.support.processes import SERVE, SLEEP, ProcessClient, build_process_server, process_server
+from tests.support.processes import SERVE, SLEEP, ProcessClient, build_process_server, process_server, start_arguments
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 from tests.support.scarce_files import no_free_file
 
@@ -78,6 +78,25 @@ async def test_the_end_of_a_server_below_a_reloader_is_told_and_explained(
         assert (answer["state"], answer["ready"]) == ("running", False)
         assert f"the process that served (pid {child.pid}) has ended: " in answer["detail"]
         assert "the pool is gone" in answer["detail"]
+        await server.call("stop", key="api")
+
+
+async def test_the_end_of_a_worker_is_told_whose_parent_has_the_same_socket_and_does_not_ask(state_dir: Path) -> None:
+    """As uvicorn's with --reload: the port still accepts, so only a request would show it, after its whole time."""
+    ready = {"http": "http://127.0.0.1:{port}/", "timeout": "0.3s"}
+    script = (
+        "import http.server, os, sys, time\n"
+        "server = http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler)\n"
+        "if os.fork(): time.sleep(300)\nserver.serve_forever()"
+    )
+    async with process_server(state_dir) as server:
+        arguments = start_arguments("api", None, command="{python}", args=["-S", "-u", "-c", script, "{port}"], port=0)
+        started = await server.call("start", **{**arguments, "ready": {"http": ready["http"]}})
+        [child] = psutil.Process(started["pid"]).children()
+        child.kill()
+        answer = await server.until("api", lambda answer: not answer["ready"], ready=ready)
+        assert answer["state"] == "running"
+        assert f"did not answer in 0.3 s; the process that served (pid {child.pid}) has ended" in answer["detail"]
         await server.call("stop", key="api")
 
 

@@ -103,7 +103,7 @@ class Sockets:
         own = await self.own()
         if own is None:
             return True
-        for listener in own:
+        for listener in reversed(own):  # of a parent and its worker with one socket, the worker accepts
             if listener.port == port and listener.is_tcp:
                 self.entry.listener = listener.pid
                 return True

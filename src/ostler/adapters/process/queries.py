@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,8 +33,9 @@ from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, frozen_verdic
 from ostler.adapters.process.readiness import SEARCHED_LINES, said_why, scanner_for
 from ostler.adapters.process.records import previous_part
 from ostler.adapters.process.supervisor import Supervisor
+from ostler.adapters.process.trees import is_gone
 from ostler.model.errors import NotFoundError
-from ostler.rules.text.last_words import last_words
+from ostler.rules.text.last_words import last_words, reports_trouble
 from ostler.rules.text.patterns import line_filter
 from ostler.rules.text.work_budget import bounded_work
 
@@ -105,10 +107,18 @@ async def _last_lines(entry: Entry, log_path: Path) -> list[str]:
 async def _end_of_server(entry: Entry, log_path: Path) -> str:
     """Return in words how what listened for a process that still runs has ended; an empty text if it has not."""
     pid = entry.listener
-    if pid is None or pid == entry.record.pid or psutil.pid_exists(pid):
+    if pid is None or pid == entry.record.pid or await anyio.to_thread.run_sync(_works, pid):
         return ""
-    said = last_words(await _last_lines(entry, log_path))
+    lines = await _last_lines(entry, log_path)
+    said = last_words(lines) if reports_trouble(lines) else ""
     return f"; the process that served (pid {pid}) has ended" + (f": {said}" if said else "")
+
+
+def _works(pid: int) -> bool:
+    """Whether a process has not ended; one that only waits for its parent to ask how, has. Blocks."""
+    with suppress(psutil.NoSuchProcess):
+        return not is_gone(psutil.Process(pid))
+    return False
 
 
 async def logs(supervisor: Supervisor, request: LogsRequest) -> LogsResult:
