@@ -287,6 +287,7 @@ def test_files_are_found_by_file_class_and_folder(
         ("comand", "did you mean 'command'?"),
         (str(elsewhere), "not found"),
         ("a/b.yaml", "not found"),
+        ("~no-such-user/b", "not found"),
     ):
         with pytest.raises(NotFoundError, match="not found") as caught:
             find_test_files([wanted], elsewhere)

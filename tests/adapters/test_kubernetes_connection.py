@@ -219,6 +219,12 @@ async def test_a_plugin_that_is_not_there(tmp_path: Path) -> None:
         assert not service.last_error.retryable  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
 
 
+async def test_a_home_that_does_not_exist_is_named() -> None:
+    async with connection(kubeconfig="~no-such-user/config") as service:
+        with pytest.raises(OperationError, match="there is no kubeconfig '~no-such-user/config'"):
+            await service.start()
+
+
 async def test_a_missing_extra_is_named_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightkube.config.kubeconfig", None)
     config = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:9")

@@ -258,6 +258,8 @@ async def test_what_cannot_be_started_is_named_and_leaves_nothing(state_dir: Pat
         f"cwd '{tmp_path}/nowhere' does not exist": {"command": "true", "cwd": f"{tmp_path}/nowhere"},
         f"cwd '{plain}' is not a folder": {"command": "true", "cwd": str(plain)},
         "cwd: 'relative' is not absolute": {"command": "true", "cwd": "relative"},
+        "cwd: '~no-such-user/x' is not absolute": {"command": "true", "cwd": "~no-such-user/x"},
+        "~no-such-user/tool'": {"command": "~no-such-user/tool"},
         "command: it cannot be split into words": {"command": "echo 'open"},
         "'args' cannot be combined with 'shell'": {"command": "true", "args": [], "shell": True},
         "there is no port to replace {port} with": {"command": "true", "ready": {"tcp": "{port}"}},

@@ -18,6 +18,7 @@ from ostler.adapters.config.tool_files import tools_from
 from ostler.adapters.projects.folders import project_at
 from ostler.adapters.projects.import_sources import read_source
 from ostler.adapters.projects.project_files import read_scope
+from ostler.adapters.regular_files import expanded
 from ostler.adapters.testing.discovery import run_test_file
 from ostler.model.errors import OstlerError
 from ostler.rules.imports.found import UnreadableSourceError
@@ -194,3 +195,11 @@ def test_servers_of_a_file_or_folder_that_is_away_are_not_taken_for_removed(tmp_
     assert files.load().findings == (), "it was removed"
     place.parent.rename(tmp_path / "moved")
     assert "the folder is gone" in str(files.load().findings[0])
+
+
+def test_a_home_is_that_of_whom_a_path_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert [expanded(path) for path in ("~", "~/x", "/x", "x~", "~no-such-user/x")] == [
+        Path("/home/ada"), Path("/home/ada/x"), Path("/x"), Path("x~"), Path("~no-such-user/x"),
+    ]  # fmt: skip
+    assert [expanded(path, "/srv") for path in ("~", Path("~/x"), "/x")] == [Path("/srv"), Path("/srv/x"), Path("/x")]

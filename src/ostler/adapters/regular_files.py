@@ -20,6 +20,17 @@ _KINDS: Final = (
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
+def expanded(path: str | Path, home: str = "") -> Path:
+    """Return a path with `~` replaced by `home`, else by that of Ostler's user; `~name` is that user's.
+
+    As in a shell, it stays what it is if there is no such home.
+    """
+    text = str(path)
+    if home and (text == "~" or text.startswith("~/")):
+        return Path(home, text[2:])
+    return Path(os.path.expanduser(text))  # noqa: PTH111 (Path.expanduser raises where there is none)
+
+
 def read_regular(path: Path, limit: int, *, within: tuple[Path, ...] = ()) -> bytes:
     """Return what the regular file at `path` holds. Blocks on the disk alone.
 

@@ -16,6 +16,7 @@ from ostler.adapters.config.tool_files import saved_tools_on_demand
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.refused_entries import RefusedEntries
 from ostler.adapters.environments import LiveEnvironment
+from ostler.adapters.regular_files import expanded
 from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
 from ostler.model.errors import DefinitionError, Finding
 from ostler.model.json import JsonObject
@@ -45,7 +46,7 @@ def read_servers(
 def tokens_path(paths: Paths, settings: Settings) -> Path:
     """Return where the tokens of principals are, whether they exist or not."""
     written = settings.http.tokens_file
-    return paths.tokens_file if written is None else paths.config_dir / Path(written).expanduser()
+    return paths.tokens_file if written is None else paths.config_dir / expanded(written)
 
 
 def audit_trail(paths: Paths, settings: Settings) -> "AuditTrail | None":

@@ -27,6 +27,7 @@ from ostler.adapters.projects.folders import (
 )
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.projects.project_files import named_project, read_scope, read_variables
+from ostler.adapters.regular_files import expanded
 from ostler.adapters.secret_calls import SecretCalls
 from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.keepers.leases import IsHeld
@@ -414,7 +415,7 @@ def _path(directory: str) -> Path:
             ["directory is required here: this client does not say which folder it works in"],
             next_actions=(f"give the folder of the project, the one with {PROJECT_FILE}, as an absolute path",),
         )
-    path = Path(directory).expanduser()
+    path = expanded(directory)
     if not path.is_absolute():
         raise ArgumentError([f"directory {directory!r} must be an absolute path"])
     return path.resolve()

@@ -1,7 +1,6 @@
 """Secrets that an entry only refers to, `${secret:keyring:github/ci}`: looked up when its server is connected."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import anyio
@@ -11,7 +10,7 @@ from ostler.adapters.caller_environment import without_own
 from ostler.adapters.downstream.header_helpers import run_helper
 from ostler.adapters.downstream.loss import ConnectFailedError
 from ostler.adapters.environments import Environments
-from ostler.adapters.regular_files import read_regular_text
+from ostler.adapters.regular_files import expanded, read_regular_text
 from ostler.adapters.signing_in.vault import is_keyring_off
 from ostler.model.servers import ServerEntry
 from ostler.rules.secrets.secret_marks import LIKE_REFERENCE
@@ -92,7 +91,7 @@ async def _found_at(reference: str, environment: Mapping[str, str]) -> str:
 
 def _in_file(path: str) -> tuple[str, str]:
     try:
-        text = read_regular_text(Path(path).expanduser(), _MAX_BYTES).rstrip("\n")
+        text = read_regular_text(expanded(path), _MAX_BYTES).rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         return "", f"the file {path!r} cannot be read ({why}); write it, for yourself alone"

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import yaml
 
 from ostler.adapters.kubernetes.trouble import misconfigured
-from ostler.adapters.regular_files import read_regular_text
+from ostler.adapters.regular_files import expanded, read_regular_text
 from ostler.model.json import JsonObject, as_objects
 from ostler.model.web_addresses import without_user
 
@@ -88,12 +88,12 @@ def read_access(kubeconfig: str | None, context: str | None, environment: Mappin
 
 def _paths(kubeconfig: str | None, environment: Mapping[str, str]) -> list[Path]:
     if kubeconfig is not None:
-        return [Path(kubeconfig).expanduser()]
-    listed = [Path(part).expanduser() for part in environment.get("KUBECONFIG", "").split(os.pathsep) if part]
+        return [expanded(kubeconfig)]
+    listed = [expanded(part) for part in environment.get("KUBECONFIG", "").split(os.pathsep) if part]
     if listed:
         return listed
     home = environment.get("HOME") or environment.get("USERPROFILE") or "~"
-    return [Path(home).expanduser() / ".kube" / "config"]
+    return [expanded(home) / ".kube" / "config"]
 
 
 def _load(path: Path) -> JsonObject:

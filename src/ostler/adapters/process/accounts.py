@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ostler.adapters.regular_files import expanded
 from ostler.model.errors import ArgumentError, OperationError
 
 
@@ -75,17 +76,6 @@ def account_of(name: str) -> Account:
     )
 
 
-def expanded(path: str, home: str | None) -> Path:
-    """Return a path with `~` replaced by `home`, or by that of Ostler's user if it is None; `~name` is that user's.
-
-    Raises:
-        RuntimeError: no home folder is known.
-    """
-    if home and (path == "~" or path.startswith("~/")):
-        return Path(home, path[2:])
-    return Path(path).expanduser()
-
-
 def working_folder(given: str | None, account: Account | None) -> Path:
     """Return the folder to run in: the `given` one, else that of the user. Blocks.
 
@@ -93,13 +83,13 @@ def working_folder(given: str | None, account: Account | None) -> Path:
         ArgumentError: it is not absolute.
         OperationError: it does not exist, or may not be entered.
     """
-    try:
-        if given is None:
-            cwd = Path.home() if account is None else account.folder()
-        else:
-            cwd = expanded(given, None if account is None else str(account.home))
-    except RuntimeError:  # no home folder is known
-        cwd = Path(Path.cwd().anchor)
+    if given is not None:
+        cwd = expanded(given, "" if account is None else str(account.home))
+    elif account is not None:
+        cwd = account.folder()
+    else:
+        cwd = expanded("~")
+        cwd = cwd if cwd.is_absolute() else Path(Path.cwd().anchor)
     if not cwd.is_absolute():
         raise ArgumentError(
             [f"cwd: {given!r} is not absolute"],

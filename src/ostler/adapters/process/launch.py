@@ -17,9 +17,10 @@ from typing import BinaryIO
 
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.environments import find_program, searched, start_trouble
-from ostler.adapters.process.accounts import Account, account_of, expanded, working_folder
+from ostler.adapters.process.accounts import Account, account_of, working_folder
 from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
 from ostler.adapters.process.keeper import keeper_command
+from ostler.adapters.regular_files import expanded
 from ostler.model.errors import ArgumentError, OperationError
 from ostler.model.marks import KEEPER_VARIABLE, KEY_VARIABLE, OWNER_VARIABLE, TOKEN_VARIABLE
 
@@ -334,7 +335,7 @@ def program_path(
     """
     if word == PYTHON_PLACEHOLDER:
         return sys.executable, env
-    if (named := expanded(word, env.get("HOME")) if word.startswith("~") else Path(word)).name != word:
+    if (named := expanded(word, env.get("HOME", "")) if word.startswith("~") else Path(word)).name != word:
         path = cwd / named
         if not path.exists() and (what := _shell_form(word)):
             raise _needs_shell(f"command not found: {word!r} is {what}")

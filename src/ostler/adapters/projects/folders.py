@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostler.adapters.regular_files import read_regular
+from ostler.adapters.regular_files import expanded, read_regular
 from ostler.engine.services.views import ProjectRef
 from ostler.model.errors import ArgumentError, NotFoundError
 from ostler.model.json import is_encodable
@@ -120,7 +120,7 @@ def find_project(start: Path) -> ProjectFolder | None:
 
     What lies around a worktree, such as its main checkout, is not the worktree's project.
     """
-    start = start.expanduser().resolve()
+    start = expanded(start).resolve()
     for folder in (start, *start.parents):
         if os.path.isfile(folder / PROJECT_FILE):  # noqa: PTH113 (Path.is_file raises where it may not look)
             return project_at(folder)
@@ -156,7 +156,7 @@ def require_project(start: Path) -> ProjectFolder:
 
 def project_at(folder: Path) -> ProjectFolder:
     """Return the project whose `ostler.yaml` is (or would be) in `folder`."""
-    folder = folder.expanduser().resolve()
+    folder = expanded(folder).resolve()
     checkout = find_checkout(folder)
     if checkout is None or not checkout.is_linked:
         return ProjectFolder(folder, folder, is_cut_off=checkout is not None and checkout.is_cut_off)

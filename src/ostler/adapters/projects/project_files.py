@@ -11,7 +11,7 @@ import anyio.to_thread
 from dotenv.parser import parse_stream
 
 from ostler.adapters.projects.folders import ProjectFolder, project_at
-from ostler.adapters.regular_files import read_regular
+from ostler.adapters.regular_files import expanded, read_regular
 from ostler.engine.projects.scope import ProjectScope, as_written
 from ostler.model.errors import ArgumentError, Finding, ManifestError
 from ostler.model.json import JsonObject
@@ -74,7 +74,7 @@ def _read_files(
     for name, spec in loaded.project.services.items():
         for index, path in enumerate(spec.env_file):
             try:
-                found = variables_of(_in_checkout(Path(path).expanduser(), folder))
+                found = variables_of(_in_checkout(expanded(path), folder))
             except ManifestError as error:
                 line, column = loaded.document.locate(("services", name, "envFile", index))
                 message, place = error.findings[0].message, f"services.{name}.envFile"
@@ -100,7 +100,7 @@ def _read_all(directory: Path, files: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     folder = project_at(directory) if directory.is_absolute() else None
     for file in files:
-        path = Path(file).expanduser()
+        path = expanded(file)
         if folder is not None:
             path = _in_checkout(path, folder)
         if not path.is_absolute():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ostler.adapters.config.class_files import ClassFiles, ClassSource
 from ostler.adapters.config.paths import class_test_files_in, is_test_file, shipped_classes_dir
-from ostler.adapters.regular_files import read_regular_text
+from ostler.adapters.regular_files import expanded, read_regular_text
 from ostler.adapters.testing.runner import TestResult, run_class_tests
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.model.errors import Finding, ManifestError, NotFoundError
@@ -98,7 +98,7 @@ def find_class(
         NotFoundError: there is no such class.
         ManifestError: its file is broken.
     """
-    path = Path(wanted).expanduser()
+    path = expanded(wanted)
     is_file = path.suffix in _SUFFIXES
     folder = path.parent if is_file else user_classes
     files = ClassFiles(shipped_classes_dir(), folder, known or ToolNames(), packs=None if is_file else packs)
@@ -130,7 +130,7 @@ def _missing_class(
 
 
 def _files_of(wanted: str, user_classes: Path) -> list[Path]:
-    path = Path(wanted).expanduser()
+    path = expanded(wanted)
     if path.is_dir() and (found := class_test_files_in(path)):
         return found
     if path.is_file():

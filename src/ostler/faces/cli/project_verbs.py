@@ -125,13 +125,14 @@ def init(
     from ostler.adapters.atomic_files import write_new
     from ostler.adapters.projects.import_sources import source_names
     from ostler.adapters.projects.project_drafts import drafted
+    from ostler.adapters.regular_files import expanded
     from ostler.model.projects import PROJECT_FILE
     from ostler.rules.imports.found import UnreadableSourceError
 
     if folder and directory:
         usage_error("give the folder once: as FOLDER or by -C")
     named = folder or directory or Path()
-    place = named.expanduser().resolve()
+    place = expanded(named).resolve()
     if not place.is_dir():
         usage_error(f"{named} is not a folder")
     try:
@@ -163,7 +164,9 @@ def schema() -> None:
 
 
 def _args(directory: Path | None, names: list[str] | None) -> JsonObject:
-    return present({"directory": str(directory.expanduser().resolve()) if directory else None, "services": names or []})
+    from ostler.adapters.regular_files import expanded
+
+    return present({"directory": str(expanded(directory).resolve()) if directory else None, "services": names or []})
 
 
 def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: str | None = None) -> ToolAnswer:
