@@ -47,7 +47,7 @@ adapters = [each for each in gc.get_objects() if isinstance(each, TypeAdapter)]
 assert adapters and not any(each.pydantic_complete for each in adapters), "adapters are built when they are first used"
 """
 FIRST_CLIENT = SERVER + "import ostler.faces.mcp.server"
-STARTED = """
+STARTED = '''
 import ostler.faces.daemon.__main__
 from ostler.faces.daemon.lean_imports import import_lean
 import_lean()
@@ -57,15 +57,26 @@ import anyio
 from ostler.adapters.config.paths import Paths
 from ostler.faces.daemon.hosted_application import application_source
 
+SERVICES = """
+name: shop
+services:
+  a: {class: command, args: {command: sleep 60}}
+  b:
+    class: job
+    args: {command: "true"}
+    dependsOn: {a: started}
+    env: {PID: "{{ services.a.outputs.pid }}"}
+"""
+
 async def started(folder):
+    (folder / "ostler.yaml").write_text(SERVICES)
     async with application_source(Paths(folder, folder), background=True, stop_on_exit=True)() as hosted:
-        args = {"serviceClassName": "command", "name": "a", "args": {"command": "sleep 60", "directory": str(folder)}}
-        answer = await hosted.calls.change("service_create", args, "ostler-cli", "")
+        answer = await hosted.calls.change("project_up", {"directory": str(folder)}, "ostler-cli", "")
         assert not answer.is_error, answer
 
 with tempfile.TemporaryDirectory() as folder:
     anyio.run(started, Path(folder))
-"""
+'''
 HIGH_LEVEL_SERVER = """
 from ostler.rules.reading import load_manifests
 
@@ -179,8 +190,9 @@ assert anyio.run(connected) == "b"
         ),
         pytest.param(
             STARTED,
-            738,
-            "jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types starlette",
+            740,
+            "jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types starlette "
+            "ostler.rules.checking.call_check ostler.rules.checking.expressions",
             "",
             id="first-program",
         ),

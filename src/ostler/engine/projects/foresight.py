@@ -11,6 +11,7 @@ from ostler.engine.projects.changes import Change, ChangeKind, changes_of, remov
 from ostler.engine.projects.scope import ProjectScope
 from ostler.model.errors import ConflictError, Finding, ManifestError, NotFoundError, OstlerError, TemplateError
 from ostler.model.json import JsonObject, JsonValue, KeyPath
+from ostler.model.late_patterns import late_pattern
 from ostler.model.manifest import ServiceClass
 from ostler.rules.calls.arguments import as_meant, value_problems
 from ostler.rules.templates.template import optional_names, referenced_names, render
@@ -61,9 +62,10 @@ async def foreseen(
     """
     known = {change.name: change for change in changes if change.kind is not ChangeKind.REMOVE}
     found = {name: list(scope.faults.get(name, ())) for name in known}
-    doubtful = [name for name in known if _is_doubtful(scope, name, known)]
-    if doubtful:
-        found |= await _faults_of_files(scope, [name for name in doubtful if not found[name]], manager, known)
+    doubtful = [name for name in known if not found[name] and _is_doubtful(scope, name, known)]
+    plain = await in_turns(_is_plain(scope, name, manager, known) for name in doubtful)
+    if unclear := [name for name, is_plain in zip(doubtful, plain, strict=True) if not is_plain]:
+        found |= await _faults_of_files(scope, unclear, manager, known)
     for name, needed in _ends_that_never_come(scope, manager, known):
         text = f"{needed!r} never completes: its class {scope.services[needed].class_name!r} has no 'completed'"
         fix = "write 'started' or 'healthy', or use a class of jobs, such as job"
@@ -84,6 +86,7 @@ async def foreseen(
     return found
 
 
+_OUTPUT = late_pattern(r"\{\{ *services\.(?P<service>\w+)\.outputs\.(?P<output>\w+) *\}\}")
 _DOUBTFUL = (ChangeKind.UNKNOWN, ChangeKind.IMPOSSIBLE)
 _OWN_PORT = "leave the port out: each service gets its own and keeps it"
 
@@ -108,6 +111,33 @@ def _open_needs(scope: ProjectScope, name: str, changes: Mapping[str, Change]) -
 
 
 # -- the file, and the files that it names -----------------------------------------------------------------
+
+
+def _is_plain(scope: ProjectScope, name: str, manager: ServiceManager, changes: Mapping[str, Change]) -> bool:
+    """Whether a service's part of the file is right for certain: all that is open in it are variables that are outputs.
+
+    Most are. To load the check of the rest and to make it takes 20 ms of CPU, which the first program would wait for.
+    """
+    service_class, written = _class_of(scope, name, manager), scope.written(name)
+    if service_class is None or changes[name].kind is ChangeKind.IMPOSSIBLE:
+        return False
+    specs, still_open = service_class.spec.args, set(_open_needs(scope, name, changes))
+    if not written["args"].keys() <= specs.keys() or _services_named(written["args"]) & still_open:
+        return False
+    if not all(_is_output(scope, name, value, manager) for value in written["env"].values() if _services_named(value)):
+        return False
+    wrong, fitting = _rendered_alone(scope, name, manager, changes)
+    required = (key for key, spec in specs.items() if spec.required and not spec.has_default)
+    return not wrong and all(dotted(("services", name, "args", key)) in fitting for key in required)
+
+
+def _is_output(scope: ProjectScope, name: str, value: JsonValue, manager: ServiceManager) -> bool:
+    """Whether a variable of service `name` is an output that a service that it needs will have."""
+    found = _OUTPUT.fullmatch(value) if isinstance(value, str) else None
+    if found is None or found["service"] not in scope.needs(name):
+        return False
+    service_class = _class_of(scope, found["service"], manager)
+    return service_class is not None and found["output"] in service_class.config.outputs
 
 
 async def _faults_of_files(
