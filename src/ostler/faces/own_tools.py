@@ -1,8 +1,9 @@
 """Ostler's own tools as tools of a class: `ostler/service_create` and the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from functools import lru_cache
+from typing import Final
 
 import anyio
 
@@ -59,7 +60,7 @@ class OwnTools:
                 tool=tool,
                 next_actions=("check whether the class creates or starts itself through Ostler's tools",),
             )
-        definition = _tools().get(name)
+        definition = _TOOLS.get(name)
         if definition is None:
             raise ToolNotFoundError(f"Ostler has no tool {name!r}", tool=tool, next_actions=("tools/list shows them",))
         if self._app is None:
@@ -82,19 +83,17 @@ class OwnTools:
     def find(self, tool: str) -> ToolInfo | None:
         """Return the tool `ostler/tool`, or None when there is none of the name."""
         name = tool.partition("/")[2]
-        return _info(name) if name in _tools() else None
+        return _info(name) if name in _TOOLS else None
 
     def listed(self) -> Sequence[ToolInfo]:
         """Return all of them, by name."""
-        return [_info(name) for name in sorted(_tools())]
+        return [_info(name) for name in sorted(_TOOLS)]
 
 
-@lru_cache(maxsize=1)
-def _tools() -> dict[str, AnyTool]:
-    return {tool.name: tool for tool in TOOLS}
+_TOOLS: Final[Mapping[str, AnyTool]] = {tool.name: tool for tool in TOOLS}
 
 
 @lru_cache(maxsize=64)
 def _info(name: str) -> ToolInfo:
-    tool = _tools()[name].tool()
+    tool = _TOOLS[name].tool()
     return ToolInfo(OWN_SERVER, name, tool.description or "", tool.input_schema, tool.output_schema)

@@ -2,7 +2,6 @@
 
 import math
 import re
-from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -42,7 +41,6 @@ def parse_duration(value: object) -> float:
     return round(float(seconds), 3)
 
 
-@lru_cache(4096)
 def format_duration(seconds: float) -> str:
     """Return `seconds` as a duration string that `parse_duration` reads back, such as `1h30m`."""
     if not math.isfinite(seconds) or seconds < 0:

@@ -1,7 +1,6 @@
 """Moments as text: RFC 3339, in UTC, with microseconds."""
 
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator
@@ -9,20 +8,16 @@ from pydantic import PlainSerializer, PlainValidator
 
 def format_time(moment: datetime) -> str:
     """Return an aware `moment` as RFC 3339 in UTC with microseconds, such as `2025-01-02T03:04:05.000006Z`."""
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment!r} has no time zone")
-    return _text_of(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
+    if moment.tzinfo is not UTC:
+        if moment.tzinfo is None:
+            raise ValueError(f"{moment!r} has no time zone")
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def format_brief(moment: datetime, *, precision: Literal["milliseconds", "seconds"] = "milliseconds") -> str:
     """Return an aware `moment` as RFC 3339 in UTC, less precise than by `format_time`: `2025-01-02T03:04:05.006Z`."""
     return moment.astimezone(UTC).isoformat(timespec=precision).removesuffix("+00:00") + "Z"
-
-
-@lru_cache(maxsize=128)
-def _text_of(moment: datetime) -> str:
-    """Return a moment in UTC as text; a create writes a dozen of them, each three times."""
-    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse_time(text: str) -> datetime:

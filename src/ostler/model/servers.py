@@ -7,7 +7,6 @@ a finding with its line.
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Final, Literal
 
@@ -269,7 +268,6 @@ _LETTER: Final = re.compile(r"-[A-Za-z]")
 _ODD: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
-@lru_cache(maxsize=1024)
 def _is_permitted(tool: str, allowed: tuple[str, ...] | None, denied: tuple[str, ...]) -> bool:
     if _matches(tool, denied) or _matches(_ODD.sub("_", tool), denied):
         return False

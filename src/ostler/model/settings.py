@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -173,7 +172,6 @@ class PolicySettings(StrictModel):
         return _names_own(self.confirm_tools, tool)
 
 
-@lru_cache(maxsize=1024)
 def _is_allowed(tool: str, allowed: tuple[str, ...], denied: tuple[str, ...]) -> bool:
     return any(fnmatchcase(tool, glob) for glob in allowed) and not any(fnmatchcase(tool, glob) for glob in denied)
 

@@ -1,7 +1,6 @@
 """The arguments of tools: one lenient base, and the types whose JSON Schema a model reads."""
 
 import json
-from functools import cache
 from typing import Annotated, Any, ClassVar, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -51,7 +50,6 @@ class Args(BaseModel):
         }
 
 
-@cache
 def _flags_of(args: type[Args]) -> frozenset[str]:
     """Return the arguments, as callers write them, that may be booleans."""
     fields = args.model_fields.items()

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import fields, replace
-from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypedDict, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -79,7 +78,6 @@ def requested(form: type[_RequestT], args: Args, **more: Any) -> _RequestT:
     return form(**{name: getattr(args, name) for name in _shared_names(form, type(args))}, **more)
 
 
-@cache
 def _shared_names(form: type[CreateRequest] | type[OperationRequest], args: type[Args]) -> frozenset[str]:
     return frozenset({item.name for item in fields(form)} & args.model_fields.keys())
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from functools import lru_cache
 from typing import cast
 
 import mcp_types as types
@@ -20,7 +19,7 @@ def seen_with(tools: AbstractSet[str], everything: AbstractSet[str], answer: Ans
     hidden = everything - tools
     if not hidden:
         return answer
-    pattern = _pattern(frozenset(hidden))
+    pattern = re.compile(rf"\b(?:{'|'.join(sorted(hidden))})\b")  # `re` keeps it
     content = [
         block.model_copy(update={"text": _kept_text(block.text, pattern)})
         if isinstance(block, types.TextContent) and _NEXT in block.text
@@ -31,11 +30,6 @@ def seen_with(tools: AbstractSet[str], everything: AbstractSet[str], answer: Ans
     if structured is not None:
         structured = cast("JsonObject", _without_advice(structured, pattern))
     return replace(answer, text=_kept_text(answer.text, pattern), content=content, structured=structured)
-
-
-@lru_cache(maxsize=4)
-def _pattern(hidden: frozenset[str]) -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{'|'.join(sorted(hidden))})\b")
 
 
 def _kept_text(text: str, pattern: re.Pattern[str]) -> str:

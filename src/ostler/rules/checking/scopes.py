@@ -53,7 +53,7 @@ class ClassScopes:
         self._classes = classes
         self._depth = depth
 
-    @cached_property
+    @property
     def before_name(self) -> Names:
         """What `defaultName` may use."""
         args = {name: shape_of_arg(spec) for name, spec in self._class.spec.args.items()}
@@ -82,7 +82,7 @@ class ClassScopes:
         """What the service's outputs, and every step after the start, may use."""
         return {**self.before_start, **self._steps()}
 
-    @cached_property
+    @property
     def after_outputs(self) -> Names:
         """What the steps of a service that runs may use."""
         return {**self.service_outputs_scope, "outputs": written_object(self.service_outputs)}
