@@ -60,14 +60,18 @@ async def test_a_condition_that_no_tool_can_show_is_refused_at_once() -> None:
     blind = named("blind", lifecycleTools__healthCheck=None, lifecycleTools__status=None, healthCheck=None)
     app = named("app", dependencies=[{"name": "db", "condition": "healthy"}])
     job = named("job", dependencies=[{"name": "db", "condition": "completed"}])
-    async with running(World(), blind, app, job) as manager:
+    world = World()
+    async with running(world, blind, app, job) as manager:
         await manager.create(CreateRequest("blind", "db"))
+        await manager.stop_service("db")
         began = anyio.current_time()
         with pytest.raises(DependencyError, match="nothing can ever show that service 'db' is healthy"):
             await manager.create(CreateRequest("app", "web"))
         with pytest.raises(DependencyError, match="nothing can ever show that service 'db' has completed"):
             await manager.create(CreateRequest("job", "later"))
         assert anyio.current_time() - began < 1
+        assert world.tools_called("w/start") == ["w/start"], "nothing is started for that"
+        assert [service.name for service in manager.registry.get_all()] == ["db"], "nor made"
 
 
 async def test_a_completed_dependency_is_waited_for_and_not_run_again() -> None:

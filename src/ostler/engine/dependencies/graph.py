@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ostler.engine.dependencies.jobs import refuse_hopeless
 from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
@@ -195,7 +196,9 @@ class DependencyGraph:
         for dependency in self.resolve(instance):
             spec, name = dependency.spec, dependency.name
             self._refuse_cycle(path, name)
-            if self._registry.find(name) is not None:
+            if (found := self._registry.find(name)) is not None:
+                if spec.required:
+                    refuse_hopeless(found, spec.condition)
                 continue
             if not spec.create:
                 if spec.required:
@@ -214,6 +217,8 @@ class DependencyGraph:
                     step="dependencies",
                     next_actions=error.next_actions,
                 ) from error
+            if spec.required:
+                refuse_hopeless(virtual, spec.condition)
             key = virtual.record.class_name, virtual.record.request_digest
             if key in made or len(path) >= _MAX_DEPTH:
                 raise _cycle(path[0], (*path, name), f"; {key[0]!r} would be made for itself without an end")

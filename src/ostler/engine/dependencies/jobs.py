@@ -8,13 +8,32 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.reasons import CRASH_LOOP
 from ostler.engine.services.registry import RegistryAdapter
 from ostler.engine.services.service import Service, ServiceStatus
-from ostler.model.errors import OperationError
+from ostler.model.errors import DependencyError, OperationError
 from ostler.model.states import ServiceState
 
 
 def is_job(service: Service | None) -> TypeGuard[ServiceInstance]:
     """Whether `service` can complete: its class says how that is seen."""
     return isinstance(service, ServiceInstance) and service.service_class.config.completed is not None
+
+
+def refuse_hopeless(service: Service, condition: str) -> None:
+    """Refuse to wait until `service` is as `condition` says, if nothing can ever show that.
+
+    Raises:
+        DependencyError: it is not a job, or it has no check.
+    """
+    if condition == "completed" and not is_job(service):
+        raise DependencyError(
+            f"nothing can ever show that service {service.name!r} has completed: its class has no 'completed'",
+            next_actions=("write serviceConfig.completed in its class",),
+        )
+    if condition == "healthy" and isinstance(service, ServiceInstance) and not service.can_be_healthy:
+        raise DependencyError(
+            f"nothing can ever show that service {service.name!r} is healthy: its class has no healthCheck and no "
+            "status tool, or checks are not enabled",
+            next_actions=("write 'condition: started'",),
+        )
 
 
 async def await_end(registry: RegistryAdapter, job: ServiceInstance) -> None:

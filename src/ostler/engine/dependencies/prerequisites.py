@@ -8,7 +8,7 @@ import anyio
 
 from ostler.engine.dependencies.facts import facts_of, missing_facts, problem_of, together
 from ostler.engine.dependencies.graph import DependencyGraph, DependencyMaker, ResolvedDependency
-from ostler.engine.dependencies.jobs import await_end, is_job
+from ostler.engine.dependencies.jobs import await_end, is_job, refuse_hopeless
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts, Runtime
@@ -198,7 +198,8 @@ class Prerequisites:
             service = await self._make(instance, dependency)
         elif spec.create and isinstance(service, ServiceInstance):
             service = await self._maker.fitting_dependency(service, dependency, instance)
-        if spec.condition == "completed":
+        refuse_hopeless(service, spec.condition)
+        if spec.condition == "completed" and is_job(service):
             return await self._completed(service, spec.timeout)
         await self.start(service)
         if spec.condition == "healthy":
@@ -286,12 +287,6 @@ class Prerequisites:
             if service.health is not HealthStatus.HEALTHY:
                 raise DependencyError(f"service {service.name!r} is {service.health.value}, not healthy")
             return
-        if isinstance(service, ServiceInstance) and not service.can_be_healthy:
-            raise DependencyError(
-                f"nothing can ever show that service {service.name!r} is healthy: its class has no healthCheck and no "
-                "status tool, or checks are not enabled",
-                next_actions=("write 'condition: started'",),
-            )
         with anyio.move_on_after(timeout) as waiting:
             await service.wait_until(lambda s: s.health is HealthStatus.HEALTHY or not s.state.is_up)
         if not (service.state.is_up and service.health is HealthStatus.HEALTHY):
@@ -303,13 +298,8 @@ class Prerequisites:
                 + (f": {why}" if why else "")
             )
 
-    async def _completed(self, service: Service, timeout: float) -> Service:
+    async def _completed(self, service: ServiceInstance, timeout: float) -> Service:
         """Wait until a job has completed."""
-        if not is_job(service):
-            raise DependencyError(
-                f"nothing can ever show that service {service.name!r} has completed: its class has no 'completed'",
-                next_actions=("write serviceConfig.completed in its class",),
-            )
         if not service.has_completed:
             await self.start(service)
         with anyio.move_on_after(timeout) as waiting:
