@@ -25,10 +25,12 @@ class _PausedSelector(selectors.DefaultSelector):
         self.noticed: Callable[[float], None] = logger.debug
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if not timeout:  # nothing is waited for, or nothing but others: no limit is near
+            return super().select(timeout)
         began = self.now()
         ready = super().select(timeout)
         took = self.now() - began
-        if timeout is not None and took - max(timeout, 0.0) > PAUSED_SECONDS:
+        if took - timeout > PAUSED_SECONDS:
             self.noticed(took)  # all of it: when in it the pause began is unknown
         return ready
 
@@ -40,6 +42,7 @@ class SteadyLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
         self._selecting = _PausedSelector(now)
         self._selecting.noticed = self._was_paused
         self._skipped = 0.0
@@ -51,7 +54,7 @@ class SteadyLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         """Return the seconds of the loop's clock."""
-        return self._selecting.now() - self._skipped
+        return self._now() - self._skipped
 
     def _was_paused(self, seconds: float) -> None:
         if self.stands_still:
