@@ -182,6 +182,40 @@ SERVERS = (
         "time-tracker-ai-mcp", "time-tracker-ai-mcp mcp<2", "time_tracker_ai_mcp", (), {"project": "trial"}, (),
         (("start_timer", "stop_timer"),),
     ),
+    LiveServer(
+        "interactive-terminal-mcp", "iflow-mcp-wangyihang-interactive-terminal-mcp mcp<2", "interactive-terminal-mcp",
+        (), {"command": ["python3", "-u", "-m", "http.server", "{port}"]}, (), (("spawn_process", "kill_session"),),
+    ),
+    LiveServer(
+        "terminal-control-mcp", "iflow-mcp-wehnsdaefflae-terminal-control-mcp mcp<2",
+        "iflow-mcp_wehnsdaefflae-terminal-control-mcp", (), _COMMAND, (), (("open_terminal", "exit_terminal"),),
+        environment=_TMUX,
+    ),
+    LiveServer(
+        "tab-shell-mcp", "tab-shell-mcp mcp<2", "tab-shell-mcp", (), _COMMAND, (),
+        (("execute_shell_command", "stop_background_task"),),
+    ),
+    LiveServer(
+        "tmux-mcp", "tmux-mcp mcp<2", "tmux-mcp", (), _COMMAND, (), (("tmux_create_session", "tmux_kill"),),
+        environment=_TMUX,
+    ),
+    LiveServer(
+        "sideshell-mcp", "sideshell-mcp mcp<2", "sideshell-mcp", (), _COMMAND, (), (("new-session", "close-session"),),
+        environment=_TMUX,
+    ),
+    LiveServer(
+        "mcp-emulate", "mcp-emulate mcp<2", "mcp-emulate", (), {"arch": "x86_64"}, (),
+        (("create_emulator", "destroy_emulator"),),
+    ),
+    LiveServer(
+        "cpp-debug-mcp", "cpp-debug-mcp mcp<2", "cpp-debug-mcp", (),
+        {"executable": "/bin/sleep", "argsArg": ["600"], "workingDir": "{here}"}, (),
+        (("gdb_start_session", "gdb_end_session"), ("lsp_start_session", "lsp_end_session")),
+    ),
+    LiveServer(
+        "smadi-gdb-mcp", "iflow-mcp-smadi0x86-gdb-mcp mcp<2", "gdb-mcp", (), {}, (),
+        (("debugger_start", "debugger_terminate"), ("gdb_start", "gdb_terminate"), ("lldb_start", "lldb_terminate")),
+    ),
     LiveServer("mcp-timer", "mcp-timer mcp<2", "mcp-timer"),
     LiveServer("universal-notebook-mcp", "universal-notebook-mcp mcp<2", "nb-mcp"),
     LiveServer(
@@ -190,7 +224,7 @@ SERVERS = (
     ),
     LiveServer(
         "npm-manage-bg-mcp", "@mizunashi_mana/manage-bg-mcp", "manage-bg-mcp", (),
-        {"command": "python3", "args": ["-u", "-m", "http.server", "{port}"], "cwd": "{here}"}, (),
+        {"command": "python3", "argsArg": ["-u", "-m", "http.server", "{port}"], "cwd": "{here}"}, (),
         (("start", "stop"),),
         npm=True,
     ),

@@ -153,6 +153,81 @@ def test_the_guess_of_a_number_takes_digits_alone(text: str, number: str | None)
     assert (found and found["value"]) == number
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Split horizontally. New session: %1", "%1"),
+        ("Created session: s-1.", "s-1"),
+        ("Session opened: 4f1c", "4f1c"),
+        ("Session ID: 12", "12"),
+        ("A new session is at work", None),
+    ],
+)
+def test_the_guess_of_an_id_knows_how_answers_say_that_a_thing_is_new(text: str, found: str | None) -> None:
+    match = search(handle_pattern("session_id", "session"), text)
+    assert (match and match["value"]) == found
+
+
+def test_what_all_tools_are_called_is_no_name_of_a_thing() -> None:
+    unit: JsonObject = {"unit_name": {"type": "string"}}
+    names = ("unit_start_tool", "unit_stop_tool", "unit_status_tool", "journal_query_tool", "boot_list_tool")
+    draft = draft_class("s", [tool(name, required=("unit_name",), **unit) for name in names], start=names[0])
+    [loaded] = load_manifests(draft.manifest, "draft")
+    assert (draft.name, loaded.service_class.config.service_type) == ("s-unit", "unit")
+    assert loaded.service_class.tools.start.args == {"unit_name": "{{ name }}"}
+
+
+def test_a_stop_that_ends_one_of_several_kinds_is_told_which_though_it_has_a_default() -> None:
+    said: JsonObject = {"type": "string", "default": "pane", "description": 'What to kill - "session" or "pane".'}
+    start = tool("create_session", required=("name",), name={"type": "string"})
+    for default, args in (
+        ("pane", {"target": "{{ name }}", "type": "session"}),
+        ("session", {"target": "{{ name }}"}),
+    ):
+        stop = tool("kill", required=("target",), target={"type": "string"}, type={**said, "default": default})
+        manifest = draft_class("s", [start, stop, tool("list_sessions")], start="create_session", stop="kill").manifest
+        [loaded] = load_manifests(manifest, "draft")
+        assert loaded.service_class.tools.stop.args == args
+
+
+def test_the_state_of_one_is_not_looked_for_where_another_may_be_shown() -> None:
+    which: JsonObject = {"session_id": {"type": "string"}}
+    text: JsonObject = {"type": "object", "properties": {"result": {"type": "string"}}}
+    fields: JsonObject = {"type": "object", "properties": {"state": {"type": "string"}}}
+    start, stop, listing = tool("start_session"), tool("stop_session", required=("session_id",), **which), tool("list")
+    views = {
+        "no id, and one text": (replace(tool("session_status"), output_schema=text), "None"),
+        "no id, and a state": (replace(tool("session_status"), output_schema=fields), "session_status"),
+        "output of any": (tool("read", **which), "None"),
+        "output of one": (tool("read", required=("session_id",), **which), "read"),
+    }
+    for what, (view, status) in views.items():
+        [pair] = find_pairs([start, stop, listing, view])
+        assert (str(pair.status), str(pair.listing)) == (status, "list"), what
+
+
+def test_the_arguments_of_a_program_and_its_volumes_can_be_given() -> None:
+    texts: JsonObject = {"type": "array", "items": {"type": "string"}}
+    start = tool("start_process", required=("command",), command={"type": "string"}, args=texts, volumes=texts)
+    draft = draft_class("s", [start, tool("stop_process", required=("pid",), pid={"type": "integer"})])
+    [loaded] = load_manifests(draft.manifest, "draft")
+    assert set(loaded.service_class.spec.args) == {"command", "argsArg", "volumes"}
+
+
+def test_a_view_of_what_the_id_is_called_after_shows_the_thing() -> None:
+    which: JsonObject = {"task_id": {"type": "string"}}
+    state: JsonObject = {"type": "object", "properties": {"task": {"type": ["null", "object"]}}}
+    state["properties"]["task"]["properties"] = {"status": {"type": "string"}}
+    tools = [
+        tool("execute_command_async", required=("command",), command={"type": "string"}),
+        tool("cancel_command_task", required=("task_id",), **which),
+        replace(tool("get_command_task", required=("task_id",), **which), output_schema=state),
+    ]
+    draft = draft_class("s", tools)
+    assert "tool: s/get_command_task" in draft.manifest
+    assert "# expect: {jsonPath: {task.status: running}}" in draft.manifest
+
+
 def test_a_draft_passes_on_what_stopping_needs() -> None:
     [loaded] = load_manifests(draft_class("neon", tools_of("neon")).manifest, "draft")
     tools, spec = loaded.service_class.tools, loaded.service_class.spec

@@ -170,6 +170,9 @@ def test_a_denied_state_is_not_matched_or_ruled_out(word: str, text: str) -> Non
         ("not found", "session was not found"),
         ("such container", "No such container: web"),
         ("80", "port 80."),
+        ("web-1", "0\tweb-1\t1 windows"),
+        ("web-1", "$0 web-1: 1 windows"),
+        ("web-1", "%0 web-1"),
     ],
 )
 def test_what_an_answer_states_it_contains(word: str, text: str) -> None:

@@ -365,5 +365,6 @@ def _may_say_failed(step: Step) -> bool:
 
 def _state_key(step: Step) -> str:
     """Return what a tool calls the state in its answer, as far as it says so."""
-    names = [each.path for each in answer_fields(step.tool)]
-    return next((key for key in ("status", "state", "phase") if key in names), "status")
+    fields = answer_fields(step.tool)
+    named = (each.path for key in ("status", "state", "phase") for each in fields if each.name == key)
+    return next(named, "status")

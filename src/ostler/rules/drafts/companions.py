@@ -157,7 +157,9 @@ class _Views:
         if set(view.spoken) & set(LOGS) - {"read"} and not set(view.spoken) & {"status", "state"}:
             return False
         said = view.step.tool.description
-        if view.verb == "read" and _DRAINS.search(said):
+        # what is read without its id may be the output of another
+        is_of_any = self._takes(view.step) and self.handle not in view.step.needed()
+        if view.verb == "read" and (is_of_any or _DRAINS.search(said)):
             return False
         if self.handle and view.step.saying == ("status",) and not view.step.tool.parameters() and _OF_ALL.search(said):
             return False  # it lists all
@@ -197,14 +199,18 @@ class _Views:
 
     def _is_of_one(self, view: _View) -> bool:
         takes = self._takes(view.step)
-        if not self._looks(view) or set(view.spoken) & BULK or view.about - self.thing - _ABOUT_IT:
+        # a command's `task_id` is also what `get_command_task` is about
+        handle = set(words_of(self.handle)) if takes else set[str]()
+        if not self._looks(view) or set(view.spoken) & BULK or view.about - self.thing - _ABOUT_IT - handle:
             return False
         if self.thing and not takes:
             if view.about and not view.about & self.thing:
                 return False
             if not view.about and not view.step.fixed and view.step.needed():
                 return False
-        is_lone = not view.step.needed() and bool(answer_fields(view.step.tool)) and not view.step.fixed
+        # an answer in one text is about none of them in particular
+        has_fields = any(each.name != "result" for each in answer_fields(view.step.tool))
+        is_lone = not view.step.needed() and has_fields and not view.step.fixed
         return not self.handle or takes or is_lone or bool(self._aliases(view.step))
 
     def _looks(self, view: _View) -> bool:

@@ -127,8 +127,9 @@ def handle_pattern(handle: str, thing: str, *, is_number: bool = False) -> str:
             name += "(?:[ _-]?id)?"
     elif len(words) > 1:
         # the short name alone only where it belongs to nothing else: "id", but not the one of "Project ID"
-        # ("Connection opened: 4f1c" has its own word for the thing)
-        made = rf"|{re.escape(thing.rsplit(maxsplit=1)[-1])} \w+ed(?=: )" if thing and short in _ID else ""
+        # ("Connection opened: 4f1c" and "New session: %1" have their own words for the thing)
+        noun = re.escape(thing.rsplit(maxsplit=1)[-1]) if thing and short in _ID else ""
+        made = rf"|{noun} \w+ed(?=: )|(?:new|created|opened|started|spawned) {noun}(?=: )" if noun else ""
         name = f"(?:{name}|(?<![A-Za-z][ _-]){short}{made})"
     if is_number:
         is_listed = {"page", "tab", "window"} & set(thing.split())

@@ -32,6 +32,8 @@ class ServerWords:
 
     def __init__(self, tools: Sequence[Tool]) -> None:
         names = [words_of(tool.name) for tool in tools]
+        called = [words for words in names if words[-1:] == ("tool",)]
+        self._are_called_tools = len(called) >= max(_FEWEST_WITH_PREFIX, _PREFIX_SHARE * len(names))
         self.prefix = _common_prefix(names)
         first = Counter(words[len(self.prefix)] for words in names if len(words) > len(self.prefix) + 1)
         self.families = {word for word, count in first.items() if count >= _FEWEST_OF_FAMILY and not _is_verb(word)}
@@ -42,7 +44,9 @@ class ServerWords:
     def content(self, step: Step) -> tuple[str, ...]:
         """Return the words of a step without what all tools of the server are called."""
         words = step.words
-        return words[len(self.prefix) :] if words[: len(self.prefix)] == self.prefix else words
+        if words[: len(self.prefix)] == self.prefix:
+            words = words[len(self.prefix) :]
+        return tuple(word for word in words if word != "tool") if self._are_called_tools else words
 
     def verb(self, step: Step, table: Mapping[str, int]) -> str:
         """Return the word of `table` that says what a step does; '' when another word says it."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from ostler.model.json import JsonObject, JsonValue
@@ -23,8 +24,8 @@ _SCOPES = frozenset(
 
 _MATTERING = frozenset(
     """
-    command cmd args arguments port ports host hostname url uri image cwd workdir dir directory folder path env
-    environment script file program executable binary package language browser template volumes config code query target
+    command cmd arg argument argv port host hostname url uri image cwd workdir dir directory folder path env
+    environment script file program executable binary package language browser template volume config code query target
     module entrypoint interpreter model user username password database
     """.split()  # noqa: SIM905 (a word a line would be a page)
 )
@@ -202,7 +203,8 @@ class StepArguments:
             return self.args[handle].template
         about = self.pair.stop.description_of(handle)
         source = answer_source(self.pair)
-        if self.named and source.is_guess and (re.search(r"\bname\b", about, re.IGNORECASE) or self._is_called(handle)):
+        is_name = handle == "target" or bool(re.search(r"\bname\b", about, re.IGNORECASE)) or self._is_called(handle)
+        if self.named and source.is_guess and is_name:
             return "{{ name }}"
         return reference(f"start.{source.name}")
 
@@ -218,7 +220,7 @@ class StepArguments:
         for name in step.tool.parameters():
             if name in values:
                 continue
-            kind = kind_value(step, name, things) if name in needed else ""
+            kind = kind_value(step, name, things) if name in needed or _is_other_kind(step, name, things) else ""
             own_end = step is self.pair.stop or step.tool is not self.pair.stop.tool
             if kind:
                 values[name] = kind
@@ -243,6 +245,12 @@ class StepArguments:
     def _says_which(self, name: str) -> bool:
         words = set(words_of(name))
         return bool(words & _SCOPES) or (self._is_shared(name) and not words & _TRIVIA)
+
+
+def _is_other_kind(step: Step, name: str, things: AbstractSet[str]) -> bool:
+    """Whether an optional parameter is about something else unless it is given (`type`: a pane, not the session)."""
+    default = step.tool.parameter(name).get("default")
+    return isinstance(default, str) and bool(default) and not set(words_of(default)) <= things
 
 
 def _is_nullable(schema: JsonValue) -> bool:

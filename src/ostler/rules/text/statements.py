@@ -6,11 +6,11 @@ from typing import Final
 
 from ostler.model.late_patterns import late_pattern
 
-_GAP: Final = r"(?:[ \t]|[_-])"
+_GAP: Final = "[ _-]"
 _WORD: Final = rf"(?:{_GAP}(?!(?:and|but|so|or|then|while|as|because|since|which|that)\b)[^\W_]+)"
 _DENIED_BEFORE: Final = late_pattern(
     r"(?<![^\W_])(?:"
-    rf"(?:no|none|nothing|nobody|neither|without|(?<![.:,/-])(?:0|zero)){_WORD}{{0,4}}{_GAP}"
+    rf"(?:no|none|nothing|nobody|neither|without|(?<![.:,/$%#@-])(?:0|zero)){_WORD}{{0,4}}{_GAP}"
     rf"|(?:not|never|nor|cannot|\w{{2,6}}n['\u2019]t){_WORD}{{0,2}}{_GAP}"
     rf"|(?:fail(?:s|ed|ing)?|unable|refus(?:es|ed|ing)){_GAP}to{_WORD}{{0,2}}{_GAP}"
     rf"|(?:stopped|ceased|quit){_GAP}"
@@ -18,8 +18,8 @@ _DENIED_BEFORE: Final = late_pattern(
     r")$",
     re.IGNORECASE,
 )
-"""What stands before a word that is denied. A mark such as a comma, or a second space as in a table, in between ends
-what the denial is about."""
+"""What stands before a word that is denied. A mark such as a comma, or a tab or second space as in a table, in
+between ends what the denial is about; and `$0`, `%0`, `#0` and `@0` are ids and no numbers."""
 
 _DENIED_BEHIND: Final = late_pattern(
     r"[\"'`*]{0,3}\s*[:=]\s*[\"'`*]{0,3}(?:false|no|off)(?![\w-])[\"'`*]{0,3}\s*(?:[,;.)\]}\n]|$)"
