@@ -32,11 +32,13 @@ from tests.support.scarce_files import no_free_file
 from ostler.adapters.environments import Environments
 from ostler.adapters.process import readiness, supervisor
 from ostler.adapters.process.adoption import birth_of
-from ostler.adapters.process.contract import ProcessState
+from ostler.adapters.process.contract import ProcessState, StartRequest
 from ostler.adapters.process.kept_ports import KeptPorts
 from ostler.adapters.process.known_process import Entry
+from ostler.adapters.process.launch import Launch
 from ostler.adapters.process.ports import OWN_PORTS
 from ostler.adapters.process.records import ProcessRecord
+from ostler.model.errors import ArgumentError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 
@@ -447,6 +449,13 @@ async def test_ports_that_are_given_at_once_are_all_kept(tmp_path: Path) -> None
     again = KeptPorts(file)
     again.load()
     assert [again.of(f"web-{number}") for number in range(30)] == list(range(20_000, 20_030))
+
+
+@pytest.mark.parametrize("name", ["", "A=B", "A\0", "A\ud800"])
+def test_what_is_not_the_name_of_a_variable_is_refused(name: str) -> None:
+    request = StartRequest(key="k", command="true", env={name: "x"})
+    with pytest.raises(ArgumentError, match="is not a variable name"):
+        Launch.of(request, port=None, inherited=os.environ)
 
 
 def test_ports_are_looked_up_while_another_process_is_started(tmp_path: Path) -> None:

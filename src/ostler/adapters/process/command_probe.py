@@ -23,7 +23,7 @@ SHOWN_OUTPUT = 300
 
 _KILL_SECONDS = 2.0
 
-_LAST_WORDS_SECONDS = 0.1
+_LAST_WORDS_SECONDS = 0.3
 """How long the output of a program that has ended is read at most."""
 
 

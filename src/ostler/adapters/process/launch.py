@@ -22,6 +22,7 @@ from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
 from ostler.adapters.process.keeper import keeper_command
 from ostler.adapters.regular_files import expanded
 from ostler.model.errors import ArgumentError, OperationError
+from ostler.model.json import is_encodable
 from ostler.model.marks import KEEPER_VARIABLE, KEY_VARIABLE, OWNER_VARIABLE, TOKEN_VARIABLE
 
 PORT_PLACEHOLDER = "{port}"
@@ -421,7 +422,9 @@ def _refuse_nul(request: StartRequest, env: Mapping[str, str]) -> None:
         for name, texts in (("command", [request.command]), ("args", request.args or []), ("env", env.values()))
         if any("\0" in text for text in texts)
     ]
-    problems += [f"env: {name!r} is not a variable name" for name in env if not name or "=" in name or "\0" in name]
+    odd = [name for name in env if not name or "=" in name or "\0" in name]
+    odd += [name for name in request.env or {} if not is_encodable(name)]
+    problems += [f"env: {name!r} is not a variable name" for name in odd]
     if request.cwd is not None and "\0" in request.cwd:
         problems.append("cwd: it holds a NUL character")
     if problems:
