@@ -15,7 +15,9 @@ from tests.support.crashes import DeadError, Fuse, Ledger, MortalStore
 from tests.support.ledger_app import ledger, server_over, text_of
 from tests.support.world import BASIC, Answer, Hang, Slow, World, manifest, running, until
 
+from ostler.adapters.projects.folders import require_project
 from ostler.adapters.projects.journal import UpJournal
+from ostler.adapters.projects.project_files import read_scope
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine import clock
 from ostler.engine.manager import ServiceManager
@@ -326,6 +328,10 @@ async def test_worktrees_of_a_bare_repository_share_what_the_first_of_them_made(
         (home / name / "ostler.yaml").write_text(FILE)
     (home / ".bare" / "HEAD").write_text("ref: refs/heads/trunk\n")
     (home / ".bare" / "config").write_text("[core]\n\tbare = true\n")
+    (home / "fix" / "inner").mkdir()
+    (home / "fix" / "inner" / "ostler.yaml").write_text(FILE)
+    inner = await read_scope(require_project(home / "fix" / "inner"), {}, {})
+    assert inner.shared_folder == str(home), "that of the project is in no checkout"
     async with life(World(), MemoryStore(), home) as (manager, projects):
         for name in ("trunk", "fix"):
             assert (await up(projects, home / name)).is_good

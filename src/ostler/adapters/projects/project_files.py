@@ -47,7 +47,23 @@ async def read_scope(
     """
     loaded, env_files, faults = await anyio.to_thread.run_sync(_read_files, folder)
     ref, main = folder.refs(loaded.project.name, known)
-    return ProjectScope(ref, main, loaded, env_files, environment, marked=marked, is_bare=folder.is_bare, faults=faults)
+    shared_folder = _existing(folder.main) if folder.is_bare else ""
+    return ProjectScope(
+        ref,
+        main,
+        loaded,
+        env_files,
+        environment,
+        marked=marked,
+        is_bare=folder.is_bare,
+        shared_folder=shared_folder,
+        faults=faults,
+    )
+
+
+def _existing(place: Path) -> str:
+    """Return the nearest folder around `place` that exists: a bare repository has none of the folders inside."""
+    return next((str(folder) for folder in (place, *place.parents) if folder.is_dir()), "")
 
 
 def named_project(directory: Path, known: Mapping[str, str]) -> str:

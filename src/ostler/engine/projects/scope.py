@@ -32,6 +32,7 @@ class ProjectScope:
         inputs: by job, the digest of the files that it watches.
         marked: replaces the references to secrets that the file has by marks.
         is_bare: there is no main checkout, and `main` is the folder of a bare repository.
+        shared_folder: where paths of shared services start if the folder of `main` does not exist; else empty.
         faults: by service, what is wrong with the files that it names, such as an `envFile` that is missing.
     """
 
@@ -43,6 +44,7 @@ class ProjectScope:
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     marked: Callable[[JsonObject], JsonObject] = as_written
     is_bare: bool = False
+    shared_folder: str = ""
     faults: Mapping[str, Sequence[Finding]] = field(default_factory=dict[str, Sequence[Finding]])
 
     @property
@@ -114,7 +116,7 @@ class ProjectScope:
             purpose=spec.purpose,
             overrides=overrides,
             project=owner,
-            folder=owner.directory,
+            folder=(self.shared_folder if spec.shared else "") or owner.directory,
             managed=True,
             inputs=self.inputs.get(name, ""),
             lease_renewal=spec.lease_renewal,
