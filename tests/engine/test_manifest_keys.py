@@ -441,6 +441,18 @@ async def test_output_that_is_not_there() -> None:
     assert "output 'a': path 'no' finds nothing" in (await outputs_of({"a": {"path": "no"}}, {}))["error"]
 
 
+@proves("OutputSpec.kept")
+async def test_what_a_delete_keeps_is_named_also_of_a_service_that_is_stopped() -> None:
+    kept = {"disk": {"template": "/srv/{{ name }}/{{ size }}", "kept": True}}
+    async with running(World(), manifest(outputs=kept)) as manager:
+        for name in ("db", "other"):
+            await manager.create(CreateRequest("basic", name))
+        await manager.stop_service("db")  # which forgets its outputs
+        for name in ("db", "other"):
+            said = (await manager.delete(name)).message
+            assert said.endswith(f"; kept, and yours to remove: disk /srv/{name}/1")
+
+
 @proves("OutputSpec.secret")
 async def test_output_secret() -> None:
     entry = manifest(outputs={"url": {"template": "ledger://{{ start.id }}/token", "secret": True}})

@@ -139,13 +139,15 @@ async def test_what_is_made_again_with_other_args_keeps_what_it_keeps_and_a_down
     world = World()
     world.always["w/drop"] = Answer("dropped")
     async with life(world, MemoryStore(), shop) as (manager, projects):
-        manager.classes.add(manifest(healthCheck=None, lifecycleTools__delete={"tool": "w/drop"}))
+        kept = {"disk": {"template": "/srv/{{ name }}/{{ size }}", "kept": True}}
+        manager.classes.add(manifest(healthCheck=None, lifecycleTools__delete={"tool": "w/drop"}, outputs=kept))
         await up(projects, shop)
         (shop / "ostler.yaml").write_text(FILE.replace("size: 1", "size: 2"))
         await up(projects, shop)
         assert [found["size"] for found in world.resources.values()] == [1, 2]
         assert world.tools_called("w/drop") == []
-        await projects.down(str(shop), (), timeout=None)
+        _, report = await projects.down(str(shop), (), timeout=None)
+        assert report.changes["api"].reason == "kept, and yours to remove: disk /srv/api.shop/2"
         assert (world.resources, len(world.tools_called("w/drop"))) == ({}, 2)
 
 

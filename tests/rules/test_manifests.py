@@ -299,6 +299,11 @@ def test_what_is_not_a_service_class_is_reported_once(head: str, rule: str, phra
         ({"ready": {"tool": "m/x", "interval": "0s"}}, "bad-value", f"{STEPS}.ready.interval"),
         ({"stopped": {"tool": "m/x", "interval": 0}}, "bad-value", f"{STEPS}.stopped.interval"),
         ({"timeout": {"create": "36501d"}}, "bad-duration", "spec.serviceConfig.timeout.create"),
+        (
+            {"ready": {"tool": "m/x", "outputs": {"a": {"path": "a", "kept": True}}}},
+            "no-effect",
+            f"{STEPS}.ready.outputs.a.kept",
+        ),
         ({"timeout": {"healthCheck": "5s"}}, "no-effect", "spec.serviceConfig.timeout.healthCheck"),
         ({"restartPolicy": {"maxRestarts": 3}}, "no-effect", f"{POLICY}.maxRestarts"),
         ({"dependencies": ["db", {"name": "db"}]}, "bad-value", "spec.serviceConfig.dependencies[1]"),

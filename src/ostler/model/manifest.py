@@ -80,6 +80,7 @@ class OutputSpec(StrictModel):
     default: JsonValue = None
     required: bool = True
     secret: bool = False
+    kept: bool = False
 
     @property
     def has_default(self) -> bool:
@@ -348,6 +349,11 @@ class ServiceConfig(StrictModel):
     def secret_outputs(self) -> frozenset[str]:
         """The names of the service's outputs that must not be shown."""
         return frozenset(name for name, spec in self.outputs.items() if isinstance(spec, OutputSpec) and spec.secret)
+
+    @cached_property
+    def kept_outputs(self) -> Sequence[str]:
+        """The names of the service's outputs that name what stays when it is deleted, such as a folder of data."""
+        return [name for name, spec in self.outputs.items() if isinstance(spec, OutputSpec) and spec.kept]
 
     @property
     def health(self) -> HealthCheckSpec:

@@ -1,13 +1,17 @@
 """A service instance at one moment, masked, for lists, status and resources."""
 
+from contextlib import suppress
 from typing import Any
 
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import IDLE
 from ostler.engine.instances.state import InstanceState
+from ostler.model.errors import TemplateError
 from ostler.model.json import JsonObject
+from ostler.model.manifest import OutputSpec
 from ostler.model.servers import MASK
 from ostler.model.states import ServiceState
+from ostler.rules.templates.template import render
 
 
 def shown_of(instance: InstanceState, operation: Operation | None) -> dict[str, Any]:
@@ -54,6 +58,21 @@ def _stop_reason(instance: InstanceState) -> str:
     ends = instance.record.lease_expires_at
     is_over = ends is not None and ends <= instance.runtime.clock.now()
     return "lease-expired" if is_over and instance.state is ServiceState.STOPPED and not instance.is_wanted else ""
+
+
+def kept_text(instance: InstanceState) -> str:
+    """Return in words what stays when `instance` is deleted, as its class says; empty if that is nothing."""
+    if not instance.record.starts:
+        return ""
+    shown = _masked_outputs(instance)
+    kept: list[str] = []
+    for name in instance.service_class.config.kept_outputs:
+        spec = instance.service_class.config.outputs[name]
+        if name not in shown and isinstance(spec, OutputSpec) and spec.template is not None:  # it is stopped
+            with suppress(TemplateError):
+                shown[name] = instance.masked(render(spec.template, instance.template_names()))
+        kept += [f"{name} {shown[name]}"] if shown.get(name) else []
+    return f"kept, and yours to remove: {', '.join(kept)}" if kept else ""
 
 
 def _masked_args(instance: InstanceState) -> JsonObject:

@@ -8,6 +8,7 @@ import anyio
 
 from ostler.engine.dependencies.jobs import await_completion, is_job
 from ostler.engine.dependencies.prerequisites import undeleted
+from ostler.engine.instances.display import kept_text
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import (
@@ -302,8 +303,9 @@ class ProjectRunner:
                     raise self._kept(service.name, users, project_id)
                 if before is not None:
                     await before(service)
+                kept = kept_text(service) if isinstance(service, ServiceInstance) else ""
                 await self._delete(service)
-                report.changes[short] = Change(short, service.name, ChangeKind.REMOVE)
+                report.changes[short] = Change(short, service.name, ChangeKind.REMOVE, kept)
             except OstlerError as error:
                 report.failures[short] = error
             finally:

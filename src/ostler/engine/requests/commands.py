@@ -8,6 +8,7 @@ from ostler.engine.dependencies.graph import DependencyGraph
 from ostler.engine.dependencies.jobs import await_end, is_job
 from ostler.engine.dependencies.ordering import stop_in_order
 from ostler.engine.dependencies.prerequisites import Prerequisites
+from ostler.engine.instances.display import kept_text
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation, follow
 from ostler.engine.instances.runtime import Runtime
@@ -199,6 +200,7 @@ class Requests:
         waiting: Waiting,
     ) -> OperationResult:
         kind = operation.kind
+        kept = kept_text(instance) if kind is OperationKind.DELETE else ""
         job: bool | None = None
         if waiting.wait:
             with anyio.move_on_after(waiting.timeout):
@@ -210,7 +212,7 @@ class Requests:
                 message = operation.message
                 if job is not None and operation.changed:
                     message = f"service {instance.name} was {'re' if kind is OperationKind.RESTART else ''}started"
-                message += self._since(instance, kind) + self._still_using(instance, kind)
+                message += self._since(instance, kind) + self._still_using(instance, kind) + (kept and f"; {kept}")
                 return OperationResult(
                     instance.view(), message, changed=operation.changed, operation_id=operation.id, job=job
                 )

@@ -165,6 +165,10 @@ def check_output(path: KeyPath, name: str, source: str | OutputSpec) -> Iterator
                 value_group(spec.regex, name)
             except PatternError as error:
                 yield Violation((*path, "regex"), "bad-regex", str(error))
+    if spec.kept and "lifecycleTools" in path:
+        message = "'kept' has no effect on an output of a tool call"
+        fix = "give it to the output of the service (serviceConfig.outputs)"
+        yield Violation((*path, "kept"), "no-effect", message, fix, at_key=True)
     if spec.has_default and "required" in spec.model_fields_set and spec.required:
         message = "'required' has no effect together with a default"
         yield Violation((*path, "required"), "no-effect", message, "remove one of them", at_key=True)
