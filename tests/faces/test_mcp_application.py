@@ -225,7 +225,7 @@ async def test_a_port_of_another_service_is_foreseen_unless_that_goes(state_dir:
         file.write_text(made % ("site", json.dumps(serving)))
         text, _ = await refusal(client, "project_up", directory=str(tmp_path))
         assert f"'site' cannot start: port {port} on 127.0.0.1 is already in use" in text
-        assert "use service 'hand'" in text
+        assert "service 'hand'" in text
         names = [row["name"] for row in (await call(client, "service_list"))["services"]]
         assert not [name for name in names if name.startswith(("early", "site"))], "nothing was started"
         await call(client, "service_delete", name="hand")
