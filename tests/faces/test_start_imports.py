@@ -76,6 +76,14 @@ async def started(folder):
 
 with tempfile.TemporaryDirectory() as folder:
     anyio.run(started, Path(folder))
+
+from pydantic import BaseModel
+
+def models(base):
+    return {model for child in base.__subclasses__() for model in {child} | models(child)}
+
+built = [model.__name__ for model in models(BaseModel) if model.__pydantic_complete__]
+assert len(built) <= 27, f"models are built when they are first used, but for {built}"
 '''
 HIGH_LEVEL_SERVER = """
 from ostler.rules.reading import load_manifests

@@ -390,7 +390,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
 
 def builtin_entry(name: str) -> ServerEntry:
     """Return the entry of a built-in server that mcp.json does not mention."""
-    return ServerEntry(name=name, transport="builtin")
+    return ServerEntry.model_construct(name=name, transport="builtin")  # without a check: 2 ms of a start
 
 
 def _subscribe(callbacks: list[_Callback], callback: _Callback) -> Callable[[], None]:
