@@ -16,7 +16,6 @@ import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from threading import Thread
@@ -25,6 +24,7 @@ from typing import Final
 import anyio
 import psutil
 import psycopg
+from msgspec.structs import replace
 from tests.support.ports import free_port
 from tests.support.postgresql import Postgresql, running
 

@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
@@ -16,6 +15,7 @@ import anyio
 import httpx2
 import psutil
 import psycopg
+from msgspec.structs import replace
 from tests.support.postgresql import Postgresql, running
 
 from benchmarks.figures import title

@@ -9,13 +9,13 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import anyio
 import psycopg
+from msgspec.structs import replace
 from tests.support.postgresql import Postgresql, running
 
 from benchmarks.figures import title

@@ -11,13 +11,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import anyio
+from msgspec.structs import replace
 from tests.support.postgresql import Postgresql, program_folder, running
 
 from benchmarks.latency import scripted_pool, through

@@ -6,13 +6,13 @@ import sqlite3
 import subprocess
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
 import pytest
+from msgspec.structs import replace
 from test_stores import START, event, operation, service
 from tests.support.ports import free_port
 from tests.support.postgresql import PASSWORD, USER, Postgresql

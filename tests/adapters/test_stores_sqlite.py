@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
+from msgspec.structs import replace
 from tests.support.small_disk import fill, kept_full, small_disk
 
 from ostler.adapters.stores import sqlite
@@ -287,7 +287,7 @@ async def test_a_record_of_the_wrong_shape_is_named(path: Path) -> None:
     with closing(sqlite3.connect(path)) as vandal, vandal:
         vandal.execute("UPDATE services SET record = json_set(record, '$.args', 3)")
     async with SqliteStore.open(path) as store:
-        with pytest.raises(StoreCorruptError, match="stored service 'sa' has at 'args'"):
+        with pytest.raises(StoreCorruptError, match="stored service 'sa' does not fit at 'args'"):
             await store.load()
 
 

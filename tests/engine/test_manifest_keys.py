@@ -1,16 +1,17 @@
 """Every key of a manifest has its effect: one proof a key, and none may be without."""
 
+import dataclasses
 import re
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import anyio
 import pytest
 import yaml
 from mcp.client import Client
+from msgspec.structs import replace
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 from tests.support.ledger_app import call, ledger, server_over
@@ -902,7 +903,7 @@ def with_idle_stop(entry: ClassEntry, **idle: Any) -> ClassEntry:
     of_class, spec = entry.service_class, entry.service_class.spec
     config = of_class.config.model_copy(update={"idle_stop": IdleStopSpec.model_validate(idle)})
     changed = of_class.model_copy(update={"spec": spec.model_copy(update={"service_config": config})})
-    return replace(entry, service_class=changed)
+    return dataclasses.replace(entry, service_class=changed)
 
 
 @proves("ServiceConfig.idleStop")

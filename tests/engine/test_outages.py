@@ -1,11 +1,11 @@
 """Supervision is never lost: what a bad answer, the end of the server or of a downstream server leaves is settled."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 from tests.support.world import Answer, Fail, Fault, Hang, Lost, Servers, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore

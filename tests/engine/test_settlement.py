@@ -1,11 +1,11 @@
 """What a crash left open is asked for, settled by a person's word, and never silently dropped."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 from tests.engine.test_recovery import crashed_start, settle
 from tests.support.ledger_app import LedgerTools
 from tests.support.world import EPOCH, Down, Hang, Slow, World, manifest, running, until, variant

@@ -2,11 +2,11 @@
 # ruff: noqa: E501 (texts are compared as they are)
 
 import json
-from dataclasses import replace
 
 import pytest
 from inline_snapshot import snapshot
 from mcp.client import Client
+from msgspec.structs import replace
 from tests.support.ledger_app import call, ledger, refusal, server_over, text_of
 from tests.support.world import BASIC, World, manifest
 

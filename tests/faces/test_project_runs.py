@@ -4,13 +4,13 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from mcp.client import Client
+from msgspec.structs import replace
 from tests.support.crashes import DeadError, Fuse, Ledger, MortalStore
 from tests.support.ledger_app import ledger, server_over, text_of
 from tests.support.world import BASIC, Answer, Hang, Slow, World, manifest, running, until

@@ -44,7 +44,7 @@ assert len(defined) <= 106, f"{len(defined)} models are defined, each 0.2 ms of 
 built = [model.__name__ for model in defined if model.__pydantic_complete__]
 assert len(built) <= 16, f"models are built when they are first used, but for {built}"
 adapters = [each for each in gc.get_objects() if isinstance(each, TypeAdapter)]
-assert adapters and not any(each.pydantic_complete for each in adapters), "adapters are built when they are first used"
+assert not any(each.pydantic_complete for each in adapters), "adapters are built when they are first used"
 """
 FIRST_CLIENT = SERVER + "import ostler.faces.mcp.server"
 STARTED = '''
@@ -185,12 +185,12 @@ assert anyio.run(connected) == "b"
             id="bridge",
         ),
         pytest.param(
-            COMMAND_LINE, 230, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic rich yaml", "", id="command-line"
+            COMMAND_LINE, 235, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic rich yaml", "", id="command-line"
         ),
         pytest.param(LOCK, 140, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"),
         pytest.param(
             SERVER,
-            708,
+            718,
             "csv jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types rich "
             "regex._regex_core starlette typer uvicorn ostler.faces.daemon.http ostler.faces.mcp.server",
             "",
@@ -198,7 +198,7 @@ assert anyio.run(connected) == "b"
         ),
         pytest.param(
             STARTED,
-            740,
+            748,
             "jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types starlette "
             "ostler.rules.checking.call_check ostler.rules.checking.expressions",
             "",
@@ -206,7 +206,7 @@ assert anyio.run(connected) == "b"
         ),
         pytest.param(
             FIRST_CLIENT,
-            868,
+            879,
             "click cryptography csv html.entities httpx2._client jsonschema lightkube logging.handlers mcp.client.auth "
             "mcp.server.auth.handlers.token mcp.server.mcpserver.server multiprocessing opentelemetry.metrics "
             "opentelemetry.sdk prometheus_client psycopg referencing regex._regex_core rich typer wsproto "

@@ -1,10 +1,10 @@
 """Which answers prove that a thing is not there, and which may be a passing trouble."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ostler.model.manifest import Expectation
 from ostler.model.responses import ToolResponse

@@ -1,10 +1,10 @@
 """Drafts of classes: the pairs found in the tools of real servers, and what is written for them."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ostler.adapters.config.tool_files import shipped_tools
 from ostler.model.errors import DefinitionError

@@ -3,11 +3,11 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 from typing import Final, cast
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 
 from ostler.adapters.caller_environment import environment_of_caller, without_own
 from ostler.adapters.downstream.secret_references import MissingSecretError, look_up

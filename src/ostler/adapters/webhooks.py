@@ -14,11 +14,11 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 import anyio
 import httpx2
+from msgspec import Struct
 
 from ostler.adapters.backoff import Nudge
 from ostler.engine.events.notices import Notice, NoticeBoard
@@ -43,8 +43,7 @@ _RETRY_AFTER_MAX: Final = 600.0
 _AGAIN: Final = frozenset({408, 425, 429})
 
 
-@dataclass(frozen=True, slots=True)
-class _Delivery:
+class _Delivery(Struct, frozen=True):
     id: str
     body: bytes
 

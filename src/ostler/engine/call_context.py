@@ -4,11 +4,11 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec import Struct
 
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
@@ -28,8 +28,7 @@ _NOTICEABLE_WAIT = 1.0
 """Seconds of waiting from which on a call counts as sent later than it was intended."""
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(Struct):
     """The turn of a call that may have to wait for others to end.
 
     Attributes:

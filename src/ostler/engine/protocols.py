@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias, runtime_checkable
+
+from msgspec import Struct
 
 from ostler.model.errors import OstlerError
 from ostler.model.events import Event
@@ -41,8 +42,7 @@ class ToolCaller(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ToolInfo:
+class ToolInfo(Struct, frozen=True):
     """One downstream tool as its server lists it; `note` says what of it does not follow the protocol."""
 
     server: str
@@ -60,8 +60,7 @@ class ToolInfo:
         return f"{self.server}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerStatus:
+class ServerStatus(Struct, frozen=True):
     """What is known about a downstream server right now.
 
     Attributes:
@@ -122,8 +121,7 @@ class ToolProvider(ToolCaller, ToolDirectory, Protocol):
     """Calls tools, and knows which there are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(Struct, frozen=True):
     """What a service does.
 
     Attributes:
@@ -143,8 +141,7 @@ class ActivityMeter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteAnswer:
+class RemoteAnswer(Struct, frozen=True):
     """What a tool answered another server of the same store; `by` says which one, as they are told apart."""
 
     response: ToolResponse
@@ -178,22 +175,19 @@ class Clock(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class PutService:
+class PutService(Struct, frozen=True):
     """Write a service record (insert or replace by id)."""
 
     record: ServiceRecord
 
 
-@dataclass(frozen=True, slots=True)
-class DropService:
+class DropService(Struct, frozen=True):
     """Remove a service record; its operations stay as history until retention."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class PutOperation:
+class PutOperation(Struct, frozen=True):
     """Write an operation with its calls (insert or replace by id)."""
 
     record: OperationRecord
@@ -202,8 +196,7 @@ class PutOperation:
 Change: TypeAlias = PutService | DropService | PutOperation
 
 
-@dataclass(frozen=True, slots=True)
-class StoredState:
+class StoredState(Struct, frozen=True):
     """What a store held when it was opened.
 
     Attributes:

@@ -1,10 +1,10 @@
 """What several tasks wait for: a value that is replaced as a whole, and work that is done once for all of them."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import anyio
+from msgspec import Struct, field
 
 from ostler.model.errors import OstlerError
 
@@ -43,8 +43,7 @@ class Watched(Generic[_T]):
         return self.value
 
 
-@dataclass(slots=True)
-class _Attempt:
+class _Attempt(Struct):
     ended: anyio.Event = field(default_factory=anyio.Event)
     error: OstlerError | None = None
 

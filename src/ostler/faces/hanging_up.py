@@ -5,10 +5,10 @@ cancels one over HTTP by closing the response's stream, which looks like a lost 
 """
 
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,7 @@ WHEN_LOST: Final = "ostler.when_lost"
 """Key of the scope of a request: a set of `Callable[[], None]` that are called when its connection is lost."""
 
 
-@dataclass(slots=True)
-class _Line:
+class _Line(Struct):
     is_closed: bool = False
 
 

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import anyio
+from msgspec.structs import replace
 
 from ostler.model.errors import ArgumentError, OstlerError
 from ostler.model.json import parse_json

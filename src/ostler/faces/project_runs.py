@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec import Struct, field
 
 from ostler.adapters.projects.journal import UpJournal
 from ostler.engine.manager import ServiceManager
@@ -24,8 +24,7 @@ OWED_SECONDS = 15.0
 """For how long a run that failed is kept for the caller who stopped waiting for it, and asks again to wait on."""
 
 
-@dataclass(slots=True, eq=False)
-class _Run:
+class _Run(Struct, eq=False):
     """An `up` under way: those who ask for the same one wait for it together.
 
     First it brings services up, which a project has one run for at a time; then it waits for the jobs that it named.
@@ -34,7 +33,7 @@ class _Run:
     names: tuple[str, ...]
     report: ProjectReport
     scope: ProjectScope
-    listeners: list[Progress] = field(default_factory=list[Progress])
+    listeners: list[Progress] = []
     brought: anyio.Event = field(default_factory=anyio.Event)
     done: anyio.Event = field(default_factory=anyio.Event)
     cancelling: anyio.CancelScope = field(default_factory=anyio.CancelScope)

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
@@ -30,8 +31,7 @@ _BEGIN_SECONDS = 2.0
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Watch:
+class _Watch(Struct):
     """The files of one project that are watched, and the project as it was brought up last.
 
     `wanted` is set once changes count, `begun` once none is missed any more.

@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
+from msgspec import Struct
 
 from ostler.adapters.process.strays import Stray
 from ostler.engine.instances.instance import ServiceInstance
@@ -74,8 +74,7 @@ class ClientFolders:
             del self._called[folder]
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectStatus:
+class ProjectStatus(Struct, frozen=True):
     """A project at one moment.
 
     Attributes:

@@ -1,11 +1,12 @@
 """The log of a service: from its class's `logs` tool, or the stderr of a downstream server."""
 
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
 import anyio.to_thread
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.engine.instances.instance import ServiceInstance
@@ -21,8 +22,7 @@ _PROCESS_SECONDS: Final = 10.0
 _KEYS_SHOWN: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceLogs:
+class ServiceLogs(Struct, frozen=True):
     """Shows the logs of services.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Self
 
+from msgspec import Struct
 from pydantic import ByteSize, field_validator, model_validator
 
 from ostler.model.label_names import is_label, label_of, validate_name
@@ -150,8 +150,7 @@ class AuditSettings(StrictModel):
     """Files that are kept, the current one included; the oldest is removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(Struct, frozen=True):
     """Someone who has proven who they are.
 
     Attributes:

@@ -1,8 +1,8 @@
 """Facts that happened, ordered, with a cursor."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject
 from ostler.model.moments import Moment
 from ostler.model.text_enum import TextEnum
 
@@ -28,8 +28,7 @@ class EventKind(TextEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True, rename="camel"):
     """One fact. `cursor` grows by one for each event and survives restarts; `data` is masked and bounded."""
 
     cursor: int
@@ -37,4 +36,4 @@ class Event:
     kind: EventKind
     service: str = ""
     message: str = ""
-    data: JsonObject = field(default_factory=dict[str, JsonValue])
+    data: JsonObject = {}

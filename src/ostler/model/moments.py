@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import PlainSerializer, PlainValidator
+from msgspec import Meta
 
 
 def format_time(moment: datetime) -> str:
@@ -35,14 +35,5 @@ def parse_time(text: str) -> datetime:
         raise ValueError(f"{text!r} is no date in UTC") from None
 
 
-def _read(value: object) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    try:
-        return parse_time(str(value))
-    except ValueError:
-        raise ValueError("input should be an RFC 3339 time with its zone") from None
-
-
-Moment: TypeAlias = Annotated[datetime, PlainValidator(_read), PlainSerializer(format_time)]
+Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
 """An aware time; as JSON it is text in UTC."""

@@ -1,7 +1,8 @@
 """A plan: the tool calls that an operation would make, and what they would do, as values."""
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from ostler.model.json import JsonObject
 
@@ -10,8 +11,7 @@ PlanAction: TypeAlias = Literal["create", "start", "stop", "restart", "delete"]
 PlanEffect: TypeAlias = Literal["create", "start", "reuse", "restart", "stop", "delete", "forget", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
+class PlannedStep(Struct, frozen=True):
     """One call of a plan.
 
     Attributes:
@@ -35,8 +35,7 @@ class PlannedStep:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedService:
+class PlannedService(Struct, frozen=True):
     """What a plan does to one service.
 
     Attributes:
@@ -52,8 +51,7 @@ class PlannedService:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedServer:
+class PlannedServer(Struct, frozen=True):
     """A downstream server that a plan needs, as it is now."""
 
     name: str
@@ -61,8 +59,7 @@ class PlannedServer:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The tool calls that an operation would make now.
 
     Attributes:

@@ -1,7 +1,8 @@
 """What is kept on disk: service records, operations and their tool calls, as frozen values with a JSON form."""
 
-from dataclasses import dataclass, field, fields
 from typing import Any, Final
+
+from msgspec import Struct
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.moments import Moment
@@ -69,8 +70,7 @@ class CallOutcome(TextEnum):
         return self in (CallOutcome.INTENDED, CallOutcome.AMBIGUOUS)
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedCall:
+class PlannedCall(Struct, frozen=True, rename="camel"):
     """A rendered tool call, pinned so that it works after its class was edited or deleted.
 
     `args` may hold secrets: mask before showing. `expect`, `expect_not` and `outputs` are the manifest's JSON form.
@@ -82,7 +82,7 @@ class PlannedCall:
     timeout: float
     expect: JsonObject | None = None
     expect_not: JsonObject | None = None
-    outputs: JsonObject = field(default_factory=dict[str, JsonValue])
+    outputs: JsonObject = {}
     retry_attempts: int = 1
     retry_delay: float = 1.0
     retry_when: JsonObject | None = None
@@ -95,8 +95,7 @@ class PlannedCall:
     """`{"items": path, "match": {path: value}}` of a call that looks for many services at once; never pinned."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceTraits:
+class ServiceTraits(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a create request, the service's record and its views have in common. A field added here is in all of them.
 
     Attributes:
@@ -111,7 +110,7 @@ class ServiceTraits:
     persist: bool = True
     auto_start: bool = False
     lease: float | None = None
-    labels: JsonObject = field(default_factory=dict[str, JsonValue])
+    labels: JsonObject = {}
     owner: str = ""
     purpose: str = ""
 
@@ -121,11 +120,10 @@ class ServiceTraits:
         return {name: getattr(self, name) for name in _TRAITS}
 
 
-_TRAITS: Final = tuple(item.name for item in fields(ServiceTraits))
+_TRAITS: Final = ServiceTraits.__struct_fields__
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteMode:
+class DeleteMode(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a delete does about a stop.
 
     Attributes:
@@ -139,8 +137,7 @@ class DeleteMode:
     keep: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceRecord(ServiceTraits):
+class ServiceRecord(ServiceTraits, frozen=True, rename="camel"):
     """Everything durable about one service instance. Immutable: a change is a new record with a higher revision."""
 
     id: str
@@ -158,13 +155,13 @@ class ServiceRecord(ServiceTraits):
     """Idempotency key of the last start; a start that was cut off is done again under the same key."""
     start_unsettled: bool = False
     """What was started under that key may still exist; until it is known to be gone, every start has the same key."""
-    dependency_facts: JsonObject = field(default_factory=dict[str, JsonValue])
+    dependency_facts: JsonObject = {}
     """What templates saw of the dependencies at the last start, as `dependencies.*`."""
     dependency_secrets: tuple[str, ...] = ()
     """The secrets among what templates saw of the dependencies."""
-    step_outputs: JsonObject = field(default_factory=dict[str, JsonValue])
+    step_outputs: JsonObject = {}
     """Outputs of lifecycle tools by step: `{"start": {...}}`."""
-    outputs: JsonObject = field(default_factory=dict[str, JsonValue])
+    outputs: JsonObject = {}
     stop_plan: tuple[PlannedCall, ...] = ()
     """How to stop it; not empty from the moment that there may be something to stop."""
     delete_plan: tuple[PlannedCall, ...] = ()
@@ -200,8 +197,7 @@ class ServiceRecord(ServiceTraits):
         return bool(self.stop_plan) or self.held
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
+class CallRecord(Struct, frozen=True, rename="camel"):
     """One journaled tool call of an operation; `args` are masked before they get here when they hold secrets."""
 
     seq: int
@@ -216,8 +212,7 @@ class CallRecord:
     """A shortened, masked copy of the answer, for service_explain."""
 
 
-@dataclass(frozen=True, slots=True)
-class OperationRecord(DeleteMode):
+class OperationRecord(DeleteMode, frozen=True, rename="camel"):
     """One start, stop, restart, delete or verify of one service.
 
     It is written together with its service's record, which holds the manifest and the stop plan that go with it.
@@ -244,7 +239,7 @@ class OperationRecord(DeleteMode):
     calls: tuple[CallRecord, ...] = ()
     class_digest: str = ""
     idempotency_key: str = ""
-    requests: JsonObject = field(default_factory=dict[str, JsonValue])
+    requests: JsonObject = {}
     class_name: str = ""
     message: str = ""
     changed: bool = True

@@ -1,8 +1,9 @@
 """What tools answered, normalised once for everything that looks at it, and calls with their answers."""
 
 import json
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct
 
 from ostler.model.json import JsonObject, JsonValue
 
@@ -13,8 +14,7 @@ NEXT_MARK: Final = "ostler/nextActions"
 """Key in the `_meta` of a failed tool's result: the next steps that its text ends with, one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResponse:
+class ToolResponse(Struct, frozen=True):
     """A tool's answer.
 
     Attributes:
@@ -32,11 +32,15 @@ class ToolResponse:
     value: JsonValue
     text: str = ""
     is_error: bool = False
-    content: tuple[JsonObject, ...] = field(default=(), repr=False)
-    structured: JsonValue = field(default=None, repr=False)
+    content: tuple[JsonObject, ...] = ()
+    structured: JsonValue = None
     duration: float = 0.0
     is_silent: bool = False
     next_steps: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Show the answer once: its blocks and its structured content are what `value` and `text` were made of."""
+        return f"{type(self).__name__}({self.value!r}, {self.text!r}, is_error={self.is_error})"
 
     @property
     def readable(self) -> str:
@@ -46,8 +50,7 @@ class ToolResponse:
         return self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False, default=str)
 
 
-@dataclass(frozen=True, slots=True)
-class MadeCall:
+class MadeCall(Struct, frozen=True):
     """A tool call that was made, and its answer; secrets are masked.
 
     Attributes:

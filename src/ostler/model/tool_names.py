@@ -1,7 +1,8 @@
 """The names of downstream servers and of their tools, by which manifests are read that run the two together."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 OWN_SERVER = "ostler"
 """Under which Ostler's own tools are called."""
@@ -17,8 +18,7 @@ MISSING_SERVER = "mcp.json has no server "
 """The beginning of the reason why a server that is not configured is not available; its name follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolNames:
+class ToolNames(Struct, frozen=True):
     """The downstream servers that are configured, and the tools of those that have listed theirs.
 
     Attributes:
@@ -28,8 +28,8 @@ class ToolNames:
     """
 
     servers: frozenset[str] = frozenset()
-    tools: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
-    prefixes: Mapping[str, str] = field(default_factory=dict[str, str])
+    tools: Mapping[str, frozenset[str]] = {}
+    prefixes: Mapping[str, str] = {}
 
     @classmethod
     def of(

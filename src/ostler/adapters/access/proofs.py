@@ -10,6 +10,7 @@ from typing import Final
 
 import anyio.to_thread
 from mcp.server.auth.provider import AccessToken, TokenVerifier
+from pydantic import ConfigDict
 
 from ostler.adapters.access.token_file import TokenFile
 from ostler.model.access import TOKEN_HOLDER, Principal
@@ -27,6 +28,8 @@ class ProvenToken(AccessToken):
         principal: who has it.
         is_delegated: an authorization server gave it, with scopes.
     """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     principal: Principal
     is_delegated: bool = False

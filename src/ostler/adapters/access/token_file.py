@@ -8,10 +8,11 @@ import os
 import secrets
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
+
+from msgspec import Struct
 
 from ostler.adapters.atomic_files import replace_private
 from ostler.adapters.regular_files import Stamp, read_regular_text, stamp_of
@@ -30,8 +31,7 @@ _HIDDEN: Final = 24
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownToken:
+class KnownToken(Struct, frozen=True):
     """One token, as it is kept.
 
     Attributes:

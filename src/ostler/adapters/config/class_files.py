@@ -4,9 +4,11 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace as replace_fields
 
 from ostler.adapters.atomic_files import not_written, replace, write_new
 from ostler.adapters.config.checked_texts import CheckedTexts
@@ -29,8 +31,7 @@ from ostler.rules.reading import FORMATS, load_manifests
 Origin: TypeAlias = Literal["shipped", "pack", "user"]
 
 
-@dataclass(frozen=True, slots=True)
-class ClassSource:
+class ClassSource(Struct, frozen=True):
     """A class and where it comes from.
 
     Attributes:
@@ -46,8 +47,7 @@ class ClassSource:
     shadows: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ClassSnapshot:
+class ClassSnapshot(Struct, frozen=True):
     """All classes in force, and what is wrong or worth knowing about the files.
 
     Attributes:
@@ -59,8 +59,7 @@ class ClassSnapshot:
     findings: Sequence[Finding]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     origin: Origin
     path: Path
     digest: str = ""

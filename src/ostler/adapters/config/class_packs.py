@@ -9,9 +9,10 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+
+from msgspec import Struct
 
 from ostler.adapters.atomic_files import replace, write_new, write_private
 from ostler.adapters.regular_files import read_regular
@@ -28,8 +29,7 @@ MAX_BYTES = 1024 * 1024
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class ClassPack:
+class ClassPack(Struct, frozen=True):
     """A pack as it was read.
 
     Attributes:
@@ -50,14 +50,13 @@ class ClassPack:
         return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(self.files.items())}
 
 
-@dataclass(frozen=True, slots=True)
-class PinnedPack:
+class PinnedPack(Struct, frozen=True):
     """A pack as it was added: see `ClassPack`; `digests` are those of that moment."""
 
     name: str
     version: str
     source: str
-    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    digests: Mapping[str, str] = {}
 
     def folder(self, packs: Path) -> Path:
         """Return where the files are, in the folder of all packs."""

@@ -9,10 +9,11 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import cast
+
+from msgspec import Struct
 
 from ostler.adapters.atomic_files import not_written, replace, write_new
 from ostler.adapters.caller_environment import without_own
@@ -31,8 +32,7 @@ OSTLER = "ostler"
 """The name of Ostler's entry."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """A change to a client's file that has not been made yet.
 
     Attributes:

@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from itertools import chain
@@ -12,13 +11,14 @@ from pathlib import Path
 from typing import Final
 from unicodedata import normalize
 
+from msgspec import Struct
+
 from ostler.adapters.config.dialects.locations import HOMES, LOCATIONS, MANAGED, ROAMING, Location
 
 _VARIABLE: Final = re.compile(r"\{([A-Z_]+)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class ClientFile:
+class ClientFile(Struct, frozen=True):
     """A file of a client on this machine; it need not exist.
 
     Attributes:

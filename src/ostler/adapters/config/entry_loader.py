@@ -1,10 +1,10 @@
 """The entries of one file: from its client's keys to Ostler's own, their variables expanded, and checked."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from typing import cast
 
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from ostler.adapters.config.dialects.client_texts import Source

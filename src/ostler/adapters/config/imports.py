@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, cast
 
+from msgspec import Struct
+
 from ostler.adapters.config.dialects.client_texts import Source, SourceError, read_source
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import places_in
@@ -98,8 +100,7 @@ def candidates_in(
     return found, rest
 
 
-@dataclass(frozen=True, slots=True)
-class _ClientFile:
+class _ClientFile(Struct, frozen=True):
     """A client's file, with what its entries are read by; see `candidates_in`.
 
     Attributes:
@@ -115,7 +116,7 @@ class _ClientFile:
     label: str
     answer: Callable[[str], str | None] | None
     limiting: Callable[[Path | None], Iterable[Path]] | None
-    limiters: dict[Path, Source] = field(default_factory=dict[Path, Source])
+    limiters: dict[Path, Source] = {}
 
     def load(self, project: str, workspace: Path | None) -> McpJson:
         """Return the servers that the file has for `project`, or for no single project if that is empty.

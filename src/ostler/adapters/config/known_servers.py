@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+
+from msgspec import Struct
 
 from ostler.adapters.config.paths import shipped_classes_dir
 from ostler.model.json import JsonObject
@@ -13,8 +14,7 @@ FILE = "servers/known.json"
 """Where the table is, below the shipped classes."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownServer:
+class KnownServer(Struct, frozen=True):
     """A server that can be added.
 
     Attributes:

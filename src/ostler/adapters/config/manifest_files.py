@@ -2,9 +2,10 @@
 
 import errno
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import Finding, ManifestError
@@ -21,8 +22,7 @@ _REFUSED: Final = {
 Loaded = TypeVar("Loaded")
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestFile(Generic[Loaded]):
+class ManifestFile(Struct, Generic[Loaded], frozen=True):
     """A file's content, and what the last version of it that could be loaded holds.
 
     `basis` is what reading it depended on besides its content, None when on nothing.

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct
+
 from ostler.adapters.config.manifest_files import ManifestFile, read_manifest_file
 from ostler.adapters.config.paths import class_files_in
 from ostler.model.errors import Finding
 from ostler.rules.loading.static_services import LoadedStatic, load_static_services
 
 
-@dataclass(frozen=True, slots=True)
-class StaticSnapshot:
+class StaticSnapshot(Struct, frozen=True):
     """All static services in force, by name, and what is wrong with the files."""
 
     entries: Mapping[str, LoadedStatic]

@@ -5,12 +5,12 @@ A resource server of OAuth 2 answers 401 or 403 with `WWW-Authenticate: Bearer â
 """
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
 import anyio
 import httpx2
+from msgspec import Struct
 
 from ostler.adapters.downstream.loss import ConnectFailedError
 from ostler.adapters.signing_in.grants import Grants
@@ -29,8 +29,7 @@ _METADATA_TIMEOUT: Final = 3.0
 _METADATA_BYTES: Final = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(Struct, frozen=True):
     """A refusal because authorisation is missing or not sufficient.
 
     Attributes:

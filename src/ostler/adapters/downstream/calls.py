@@ -4,13 +4,13 @@ The answer is taken as the server wrote it, once it follows the protocol: a stru
 tool's own outputSchema is passed on, not hidden, for expectations and outputs to judge.
 """
 
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 import mcp_types as types
 from mcp.shared import exceptions as sdk_errors
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from ostler.adapters.caller_environment import META_KEY, SERVICE_META_KEY, environment_of_caller

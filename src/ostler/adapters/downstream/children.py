@@ -10,13 +10,13 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import anyio
 import anyio.to_thread
 import psutil
+from msgspec import Struct
 
 from ostler.model.json import parse_json
 
@@ -31,8 +31,7 @@ _SAME_TIME: Final = 0.01
 """Creation times that differ by less (seconds) are the same; psutil computes them from clock ticks."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessId:
+class ProcessId(Struct, frozen=True):
     """A process beyond doubt: pids are used again, a pid with its creation time is not."""
 
     pid: int

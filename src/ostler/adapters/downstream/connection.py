@@ -7,13 +7,13 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.lowlevel
 from mcp.shared import exceptions as sdk_errors
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from ostler.adapters.backoff import QUICK_CAP, SLOW_CAP, Backoff, Nudge

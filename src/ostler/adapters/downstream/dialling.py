@@ -3,10 +3,10 @@
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+from msgspec import Struct
 
 from ostler.adapters.downstream.authorization import Challenge
 from ostler.adapters.downstream.failure_texts import ConnectFailure, failure_of
@@ -28,8 +28,7 @@ _NOT_STREAMABLE: Final = frozenset({400, 404, 405, 406, 415})
 """HTTP statuses of a POST by which a server that only speaks the older SSE transport gives itself away."""
 
 
-@dataclass(slots=True, eq=False)
-class Dial:
+class Dial(Struct, eq=False):
     """One attempt's way to a server.
 
     Attributes:

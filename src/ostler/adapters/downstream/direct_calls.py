@@ -11,7 +11,6 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import anyio
@@ -19,6 +18,7 @@ import anyio.abc
 import anyio.lowlevel
 import mcp_types as types
 from mcp.shared import exceptions as sdk_errors
+from msgspec import Struct, field
 from opentelemetry import trace
 
 from ostler.engine.protocols import Progress, ToolInfo
@@ -83,8 +83,7 @@ def is_followed() -> bool:
     return trace.get_current_span().get_span_context().is_valid or is_traced()
 
 
-@dataclass(eq=False, slots=True)
-class _Call:
+class _Call(Struct, eq=False):
     """A call under way."""
 
     progress: Progress | None

@@ -1,12 +1,12 @@
 """Why a connection attempt failed or a connection ended, in words for people."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import cast
 
 import httpx2
 import mcp_types as types
 from mcp.shared import exceptions as sdk_errors
+from msgspec import Struct
 from pydantic import ValidationError
 
 from ostler.adapters.downstream.authorization import Challenge
@@ -15,8 +15,7 @@ from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.model.states import ServiceState
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectFailure:
+class ConnectFailure(Struct, frozen=True):
     """What is to be said about it.
 
     Attributes:

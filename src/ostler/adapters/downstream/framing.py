@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from msgspec import Struct
+
 from ostler.model.json import JsonObject, JsonValue
 
 _HEAD_BYTES: Final = 64 * 1024
@@ -15,8 +17,7 @@ _SCALAR = re.compile(rb'\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?|true|false|nul
 _ID_AT_END = re.compile(rb'[,{]\s*"id"\s*:\s*("(?:[^"\\]|\\.)*"|\d+)\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$')
 
 
-@dataclass(frozen=True, slots=True)
-class OversizedLine:
+class OversizedLine(Struct, frozen=True):
     """A line beyond the limit, dropped. `fields` are the top-level scalars that were read, such as `id`."""
 
     fields: dict[str, JsonValue]

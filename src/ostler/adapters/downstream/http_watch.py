@@ -1,13 +1,13 @@
 """What the HTTP client of a connection saw; a module of its own, because few servers need that client."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.adapters.downstream.authorization import Challenge
 
 
-@dataclass(slots=True)
-class HttpWatch:
+class HttpWatch(Struct):
     """What the guarded client saw, for the connection's owner.
 
     Attributes:

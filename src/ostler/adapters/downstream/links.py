@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ import anyio
 import mcp_types as types
 from mcp.shared import exceptions as sdk_errors
 from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
+from msgspec import Struct, field
 
 from ostler.adapters.backoff import Nudge
 from ostler.adapters.downstream.authorization import granted
@@ -41,8 +41,7 @@ _RELISTEN_PAUSE: Final = 1.0
 _PROBE_TIMEOUT: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What all connections of a pool share.
 
     Attributes:
@@ -64,8 +63,7 @@ class Surroundings:
         return self.log_dir / f"{server}.stderr.log"
 
 
-@dataclass(slots=True, eq=False)
-class Link:
+class Link(Struct, eq=False):
     """An established connection. Calls register their scopes, so that leaving it can end them."""
 
     client: "Client | None"
@@ -77,7 +75,7 @@ class Link:
     suspect: Nudge
     child: ChildFacts | None = None
     repair: ToolListRepair = field(default_factory=ToolListRepair)
-    scopes: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
+    scopes: set[anyio.CancelScope] = set()
     active: int = 0
     """Calls answered since the liveness probe last checked."""
     inside: InsideServer | None = None

@@ -1,13 +1,13 @@
 """Why servers are not available: refused entries and faults of `mcp.json`, and what `ostler.toml` switches off."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from ostler.model.errors import Finding
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedEntries:
+class RefusedEntries(Struct, frozen=True):
     """The faults of `mcp.json`.
 
     Attributes:
@@ -17,10 +17,10 @@ class RefusedEntries:
         off: why a server inside Ostler is not available, by its name.
     """
 
-    by_name: Mapping[str, Sequence[Finding]] = field(default_factory=dict[str, Sequence[Finding]])
-    written: Mapping[str, str] = field(default_factory=dict[str, str])
+    by_name: Mapping[str, Sequence[Finding]] = {}
+    written: Mapping[str, str] = {}
     of_file: Sequence[Finding] = ()
-    off: Mapping[str, str] = field(default_factory=dict[str, str])
+    off: Mapping[str, str] = {}
 
     @classmethod
     def of(

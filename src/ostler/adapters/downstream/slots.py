@@ -1,10 +1,11 @@
 """How many calls of one server may be under way at once: all of them, and those that may change something."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import anyio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.adapters.downstream.call_refusals import no_slot
 from ostler.engine.call_context import has_patience, waiting_for_turn
@@ -15,8 +16,7 @@ _BUILTIN_CALLS: Final = 1000
 """Calls at once to a built-in server: a start lasts until its program is ready, and no other call waits for that."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLimit:
+class TimeLimit(Struct, frozen=True):
     """How long a call may take.
 
     Attributes:

@@ -1,9 +1,10 @@
 """What is known about one downstream connection at a moment."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from ostler.model.servers import ServerTransport
 from ostler.model.states import ServiceState
@@ -15,8 +16,7 @@ WAY_TO_ENABLE: Final = "remove 'disabled' (or 'enabled', 'active', 'isActive') f
 """What to change so that it is used; clients have several words for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionSnapshot:
+class ConnectionSnapshot(Struct, frozen=True):
     """One connection at one moment; replaced as a whole whenever something changes.
 
     Attributes:

@@ -8,12 +8,12 @@ ones among them, and what it writes to stderr.
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 import anyio.to_thread
 import psutil
+from msgspec import Struct, field
 
 from ostler.adapters.downstream.children import ProcessId, tree_of
 from ostler.adapters.downstream.installers import installs
@@ -68,8 +68,7 @@ class StartTurns:
             give_back()
 
 
-@dataclass(slots=True)
-class StartLimits:
+class StartLimits(Struct):
     """How long one attempt may take, and which of the limits ended it.
 
     Attributes:
@@ -109,8 +108,7 @@ class StartLimits:
         )
 
 
-@dataclass(slots=True, eq=False)
-class Attempt:
+class Attempt(Struct, eq=False):
     """One attempt to connect, which ends as the connection does when it succeeds.
 
     Attributes:
@@ -169,8 +167,7 @@ class Attempt:
             show(f"it has been starting for {self.elapsed:.0f} s" + (f"; its last stderr: {words}" if words else ""))
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
+class _Work(Struct, frozen=True):
     seconds: float
     processes: frozenset[int]
     written: int

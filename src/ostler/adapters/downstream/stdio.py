@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +21,7 @@ import mcp_types as types
 from anyio.abc import Process, TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared import message as sdk_message
+from msgspec import Struct, field
 from pydantic import ValidationError
 
 from ostler.adapters.caller_environment import without_own
@@ -67,8 +67,7 @@ _OUTBOX: Final = 256
 """Messages that may wait for a server that does not read its stdin, so that cancelling a call never blocks."""
 
 
-@dataclass(slots=True)
-class ChildFacts:
+class ChildFacts(Struct):
     """What becomes known about the child while it runs."""
 
     pid: int | None = None

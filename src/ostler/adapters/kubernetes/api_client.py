@@ -7,13 +7,13 @@ import base64
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final, cast
 
 import anyio
 import anyio.to_thread
 import httpx2
+from msgspec import Struct
 
 from ostler.adapters.extras import how_to_install
 from ostler.adapters.kubernetes.kubeconfig import ClusterAccess, read_access
@@ -151,8 +151,7 @@ async def open_client(spec: ClusterSpec, environment: Mapping[str, str]) -> Asyn
         yield KubeClient(access, http, timeout=spec.timeout)
 
 
-@dataclass(frozen=True, slots=True)
-class _Library:
+class _Library(Struct, frozen=True):
     """What is used of lightkube, without its types: they are known only partly."""
 
     config: Any

@@ -1,9 +1,9 @@
 """A KubeConnection: is the API server of a context reached, which version is it, and who are we to it."""
 
-from dataclasses import dataclass
 from typing import Final, cast
 
 import anyio
+from msgspec import Struct
 
 from ostler.adapters.kubernetes.api_client import KubeClient, open_client
 from ostler.adapters.kubernetes.reconnecting import SupervisedService, World
@@ -17,8 +17,7 @@ _REVIEW: Final = "/apis/authentication.k8s.io/{version}/selfsubjectreviews"
 _VERSIONS: Final = ("v1", "v1beta1")
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
+class _Facts(Struct, frozen=True):
     context: str
     server: str
     namespace: str

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, cast
 
 import yaml
+from msgspec import Struct
 
 from ostler.adapters.kubernetes.trouble import misconfigured
 from ostler.adapters.regular_files import expanded, read_regular_text
@@ -21,8 +21,7 @@ _LISTS: Final = {"clusters": "cluster", "contexts": "context", "users": "user"}
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterAccess:
+class ClusterAccess(Struct, frozen=True):
     """One context, complete.
 
     Attributes:

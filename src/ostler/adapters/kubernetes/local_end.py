@@ -4,12 +4,12 @@ import errno
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 import anyio
 import anyio.abc
 from anyio.streams.stapled import MultiListener
+from msgspec import Struct
 
 from ostler.adapters.accepting import serve_connections
 from ostler.adapters.kubernetes.api_client import KubeClient
@@ -24,8 +24,7 @@ _LINGER: Final = 2.0
 """Seconds without a byte from the pod after which a connection whose local end has sent everything is over."""
 
 
-@dataclass(slots=True)
-class Traffic:
+class Traffic(Struct):
     """What went through a tunnel since it was started."""
 
     open: int = 0
@@ -35,8 +34,7 @@ class Traffic:
     received: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """Where connections go just now."""
 
     client: KubeClient

@@ -6,11 +6,11 @@ each names the port. The protocol has no half-close: who wants to end the connec
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
 import httpx2
+from msgspec import Struct
 
 from ostler.adapters.kubernetes.trouble import KubeTroubleError
 from ostler.adapters.kubernetes.websocket import NotUpgradedError, WebSocket, open_websocket
@@ -83,8 +83,7 @@ class PortStream:
                 return
 
 
-@dataclass(frozen=True, slots=True)
-class Refusals:
+class Refusals(Struct, frozen=True):
     """How failures are reported: of an HTTP answer that is not an upgrade, and of an API server that cannot be used."""
 
     refused: Callable[[int, bytes], KubeTroubleError]

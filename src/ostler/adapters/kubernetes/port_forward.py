@@ -1,10 +1,10 @@
 """A PortForward: a local port that leads to a pod, kept alive across the pods' and the API server's restarts."""
 
-from dataclasses import replace
 from typing import Final
 
 import anyio
 import anyio.abc
+from msgspec.structs import replace
 
 from ostler.adapters.kubernetes.api_client import KubeClient, open_client
 from ostler.adapters.kubernetes.local_end import Route, TunnelListener, bind

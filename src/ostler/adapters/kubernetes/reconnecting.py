@@ -3,12 +3,13 @@
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import anyio
 import anyio.lowlevel
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.adapters.backoff import Backoff, Nudge
 from ostler.adapters.connection_facts import ARRIVALS, way_to
@@ -29,8 +30,7 @@ BACKOFF_CAP: Final = 15.0
 _SETTLED: Final = frozenset(set(ServiceState) - {ServiceState.STARTING, ServiceState.STOPPING})
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(Struct, frozen=True):
     """What all of these services share: the variables that kubeconfigs see, and wall time."""
 
     environment: Mapping[str, str]

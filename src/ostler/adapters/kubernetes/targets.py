@@ -1,8 +1,9 @@
 """From a target (`service/web`, `deployment/api`, labels) to the pod and port that a tunnel leads to just now."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, cast
+
+from msgspec import Struct
 
 from ostler.adapters.kubernetes.api_client import KubeClient
 from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
@@ -13,8 +14,7 @@ _APPS: Final = ("deployment", "statefulset", "daemonset", "replicaset")
 _OPERATORS: Final = {"In": "in", "NotIn": "notin"}
 
 
-@dataclass(frozen=True, slots=True)
-class PodPort:
+class PodPort(Struct, frozen=True):
     """Where a tunnel leads: one port of one pod. `uid` tells a pod from its successor of the same name."""
 
     namespace: str

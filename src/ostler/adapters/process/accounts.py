@@ -3,15 +3,15 @@
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ostler.adapters.regular_files import expanded
 from ostler.model.errors import ArgumentError, OperationError
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """A user of the system.
 
     Attributes:

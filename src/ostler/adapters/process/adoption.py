@@ -1,10 +1,10 @@
 """Taking over what an earlier Ostler started: the records read, and what still runs found again."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 import psutil
+from msgspec.structs import asdict
 
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.records import ProcessRecord, RecordFolder

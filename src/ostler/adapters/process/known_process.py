@@ -4,12 +4,14 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 import psutil
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from ostler.adapters.process.contract import ProcessFacts, ProcessState
 from ostler.adapters.process.launch import Child
@@ -45,8 +47,7 @@ BACKGROUND_SECONDS = 5.0
 """How long after its start a program goes into the background at the latest, also where no start waits for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """What one check of a process found.
 
     Attributes:
@@ -64,8 +65,7 @@ class Observation:
     frozen: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Awaited:
+class Awaited(Struct, frozen=True):
     """What a start waits for.
 
     Attributes:

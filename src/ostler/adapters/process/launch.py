@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec import Struct
+
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.environments import find_program, searched, start_trouble
 from ostler.adapters.process.accounts import Account, account_of, working_folder
@@ -67,8 +69,7 @@ class Child(subprocess.Popen[bytes]):
         """Do nothing: leaving it running is intended, so there is no leak to warn about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(Struct, frozen=True):
     """What was spawned: `child` is the keeper of the program `pid` where there are keepers, else the program itself."""
 
     child: Child

@@ -1,10 +1,10 @@
 """Health by log: whether the last line that says so reports trouble or its end, followed from look to look."""
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio.to_thread
+from msgspec import Struct
 
 from ostler.adapters.process.contract import Probe
 from ostler.adapters.process.known_process import MAX_SEEN, Entry
@@ -24,8 +24,7 @@ WATCH_SECONDS = 2.0
 SHOWN_CHARS = 200
 
 
-@dataclass(slots=True)
-class LogWatch:
+class LogWatch(Struct):
     """The lines that one probe looks for in the log of one process.
 
     Attributes:

@@ -13,9 +13,10 @@ import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from ostler.adapters.process.records import previous_part
 from ostler.rules.text.patterns import LineFilter
@@ -36,8 +37,7 @@ COPY_BYTES = 1024 * 1024
 _LINES = re.compile(rb"[^\n]*\n|[^\n]+")
 
 
-@dataclass(frozen=True, slots=True)
-class LogExcerpt:
+class LogExcerpt(Struct, frozen=True):
     """Lines of a log; `next_offset` is where to read on, `truncated` says that there was more than is here."""
 
     lines: list[str]

@@ -4,13 +4,13 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeGuard
 
 import anyio
 import anyio.to_thread
 import psutil
+from msgspec import Struct
 
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.process_table import (
@@ -30,8 +30,7 @@ FRESH_SECONDS = 1.0
 """A measurement of this age is good enough for the next one who asks: shorter spans say little about CPU."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """What one process used when it was last measured, with all that it started.
 
     Attributes:

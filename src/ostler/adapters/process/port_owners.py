@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
 import psutil
+from msgspec import Struct
 
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.ports import OTHER_PORTS, address_of, is_free
@@ -41,8 +41,7 @@ _OTHER_PLACES = _CONTAINER_TOOLS | {"ssh", "kubectl", "oc", "vagrant", "multipas
 """Programs whose output may be that of a program in another place, with ports of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(Struct, frozen=True):
     """One listening socket: a TCP one, or a bound UDP one."""
 
     host: str
@@ -56,8 +55,7 @@ class Listener:
         return address_of(self.host, self.port)
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who holds a port: a program, and the key of the process that it belongs to if it was started here."""
 
     pid: int | None
@@ -75,8 +73,7 @@ def in_words(holders: Iterable[Holder]) -> str:
     return " and ".join(map(str, holders))
 
 
-@dataclass(slots=True)
-class Sockets:
+class Sockets(Struct):
     """The sockets of one process, read on request.
 
     Attributes:

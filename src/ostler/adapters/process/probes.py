@@ -4,12 +4,12 @@ import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 from anyio.abc import ByteStream
+from msgspec import Struct
 
 from ostler.adapters.process.command_probe import run_command
 from ostler.adapters.process.contract import Probe
@@ -45,8 +45,7 @@ OVERLAP_BYTES = 8 * 1024
 """Read again at each look, for a line of which only a part was written the last time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What a probe found.
 
     Attributes:
@@ -62,8 +61,7 @@ class Verdict:
     is_brief: bool = False
 
 
-@dataclass(slots=True)
-class LogScanner:
+class LogScanner(Struct):
     """Looks for a pattern in a growing log, each byte (nearly) once.
 
     Attributes:
@@ -83,7 +81,7 @@ class LogScanner:
     position: int = 0
     found: bool = False
     line: str = ""
-    matched: dict[str, str] = field(default_factory=dict[str, str])
+    matched: dict[str, str] = {}
     read: tuple[int, int, int] | None = None
 
     def has_no_news(self) -> bool:

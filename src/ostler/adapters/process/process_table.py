@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import psutil
+from msgspec import Struct
 
 from ostler.adapters.disk_room import is_scarcity
 
@@ -49,8 +50,7 @@ _ESTABLISHED: Final = 1 << 1
 _ANSWER_SECONDS: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One process.
 
     Attributes:
@@ -66,8 +66,7 @@ class Row:
     is_zombie: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What a tree of processes uses.
 
     Attributes:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 import anyio
 import anyio.to_thread
 import psutil
+from msgspec.structs import replace
 
 from ostler.adapters.process.contract import (
     FreePortRequest,

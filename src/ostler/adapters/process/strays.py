@@ -3,13 +3,13 @@
 import contextlib
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import anyio
 import anyio.to_thread
 import psutil
+from msgspec import Struct
 
 from ostler.adapters.process.marks import known_life, known_owner
 from ostler.adapters.process.records import ProcessRecord, RecordFolder
@@ -22,8 +22,7 @@ KILL_SECONDS: Final = 3.0
 _POLL: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Stray:
+class Stray(Struct, frozen=True):
     """A process that was left.
 
     Attributes:

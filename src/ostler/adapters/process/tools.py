@@ -1,11 +1,11 @@
 """The tools of the process server, as a table."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import mcp_types as types
 from mcp.shared import exceptions as sdk_errors
+from msgspec import Struct
 
 from ostler.adapters.disk_room import is_scarcity
 from ostler.adapters.downstream.fault_codes import Fault
@@ -39,8 +39,7 @@ RequestT = TypeVar("RequestT", bound=Request)
 ResultT = TypeVar("ResultT", bound=Model)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What comes with a call besides its arguments.
 
     Attributes:

@@ -10,11 +10,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import psutil
+from msgspec import Struct
 
 from ostler.adapters.process.process_table import below, bound_by, bound_sockets, read_table, trees_below
 from ostler.adapters.process.records import ProcessRecord
@@ -31,8 +31,7 @@ bridged by the token.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Birth:
+class Birth(Struct, frozen=True):
     """When a process was created.
 
     Attributes:
@@ -221,8 +220,7 @@ def leader_of(processes: Iterable[psutil.Process]) -> psutil.Process | None:
     return candidates[0] if candidates else None
 
 
-@dataclass(slots=True)
-class ProcessTree:
+class ProcessTree(Struct):
     """The processes of one run: what is or was below its keeper, its session, and all that carry its token.
 
     Attributes:

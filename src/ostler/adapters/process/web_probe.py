@@ -3,12 +3,12 @@
 import os
 import socket
 import ssl
-from dataclasses import dataclass
 from typing import Self, cast
 from urllib.parse import SplitResult, quote, urlsplit
 
 import anyio
 from anyio.abc import ByteStream
+from msgspec import Struct
 
 from ostler.adapters.process.ports import address_of, reachable_host
 from ostler.model.errors import ArgumentError
@@ -26,8 +26,7 @@ _AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"
 """What a path and a query may have; anything else is percent-encoded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(Struct, frozen=True):
     """A URL to ask, in its parts, without a user and a password, which are neither sent nor shown."""
 
     parts: SplitResult

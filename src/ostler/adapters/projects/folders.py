@@ -9,8 +9,9 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ostler.adapters.regular_files import expanded, read_regular
 from ostler.engine.services.views import ProjectRef
@@ -41,8 +42,7 @@ _LARGE = 1_048_576
 """Bytes of git's configuration that are read: it has a section for each branch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checkout:
+class Checkout(Struct, frozen=True):
     """A working tree of git, or a workspace of jj.
 
     Attributes:
@@ -69,8 +69,7 @@ class Checkout:
         return self.is_linked or self.is_cut_off
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectFolder:
+class ProjectFolder(Struct, frozen=True):
     """A folder with an `ostler.yaml`.
 
     Attributes:

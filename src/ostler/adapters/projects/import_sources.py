@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
 from ostler.adapters.projects.folders import inner_folders
@@ -66,8 +68,7 @@ def _variables(file: Path) -> Mapping[str, str]:
 _Read = Callable[[str, str, _Beside], Found]
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(Struct, frozen=True):
     """One kind of file, where it stands, and how it is read; `like` are other names that people give it."""
 
     names: tuple[str, ...]

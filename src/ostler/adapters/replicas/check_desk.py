@@ -10,12 +10,12 @@ import math
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import count
 from typing import Final
 
 import anyio
+from msgspec import Struct, field
 
 from ostler.adapters.replicas.check_form import MAX_LINE, AskedCall, GivenAnswer, Outbox, number_in
 from ostler.adapters.telemetry.instruments import SHARED_CHECKS
@@ -43,8 +43,7 @@ MAX_UNDER_WAY: Final = 512
 _HOLDER: Final = ""
 
 
-@dataclass(slots=True, eq=False)
-class _Asked:
+class _Asked(Struct, eq=False):
     """A call that is under way."""
 
     tool: str
@@ -53,22 +52,20 @@ class _Asked:
     why: str = ""
 
 
-@dataclass(slots=True)
-class _Doubt:
+class _Doubt(Struct):
     """For how long a follower is not asked about a server, and the length of that."""
 
     until: float
     seconds: float
 
 
-@dataclass(slots=True, eq=False)
-class _Checker:
+class _Checker(Struct, eq=False):
     """A follower that makes checks while both of its streams are open."""
 
     outgoing: Outbox = field(default_factory=Outbox)
-    asked: dict[int, _Asked] = field(default_factory=dict[int, _Asked])
-    doubts: dict[str, _Doubt] = field(default_factory=dict[str, _Doubt])
-    answered_at: dict[str, float] = field(default_factory=dict[str, float])
+    asked: dict[int, _Asked] = {}
+    doubts: dict[str, _Doubt] = {}
+    answered_at: dict[str, float] = {}
     """When each server was last heard of through it."""
     calls_open: int = 0
     answers_open: int = 0

@@ -7,13 +7,13 @@ import json
 import socket
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 import anyio
+from msgspec import Struct
 
 from ostler.model.responses import ToolResponse
 from ostler.model.servers import OVER_HTTP, ServerEntry
@@ -33,8 +33,7 @@ _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _SPACE: Final = Path("/proc/self/ns/net")
 
 
-@dataclass(frozen=True, slots=True)
-class AskedCall:
+class AskedCall(Struct, frozen=True):
     """A call that a follower is to make.
 
     Attributes:
@@ -62,8 +61,7 @@ class AskedCall:
         return cls(int(number), str(digest), str(tool), dict(args), float(timeout))
 
 
-@dataclass(frozen=True, slots=True)
-class GivenAnswer:
+class GivenAnswer(Struct, frozen=True):
     """What became of a call.
 
     Attributes:

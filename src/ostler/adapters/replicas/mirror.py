@@ -5,9 +5,10 @@ Their objects stay the same, also when another server takes over, so that subscr
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
+
+from msgspec import Struct
 
 from ostler.adapters.replicas.wire_form import (
     VIEW,
@@ -113,25 +114,23 @@ class HolderClock:
         return time.monotonic()
 
 
-@dataclass
-class _Snapshot:
+class _Snapshot(Struct):
     """A snapshot that is still arriving."""
 
     run: str
     number: int
-    log: JsonObject = field(default_factory=dict[str, Any])
-    events: list[Event] = field(default_factory=list[Event])
-    histories: dict[str, HistoryParts] = field(default_factory=dict[str, HistoryParts])
-    services: dict[str, tuple[ServiceView, bool]] = field(default_factory=dict[str, tuple[ServiceView, bool]])
-    classes: dict[str, ShownClass] = field(default_factory=dict[str, ShownClass])
+    log: JsonObject = {}
+    events: list[Event] = []
+    histories: dict[str, HistoryParts] = {}
+    services: dict[str, tuple[ServiceView, bool]] = {}
+    classes: dict[str, ShownClass] = {}
     findings: tuple[Finding, ...] = ()
 
 
-@dataclass
-class _ClassChanges:
+class _ClassChanges(Struct):
     """What a batch says of classes: those that changed, None for one that is gone, and the findings if they did."""
 
-    changed: dict[str, ShownClass | None] = field(default_factory=dict[str, ShownClass | None])
+    changed: dict[str, ShownClass | None] = {}
     findings: tuple[Finding, ...] | None = None
 
     def add(self, kind: Kind, value: str) -> None:

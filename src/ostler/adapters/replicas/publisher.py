@@ -9,12 +9,12 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
 import anyio
 import anyio.lowlevel
+from msgspec import Struct
 
 from ostler.adapters.replicas.change_log import ChangeLog
 from ostler.adapters.replicas.wire_form import (
@@ -65,8 +65,7 @@ _OF_CLASSES: Final = (EventKind.CLASS_CHANGED, EventKind.CLASS_CHECKED)
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class _Follower:
+class _Follower(Struct):
     """One server that follows, as long as it is connected or has a lease."""
 
     acknowledged: int = 0

@@ -1,11 +1,11 @@
 """The lines that the holder of a database sends to the servers that stand by: a letter for the kind, and JSON."""
 
 import base64
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, NewType, cast
+from typing import Any, Final, cast
 
-from pydantic import ConfigDict, TypeAdapter
+from msgspec import Struct, convert, to_builtins
+from pydantic import TypeAdapter
 
 from ostler.adapters.stores.records_json import EVENT, RecordForm, decode
 from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
@@ -45,8 +45,7 @@ class Kind(StrEnum):
     """The end of a snapshot: it is complete with the batch of this number."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShownClass:
+class ShownClass(Struct, frozen=True):
     """A class as reading tools show it.
 
     Attributes:
@@ -65,14 +64,7 @@ class ShownClass:
         return cls(entry, classes.availability(entry.name), classes.standing_of(entry.name))
 
 
-_CONFIG: Final = ConfigDict(defer_build=True, strict=True, extra="forbid", ser_json_inf_nan="constants")
-
-# A type adapter takes no configuration for a dataclass, but for a new type of it.
-_View = NewType("_View", ServiceView)
-_Availability = NewType("_Availability", Availability)
-
-VIEW: Final = RecordForm[ServiceView](TypeAdapter(_View, config=_CONFIG), "view")
-_AVAILABILITY: Final = TypeAdapter[Availability](_Availability, config=_CONFIG)
+VIEW: Final = RecordForm(ServiceView, "view")
 _FINDINGS: Final = TypeAdapter(tuple[Finding, ...])
 _ANY: Final = TypeAdapter[Any](Any)
 
@@ -108,7 +100,7 @@ def class_line(shown: ShownClass) -> bytes:
     facts = {
         "manifest": service_class_to_json(entry.service_class),
         **{name: getattr(entry, name) for name in _OF_CLASSES},
-        "availability": _AVAILABILITY.dump_python(shown.availability, mode="json"),
+        "availability": to_builtins(shown.availability),
         "standing": _FINDINGS.dump_python(shown.standing, mode="json"),
     }
     return line(Kind.CLASS, facts)
@@ -132,7 +124,7 @@ def read_class(text: str) -> ShownClass:
     )
     return ShownClass(
         entry,
-        _AVAILABILITY.validate_python(facts["availability"], strict=False),
+        convert(facts["availability"], Availability),
         _FINDINGS.validate_python(facts["standing"]),
     )
 

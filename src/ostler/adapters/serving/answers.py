@@ -3,11 +3,10 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import mcp_types as types
+from msgspec import Struct
 
 import ostler
 from ostler.model.errors import (
@@ -32,8 +31,7 @@ MAX_ERROR_TEXT = 8_000
 """Characters of an error's text that are sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A tool's answer.
 
     Attributes:
@@ -48,7 +46,7 @@ class Answer:
     text: str
     content: "Sequence[types.ContentBlock]" = ()
     is_error: bool = False
-    meta: JsonObject = field(default_factory=dict[str, Any])
+    meta: JsonObject = {}
 
     def result(self) -> "types.CallToolResult":
         """Return it as a result of the SDK."""

@@ -10,7 +10,6 @@ import json
 import logging
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
@@ -22,6 +21,7 @@ import mcp_types as types
 from mcp.shared import exceptions as sdk_errors
 from mcp.shared import message as sdk_message
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from msgspec import Struct
 from pydantic import ValidationError
 
 from ostler.adapters.serving.known_roots import KnownRoots, known_roots
@@ -55,8 +55,7 @@ class Outcome(Enum):
     """The client cannot ask a person."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A form for a person.
 
     Attributes:
@@ -85,12 +84,11 @@ class Question:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A person's reply; `content` holds the fields of an accepted one, unchecked."""
 
     outcome: Outcome
-    content: JsonObject = field(default_factory=dict[str, Any])
+    content: JsonObject = {}
 
 
 class InputNeededError(Exception):

@@ -1,12 +1,13 @@
 """Tools as a table: what each is called, takes, gives and may do, who answers it, and how a call finds its way."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
 import mcp_types as types
 from mcp.shared import exceptions as sdk_errors
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from ostler.adapters.serving.answers import Answer, error_answer, internal_error_answer
@@ -53,8 +54,7 @@ class Effect(Enum):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ToolDefinition(Generic[AppT, ArgsT, CallT]):
+class ToolDefinition(Struct, Generic[AppT, ArgsT, CallT], frozen=True):
     """A tool.
 
     Attributes:

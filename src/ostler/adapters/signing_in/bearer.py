@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urljoin
 
@@ -10,6 +9,7 @@ import anyio
 import httpx2
 from mcp.client.auth.oauth2 import OAuthContext
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from msgspec import Struct
 from pydantic import AnyUrl, ValidationError
 
 from ostler.adapters.signing_in.consent import Grant
@@ -130,8 +130,7 @@ def token_request(grant: Grant, endpoint: str, fields: dict[str, str]) -> httpx2
     return httpx2.Request("POST", url, data=fields, headers=headers, extensions=extensions)
 
 
-@dataclass(slots=True)
-class MemoryStorage:
+class MemoryStorage(Struct):
     """Where the SDK keeps what belongs to one sign-in; a `TokenStorage` of its own."""
 
     client: OAuthClientInformationFull | None = None

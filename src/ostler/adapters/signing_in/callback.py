@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 from mcp.shared.auth import AuthorizationCodeResult
+from msgspec import Struct, field
 
 from ostler.adapters.accepting import serve_connections
 from ostler.model.errors import OperationError
@@ -20,8 +20,7 @@ _DONE: Final = "You are signed in. You can close this page and go back to the te
 _DENIED: Final = "The sign-in did not succeed; the terminal says why. You can close this page."
 
 
-@dataclass(slots=True)
-class Callback:
+class Callback(Struct):
     """Where the browser comes back to.
 
     Attributes:

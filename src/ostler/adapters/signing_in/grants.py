@@ -1,10 +1,10 @@
 """What people's consent gave, by server: grants, kept in the vault."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio.to_thread
+from msgspec import Struct
 from pydantic import ValidationError
 
 from ostler.adapters.signing_in.vault import Vault
@@ -20,8 +20,7 @@ _VAULT_SECONDS: Final = 15.0
 """Seconds that the keyring may take; it may ask a person for its password, who may not be there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grants:
+class Grants(Struct, frozen=True):
     """The grants of the servers of one state folder, in the vault."""
 
     vault: Vault

@@ -4,9 +4,10 @@ import secrets
 import socket
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
 
 from ostler.adapters.atomic_files import replace_private
 from ostler.adapters.config.paths import Paths
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 _NODE_FILE: Final = "node"
 
 
-@dataclass(frozen=True, slots=True)
-class StorePlace:
+class StorePlace(Struct, frozen=True):
     """Where the store is: a URL of PostgreSQL, or without one the file."""
 
     path: Path

@@ -4,11 +4,11 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import anyio
 import anyio.lowlevel
+from msgspec import Struct, field
 
 from ostler.adapters.stores.memory import duplicate_name
 from ostler.adapters.stores.rows import CommitWrite, EventWrite, encode_commit, encode_event
@@ -38,8 +38,7 @@ CLOSE_GRACE = 10.0
 """Seconds to write what was accepted when the store is closed; a database that hangs longer is abandoned."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Why one commit of a batch was undone: the name that it gave to a second service."""
 
     name: str
@@ -52,8 +51,7 @@ class Refusal:
         return error
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """How the writing of a batch went.
 
     Attributes:
@@ -61,15 +59,14 @@ class Written:
         events_refused: why its events were not written.
     """
 
-    refused: Mapping[int, StoreError] = field(default_factory=dict[int, StoreError])
+    refused: Mapping[int, StoreError] = {}
     events_refused: StoreError | None = None
 
 
 WriteBatch: TypeAlias = Callable[[Sequence[CommitWrite], Sequence[EventWrite]], Awaitable[Written]]
 
 
-@dataclass(eq=False, slots=True)
-class _Pending:
+class _Pending(Struct, eq=False):
     """A commit that waits for its durability."""
 
     write: CommitWrite

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, LiteralString
+
+from msgspec import Struct
 
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.model.errors import OstlerError, StoreCorruptError
@@ -26,8 +27,7 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseReport:
+class DatabaseReport(Struct, frozen=True):
     """What is in a database.
 
     Attributes:
@@ -45,12 +45,11 @@ class DatabaseReport:
     problems: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Examination:
+class Examination(Struct):
     """Counts records, and finds those that cannot be read."""
 
-    counts: dict[str, int] = field(default_factory=dict[str, int])
-    problems: list[str] = field(default_factory=list[str])
+    counts: dict[str, int] = {}
+    problems: list[str] = []
 
     def read(self, kind: str, texts: Iterable[str]) -> None:
         """Look through records of one kind."""

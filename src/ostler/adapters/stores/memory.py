@@ -2,11 +2,11 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import assert_never
 
 import anyio.lowlevel
+from msgspec import Struct
 
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
@@ -16,8 +16,7 @@ from ostler.model.events import Event
 from ostler.model.records import OperationRecord
 
 
-@dataclass(frozen=True, slots=True)
-class _StoredOperation:
+class _StoredOperation(Struct, frozen=True):
     seq: int
     service_id: str
     is_open: bool

@@ -4,12 +4,12 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
+from msgspec import Struct
 
 from ostler.adapters.stores.choice import StorePlace, node_of, postgresql_store
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
@@ -42,8 +42,7 @@ class _MovableStore(Store, Protocol):
     def continue_from(self, cursor: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """What was moved, by its sort, and where the source was put aside."""
 
     counts: dict[str, int]

@@ -10,18 +10,17 @@ or cut off, it knows that it may not act before another server can begin to.
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import anyio
+from msgspec import Struct
 
 from ostler.adapters.stores.postgresql_faults import Address, taken_over
 from ostler.adapters.stores.postgresql_schema import Connection
 from ostler.model.errors import StoreError, StoreHeldError
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(Struct, frozen=True):
     """How patient a server is with its database, and others with it; all in seconds.
 
     Attributes:
@@ -72,8 +71,7 @@ WHERE datname = current_database() AND application_name = %s AND pid <> ALL(%s)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who is to hold a database.
 
     Attributes:

@@ -6,11 +6,11 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, LiteralString, TypeAlias
 
 import anyio
 import psycopg
+from msgspec import Struct
 from psycopg import AsyncConnection
 
 from ostler.adapters.stores.postgresql_faults import POOLER, Address, is_loss, translate
@@ -83,8 +83,7 @@ def local_address(connection: Connection) -> str:
         return f"[{where[0]}]" if line.family == socket.AF_INET6 else where[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
+class Ends(Struct, frozen=True):
     """The two connections: one for commits, one for everything else, so that no heartbeat waits for a long commit."""
 
     writer: Connection

@@ -1,12 +1,11 @@
 """How much history a store keeps."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ostler.model.settings import LimitSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(Struct, frozen=True):
     """Bounds of what is kept. Operations without an outcome are never dropped, whatever the bounds.
 
     Attributes:

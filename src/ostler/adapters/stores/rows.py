@@ -1,9 +1,10 @@
 """Changes and events as rows. Each store has its own statement for each sort of row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple, assert_never
+
+from msgspec import Struct
 
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.engine.protocols import Change, DropService, PutOperation, PutService
@@ -44,8 +45,7 @@ class Row(NamedTuple):
     record: ServiceRecord | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CommitWrite:
+class CommitWrite(Struct, frozen=True):
     """One commit, encoded when it was asked for, so that later changes to its values do not reach the disk.
 
     Attributes:
@@ -59,8 +59,7 @@ class CommitWrite:
     may_use_reserve: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class EventWrite:
+class EventWrite(Struct, frozen=True):
     """One event, encoded when it was appended: cursor, time, kind, service, record."""
 
     cursor: int

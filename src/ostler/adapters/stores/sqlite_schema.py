@@ -10,8 +10,9 @@ import sqlite3
 import stat
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ostler.adapters.stores.sqlite_faults import lacks_room, translate
 from ostler.adapters.stores.sqlite_guard import Reserve
@@ -27,8 +28,7 @@ COMPACT_BYTES = 8 * 1024 * 1024
 """Free bytes in a file from which it is compacted when it is opened, if they are half of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(Struct, frozen=True):
     """One step of the schema: its number (the version that it leads to) and its statements."""
 
     version: int

@@ -7,12 +7,12 @@ import sys
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.to_thread
+from msgspec import Struct
 from opentelemetry import metrics, trace
 
 from ostler.adapters.extras import how_to_install
@@ -30,8 +30,7 @@ _MISSING: Final = "telemetry is configured, and a package that it needs is missi
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Exports:
+class Exports(Struct):
     """What was set up.
 
     Attributes:

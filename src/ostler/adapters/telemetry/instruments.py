@@ -4,9 +4,9 @@ MCP's metrics are named by OpenTelemetry's conventions for the Model Context Pro
 databases; what those do not know begins with `ostler.`.
 """
 
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from msgspec import Struct
 from opentelemetry.metrics import Counter, Histogram, Meter, UpDownCounter
 
 _MCP_SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -14,8 +14,7 @@ _DATABASE_SECONDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 _LATE_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Struct, frozen=True):
     """One metric.
 
     Attributes:
@@ -167,8 +166,7 @@ STANDBY_METRICS: Final = (SHARED_CHECKS, STANDBY_REQUESTS, STANDBY_CHECKS, STAND
 """Those of servers that share a database."""
 
 
-@dataclass(frozen=True, slots=True)
-class Instruments:
+class Instruments(Struct, frozen=True):
     """What measurements are given to."""
 
     served: Histogram

@@ -8,8 +8,8 @@ linked to, not continued.
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 
+from msgspec import Struct
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -22,8 +22,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.span import TraceState
 
 
-@dataclass(slots=True, eq=False)
-class Scope:
+class Scope(Struct, eq=False):
     """A client's request or an operation.
 
     Attributes:
@@ -57,8 +56,7 @@ def current_scope() -> Scope | None:
     return scope if scope is not None and scope.is_open else None
 
 
-@dataclass(slots=True, eq=False)
-class Origin:
+class Origin(Struct, eq=False):
     """Where an operation was asked for.
 
     Attributes:

@@ -1,8 +1,9 @@
 """What an application has that no one follows: the parts of telemetry, each of which does nothing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from ostler.engine.protocols import Observer, Store, ToolProvider
 
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
     from ostler.engine.manager import ServiceManager
 
 
-@dataclass(frozen=True, slots=True)
-class Scrape:
+class Scrape(Struct, frozen=True):
     """What `/metrics` answers.
 
     Attributes:

@@ -1,14 +1,14 @@
 """Every span there is, as a table: docs/observability.md is made from it, and tests compare it with what is emitted."""
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 SDK: Final = "mcp-python-sdk"
 OSTLER: Final = "ostler"
 
 
-@dataclass(frozen=True, slots=True)
-class SpanForm:
+class SpanForm(Struct, frozen=True):
     """One kind of span.
 
     Attributes:

@@ -1,8 +1,9 @@
 """What is to be exported, by `ostler.toml` and OpenTelemetry's variables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ostler.model.settings import TelemetrySettings
 
@@ -13,8 +14,7 @@ CONSOLE: Final = "console"
 _ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What is to be exported.
 
     Attributes:

@@ -1,8 +1,9 @@
 """Finding the class tests that a user names, and the classes that they need."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ostler.adapters.config.class_files import ClassFiles, ClassSource
 from ostler.adapters.config.paths import class_test_files_in, is_test_file, shipped_classes_dir
@@ -19,8 +20,7 @@ _MAX_BYTES = 1024 * 1024
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
-@dataclass(frozen=True, slots=True)
-class TestedFile:
+class TestedFile(Struct, frozen=True):
     """One file of class tests.
 
     Attributes:

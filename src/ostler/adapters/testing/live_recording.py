@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from ostler.adapters.testing.results import Outcome
 from ostler.adapters.testing.runner import TestRun
@@ -39,8 +40,7 @@ _ERRORS: Sequence[tuple[type[DownstreamError], str]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedTest:
+class RecordedTest(Struct, frozen=True):
     """A recorded test.
 
     Attributes:

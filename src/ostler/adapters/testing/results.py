@@ -1,7 +1,8 @@
 """How a test of a class, and each of its steps, went."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.engine.services.views import OperationResult
 from ostler.model.class_tests import StepExpectation
@@ -9,8 +10,7 @@ from ostler.model.durations import format_duration
 from ostler.model.errors import OstlerError
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Something that is not as a test expects.
 
     Attributes:
@@ -33,8 +33,7 @@ class Failure:
         return "\n".join([f"{self.file}:{self.line}:{self.column}: {self.message}", *self.details])
 
 
-@dataclass(frozen=True, slots=True)
-class TestResult:
+class TestResult(Struct, frozen=True):
     """How one test went.
 
     Attributes:
@@ -61,8 +60,7 @@ class TestResult:
         return not self.failures
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a step ended: its error or its result, what time it took, and the event cursor that it began at."""
 
     error: OstlerError | None

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, cast
 
 import anyio
+from msgspec import Struct
 
 from ostler.engine.protocols import Progress, ToolCaller
 from ostler.model.class_tests import CALL_SECONDS, ExpectedCall, ScriptedAnswer
@@ -29,8 +29,7 @@ STAND_IN = "stand-in"
 _TIMEOUT = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class CallProblem:
+class CallProblem(Struct, frozen=True):
     """A call that is not as expected.
 
     Attributes:

@@ -7,10 +7,11 @@ then is killed. Nothing of others is touched: only processes and ports count tha
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import anyio
+from msgspec import Struct
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.adapters.testing.live_recording import RecordingCaller, recorded_step, recorded_text
@@ -43,8 +44,7 @@ KillTarget = Callable[[Mapping[str, object]], Awaitable[str]]
 """Ends the thing from outside, given what templates may name; returns what it did."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrialOptions:
+class TrialOptions(Struct, frozen=True):
     """How a class is tried.
 
     Attributes:
@@ -58,7 +58,7 @@ class TrialOptions:
     """
 
     service: str
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    environment: Mapping[str, str] = {}
     kill: KillTarget | None = None
     tools: Sequence[Tool] = ()
     services: Sequence[StandIn] = ()

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.adapters.testing.trial_report import Advice
 from ostler.engine.classes.catalogue import ClassEntry
@@ -27,8 +28,7 @@ _READY_LINE = re.compile(r"(?i)\b(listening|ready|started|running|serving|accept
 _VARIES = re.compile(r"[\d:.]*\d[\d:.]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """One check of a service.
 
     Attributes:

@@ -1,15 +1,15 @@
 """What a trial of a class found: its steps, what to change in the class, and the test that it recorded."""
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from ostler.model.json import JsonObject
 
 Verdict: TypeAlias = Literal["ok", "failed", "skipped"]
 
 
-@dataclass(frozen=True, slots=True)
-class TrialStep:
+class TrialStep(Struct, frozen=True):
     """One step of a life.
 
     Attributes:
@@ -25,8 +25,7 @@ class TrialStep:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """Something to change in a class.
 
     Attributes:
@@ -42,8 +41,7 @@ class Advice:
     lines: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TrialReport:
+class TrialReport(Struct, frozen=True):
     """One trial.
 
     Attributes:

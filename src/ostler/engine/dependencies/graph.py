@@ -3,8 +3,9 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from ostler.engine.dependencies.jobs import refuse_hopeless
 from ostler.engine.instances.instance import ServiceInstance, instances_in
@@ -38,8 +39,7 @@ def reached(names: Iterable[str], next_to: Callable[[str], Iterable[str]]) -> se
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedDependency:
+class ResolvedDependency(Struct, frozen=True):
     """One dependency of one instance with its templates rendered."""
 
     spec: DependencySpec

@@ -3,11 +3,11 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, pairwise, takewhile
 
 import anyio
+from msgspec import Struct
 
 from ostler.engine.clock import in_turns
 from ostler.engine.events.history import AllEvents, HistoryParts, ServiceHistory
@@ -32,8 +32,7 @@ _ALIKE = frozenset(
 _MAX_ALIKE = 256
 
 
-@dataclass(frozen=True, slots=True)
-class EventPage:
+class EventPage(Struct, frozen=True):
     """Some events, and the cursor to continue with.
 
     Attributes:
@@ -50,8 +49,7 @@ class EventPage:
     dropped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LogContents:
+class LogContents(Struct, frozen=True):
     """All that a log holds in memory.
 
     Attributes:

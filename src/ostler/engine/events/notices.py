@@ -1,7 +1,8 @@
 """Events worth interrupting someone for: a crash, an unhealthy service, an expired lease, a recovery."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.engine.events.log import EventReader
 from ostler.model.events import Event, EventKind
@@ -15,8 +16,7 @@ _NOTICEABLE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """One of these facts.
 
     Attributes:

@@ -1,7 +1,8 @@
 """Why a service is as it is: the chain of causes, the last calls, and the tool calls that come next."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from ostler.engine.dependencies.jobs import is_job
 from ostler.engine.instances import reasons
@@ -58,8 +59,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NextCall:
+class NextCall(Struct, frozen=True):
     """A tool call that is ready to be sent, and when it is the right one."""
 
     tool: str
@@ -67,16 +67,14 @@ class NextCall:
     when: str
 
 
-@dataclass(frozen=True, slots=True)
-class PastCall:
+class PastCall(Struct, frozen=True):
     """One journaled tool call, redacted."""
 
     operation: str
     call: CallRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """Everything that explains one service's state; masked.
 
     Attributes:
@@ -91,7 +89,7 @@ class Explanation:
     question: str = ""
     causes: tuple[str, ...] = ()
     calls: tuple[PastCall, ...] = ()
-    next_calls: tuple[NextCall, ...] = field(default=())
+    next_calls: tuple[NextCall, ...] = ()
 
 
 def explain(

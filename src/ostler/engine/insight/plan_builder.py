@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.protocols import ToolDirectory
@@ -19,8 +20,7 @@ PARTS = ("class", "tools", "state", "args")
 _DIGITS = 10
 
 
-@dataclass(slots=True)
-class PlanDraft:
+class PlanDraft(Struct):
     """What an operation would do, as far as it was followed.
 
     Attributes:
@@ -33,17 +33,15 @@ class PlanDraft:
         secrets: by service, the texts that must not be shown, including those of its dependencies.
     """
 
-    steps: list[PlannedStep] = field(default_factory=list[PlannedStep])
-    stop_steps: list[PlannedStep] = field(default_factory=list[PlannedStep])
-    services: dict[str, PlannedService] = field(default_factory=dict[str, PlannedService])
-    problems: list[str] = field(default_factory=list[str])
-    started: dict[str, ServiceInstance] = field(default_factory=dict[str, ServiceInstance])
-    outputs: dict[str, tuple[JsonObject, dict[str, str]]] = field(
-        default_factory=dict[str, tuple[JsonObject, dict[str, str]]]
-    )
-    secrets: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
-    _classes: JsonObject = field(default_factory=dict[str, JsonValue])
-    _states: JsonObject = field(default_factory=dict[str, JsonValue])
+    steps: list[PlannedStep] = []
+    stop_steps: list[PlannedStep] = []
+    services: dict[str, PlannedService] = {}
+    problems: list[str] = []
+    started: dict[str, ServiceInstance] = {}
+    outputs: dict[str, tuple[JsonObject, dict[str, str]]] = {}
+    secrets: dict[str, frozenset[str]] = {}
+    _classes: JsonObject = {}
+    _states: JsonObject = {}
 
     def concern(self, service: Service, effect: PlanEffect, note: str = "") -> None:
         """Note what happens to a service; what was noted first stays."""

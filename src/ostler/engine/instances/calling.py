@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
+from msgspec.structs import replace
 
 from ostler.engine.call_context import Turn, also_limited_by, before_sending, calling_for
 from ostler.engine.instances.judging import Answer, judge, located

@@ -4,10 +4,10 @@ What no tool can show stays in doubt.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
+from msgspec import Struct
 
 from ostler.engine.call_context import limited_by
 from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, advice_for, await_gone, exists_now, find
@@ -41,8 +41,7 @@ _LOOKS = 3
 """How often `find` is called after a refused start while its answer shows nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cleanup:
+class Cleanup(Struct, frozen=True):
     """How the cleanup of a failed start went.
 
     Attributes:

@@ -1,7 +1,8 @@
 """What a service prints, and what is typed into it: its class's `logs` and `sendInput` tools."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
+
+from msgspec.structs import replace
 
 from ostler.engine.instances.calling import probe
 from ostler.engine.instances.state import InstanceState

@@ -6,9 +6,9 @@ that of `find` does, and one of `status` or `healthCheck` that proves it (`ToolF
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 import anyio
+from msgspec import Struct
 
 from ostler.engine.instances.calling import look, passed, probe
 from ostler.engine.instances.handles import goes_by_renewed, is_replaced, renewed_names
@@ -120,8 +120,7 @@ async def await_gone(service: InstanceState, operation: Operation) -> None:
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sighting:
+class _Sighting(Struct, frozen=True):
     """What the tools show of a service that is being stopped.
 
     Attributes:

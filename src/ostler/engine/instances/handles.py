@@ -8,8 +8,9 @@ the process is known to be another one. Where that cannot be known (a server ove
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
+
+from msgspec import Struct
 
 from ostler.model.errors import TemplateError
 from ostler.model.json import JsonMapping, JsonValue
@@ -18,8 +19,7 @@ from ostler.rules.calls.rendering import plan_call
 from ostler.rules.templates.template import referenced_names
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who was last given an identifier.
 
     Attributes:

@@ -6,10 +6,10 @@ it. The task exists only while there is something to do. What an operation does 
 
 import logging
 from abc import abstractmethod
-from dataclasses import replace
 from typing import Any, assert_never
 
 import anyio
+from msgspec.structs import replace
 
 from ostler.engine.instances.compensation import settle_after_bug
 from ostler.engine.instances.console import read_logs

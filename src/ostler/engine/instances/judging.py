@@ -1,6 +1,6 @@
 """What an answer of a lifecycle tool means: whether it is a success, what a failure proves, what its outputs are."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ostler.engine.instances.state import InstanceState
 from ostler.model.errors import ExtractionError, OstlerError, ToolFailedError
@@ -30,8 +30,7 @@ _LOOKS = frozenset({"status", "healthCheck", "find"})
 """Steps that show whether the service exists; their answer may be one page of a list."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A judged answer of a lifecycle tool."""
 
     response: ToolResponse

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import anyio
+from msgspec.structs import replace
 
 from ostler.engine.protocols import Observer, Progress
 from ostler.engine.services.views import OperationRequest, OperationView
@@ -20,7 +21,6 @@ from ostler.model.records import (
     PlannedCall,
     ServiceRecord,
 )
-from ostler.model.replacing import replaced
 
 if TYPE_CHECKING:
     from ostler.engine.call_context import Turn
@@ -229,7 +229,7 @@ class Operation:
     def end(self, outcome: OperationOutcome, now: datetime, *, error: OstlerError | None = None) -> None:
         """Note the end; waiters continue after `release`."""
         self.error = error.fresh() if error is not None else None
-        self.record = replaced(
+        self.record = replace(
             self.record,
             finished_at=now,
             outcome=outcome,
@@ -261,35 +261,35 @@ class Operation:
         """Add a call to the record as intended; return its sequence number."""
         seq = len(self.record.calls)
         call = CallRecord(seq, step, tool, args, CallOutcome.INTENDED, now)
-        self.record = replaced(self.record, calls=(*self.record.calls, call))
+        self.record = replace(self.record, calls=(*self.record.calls, call))
         return seq
 
     def send_later(self, seq: int, now: datetime) -> None:
         """Note that a call that is intended is sent only now."""
         calls = list(self.record.calls)
-        calls[seq] = replaced(calls[seq], sent_at=now)
-        self.record = replaced(self.record, calls=tuple(calls))
+        calls[seq] = replace(calls[seq], sent_at=now)
+        self.record = replace(self.record, calls=tuple(calls))
 
     def joined_by(self, asked: OperationRequest) -> Self:
         """Answer a later request, too; a delete keeps what the service has only if every request wants that."""
         self.is_shared = True
         if self.asked.keep and not asked.keep:
-            self.asked, self.record = replaced(self.asked, keep=False), replaced(self.record, keep=False)
+            self.asked, self.record = replace(self.asked, keep=False), replace(self.record, keep=False)
             self.committed = False  # the store has it as it was
         return self
 
     def is_journaled(self, seq: int) -> bool:
         """Whether the store has this call as intended already; true once."""
         intent, self.stored_intent = self.stored_intent, None
-        return intent is not None and replaced(self.record.calls[seq], sent_at=intent.sent_at) == intent
+        return intent is not None and replace(self.record.calls[seq], sent_at=intent.sent_at) == intent
 
     def end_call(
         self, seq: int, outcome: CallOutcome, now: datetime, *, error: str = "", answer: JsonValue = None
     ) -> None:
         """Note the outcome of a call."""
         calls = list(self.record.calls)
-        calls[seq] = replaced(calls[seq], outcome=outcome, answered_at=now, error=error, answer=answer)
-        self.record = replaced(self.record, calls=tuple(calls))
+        calls[seq] = replace(calls[seq], outcome=outcome, answered_at=now, error=error, answer=answer)
+        self.record = replace(self.record, calls=tuple(calls))
 
     def calls(self, step: str) -> Sequence[CallRecord]:
         """Return the calls of one step."""
@@ -301,15 +301,15 @@ class Operation:
 
     def add_requests(self, requests: JsonObject) -> None:
         """Answer these requests too: idempotency keys, each with the digest of its request."""
-        self.record = replaced(self.record, requests={**self.record.requests, **requests})
+        self.record = replace(self.record, requests={**self.record.requests, **requests})
 
     def add_reason(self, reason: str) -> None:
         """Add to why it is carried out."""
-        self.record = replaced(self.record, reason=f"{self.record.reason}; {reason}")
+        self.record = replace(self.record, reason=f"{self.record.reason}; {reason}")
 
     def set_key(self, key: str) -> None:
         """Take over the idempotency key of the operation that is done again."""
-        self.record = replaced(self.record, idempotency_key=key)
+        self.record = replace(self.record, idempotency_key=key)
 
 
 async def follow(operation: Operation, progress: Progress | None) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
+from msgspec import Struct
+
 from ostler.engine.call_context import EngineTasks
 from ostler.engine.events.log import EventLog
 from ostler.engine.instances.handles import Handles
 from ostler.engine.instances.shared_calls import BatchCalls
 from ostler.engine.protocols import Clock, Foresight, HeldStore, Observer, Store, ToolCaller, ToolDirectory
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject
 
 
 def new_id() -> str:
@@ -18,8 +20,7 @@ def new_id() -> str:
     return secrets.token_hex(8)
 
 
-@dataclass(frozen=True, slots=True)
-class DependencyFacts:
+class DependencyFacts(Struct, frozen=True):
     """What templates see of an instance's dependencies.
 
     Attributes:
@@ -27,7 +28,7 @@ class DependencyFacts:
         secrets: the texts in it that must not be shown: they are secrets of the dependencies.
     """
 
-    names: JsonObject = field(default_factory=dict[str, JsonValue])
+    names: JsonObject = {}
     secrets: frozenset[str] = frozenset()
 
 

@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 import anyio
+from msgspec import Struct, field
 
 from ostler.engine.call_context import EngineTasks
 from ostler.model.durations import format_duration
@@ -19,8 +19,7 @@ _KEPT = 32
 """Answers kept at most, one for each tool and args."""
 
 
-@dataclass(slots=True)
-class _Shared:
+class _Shared(Struct):
     """One call under way or answered."""
 
     begun_at: float

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 import anyio
+from msgspec.structs import replace
 
 from ostler.engine.call_context import limited_by
 from ostler.engine.instances.calling import passed, run_call
@@ -42,7 +43,6 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, PlannedCall
-from ostler.model.replacing import replaced
 from ostler.model.responses import CHECK_FIRST
 from ostler.model.states import DesiredState, HealthStatus, Transition
 from ostler.rules.answers.extraction import OutputsMissingError, render_outputs
@@ -221,7 +221,7 @@ def _call_of(
     call, operation.planned = operation.planned, None
     if call is None or call.step != step:
         return planned_call(service, step, spec, remaining(scope))
-    return call if spec.timeout is not None else replaced(call, timeout=remaining(scope))
+    return call if spec.timeout is not None else replace(call, timeout=remaining(scope))
 
 
 def _keep_what_stops_it(service: InstanceState, error: OutputsMissingError) -> None:

@@ -5,9 +5,11 @@ Nothing here knows a procedure: these are in the modules next to this one, and `
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from operator import is_
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.engine.instances.handles import Holder, given_names, given_values, handle_key, is_replaced
 from ostler.engine.instances.operations import Operation
@@ -21,7 +23,6 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import ServiceClass
 from ostler.model.records import CallRecord, OperationKind, OperationOutcome, OperationRecord, ServiceRecord
-from ostler.model.replacing import replaced
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 from ostler.rules.calls.rendering import delete_plan, stop_plan
 from ostler.rules.secrets.masking import mask, secret_strings
@@ -30,8 +31,7 @@ from ostler.rules.secrets.secret_marks import marks_in
 from ostler.rules.text.log_pages import PAGE_OUTPUTS
 
 
-@dataclass(frozen=True, slots=True)
-class Vitals:
+class Vitals(Struct, frozen=True):
     """What only this run knows about a service, besides its status and its record.
 
     Attributes:
@@ -59,7 +59,7 @@ class Vitals:
     failures: int = 0
     successes: int = 0
     calls_before: int = 0
-    dependency_problems: Mapping[str, str] = field(default_factory=dict[str, str])
+    dependency_problems: Mapping[str, str] = {}
     gone: bool = False
     unreadable: OstlerError | None = None
     removed: bool = False
@@ -67,8 +67,7 @@ class Vitals:
     is_idle: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(Struct, frozen=True):
     """Ends of operations that are not stored yet.
 
     Attributes:
@@ -214,7 +213,7 @@ class InstanceState(BaseService):
 
     def set_record(self, **changes: object) -> None:
         """Replace fields of the record (durable with the next commit)."""
-        if (record := replaced(self.record, **changes)) is self.record:
+        if (record := replace(self.record, **changes)) == self.record:
             return
         self.record = record
         self._touch()
@@ -228,8 +227,7 @@ class InstanceState(BaseService):
 
     def set_vitals(self, **changes: object) -> None:
         """Replace fields of the vitals."""
-        vitals = replaced(self.vitals, **changes)
-        if vitals is not self.vitals:
+        if (vitals := replace(self.vitals, **changes)) != self.vitals:
             self.vitals = vitals
             self._touch()
 
@@ -353,7 +351,7 @@ class InstanceState(BaseService):
             secrets: what must not be shown, as the class cannot say.
         """
         self._possible_secrets, self._secret_args, self._secrets = secrets, None, None
-        self._status.replace(replaced(self.status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS))
+        self._status.replace(replace(self.status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS))
         self.set_vitals(unreadable=error)
 
     def note(self, message: str) -> None:
@@ -400,7 +398,7 @@ class InstanceState(BaseService):
         ended: list[OperationRecord] = []
         if operation is not None:
             calls = (*operation.record.calls, intent) if intent is not None else operation.record.calls
-            stored = replaced(operation.record, calls=calls)
+            stored = replace(operation.record, calls=calls)
             operation.stored_intent = intent
             changes.append(PutOperation(stored))
             ended = [*self.journal.unrecorded, *self._taken_over(operation)]
@@ -424,7 +422,7 @@ class InstanceState(BaseService):
         if old is None or operation.kind is OperationKind.VERIFY is not old.kind:
             return []  # looking settles nothing
         error = f"the server ended while it was under way; operation {operation.id} ({operation.kind.value}) took over"
-        return [replaced(old, outcome=OperationOutcome.INTERRUPTED, finished_at=self._clock.now(), error=error)]
+        return [replace(old, outcome=OperationOutcome.INTERRUPTED, finished_at=self._clock.now(), error=error)]
 
     def take_interrupted(self, operations: Sequence[OperationRecord]) -> None:
         """Take over the open operations of an earlier run, oldest first; only the newest has to be resolved.
@@ -436,11 +434,11 @@ class InstanceState(BaseService):
             self.set_record(held=True)
         now = self._clock.now()
         closed = [
-            replaced(old, outcome=OperationOutcome.INTERRUPTED, finished_at=now, error="a later operation followed")
+            replace(old, outcome=OperationOutcome.INTERRUPTED, finished_at=now, error="a later operation followed")
             for old in older
         ]
         self.journal = Journal(newest, (*self.journal.unrecorded, *closed))
 
     def record_later(self, operation: OperationRecord) -> None:
         """Write the end of `operation` with the next commit of an operation."""
-        self.journal = replaced(self.journal, unrecorded=(*self.journal.unrecorded, operation))
+        self.journal = replace(self.journal, unrecorded=(*self.journal.unrecorded, operation))

@@ -9,12 +9,12 @@ import zlib
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
+from msgspec import Struct
 
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.protocols import Clock, Observer, RemoteChecks
@@ -37,22 +37,20 @@ _SLACK = 1e-6
 """Fraction of an interval by which rounding may move a due time."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
+class _Limits(Struct, frozen=True):
     """Who may check at the same time."""
 
     overall: anyio.CapacityLimiter
     per_server: Mapping[str, anyio.CapacityLimiter]
 
 
-@dataclass(slots=True, eq=False)
-class _Group:
+class _Group(Struct, eq=False):
     """Instances whose checks share a call, and are due together at times that depend on it."""
 
     key: str
     interval: float
     server: str
-    members: dict[str, tuple[ServiceInstance, int]] = field(default_factory=dict[str, tuple[ServiceInstance, int]])
+    members: dict[str, tuple[ServiceInstance, int]] = {}
     is_under_way: bool = False
 
     def next_due(self, now: float) -> float:

@@ -1,9 +1,9 @@
 """Services that no one uses are stopped after the time that their `idleStop` says."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import anyio
+from msgspec import Struct
 
 from ostler.engine.dependencies.graph import DependencyGraph
 from ostler.engine.instances.instance import ServiceInstance
@@ -23,8 +23,7 @@ SPAN_SECONDS = 10.0
 """Over how long CPU use is averaged, so that the answer to a health check is not taken for use."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """Since when the CPU use of a service is averaged, what it had used then, and when it was used last."""
 
     at: float

@@ -6,11 +6,11 @@ end that is shown and stored moves with it, so that the remaining time stays the
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import anyio
+from msgspec import Struct
 
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.runtime import Runtime
@@ -44,8 +44,7 @@ _RETRY_FIRST = 5.0
 _RETRY_MAX = 300.0
 
 
-@dataclass(slots=True)
-class _Lease:
+class _Lease(Struct):
     """What was done about one instance's lease.
 
     Attributes:

@@ -3,10 +3,10 @@
 import math
 import re
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import anyio
+from msgspec import Struct
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance, instances_in
@@ -45,8 +45,7 @@ _REMOVED_AT_ONCE = 8
 """How many are stopped side by side: a container may take ten seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
+class Leftover(Struct, frozen=True):
     """One thing that no service has.
 
     Attributes:
@@ -70,8 +69,7 @@ class Leftover:
         return f"{shown or self.service_id}, of a service of class {self.entry.name!r}"
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
+class Unseen(Struct, frozen=True):
     """A server that cannot be asked whether classes left something, or what has become of services.
 
     Attributes:
@@ -105,8 +103,7 @@ class Unseen:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LeftoversSurvey:
+class LeftoversSurvey(Struct, frozen=True):
     """What lists show.
 
     Attributes:
@@ -117,11 +114,11 @@ class LeftoversSurvey:
         late: what `remove_all` had no time for, or still stops.
     """
 
-    found: list[Leftover] = field(default_factory=list[Leftover])
-    unseen: list[Unseen] = field(default_factory=list[Unseen])
-    errors: list[OstlerError] = field(default_factory=list[OstlerError])
-    elsewhere: list[Leftover] = field(default_factory=list[Leftover])
-    late: list[Leftover] = field(default_factory=list[Leftover])
+    found: list[Leftover] = []
+    unseen: list[Unseen] = []
+    errors: list[OstlerError] = []
+    elsewhere: list[Leftover] = []
+    late: list[Leftover] = []
 
 
 class Leftovers:

@@ -6,11 +6,11 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from operator import attrgetter
 
 import anyio
 import anyio.lowlevel
+from msgspec.structs import replace
 
 from ostler.engine.instances.existence import can_be_missed
 from ostler.engine.instances.handles import given_names, given_values

@@ -2,11 +2,11 @@
 
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import anyio
 import anyio.lowlevel
+from msgspec import Struct, field
 
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.reasons import CRASH_LOOP, POLICY_REASON
@@ -24,8 +24,7 @@ _PERSONAL = ("created", "requested")
 """Reasons of operations that a person waits for and hears the result of."""
 
 
-@dataclass(slots=True)
-class _Trouble:
+class _Trouble(Struct):
     """What an instance has been through: times of its restarts, and the retry that is planned."""
 
     restarts: deque[float] = field(default_factory=deque[float])

@@ -1,8 +1,9 @@
 """What differs between a project's file and what runs: one change for each service, found out without doing any."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from ostler.engine.clock import in_turns
 from ostler.engine.dependencies.graph import reached
@@ -32,8 +33,7 @@ class ChangeKind(StrEnum):
     """Its class is not there, or its args do not fit, or name something undefined although what it needs is up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What `up` does to one service, and why."""
 
     name: str

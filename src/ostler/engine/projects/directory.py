@@ -1,8 +1,9 @@
 """Which projects have services, and the full name that a short one means to a client in a folder."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
+
+from msgspec import Struct
 
 from ostler.engine.dependencies.graph import reached
 from ostler.engine.instances.instance import ServiceInstance
@@ -25,8 +26,7 @@ def _unnamed(_folder: str, _known: Mapping[str, str]) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(Struct, frozen=True):
     """Which services concern the clients in one folder: all of them outside of projects, where `projects` is empty.
 
     Attributes:

@@ -1,9 +1,9 @@
 """What of an `up` is known to fail before anything is started: all of it at once, each at its line of `ostler.yaml`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import anyio
+from msgspec.structs import replace
 
 from ostler.engine.clock import in_turns
 from ostler.engine.manager import ServiceManager

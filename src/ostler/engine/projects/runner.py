@@ -1,10 +1,11 @@
 """Bringing a project up and taking it down: level-triggered, along the graph, safe to repeat and to call at once."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import anyio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.engine.dependencies.jobs import await_completion, is_job
 from ostler.engine.dependencies.prerequisites import undeleted
@@ -32,8 +33,7 @@ COMPLETED_BEFORE = "it has completed before"
 """Why a job that was named is not run: `up` is safe to repeat."""
 
 
-@dataclass(slots=True)
-class ProjectReport:
+class ProjectReport(Struct):
     """How an `up` or `down` went.
 
     Attributes:
@@ -46,13 +46,13 @@ class ProjectReport:
         jobs: jobs that were named, and have ended.
     """
 
-    changes: dict[str, Change] = field(default_factory=dict[str, Change])
-    failures: dict[str, OstlerError] = field(default_factory=dict[str, OstlerError])
-    skipped: dict[str, str] = field(default_factory=dict[str, str])
-    unfinished: list[str] = field(default_factory=list[str])
-    working: set[str] = field(default_factory=set[str])
-    jobs: list[str] = field(default_factory=list[str])
-    waiting: dict[str, str] = field(default_factory=dict[str, str])
+    changes: dict[str, Change] = {}
+    failures: dict[str, OstlerError] = {}
+    skipped: dict[str, str] = {}
+    unfinished: list[str] = []
+    working: set[str] = set()
+    jobs: list[str] = []
+    waiting: dict[str, str] = {}
 
     def has_ended(self, name: str) -> bool:
         """Whether the service called `name` is done with, well or not."""

@@ -1,7 +1,8 @@
 """A project's services by their full names, with what each needs, and the requests that make them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from ostler.engine.dependencies.graph import reached
 from ostler.engine.manager import ServiceManager
@@ -19,8 +20,7 @@ def as_written(values: JsonObject) -> JsonObject:
     return values
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectScope:
+class ProjectScope(Struct, frozen=True):
     """One project at one moment.
 
     Attributes:
@@ -39,13 +39,13 @@ class ProjectScope:
     ref: ProjectRef
     main: ProjectRef
     loaded: LoadedProject
-    env_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    env_files: Mapping[str, Mapping[str, str]] = {}
+    environment: Mapping[str, str] = {}
+    inputs: Mapping[str, str] = {}
     marked: Callable[[JsonObject], JsonObject] = as_written
     is_bare: bool = False
     shared_folder: str = ""
-    faults: Mapping[str, Sequence[Finding]] = field(default_factory=dict[str, Sequence[Finding]])
+    faults: Mapping[str, Sequence[Finding]] = {}
 
     @property
     def services(self) -> Mapping[str, ProjectServiceSpec]:

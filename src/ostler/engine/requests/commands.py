@@ -1,8 +1,7 @@
 """Requests to services: start, stop, restart, delete of one, with what they mean for its dependents and its lease."""
 
-from dataclasses import replace
-
 import anyio
+from msgspec.structs import replace
 
 from ostler.engine.dependencies.graph import DependencyGraph
 from ostler.engine.dependencies.jobs import await_end, is_job

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import anyio
+from msgspec import Struct
 
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
@@ -38,8 +38,7 @@ Deletion: TypeAlias = Callable[[ServiceInstance], Awaitable[Operation]]
 _KEEPING = OperationRequest(OperationKind.DELETE, keep=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(Struct, frozen=True):
     """The outcome of placing a create request.
 
     Attributes:
@@ -53,8 +52,7 @@ class Placed:
     is_new: bool = True
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Making:
+class _Making(Struct, frozen=True, eq=False):
     """A service that is being made durable; `ended` is set when it exists, or could not be made."""
 
     class_name: str

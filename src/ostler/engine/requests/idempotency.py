@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import anyio
+from msgspec.structs import replace
 
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation

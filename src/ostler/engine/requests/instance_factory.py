@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.dependencies.jobs import has_ended, is_job
@@ -35,8 +37,7 @@ from ostler.rules.secrets.secret_marks import references_in
 from ostler.rules.templates.template import render
 
 
-@dataclass(frozen=True, slots=True)
-class NewService:
+class NewService(Struct, frozen=True):
     """A create request with everything resolved.
 
     Attributes:

@@ -1,9 +1,10 @@
 """Status in one word, for people: each change of a service as a StatusUpdate to a StatusReporter."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from ostler.engine.services.listeners import Listener
 from ostler.engine.services.service import Service
@@ -29,8 +30,7 @@ class StatusWord(StrEnum):
     UNHEALTHY = "Unhealthy"
 
 
-@dataclass(frozen=True, slots=True)
-class StatusUpdate:
+class StatusUpdate(Struct, frozen=True):
     """How a service is, in a word and a sentence.
 
     Attributes:

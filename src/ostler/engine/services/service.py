@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock, StateChangeCallback
@@ -13,14 +15,12 @@ from ostler.engine.services.views import ServiceFacts, ServiceView
 from ostler.engine.waiting import Watched
 from ostler.model.errors import OperationError, OstlerError
 from ostler.model.json import JsonMapping, JsonObject
-from ostler.model.replacing import replaced
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState, Transition, next_state
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceStatus:
+class ServiceStatus(Struct, frozen=True):
     """The one value that says how a service is. `error` stays until the next success."""
 
     state: ServiceState
@@ -261,7 +261,7 @@ class BaseService:
         elif transition is Transition.FAILED and health is not HealthStatus.UNKNOWN:
             health, health_at = HealthStatus.UNHEALTHY, now
         self._replace_status(
-            replaced(
+            replace(
                 old,
                 state=state,
                 reason=reason,
@@ -277,30 +277,30 @@ class BaseService:
     def set_health(self, health: HealthStatus, *, error: BaseException | None = None) -> None:
         """Report what a health check found; the time is kept."""
         now = self._clock.now()
-        new = replaced(self._status.value, health=health, health_at=now)
+        new = replace(self._status.value, health=health, health_at=now)
         if error is not None:
-            new = replaced(new, error=_kept(error), error_at=now)
+            new = replace(new, error=_kept(error), error_at=now)
         elif health is HealthStatus.HEALTHY and self._status.value.health is HealthStatus.UNHEALTHY:
-            new = replaced(new, error=None, error_at=None)
+            new = replace(new, error=None, error_at=None)
         self._replace_status(new, now)
 
     def set_error(self, error: BaseException | None) -> None:
         """Keep what went wrong, or forget it; state and health stay, so no callback is called."""
         now = self._clock.now()
         self._replace_status(
-            replaced(self._status.value, error=error and _kept(error), error_at=None if error is None else now), now
+            replace(self._status.value, error=error and _kept(error), error_at=None if error is None else now), now
         )
 
     def take_reason(self, reason: str) -> None:
         """Keep why an earlier run of the server left the state as it is; nothing has changed by that."""
-        self._status.replace(replaced(self._status.value, reason=reason))
+        self._status.replace(replace(self._status.value, reason=reason))
         self._touch()
 
     def set_reachability(self, reachability: Reachability) -> None:
         """Report whether the driving server can be asked."""
         if reachability is not self._status.value.reachability:
             now = self._clock.now()
-            self._replace_status(replaced(self._status.value, reachability=reachability, reachability_at=now), now)
+            self._replace_status(replace(self._status.value, reachability=reachability, reachability_at=now), now)
 
     @property
     def class_name(self) -> str:

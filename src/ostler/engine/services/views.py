@@ -4,9 +4,10 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias, TypedDict
+
+from msgspec import Struct, field
 
 from ostler.engine.protocols import Progress
 from ostler.model.errors import Finding, OstlerError
@@ -17,8 +18,7 @@ from ostler.model.settings import CancelledCreate
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 
 
-@dataclass(frozen=True, slots=True)
-class OperationView:
+class OperationView(Struct, frozen=True, rename="camel"):
     """An operation under way: what, since when, and which step it is at."""
 
     id: str
@@ -28,8 +28,7 @@ class OperationView:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceView(ServiceTraits):
+class ServiceView(ServiceTraits, frozen=True, rename="camel"):
     """One service at one moment. `args` and `outputs` are masked; `ServiceManager.reveal` has the secrets.
 
     Attributes:
@@ -105,8 +104,7 @@ INPUTS_LABEL = "ostler/inputs"
 """Label of a job of a project: the digest of the files that it watches, as they were when it was made."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectRef:
+class ProjectRef(Struct, frozen=True):
     """A project, as its services know it.
 
     Attributes:
@@ -143,8 +141,7 @@ def in_namespace(name: str, namespace: str) -> str:
     return name if not namespace or name.endswith(f".{namespace}") else f"{name}.{namespace}"
 
 
-@dataclass(frozen=True, slots=True)
-class CreateRequest(ServiceTraits):
+class CreateRequest(ServiceTraits, frozen=True):
     """What to create. An empty name asks for the class's `defaultName` or a generated one.
 
     A `plan_id` is that of a plan of the same request: nothing is done when what it depends on has changed since.
@@ -176,8 +173,7 @@ class CreateRequest(ServiceTraits):
     """Takes whole numbers for args that want text, as models send them; in files that is a mistake."""
 
 
-@dataclass(frozen=True, slots=True)
-class OperationRequest(DeleteMode):
+class OperationRequest(DeleteMode, frozen=True):
     """What is asked of a service; how long its caller waits is not part of it.
 
     Attributes:
@@ -210,8 +206,7 @@ WhenCancelled: TypeAlias = Callable[[], CancelledCreate | None]
 """Says what becomes of a create whose caller was cancelled; None: the caller was not cancelled, but is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """How the caller of a request waits for its end.
 
     Attributes:
@@ -239,8 +234,7 @@ class WaitingOptions(TypedDict, total=False):
     to_end: bool
 
 
-@dataclass(frozen=True, slots=True)
-class OperationResult:
+class OperationResult(Struct, frozen=True):
     """How a request went.
 
     Attributes:
@@ -259,8 +253,7 @@ class OperationResult:
     job: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Availability:
+class Availability(Struct, frozen=True):
     """Whether a class's tools are all there. An unknown class is `available=False` with `known=False`."""
 
     name: str
@@ -300,8 +293,7 @@ class Listed(Protocol):
     def failure_threshold(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceFilter:
+class ServiceFilter(Struct, frozen=True):
     """Which services to list; empty fields do not filter. Labels are `key=value` pairs that must all match."""
 
     states: tuple[str, ...] = ()

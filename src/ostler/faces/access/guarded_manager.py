@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from typing import Final, Unpack
+
+from msgspec.structs import replace
 
 from ostler.engine.dependencies.graph import reached
 from ostler.engine.instances.instance import ServiceInstance

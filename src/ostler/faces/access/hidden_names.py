@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final, cast
+
+from msgspec.structs import replace
 
 from ostler.engine.services.views import ServiceView
 from ostler.model.errors import OstlerError

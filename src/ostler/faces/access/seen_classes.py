@@ -1,7 +1,8 @@
 """The classes and the plans that one principal sees."""
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
 from ostler.engine.insight.preview import Plans

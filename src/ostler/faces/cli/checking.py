@@ -1,10 +1,11 @@
 """What `ostler check` and `ostler tools save` do: check classes against the tools they call, as listed or saved."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+
+from msgspec import Struct
 
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.paths import class_files_in, is_test_file, shipped_classes_dir
@@ -35,14 +36,13 @@ _MAX_BYTES = 1024 * 1024
 _CONNECT_WAIT = "20s"
 
 
-@dataclass(slots=True)
-class _Targets:
+class _Targets(Struct):
     """What is to be checked, every class that there is, and what is wrong with the files."""
 
-    projects: list[LoadedProject] = field(default_factory=list[LoadedProject])
-    loaded: list[LoadedClass] = field(default_factory=list[LoadedClass])
-    classes: dict[str, ServiceClass] = field(default_factory=dict[str, ServiceClass])
-    findings: list[Finding] = field(default_factory=list[Finding])
+    projects: list[LoadedProject] = []
+    loaded: list[LoadedClass] = []
+    classes: dict[str, ServiceClass] = {}
+    findings: list[Finding] = []
 
 
 def check_classes(

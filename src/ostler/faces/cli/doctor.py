@@ -5,11 +5,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast
 
 import typer
+from msgspec import Struct
 
 from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import ServerSilentError, ServerUnavailableError
@@ -37,8 +37,7 @@ _PROGRAMS: Final = {
 _RUNTIMES: Final = {"docker": ("docker", "info", "--format", "{{.ServerVersion}}")}
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One line.
 
     Attributes:

@@ -1,11 +1,11 @@
 """`ostler import`: manifests of muster written out as ostler/v1 files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+from msgspec import Struct
 
 from ostler.faces.cli.session import ExitStatus, Session, session_of
 from ostler.faces.output import complain, say
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from ostler.model.tool_names import ToolNames
 
 
-@dataclass(frozen=True, slots=True)
-class _Imported:
+class _Imported(Struct, frozen=True):
     """One class of a file: its name, its ostler/v1 text, and what is worth knowing about it."""
 
     name: str

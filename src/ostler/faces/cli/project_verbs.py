@@ -5,11 +5,11 @@ import re
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
+from msgspec.structs import replace
 
 from ostler.faces.bridge.dialer import ServerUnavailableError
 from ostler.faces.cli.next_steps import in_verbs

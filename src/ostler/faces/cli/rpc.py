@@ -7,9 +7,10 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, cast
+
+from msgspec import Struct
 
 from ostler.faces.bridge.dialer import Dialer, Link, ServerUnavailableError
 from ostler.faces.bridge.greeting import PREFIX
@@ -55,8 +56,7 @@ class RequestFailedError(Exception):
         super().__init__(f"{method} failed: {message} ({code})")
 
 
-@dataclass(frozen=True, slots=True)
-class ToolAnswer:
+class ToolAnswer(Struct, frozen=True):
     """What a tool answered.
 
     Attributes:
@@ -76,8 +76,7 @@ class ToolAnswer:
         return str(cast("JsonObject", error).get("code", "")) if isinstance(error, dict) else ""
 
 
-@dataclass(slots=True)
-class Early:
+class Early(Struct):
     """What was begun before the command line was loaded, which takes longer than many an answer.
 
     Attributes:

@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import typer
+from msgspec.structs import replace
 
 from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.rpc import ServerClient, ShowProgress, ToolAnswer

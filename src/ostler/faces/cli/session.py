@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NoReturn, cast
 
 import typer
+from msgspec import Struct, field
 
 from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
@@ -32,8 +32,7 @@ class ExitStatus(IntEnum):
 _NOT_FOUND_CODES = ("not_found", "tool_not_found")
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """The folders that this command is about.
 
     Attributes:

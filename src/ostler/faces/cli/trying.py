@@ -4,12 +4,12 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.recording import LiveTools, typed_args_of
@@ -145,12 +145,11 @@ def _refuse_the_dangerous(entry: "ClassEntry", findings: "list[Finding]") -> Non
         )
 
 
-@dataclass(slots=True)
-class _Needed:
+class _Needed(Struct):
     """The existing services that a class depends on, as they are, and what of them is secret."""
 
-    services: "list[StandIn]" = field(default_factory=list["StandIn"])
-    secrets: set[str] = field(default_factory=set[str])
+    services: "list[StandIn]" = []
+    secrets: set[str] = set()
 
 
 def _needed(client: "ServerClient", entry: "ClassEntry", args: "JsonObject") -> _Needed:

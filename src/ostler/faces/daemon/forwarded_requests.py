@@ -3,10 +3,10 @@
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, cast
 
+from msgspec import Struct
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.serving.answers import error_result
@@ -41,8 +41,7 @@ _OF_THAT_HOP: Final = frozenset({b"connection", b"keep-alive", b"transfer-encodi
 """Headers of an answer that are not passed on."""
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardedRequest:
+class ForwardedRequest(Struct, frozen=True):
     """A whole request.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from msgspec import Struct
 
 from ostler.model.access import LOCAL_PRINCIPAL, PrincipalSettings
 
@@ -21,8 +22,7 @@ SHUTDOWN_SLACK: Final = 10.0
 """Seconds beyond the application's own shutdown timeout after which a server ends whatever still holds it up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hosted:
+class Hosted(Struct, frozen=True):
     """An application that is open, as the process sees it.
 
     Attributes:

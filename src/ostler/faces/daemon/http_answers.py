@@ -8,10 +8,10 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
+from msgspec import Struct
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.faces.bridge.ledger import cut_off
@@ -228,8 +228,7 @@ def stream_event(message: bytes) -> bytes:
     return b"event: message\r\ndata: " + message + b"\r\n\r\n"
 
 
-@dataclass(eq=False, slots=True)
-class WaitingClient:
+class WaitingClient(Struct, eq=False):
     """A client that waits for its answer."""
 
     send: Send

@@ -13,6 +13,7 @@ from typing import Final
 import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import TokenVerifier
+from msgspec import Struct
 from starlette.authentication import AuthCredentials
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,8 +35,7 @@ MAX_RATED: Final = 10_000
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Entrance:
+class Entrance(Struct, frozen=True):
     """Who may come in.
 
     Attributes:
@@ -50,7 +50,7 @@ class Entrance:
     policy: Callable[[str], PrincipalSettings | None]
     metadata_url: str = ""
     scopes: tuple[str, ...] = ()
-    open_paths: frozenset[str] = field(default_factory=frozenset[str])
+    open_paths: frozenset[str] = frozenset()
 
 
 class Gate:

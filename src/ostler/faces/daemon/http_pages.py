@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -34,8 +34,7 @@ def metrics_page(scrape: Callable[[], Scrape] | None) -> Response:
     return Response(found.text, media_type=found.content_type)
 
 
-@dataclass(frozen=True, slots=True)
-class WatchPages:
+class WatchPages(Struct, frozen=True):
     """`/readyz` and `/metrics` of one application."""
 
     manager: ServiceManager

@@ -5,7 +5,6 @@ import hmac
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -15,6 +14,7 @@ import anyio.abc
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -114,8 +114,7 @@ class Endpoint:
                 await waiting.reassure()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Served:
+class _Served(Struct, frozen=True, eq=False):
     """The application of one principal, and the scope that ends it."""
 
     app: ASGIApp

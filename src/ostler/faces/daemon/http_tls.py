@@ -4,13 +4,13 @@ import logging
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
+from msgspec import Struct
 
 from ostler.adapters.regular_files import Stamp, stamp_of
 
@@ -30,8 +30,7 @@ class CertificateError(Exception):
     """The certificate cannot be used; the text says what to change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Struct, frozen=True):
     """The files of a certificate.
 
     Attributes:

@@ -6,11 +6,11 @@ A command line sends one call after the other. Whatever else it sends, the SDK a
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
 from anyio.abc import ByteStream
+from msgspec import Struct
 
 from ostler.adapters.downstream.direct_calls import is_traced
 from ostler.adapters.serving.answers import Answer, internal_error_answer
@@ -28,8 +28,7 @@ _SURROGATE: Final = b"\\ud"
 """How JSON escapes half a character, which the SDK refuses in some places."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Struct, frozen=True):
     """A call that is plain in every respect.
 
     Attributes:

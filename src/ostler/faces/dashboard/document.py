@@ -2,10 +2,11 @@
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
+
+from msgspec import Struct
 
 LIBRARIES: Final = ("vendor/preact.js", "vendor/preact-hooks.js", "vendor/htm.js")
 
@@ -35,8 +36,7 @@ _HEADERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """The document, and the headers that it is served with over HTTP."""
 
     html: str

@@ -1,9 +1,10 @@
 """The URIs of resources: how they are built and read."""
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, unquote
+
+from msgspec import Struct
 
 SERVICES = "ostler://services"
 GRAPH = "ostler://graph"
@@ -20,8 +21,7 @@ _CLASS = "serviceclass://"
 _PARTS: dict[str, Part] = {"": "service", "outputs": "outputs", "events": "events", "logs": "logs"}
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """What a URI names: a part, and of which service or class.
 
     Attributes:

@@ -1,9 +1,10 @@
 """What the handler of a tool gets: the application, its arguments, and the facts of the call."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
+
+from msgspec import Struct, field
 
 from ostler.adapters.serving.arguments import Args
 from ostler.adapters.serving.asking import Person
@@ -22,8 +23,7 @@ MAX_OPERATION_WAIT = 50.0
 """Seconds that a create, start, stop, restart or delete is waited for at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """The facts of one call besides its arguments.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
@@ -13,6 +12,7 @@ from mcp.server.connection import Connection
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated, ServerEvent, event_to_notification
 from mcp_types import INVALID_PARAMS, EmptyResult, NotificationParams, SubscribeRequestParams, UnsubscribeRequestParams
+from msgspec import Struct
 
 from ostler.adapters.serving.known_roots import connection_of
 from ostler.faces.mcp.addresses import read_uri
@@ -143,8 +143,7 @@ class _LegacySession:
                 await self._connection.notify(method, params)
 
 
-@dataclass(frozen=True, slots=True)
-class _Listening:
+class _Listening(Struct, frozen=True):
     """The state of a session while it listens."""
 
     mailbox: Mailbox

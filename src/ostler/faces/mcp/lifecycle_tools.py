@@ -1,9 +1,9 @@
 """Tools that change services: create, start, stop, restart, delete, renew."""
 
 from contextlib import suppress
-from dataclasses import fields, replace
 from typing import Annotated, Any, ClassVar, Literal, TypedDict, TypeVar
 
+from msgspec.structs import replace
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from ostler.adapters.serving.answers import Answer, clipped, error_json
@@ -79,7 +79,7 @@ def requested(form: type[_RequestT], args: Args, **more: Any) -> _RequestT:
 
 
 def _shared_names(form: type[CreateRequest] | type[OperationRequest], args: type[Args]) -> frozenset[str]:
-    return frozenset({item.name for item in fields(form)} & args.model_fields.keys())
+    return frozenset(args.model_fields.keys() & set(form.__struct_fields__))
 
 
 class FromClient(TypedDict):

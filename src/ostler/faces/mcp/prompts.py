@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
 from mcp.server import ServerRequestContext
 from mcp.shared.exceptions import MCPError
@@ -17,6 +16,7 @@ from mcp_types import (
     PromptMessage,
     TextContent,
 )
+from msgspec import Struct
 
 from ostler.adapters.serving.problems import near
 from ostler.adapters.serving.table import refuse_cursor
@@ -56,8 +56,7 @@ spec:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class PromptDefinition:
+class PromptDefinition(Struct, frozen=True):
     """A prompt: its arguments are (name, description, required). Offered if there are the `tools` that it names."""
 
     name: str

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from typing import cast
 
 import mcp_types as types
+from msgspec.structs import replace
 
 from ostler.adapters.serving.answers import Answer
 from ostler.model.json import JsonObject, JsonValue

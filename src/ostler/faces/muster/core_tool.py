@@ -1,15 +1,16 @@
 """What a `core_…` tool of muster is: its schema as muster has it, and the function that answers."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from ostler.adapters.serving.problems import near, read_args
 from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.toolbox import TOOLS
 from ostler.model.errors import ArgumentError
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 
 CoreAnswer: TypeAlias = str | JsonObject
 """A sentence, or an object that is sent as JSON."""
@@ -25,8 +26,7 @@ OWN: dict[str, AnyTool] = {tool.name: tool for tool in TOOLS}
 """Ostler's own tools by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class CoreTool:
+class CoreTool(Struct, frozen=True):
     """One of muster's own tools.
 
     Attributes:
@@ -46,7 +46,7 @@ class CoreTool:
     name: str
     description: str
     handler: CoreHandler
-    args: dict[str, tuple[ArgType, str]] = field(default_factory=dict[str, tuple[ArgType, str]])
+    args: dict[str, tuple[ArgType, str]] = {}
     required: tuple[str, ...] = ()
     checked: tuple[str, ...] = ()
     missing: str = "{} is required"
@@ -101,7 +101,7 @@ async def own_answer(app: ApplicationLike, tool: str, args: JsonObject, call: Ca
         OstlerError: as the tool.
     """
     definition = OWN[tool]
-    return (await definition.handler(app, read_args(tool, definition.args, args), call)).structured
+    return as_object((await definition.handler(app, read_args(tool, definition.args, args), call)).structured)
 
 
 def text_arg(args: JsonObject, name: str) -> str:

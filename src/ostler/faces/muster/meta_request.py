@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, cast
 
 from mcp.server import ServerRequestContext
 from mcp_types import CallToolResult
+from msgspec import Struct
 
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.lifespan import Lifespan
@@ -22,8 +22,7 @@ DEFAULT_LIMIT = 25
 """How many entries a page has when its caller does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One call of a meta-tool: the application, the facts of the call, and the request that it came with."""
 
     app: ApplicationLike

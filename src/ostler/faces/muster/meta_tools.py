@@ -1,10 +1,10 @@
 """The tools that muster publishes: to find tools, to call one, and the same for resources and prompts."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from mcp_types import CallToolResult
+from msgspec import Struct
 
 from ostler.adapters.serving.problems import near
 from ostler.faces.muster import content_queries as content
@@ -18,14 +18,13 @@ from ostler.model.json import JsonObject
 MetaHandler: TypeAlias = Callable[[Request, JsonObject], Awaitable[CallToolResult]]
 
 
-@dataclass(frozen=True, slots=True)
-class MetaTool:
+class MetaTool(Struct, frozen=True):
     """One of the tools that tools/list shows."""
 
     name: str
     description: str
     handler: MetaHandler
-    args: dict[str, tuple[ArgType, str]] = field(default_factory=dict[str, tuple[ArgType, str]])
+    args: dict[str, tuple[ArgType, str]] = {}
     required: tuple[str, ...] = ()
     reads: bool = True
 

@@ -1,7 +1,8 @@
 """Every tool that `call_tool` reaches: muster's own over Ostler's, and those of the downstream servers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.engine.protocols import ToolInfo
 from ostler.faces.mcp.surface import ApplicationLike
@@ -20,8 +21,7 @@ _AS_MCP_TOOL = ("tool_list", "tool_describe", "tool_call")
 """Ostler's tools that muster's `list_tools`, `describe_tool` and `call_tool` are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reachable:
+class Reachable(Struct, frozen=True):
     """One tool that `call_tool` reaches, under muster's name.
 
     Attributes:

@@ -1,9 +1,10 @@
 """What the terminal view knows: the services and events of the server, kept up with what has changed."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from ostler.model.json import JsonObject
 
@@ -20,8 +21,7 @@ SERVERS: Final = "MCP servers"
 """The group of configured services, which have no class."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A line of the list.
 
     Attributes:

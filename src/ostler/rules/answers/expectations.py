@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.errors import ExtractionError
 from ostler.model.json import JsonValue
@@ -21,8 +23,7 @@ _READABLE = 80
 """The longest regular expression that messages show, in characters; of a longer one, they show the match."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """Whether an answer is as expected, and the evidence in words, such as `state was "exited", expected "running"`.
 
     Attributes:
@@ -43,8 +44,7 @@ class Verdict:
 _SUCCEEDED = Verdict(passed=True, reason="the tool succeeded")
 
 
-@dataclass(frozen=True, slots=True)
-class _Condition:
+class _Condition(Struct, frozen=True):
     holds: bool
     found: str
     """What the answer shows, as a clause: `state was "exited"`."""

@@ -1,7 +1,8 @@
 """What a tool answered, normalised once for outputs, expectations and people."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, JsonValue, json_flaw, parse_json
 from ostler.model.responses import ToolResponse

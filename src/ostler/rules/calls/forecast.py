@@ -1,7 +1,8 @@
 """The calls that a lifecycle would make, given what is known; unknown values are marked as such."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from ostler.model.errors import ExtractionError, TemplateError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
@@ -20,8 +21,7 @@ AFTER_FIND = "<known after find>"
 """Stands for what only the find tool's answer will show."""
 
 
-@dataclass(frozen=True, slots=True)
-class Knowledge:
+class Knowledge(Struct, frozen=True):
     """What templates of a service see, as far as it is known before its operation.
 
     Attributes:
@@ -31,7 +31,7 @@ class Knowledge:
     """
 
     names: JsonMapping
-    unknown: Unknowns = field(default_factory=dict[tuple[str, ...], str])
+    unknown: Unknowns = {}
     secrets: Collection[str] = ()
 
     def after(self, step: str) -> "Knowledge":

@@ -1,8 +1,9 @@
 """One tool call of a class checked against its tool: the tool exists, takes these arguments, answers like this."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ostler.model.json import JsonMapping, KeyPath
 from ostler.model.manifest import Expectation, OutputSpec, ToolCallSpec
@@ -42,8 +43,7 @@ def mismatch_violations(path: KeyPath, found: Iterable[Mismatch]) -> Iterator[Vi
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
+class _Given(Struct, frozen=True):
     """What an output is taken from: the step's call, its tool if it is known, and the answer."""
 
     step: str
@@ -52,8 +52,7 @@ class _Given:
     answer: Shape
 
 
-@dataclass(frozen=True, slots=True)
-class CallCheck:
+class CallCheck(Struct, frozen=True):
     """Checks the tool calls of one class."""
 
     scopes: ClassScopes

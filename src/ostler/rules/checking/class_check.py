@@ -1,7 +1,8 @@
 """The check of whole classes: everything that is known to be wrong before a tool is called."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.model.errors import Finding
 from ostler.model.manifest import OutputSpec, ServiceClass
@@ -23,8 +24,7 @@ from ostler.rules.templates.template import is_template
 from ostler.rules.text.findings import Findings, Violation, by_place
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """What a check found.
 
     Attributes:

@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.model.errors import Finding
 from ostler.model.manifest import DependencySpec, ServiceClass
@@ -11,8 +12,7 @@ from ostler.rules.text.findings import Violation, finding_of
 from ostler.rules.text.yaml_source import Document
 
 
-@dataclass(frozen=True, slots=True)
-class ClassEdge:
+class ClassEdge(Struct, frozen=True):
     """A dependency of one class on another, and its place in the list."""
 
     target: str

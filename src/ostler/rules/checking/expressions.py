@@ -1,10 +1,11 @@
 """The types of templates: Jinja2's syntax tree evaluated over shapes instead of values."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import cast
 
 from jinja2 import nodes
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.json import JsonMapping, JsonValue
 from ostler.rules.checking.filters import FILTERS, METHODS, joined
@@ -31,8 +32,7 @@ from ostler.rules.text.equality import loosely_equal
 _TRUTHY_KINDS = frozenset({"object", "array", "string", "integer", "number", "boolean"})
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something that cannot work in a template: what, and a fix if one is known."""
 
     message: str
@@ -40,14 +40,11 @@ class Problem:
     rule: str = "template-type"
 
 
-@dataclass(slots=True)
-class Typed:
+class Typed(Struct):
     """The shape of a rendered value, and what cannot work on the way, by the place inside the value."""
 
     shape: Shape
-    problems: list[tuple[tuple[str | int, ...], Problem]] = field(
-        default_factory=list[tuple[tuple[str | int, ...], Problem]]
-    )
+    problems: list[tuple[tuple[str | int, ...], Problem]] = []
 
 
 def shape_of_value(value: JsonValue, names: Names) -> Typed:
@@ -93,9 +90,8 @@ def shape_of_template(text: str, names: Names) -> tuple[Shape, list[Problem]]:
     return evaluator.text(template.tree.body, dict(names)), evaluator.problems
 
 
-@dataclass(slots=True)
-class _Evaluator:
-    problems: list[Problem] = field(default_factory=list[Problem])
+class _Evaluator(Struct):
+    problems: list[Problem] = []
 
     # -- statements ----------------------------------------------------------------------------------------
 

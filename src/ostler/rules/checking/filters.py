@@ -1,8 +1,9 @@
 """What Jinja2's filters and Python's methods make of a shape."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from ostler.model.json import JsonValue
 from ostler.rules.checking.shapes import (
@@ -31,8 +32,7 @@ _SEQUENCES = frozenset({"string", "array", "object"})
 _LISTS = frozenset({"array", "object", "string"})
 
 
-@dataclass(frozen=True, slots=True)
-class FilterType:
+class FilterType(Struct, frozen=True):
     """The shape that a filter gives, the kinds that it works on (any when empty), and which texts it can read."""
 
     result: Result

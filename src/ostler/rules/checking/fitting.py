@@ -3,9 +3,11 @@
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath, as_list
 from ostler.rules.checking.schemas import kinds_of, resolved
@@ -20,8 +22,7 @@ _WORDS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Mismatch:
+class Mismatch(Struct, frozen=True):
     """One way in which a value does not fit.
 
     Attributes:
@@ -53,8 +54,7 @@ def mismatches(shape: Shape, schema: JsonValue, *, what: str = "it") -> list[Mis
     return _Fitter(root, what).fit(shape, schema, (), 0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Fitter:
+class _Fitter(Struct, frozen=True):
     root: JsonMapping
     what: str
 

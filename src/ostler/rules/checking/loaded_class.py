@@ -1,7 +1,8 @@
 """One manifest as it was loaded: the class, and where everything in it stands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.model.errors import Finding
 from ostler.model.json import KeyPath
@@ -9,8 +10,7 @@ from ostler.model.manifest import ServiceClass
 from ostler.rules.text.yaml_source import Document
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedClass:
+class LoadedClass(Struct, frozen=True):
     """One manifest as loaded.
 
     Attributes:

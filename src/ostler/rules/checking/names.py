@@ -3,8 +3,10 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, JsonValue, KeyPath
 from ostler.model.manifest import STEPS as ALL_STEPS
@@ -46,8 +48,7 @@ Keys: TypeAlias = "Mapping[str, Keys | None]"
 """What is below a name: its keys, or None for anything."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
+class _Scope(Struct, frozen=True):
     """The names at one place.
 
     `unsure` are there only after the step of that name has run, `optional_args` only when the caller gives them.

@@ -1,10 +1,10 @@
 """What a condition says about names: if it holds, the names that it tests are defined and not null."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 from jinja2 import nodes
+from msgspec.structs import replace
 
 from ostler.rules.checking.shapes import NULL, Shape, constant
 

@@ -2,8 +2,10 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.errors import ExtractionError
 from ostler.rules.answers.extraction import RESULT
@@ -29,8 +31,7 @@ from ostler.rules.checking.shapes import (
 Node: TypeAlias = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Missed:
+class Missed(Struct, frozen=True):
     """Something that a path can never find (`is_certain`), or that no schema or recorded answer knows."""
 
     message: str
@@ -44,8 +45,7 @@ class Missed:
         return self.fix.startswith("did you mean")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What a path finds in a shape, and what it does not find."""
 
     shape: Shape
@@ -69,9 +69,8 @@ def find_in_shape(path: str, shape: Shape) -> Found:
     return Found(found, tuple(finder.missed))
 
 
-@dataclass(slots=True)
-class _Finder:
-    missed: list[Missed] = field(default_factory=list[Missed])
+class _Finder(Struct):
+    missed: list[Missed] = []
 
     def visit(self, node: Node, shape: Shape) -> Shape:  # noqa: C901, PLR0911 (one case a node)
         """Return what `node` finds in `shape`; null is among the kinds if it may find nothing."""

@@ -1,8 +1,9 @@
 """JSON Schemas, and answers that were recorded, as shapes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TypeAlias, cast
+
+from msgspec.structs import replace
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_list
 from ostler.rules.checking.shapes import (

@@ -1,8 +1,9 @@
 """The shapes of the names that a class's templates may use, at each place of the manifest."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
+
+from msgspec.structs import replace
 
 from ostler.model.manifest import ArgSpec, DependencySpec, OutputSpec, ServiceClass, ToolCallSpec
 from ostler.rules.checking.expressions import shape_of_template

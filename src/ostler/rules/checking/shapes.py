@@ -1,8 +1,10 @@
 """What is known about a value before there is one: its possible kinds, values, keys and items."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.json import JsonMapping, JsonValue
 from ostler.rules.text.equality import loosely_equal
@@ -17,8 +19,7 @@ MAX_VALUES = 32
 _MAX_DEPTH = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """What is known about one value.
 
     Attributes:
@@ -41,13 +42,17 @@ class Shape:
     prefix: str = ""
     minimum: float | None = None
     maximum: float | None = None
-    properties: "Mapping[str, Shape] | None" = field(default=None, hash=False)
+    properties: "Mapping[str, Shape] | None" = None
     required: frozenset[str] = frozenset()
     closed: bool = False
     items: "Shape | None" = None
     elements: "tuple[Shape, ...] | None" = None
     may_miss: bool = False
     is_seen: bool = False
+
+    def __hash__(self) -> int:
+        """Return a hash of what can be hashed."""
+        return hash((self.kinds, self.prefix, self.minimum, self.maximum, self.required, self.closed))
 
     @property
     def is_any(self) -> bool:

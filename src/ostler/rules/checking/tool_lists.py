@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Literal, TypeAlias, cast
+
+from msgspec import Struct
 
 from ostler.model.errors import DefinitionError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_list, as_objects, parse_json
@@ -17,8 +18,7 @@ from ostler.rules.checking.shapes import ANY, Shape, union
 Source: TypeAlias = Literal["live", "saved"]
 
 
-@dataclass(frozen=True)
-class ToolSchema:
+class ToolSchema(Struct, frozen=True, dict=True):
     """One tool as its server lists it, and what it answered when that was recorded.
 
     Attributes:
@@ -32,7 +32,7 @@ class ToolSchema:
     name: str
     input_schema: JsonMapping
     output_schema: JsonMapping | None = None
-    annotations: JsonMapping = field(default_factory=dict[str, JsonValue])
+    annotations: JsonMapping = {}
     samples: tuple[ToolResponse, ...] = ()
 
     @cached_property
@@ -60,8 +60,7 @@ class ToolSchema:
         return self.annotations.get(hint) is True
 
 
-@dataclass(frozen=True, slots=True)
-class ToolList:
+class ToolList(Struct, frozen=True):
     """The tools of one downstream server.
 
     Attributes:
@@ -106,8 +105,7 @@ class ListsOnDemand(Mapping[str, ToolList]):
         return f"ListsOnDemand({len(self._made)} of {len(self.makers)} made)"
 
 
-@dataclass(frozen=True, slots=True)
-class KnownTools:
+class KnownTools(Struct, frozen=True):
     """Everything that a check knows about downstream servers.
 
     Attributes:
@@ -115,7 +113,7 @@ class KnownTools:
         servers: the names of servers that are configured, listed or not.
     """
 
-    lists: Mapping[str, ToolList] = field(default_factory=dict[str, ToolList])
+    lists: Mapping[str, ToolList] = {}
     servers: frozenset[str] = frozenset()
 
     def of(self, server: str) -> ToolList | None:

@@ -1,8 +1,9 @@
 """The plain values that a tool's answers have: by its output schema, else as it was seen to answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
+
+from msgspec import Struct
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.drafts.data_flow import path_below
@@ -11,8 +12,7 @@ from ostler.rules.drafts.tool_traits import Tool, json_type, resolved, values_of
 _DEEPEST = 4
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerField:
+class AnswerField(Struct, frozen=True):
     """A plain value that a tool's answer has.
 
     Attributes:

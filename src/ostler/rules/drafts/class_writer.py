@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from ostler.model.json import JsonObject
 from ostler.rules.answers.prose import NOTHING_THERE, PROSE_ERROR, PROSE_GONE
 from ostler.rules.drafts.answer_fields import answer_fields
@@ -36,8 +38,7 @@ _REPLACED = frozenset(("process", "job", "task", "command", "program"))
 _SLOW = re.compile(r"\bminutes?\b|\bdownloads?\b|\bpull(?:s|ed)?\b|\bprovision", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Alternative:
+class Alternative(Struct, frozen=True):
     """Another pair of a server, as `start` and `stop` of a draft take it.
 
     Attributes:
@@ -54,8 +55,7 @@ class Alternative:
         return f"{self.start} / {self.stop}"
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A drafted class.
 
     Attributes:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.rules.drafts.answer_fields import answer_fields
 from ostler.rules.drafts.lifecycle_words import (
@@ -25,8 +26,7 @@ from ostler.rules.drafts.server_words import ServerWords
 from ostler.rules.drafts.tool_traits import Step, kind_value
 
 
-@dataclass(frozen=True, slots=True)
-class Companions:
+class Companions(Struct, frozen=True):
     """Steps about the thing of a pair.
 
     Attributes:
@@ -100,8 +100,7 @@ def companions_of(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
+class _View(Struct, frozen=True):
     """A step that may be a view: its verbs, and its other words."""
 
     step: Step
@@ -110,8 +109,7 @@ class _View:
     about: frozenset[str]
 
 
-@dataclass(frozen=True)
-class _Views:
+class _Views(Struct, frozen=True):
     """Finds the steps that are about one thing, and can be called with what is known of it."""
 
     start: Step

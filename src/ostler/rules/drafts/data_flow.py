@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import cast
+
+from msgspec import Struct
 
 from ostler.model.json import JsonMapping, JsonValue
 from ostler.rules.answers.queries import key_expression
@@ -16,8 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z_]\w*")
 _CONTEXT = re.compile(r"((?:[^\W\d_]+\W{1,3}){1,3})$")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A value that templates can name.
 
     Attributes:

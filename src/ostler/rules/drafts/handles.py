@@ -1,7 +1,8 @@
 """Where a stop takes the id from that says which thing it ends: an arg, the service's name, or the start's answer."""
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.checking.identity import is_identifier
@@ -16,8 +17,7 @@ from ostler.rules.text.manifest_text import quoted
 _ID = ("id", "uuid", "uid", "pid")
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerSource:
+class AnswerSource(Struct, frozen=True):
     """How a value is taken from the start's answer.
 
     Attributes:

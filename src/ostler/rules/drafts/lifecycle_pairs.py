@@ -7,7 +7,9 @@ or a user, is not a lifecycle.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.companions import Companions, companions_of
@@ -38,8 +40,7 @@ _CONTINUES = frozenset(("resume", "unpause", "enable"))
 """What these start exists before and after."""
 
 
-@dataclass(frozen=True, slots=True)
-class LifecyclePair:
+class LifecyclePair(Struct, frozen=True):
     """What starts a thing and what stops it, with what else shows it.
 
     Attributes:
@@ -104,8 +105,7 @@ class LifecyclePair:
         return str(pair.start) != str(self.start) and pair.score >= self.score - _CLOSE
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(Struct, frozen=True):
     """What each feature of a pair adds to its score; a score below `refusal` is less likely than that there is none."""
 
     features: Mapping[str, float]

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.answer_fields import answer_fields
@@ -48,8 +49,7 @@ MAKERS = frozenset(("create", "new", "add", "register"))
 _SIMPLE_STARTS = ("start", "run", "launch", "spawn", "open", "boot", "enqueue", "submit")
 
 
-@dataclass(frozen=True, slots=True)
-class Handle:
+class Handle(Struct, frozen=True):
     """The parameter of a stop that says which one it ends.
 
     Attributes:
@@ -63,8 +63,7 @@ class Handle:
     open_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(Struct, frozen=True):
     """How much says that a stop's handle is known from the start.
 
     Attributes:

@@ -7,8 +7,9 @@ what the descriptions say, the annotations, and by how the rest of the server is
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.lifecycle_words import (
@@ -79,8 +80,7 @@ _RETURNS_ID = re.compile(r"\breturns?\b[^.]{0,60}\b(?:id|pid|handle|session|uuid
 _MOST_LIFE = 8
 
 
-@dataclass(frozen=True, slots=True)
-class PairFacts:
+class PairFacts(Struct, frozen=True):
     """What is known of a start and a stop.
 
     Attributes:

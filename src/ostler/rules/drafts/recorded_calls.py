@@ -3,8 +3,9 @@
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import cast
+
+from msgspec import Struct
 
 from ostler.model.errors import ArgumentError, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
@@ -36,8 +37,7 @@ _RESERVED = frozenset(
 _STATE_WORDS = ("running", "ready", "listening", "active", "connected", "healthy", "started")
 
 
-@dataclass(frozen=True, slots=True)
-class ClassDraft:
+class ClassDraft(Struct, frozen=True):
     """A class that was drafted.
 
     Attributes:
@@ -72,12 +72,11 @@ def draft_from_calls(
     return _Drafting([call for call in calls if not call.is_error], name, reading, tools).draft()
 
 
-@dataclass(slots=True)
-class _Step:
+class _Step(Struct):
     step: str
     call: MadeCall
     comment: str = ""
-    outputs: JsonObject = field(default_factory=dict[str, JsonValue])
+    outputs: JsonObject = {}
     expect: JsonObject | None = None
 
 

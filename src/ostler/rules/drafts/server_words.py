@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.rules.drafts.lifecycle_words import ACTS, ALSO_NOUNS, ATTRIBUTES, ENDS, FILLERS, LOOKS, STARTS, words_of
 from ostler.rules.drafts.tool_traits import Step, Tool
@@ -13,8 +14,7 @@ _FEWEST_WITH_PREFIX = 4
 _FEWEST_OF_FAMILY = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """A step with its verb and its nouns."""
 
     step: Step

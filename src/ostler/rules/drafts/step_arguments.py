@@ -5,6 +5,8 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.argument_drafts import arg_name, arg_schema, is_secret_name, placeholder
@@ -52,8 +54,7 @@ _TRIVIA = frozenset(
 """Words of parameters that say how a call is made, and nothing about the thing."""
 
 
-@dataclass(slots=True)
-class ClassArg:
+class ClassArg(Struct):
     """An arg of the class and its facts; `is_open` if both callers and the tool may do without it."""
 
     name: str

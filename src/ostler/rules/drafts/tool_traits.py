@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from typing import cast
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_object, parse_json
 from ostler.rules.checking.identity import is_identifier
@@ -41,8 +43,7 @@ _VERBS = frozenset((*STARTS, *ENDS, *STATUS, *LISTS, *LOGS, *RESTARTS))
 _MOST_REFERENCES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """An answer that a tool gave to a call, recorded.
 
     Attributes:
@@ -58,22 +59,21 @@ class Answered:
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(Struct, frozen=True):
     """A tool as its server lists it, with recorded answers."""
 
     name: str
-    input_schema: JsonObject = field(default_factory=dict[str, object])
+    input_schema: JsonObject = {}
     output_schema: JsonObject | None = None
-    annotations: JsonObject = field(default_factory=dict[str, object])
+    annotations: JsonObject = {}
     description: str = ""
     answers: tuple[Answered, ...] = ()
 
     def __post_init__(self) -> None:
         """Keep of the schemas what can be read."""
-        object.__setattr__(self, "input_schema", sound_schema(self.input_schema))
-        object.__setattr__(self, "output_schema", self.output_schema and sound_schema(self.output_schema))
-        object.__setattr__(self, "description", self.description[:LONGEST_TEXT])
+        force_setattr(self, "input_schema", sound_schema(self.input_schema))
+        force_setattr(self, "output_schema", self.output_schema and sound_schema(self.output_schema))
+        force_setattr(self, "description", self.description[:LONGEST_TEXT])
 
     @classmethod
     def of(cls, listed: JsonMapping, answers: tuple[Answered, ...] = ()) -> "Tool":
@@ -101,8 +101,7 @@ class Tool:
         return list(parameters_of(self.input_schema)[2])
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One use of a tool: the tool itself, or the tool with one value of a parameter that says what to do."""
 
     tool: Tool

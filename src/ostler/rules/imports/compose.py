@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from ostler.model.credentials import is_secret_name
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object

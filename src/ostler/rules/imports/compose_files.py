@@ -2,8 +2,9 @@
 
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object
 from ostler.rules.imports.found import OVERRIDE, RESET, UnreadableSourceError, key_lines, objects, read_yaml
@@ -22,8 +23,7 @@ _MAX_FILES = 500
 """Files that are read for one project, a file counting each time that it is named: they may name each other."""
 
 
-@dataclass(frozen=True, slots=True)
-class ComposeServices:
+class ComposeServices(Struct, frozen=True):
     """The services of Compose files.
 
     Attributes:
@@ -34,7 +34,7 @@ class ComposeServices:
 
     services: dict[str, JsonObject]
     origins: dict[str, str]
-    notes: list[str] = field(default_factory=list[str])
+    notes: list[str] = []
 
 
 def compose_services(text: str, file: str, over: Sequence[str], read: ReadFile | None) -> ComposeServices:

@@ -3,11 +3,12 @@
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, cast
 
 import yaml
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, parse_json
 from ostler.model.label_names import label_of
@@ -15,8 +16,7 @@ from ostler.model.projects import VARIABLE
 from ostler.rules.imports.shell_lines import address_notes, port_notes, with_port_option
 
 
-@dataclass(frozen=True, slots=True)
-class FoundService:
+class FoundService(Struct, frozen=True):
     """One service.
 
     Attributes:
@@ -38,8 +38,8 @@ class FoundService:
     class_name: str
     args: JsonObject
     origin: str
-    env: dict[str, str] = field(default_factory=dict[str, str])
-    depends_on: dict[str, str] = field(default_factory=dict[str, str])
+    env: dict[str, str] = {}
+    depends_on: dict[str, str] = {}
     env_files: tuple[str, ...] = ()
     restart_policy: JsonValue = ""
     served_at: int = 0
@@ -48,8 +48,7 @@ class FoundService:
     enabled: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The services in one file, and notes about what could not become one."""
 
     services: tuple[FoundService, ...] = ()

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
 
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import Found, FoundService, job, shell_service
@@ -20,8 +21,7 @@ UNREAD = {
 """Files of tools that start services and are not read, and how such a tool is called."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Framework:
+class _Framework(Struct, frozen=True):
     """What runs a framework's development server.
 
     Attributes:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.label_names import label_of
 from ostler.rules.imports.found import PROGRAMS, Found, FoundService, job
@@ -12,8 +14,7 @@ _INSTALLING = r"\b(?:ci|i|install|sync|deps\.get)\b"
 _NODE_PROGRAMS = re.compile(r"(?:^|[\s/;&|=])(?:npm|npx|pnpm|pnpx|yarn|bun|bunx|node|nodemon|tsx|ts-node|vite|next)\s")
 
 
-@dataclass(frozen=True, slots=True)
-class _Installer:
+class _Installer(Struct, frozen=True):
     """What installs the packages of one lock file.
 
     Attributes:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object
 from ostler.rules.imports.found import PROGRAMS, Found, FoundService, job, label
@@ -12,8 +14,7 @@ _SOURCE = re.compile(r"(?:^|/)src/|(?<!\.d)\.[cm]?tsx?$")
 _NEEDS = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
 
 
-@dataclass(frozen=True, slots=True)
-class _Package:
+class _Package(Struct, frozen=True):
     """One package: its folder, which others of the workspace it needs, and whether it must be built before use."""
 
     folder: str

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ostler.rules.imports.compose_addresses import pointed_at
 from ostler.rules.imports.found import PROGRAMS, Found, FoundService, outputs_of

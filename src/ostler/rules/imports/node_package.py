@@ -3,8 +3,9 @@
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import (

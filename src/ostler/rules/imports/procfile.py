@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ostler.rules.imports.found import Found, FoundService, UnreadableSourceError, job, label, shell_service
 from ostler.rules.imports.shell_lines import port_of, port_option

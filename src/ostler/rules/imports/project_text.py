@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ostler.rules.imports.found import Found, FoundService, outputs_of
 from ostler.rules.text.manifest_text import flow, scalar, wrapped

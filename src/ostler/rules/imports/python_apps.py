@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import Found, FoundService, UnreadableSourceError, job, label, shell_service
@@ -20,8 +22,7 @@ _STREAMLIT = re.compile(r"(?m)^(?:import|from) streamlit\b")
 _READY = "where / does not answer with 200 to 399, readyPath names what does"
 
 
-@dataclass(frozen=True, slots=True)
-class _Runner:
+class _Runner(Struct, frozen=True):
     """What runs the project's Python.
 
     Attributes:

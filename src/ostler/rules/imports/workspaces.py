@@ -3,8 +3,10 @@
 import re
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, as_list, as_object, parse_json
 from ostler.rules.imports.found import Found, UnreadableSourceError, read_yaml
@@ -13,8 +15,7 @@ from ostler.rules.imports.node_package import APP_SCRIPTS, INSTALL, lock_of, pac
 _FILTER = re.compile(r"\s(?:-F|--filter|--scope|-w|--workspace)[= ]['\"]?([^\s'\"]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(Struct, frozen=True):
     """What the root of several packages says of them.
 
     Attributes:

@@ -1,8 +1,9 @@
 """Loads the tests in a `*.test.yaml` file, and reports every problem of the file at once."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from ostler.model.class_tests import TEST_KIND, ClassTestFile
 from ostler.model.errors import ManifestError
@@ -19,8 +20,7 @@ _SINGLE = SingleDocument(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedTests:
+class LoadedTests(Struct, frozen=True):
     """One file of tests as loaded.
 
     Attributes:

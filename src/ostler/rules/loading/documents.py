@@ -1,9 +1,9 @@
 """What loading shares for every kind of file: its one document, the check of its kind, and its model."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from msgspec import Struct
 from pydantic import BaseModel, ValidationError
 
 from ostler.model.errors import Finding, ManifestError
@@ -17,8 +17,7 @@ from ostler.rules.text.yaml_source import Document, read_documents
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
-class SingleDocument:
+class SingleDocument(Struct, frozen=True):
     """A kind of file that holds one document.
 
     Attributes:

@@ -1,8 +1,9 @@
 """Forms of manifests besides ostler/v1: each recognises its documents, and translates them before they are checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from ostler.model.errors import Finding
 from ostler.model.json import JsonMapping, KeyPath
@@ -10,8 +11,7 @@ from ostler.model.tool_names import ToolNames
 from ostler.rules.text.yaml_source import Document
 
 
-@dataclass(frozen=True, slots=True)
-class Translation:
+class Translation(Struct, frozen=True):
     """An ostler/v1 manifest made from one of another form.
 
     Attributes:

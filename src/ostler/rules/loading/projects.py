@@ -3,11 +3,11 @@
 import copy
 import difflib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from typing import cast
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from ostler.model.errors import Finding, ManifestError
@@ -27,8 +27,7 @@ TEMPLATE_ROOTS = ("services", "project", "env")
 """What templates in a project may name."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedProject:
+class LoadedProject(Struct, frozen=True):
     """One `ostler.yaml` as loaded.
 
     Attributes:

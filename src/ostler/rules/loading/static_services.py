@@ -2,9 +2,10 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import cast
+
+from msgspec import Struct
 
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
@@ -17,8 +18,7 @@ from ostler.rules.text.schema_shape import SchemaShape
 from ostler.rules.text.yaml_source import read_documents
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedStatic:
+class LoadedStatic(Struct, frozen=True):
     """One static service as loaded.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import yaml
+from msgspec import Struct
 
 from ostler.model.json import JsonMapping, JsonValue, KeyPath
 from ostler.rules.loading.manifest_formats import origin_of
@@ -21,8 +21,7 @@ _OTHER_BREAKS = re.compile(r"[\r\x85\u2028\u2029\ufeff]")
 _FLOW_WIDTH = 60
 
 
-@dataclass(frozen=True, slots=True)
-class _Comment:
+class _Comment(Struct, frozen=True):
     """A comment: the lines that stand above something, and the one behind it."""
 
     above: tuple[str, ...] = ()

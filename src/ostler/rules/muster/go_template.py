@@ -1,8 +1,10 @@
 """Go templates as trees: the part of text/template that muster's manifests use."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.json import JsonValue
 from ostler.rules.muster.go_tokens import GoTemplateError, Piece, Token, pieces, tokens
@@ -18,8 +20,7 @@ _REFUSED = {
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "nil": None}
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """`.a.b` (root empty), `$.a.b` (root `$`), `$x.a` (root `$x`), or `a.b` as muster allowed (`is_bare`)."""
 
     root: str
@@ -28,16 +29,14 @@ class Field:
     is_bare: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """A text, number, truth value or nil."""
 
     value: JsonValue
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """`(expression).a.b`."""
 
     of: "Expression"
@@ -45,8 +44,7 @@ class Member:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A function with its arguments; `a | f b` is `f b a`."""
 
     function: str
@@ -57,8 +55,7 @@ class Call:
 Expression: TypeAlias = Field | Literal | Member | Call
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(Struct, frozen=True):
     """The braces of one action: which sides trim, and its line."""
 
     line: int
@@ -66,32 +63,28 @@ class Tag:
     after: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """Text as written; `trimmed` is what is left of it next to `{{-` and `-}}`."""
 
     text: str
     trimmed: str
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Struct, frozen=True):
     """`{{/* text */}}`."""
 
     text: str
     tag: Tag
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """`{{ expression }}`."""
 
     value: Expression
     tag: Tag
 
 
-@dataclass(frozen=True, slots=True)
-class Set:
+class Set(Struct, frozen=True):
     """`{{ $x := expression }}`, or `=` for a variable that exists already."""
 
     name: str
@@ -100,8 +93,7 @@ class Set:
     is_new: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """The part of a block that begins with `tag`; its condition, None for the last `else`."""
 
     condition: Expression | None
@@ -109,24 +101,21 @@ class Branch:
     tag: Tag
 
 
-@dataclass(frozen=True, slots=True)
-class If:
+class If(Struct, frozen=True):
     """`if … else if … else … end`."""
 
     branches: tuple[Branch, ...]
     end: Tag
 
 
-@dataclass(frozen=True, slots=True)
-class With:
+class With(Struct, frozen=True):
     """`with … else … end`: the dot is the value where it is true."""
 
     branches: tuple[Branch, ...]
     end: Tag
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """`range … else … end`, with the names of its variables if it has them."""
 
     key: str

@@ -3,8 +3,9 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from ostler.model.errors import TemplateError
 
@@ -39,8 +40,7 @@ class GoTemplateError(TemplateError):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """One token of an action: its kind, its text as written (texts unquoted), and its line."""
 
     kind: Kind
@@ -48,8 +48,7 @@ class Token:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Text between actions, or one action.
 
     Attributes:

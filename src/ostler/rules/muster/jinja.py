@@ -7,8 +7,10 @@ is a text, written branch by branch where it stood.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.json import JsonValue
 from ostler.rules.muster.branches import is_test, stripped, typed_texts
@@ -54,8 +56,7 @@ _KEYWORDS = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(Struct, frozen=True):
     """What a dotted name of the Go template is called in Jinja2.
 
     Attributes:
@@ -117,17 +118,15 @@ def _below(path: Sequence[str]) -> str:
     return "".join(f".{part}" if _IDENTIFIER.fullmatch(part) else f"[{literal(part).text}]" for part in path)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """The dot and the variables at one place: Jinja2 expressions by Go name."""
 
     dot: Code | None = None
-    variables: Mapping[str, Code] = field(default_factory=dict[str, Code])
+    variables: Mapping[str, Code] = {}
     loops: int = 0
 
 
-@dataclass(slots=True)
-class _Writer:
+class _Writer(Struct):
     scope: Scope
 
     # -- whole values --------------------------------------------------------------------------------------

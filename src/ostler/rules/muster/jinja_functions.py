@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, cast
+
+from msgspec import Struct
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.muster.go_tokens import GoTemplateError
@@ -23,8 +24,7 @@ NOT_AVAILABLE: Mapping[str, str] = {
 """Functions that have no counterpart, and what to do instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """A Jinja2 expression and how tightly its outermost operator binds."""
 
     text: str
@@ -35,8 +35,7 @@ class Code:
         return self.text if self.binds >= level else f"({self.text})"
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """An argument of a function: its Jinja2 code, and its value if it is written out."""
 
     code: Code

@@ -8,7 +8,8 @@ Muster joined names by underscores, so that `x_kubernetes_port_forward` may be `
 import difflib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ostler.model.errors import DefinitionError
 from ostler.model.manifest import TOOL_PATTERN
@@ -35,8 +36,7 @@ class ToolNameError(DefinitionError):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedTool:
+class ResolvedTool(Struct, frozen=True):
     """A tool as `server/tool`; `is_guess` when no known server has the name."""
 
     tool: str

@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 from typing import Any, cast
 
+from msgspec.structs import replace as with_fields
 from pydantic import ValidationError
 
 from ostler.model.json import JsonValue, KeyPath
@@ -47,7 +48,7 @@ def without_unknown_keys(sheet: Sheet, document: Document) -> Document:
         if not unknown:
             return document
         violations = model_violations(document.value, unknown, manifest_shape())
-        sheet.findings += [finding_of(replace(violation, is_certain=False), document) for violation in violations]
+        sheet.findings += [finding_of(with_fields(violation, is_certain=False), document) for violation in violations]
         value = copy.deepcopy(document.value)
         for path in {error_path(document.value, each["loc"]) for each in unknown}:
             _remove(value, path)

@@ -1,7 +1,8 @@
 """muster's form of manifests, as one that Ostler reads."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from ostler.model.json import JsonMapping, as_object
 from ostler.model.tool_names import ToolNames
@@ -21,8 +22,7 @@ _OTHER_KINDS = {
 _START_TOOL = ("spec", "serviceConfig", "lifecycleTools", "start", "tool")
 
 
-@dataclass(frozen=True, slots=True)
-class MusterFormat:
+class MusterFormat(Struct, frozen=True):
     """`muster.giantswarm.io/v1alpha1`."""
 
     name: str = "muster"

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeGuard
+
+from msgspec import Struct, field
 
 from ostler.model.errors import Finding
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath, parse_json
@@ -49,8 +50,7 @@ def calls_of(tools: JsonMapping) -> Iterator[tuple[str, KeyPath, JsonMapping]]:
                     yield f"{step}[{index}]", (*TOOLS, step, index), call
 
 
-@dataclass(slots=True)
-class Sheet:
+class Sheet(Struct):
     """One manifest under translation.
 
     Attributes:
@@ -63,8 +63,8 @@ class Sheet:
 
     document: Document
     known: ToolNames
-    findings: list[Finding] = field(default_factory=list[Finding])
-    origins: dict[KeyPath, KeyPath] = field(default_factory=dict[KeyPath, KeyPath])
+    findings: list[Finding] = []
+    origins: dict[KeyPath, KeyPath] = {}
     names: ManifestNames = field(default_factory=lambda: ManifestNames({}, {}))
 
     def find(

@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from ostler.model.json import JsonMapping
 from ostler.rules.checking.names import METADATA_KEYS, RESERVED_NAMES, STEPS
@@ -23,8 +24,7 @@ _HINTS: Mapping[str, str] = {
 _DEPENDENCY_KEYS = ("outputs", "name", "state")
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestNames:
+class ManifestNames(Struct, frozen=True):
     """The names of one manifest.
 
     Attributes:
@@ -37,9 +37,9 @@ class ManifestNames:
 
     args: Mapping[str, JsonMapping]
     outputs: Mapping[str, frozenset[str]]
-    dependencies: Mapping[str, str] = field(default_factory=dict[str, str])
+    dependencies: Mapping[str, str] = {}
     is_open: bool = False
-    used: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    used: set[tuple[str, str]] = set()
 
     @property
     def names(self) -> Collection[str]:

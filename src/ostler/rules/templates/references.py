@@ -1,10 +1,10 @@
 """The names that a parsed template requires, and those that are optional."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from jinja2 import nodes
+from msgspec import Struct
 
 Name: TypeAlias = tuple[str, ...]
 
@@ -12,8 +12,7 @@ _DEFAULTS = frozenset({"default", "d"})
 _TESTS = frozenset({"defined", "undefined"})
 
 
-@dataclass(frozen=True, slots=True)
-class References:
+class References(Struct, frozen=True):
     """The dotted names of one template.
 
     Attributes:
@@ -45,12 +44,11 @@ def names_in(node: nodes.Node, known: Collection[str]) -> frozenset[Name]:
     return frozenset(collector.used | collector.defaulted | collector.tested)
 
 
-@dataclass(slots=True)
-class _Collector:
+class _Collector(Struct):
     known: frozenset[str]
-    used: set[Name] = field(default_factory=set[Name])
-    defaulted: set[Name] = field(default_factory=set[Name])
-    tested: set[Name] = field(default_factory=set[Name])
+    used: set[Name] = set()
+    defaulted: set[Name] = set()
+    tested: set[Name] = set()
 
     def visit(self, node: nodes.Node, local: frozenset[str]) -> frozenset[str]:
         """Collect from `node`; return the names that are local after it."""

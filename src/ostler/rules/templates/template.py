@@ -7,12 +7,12 @@ text) do not make a lone expression a text.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
 from jinja2 import Template, nodes
 from jinja2.exceptions import TemplateSyntaxError, UndefinedError
+from msgspec import Struct
 
 from ostler.model.errors import TemplateError
 from ostler.model.json import JsonMapping, JsonValue, KeyPath
@@ -24,8 +24,7 @@ from ostler.rules.text.work_budget import WorkSpentError, bounded_work
 _SHOWN = 100
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledTemplate:
+class CompiledTemplate(Struct, frozen=True):
     """A template that can be rendered."""
 
     template: Template
@@ -33,16 +32,14 @@ class CompiledTemplate:
     references: References
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedTemplate:
+class ParsedTemplate(Struct, frozen=True):
     """The syntax tree of a template, and its expression when it is nothing but `{{ expression }}`."""
 
     tree: nodes.Template
     expression: nodes.Expr | None
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenTemplate:
+class BrokenTemplate(Struct, frozen=True):
     """A template that does not parse: why, and in which of its lines."""
 
     message: str

@@ -1,11 +1,11 @@
 """Rendering while some values are not known yet: what depends on them is shown as such, all else is exact."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
 from jinja2 import Environment, nodes
+from msgspec import Struct
 
 from ostler.model.json import JsonMapping, JsonValue, KeyPath
 from ostler.rules.templates.references import names_in
@@ -27,8 +27,7 @@ Unknowns: TypeAlias = Mapping[tuple[str, ...], str]
 """Dotted name → what stands for its value; everything below the name is unknown too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Partly:
+class Partly(Struct, frozen=True):
     """A value as far as it is known.
 
     Attributes:

@@ -1,7 +1,9 @@
 """What is wrong with one document: the rules that it violates, and the findings that people see."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.errors import Finding
 from ostler.model.json import KeyPath
@@ -9,8 +11,7 @@ from ostler.rules.text.rule_table import RULES
 from ostler.rules.text.yaml_source import Document
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(Struct, frozen=True):
     """A rule that a part of a document violates.
 
     Attributes:

@@ -4,8 +4,9 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
@@ -38,8 +39,7 @@ _SEEN_LINES: Final = 1_000
 _OF_TOOL, _AFTER = "at:", "after:"
 
 
-@dataclass(frozen=True, slots=True)
-class LogRange:
+class LogRange(Struct, frozen=True):
     """Which part of a log to show.
 
     Attributes:
@@ -85,8 +85,7 @@ NEWEST: Final = LogRange()
 """The newest lines."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogPage:
+class LogPage(Struct, frozen=True):
     """Lines of a log.
 
     Attributes:

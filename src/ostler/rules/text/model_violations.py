@@ -2,9 +2,9 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
+from msgspec import Struct
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
@@ -44,8 +44,7 @@ def model_violations(value: JsonValue, errors: Sequence[ErrorDetails], shape: Sc
             yield violation
 
 
-@dataclass(frozen=True, slots=True)
-class _Union:
+class _Union(Struct, frozen=True):
     """The branch of a union that an error is about: the union's place, and which branches fit what stands there."""
 
     path: KeyPath

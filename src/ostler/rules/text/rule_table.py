@@ -1,15 +1,15 @@
 """Every rule that a manifest is checked against: its id, severity and meaning. docs/rules.md explains each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 Severity: TypeAlias = Literal["error", "warning"]
 Stage: TypeAlias = Literal["text", "manifest", "tools"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One rule.
 
     Attributes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import yaml
+from msgspec import Struct
 from yaml.reader import Reader
 
 from ostler.model.errors import Finding, ManifestError
@@ -39,8 +40,7 @@ _TAG = "tag:yaml.org,2002:"
 _QUOTE_TEMPLATE = 'put a value that begins with a template in quotes: "{{ … }}"'
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     """A value with the place where it begins (0-based), and its parts."""
 
     value: JsonValue

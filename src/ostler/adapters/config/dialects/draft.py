@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Protocol, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, JsonValue, KeyPath, as_object, as_texts
 
@@ -18,8 +20,7 @@ class Report(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Struct):
     """An entry being rewritten into Ostler's own keys.
 
     Those are `type`, `command`, `args`, `env`, `envFile`, `cwd`, `url`, `headers`, `headersHelper`, `oauth`,
@@ -40,8 +41,8 @@ class Draft:
     clients: frozenset[str]
     report: Report
     server: str = ""
-    entry: JsonObject = field(default_factory=dict[str, JsonValue])
-    origins: dict[KeyPath, KeyPath] = field(default_factory=dict[KeyPath, KeyPath])
+    entry: JsonObject = {}
+    origins: dict[KeyPath, KeyPath] = {}
     allowed: tuple[str, ...] | None = None
     denied: tuple[str, ...] = ()
 

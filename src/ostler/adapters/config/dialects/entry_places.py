@@ -1,8 +1,9 @@
 """The table of places: where the entries are in a client's file."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, cast
+
+from msgspec import Struct
 
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.manifests import (
@@ -80,8 +81,7 @@ _IMPLIED: Final[Mapping[KeyPath, JsonObject]] = {
 """What entries say by their place: OpenHands' lists are of servers of one type; PicoClaw's are off unless enabled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """One entry of a file.
 
     Attributes:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, cast
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from ostler.adapters.config.dialects.client_rules import (
     SERVER_POLICIES,
@@ -67,8 +68,7 @@ _ALL: Final = frozenset({"all", "any", "*"})
 _DEPTH: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class _Address:
+class _Address(Struct, frozen=True):
     """A rule of Amp's about servers: the globs that its command, arguments or address must match."""
 
     matches: Mapping[str, str]
@@ -80,8 +80,7 @@ class _Address:
         return all(fnmatchcase(facts.get(key, ""), glob) for key, glob in self.matches.items())
 
 
-@dataclass(frozen=True, slots=True)
-class Servers:
+class Servers(Struct, frozen=True):
     """A list of servers, by their names or, in Claude Code, by what they run or connect to.
 
     Attributes:
@@ -113,8 +112,7 @@ class Servers:
         return _words(entry) in self.commands
 
 
-@dataclass(frozen=True, slots=True)
-class Domains:
+class Domains(Struct, frozen=True):
     """LibreChat's list of the hosts of servers, some with a protocol, a port or `*.` for all below."""
 
     patterns: tuple[str, ...]
@@ -126,8 +124,7 @@ class Domains:
         return not url or any(_is_at(str(url), pattern) for pattern in self.patterns)
 
 
-@dataclass(frozen=True, slots=True)
-class FileLimits:
+class FileLimits(Struct, frozen=True):
     """What the rest of a file says about its servers.
 
     Attributes:

@@ -1,7 +1,8 @@
 """One row of the table of keys, and how each kind of row is made."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.draft import Reading
@@ -13,8 +14,7 @@ Outcome = Literal["taken", "limit obeyed", "entry refused", "reported", "passed 
 passed over because it changes nothing that Ostler does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """One key of an entry, in the meaning that some clients give it.
 
     Attributes:

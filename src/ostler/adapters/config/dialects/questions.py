@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from ostler.adapters.config.dialects.entry_places import at
 from ostler.model.json import JsonObject, JsonValue, as_object, as_objects
@@ -13,8 +14,7 @@ _ASKED_AT: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A question to the person.
 
     Attributes:

@@ -4,9 +4,12 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.questions import Question
@@ -14,8 +17,7 @@ from ostler.model.credentials import is_secret_name
 from ostler.rules.secrets.secret_marks import LIKE_REFERENCE, SECRET_FORMS, is_reference
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """Where an entry stands.
 
     Attributes:
@@ -31,7 +33,7 @@ class Surroundings:
     folder: Path | None = None
     workspace: Path | None = None
     plugin: Path | None = None
-    questions: Mapping[str, Question] = field(default_factory=dict[str, Question])
+    questions: Mapping[str, Question] = {}
     answer: Callable[[str], str | None] | None = None
 
     @property
@@ -40,8 +42,7 @@ class Surroundings:
         return self.environment.get("HOME") or self.environment.get("USERPROFILE") or None
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(Struct, frozen=True):
     """What one occurrence comes to.
 
     Attributes:
