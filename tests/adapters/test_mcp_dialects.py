@@ -490,6 +490,14 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ),
         ({"ai-features.AiEnable.enableAI": True}, set(TOOLS)),
         ({"tools": {"sandbox": False}, "sandbox": {"enabled": True}}, set(TOOLS)),
+        (
+            {
+                "security": [{"tool": "mcp__a__get", "mode": "allow"}, {"tool": "bash", "mode": "deny"}],
+                "images": {"image": "mcp/a", "pull": "never"},
+                "hooks": {"PreToolUse": [{"matcher": "mcp__a__.*", "hooks": [{"type": "command", "command": "log"}]}]},
+            },
+            set(TOOLS),
+        ),
     ],
 )
 def test_what_a_file_says_next_to_its_servers_limits_them(beside: dict[str, Any], tools: set[str] | None) -> None:
@@ -552,6 +560,10 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"disabled_tools": ["re:^a_.*"]},
         {"enabled_tools": ["a_(get|drop)"]},
         {"agents": {"execution_profiles": {"default": {"mcp_denylist": ["a"]}}}},
+        {"toolPermissions": {"rules": [{"pattern": "mcp__a__.*", "mode": "deny"}]}},
+        {"security": {"policy": {"mcp__a__drop": "ask"}}},
+        {"security": {"denied": ["bash", "mcp__a__drop"]}},
+        {"guard": [{"tools": ["mcp:a:*"], "decision": "block"}]},
     ],
 )
 def test_a_limit_next_to_the_servers_that_is_not_known_refuses_them(beside: dict[str, Any]) -> None:

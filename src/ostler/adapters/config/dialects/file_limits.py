@@ -64,6 +64,16 @@ _POLICIES: Final = TOOL_POLICIES | SERVER_POLICIES.keys()
 _NOT_MCP: Final = re.compile(r"(provider|model|skill|plugin|websearch)\..*")
 """Actions of opencode's policies that are not about servers or their tools."""
 
+_RULES: Final = frozenset({
+    "permissions", "permission", "toolCall", "tools", "agent", "agents", "options", "policies", "experimental", "rule",
+    "rules", "safety_checker", "user", "allow", "ask", "exclude", "excludeTools", "removedTools",
+})  # fmt: skip
+"""Keys whose rules about tools are read as one client or another writes them."""
+_MCP_TOOL: Final = re.compile(r"\W{0,2}mcp[_:(]", re.IGNORECASE)
+_DENYING: Final = re.compile(
+    r"(den(y|ies|ied)|block(ed)?|forbid(den)?|never|reject(ed)?|disabled?|exclud(e|ed|es)|off|ask|confirm)",
+    re.IGNORECASE,
+)
 _ALL: Final = frozenset({"all", "any", "*"})
 _DEPTH: Final = 4
 
@@ -233,6 +243,10 @@ def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
         if _LIMITING.search(key) and _ABOUT_SERVERS.search(key) and key not in (_KNOWN | obeyed) and value:
             yield "it may limit the servers in a way that Ostler does not know", (key,)
     yield from _limits_of_mcp(root, (), ())
+    for key, value in root.items():
+        is_read = key in _RULES | _KNOWN | obeyed | _ELSEWHERE or key.startswith("amp.")
+        if not is_read and not any(path[0] == key for path, _ in PLACES) and _denies_tools(value):
+            yield "a rule there denies tools of MCP servers in a way that Ostler does not know", (key,)
 
 
 def _client_off_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
@@ -272,6 +286,22 @@ def _limits_of_mcp(value: JsonObject, path: KeyPath, names: tuple[str, ...]) -> 
             yield "it limits MCP servers in a way that Ostler does not know", here
         elif isinstance(part, dict) and len(here) < _DEPTH:
             yield from _limits_of_mcp(cast("JsonObject", part), here, parts)
+
+
+def _denies_tools(value: JsonValue, depth: int = 0) -> bool:
+    """Whether rules of any form deny what begins like an MCP tool: `{pattern: mcp__a__*, mode: deny}`.
+
+    A rule has both the tool and a word that denies it: as values next to each other, or one as the other's key.
+    """
+    if isinstance(value, list):
+        return depth < _DEPTH and any(_denies_tools(part, depth + 1) for part in cast("list[JsonValue]", value))
+    rule = as_object(value)
+    texts = {key: as_texts(part if isinstance(part, list) else [part]) for key, part in rule.items()}
+    tools = {key for key, named in texts.items() if any(map(_MCP_TOOL.match, named))}
+    denied = {key for key, named in texts.items() if any(map(_DENYING.fullmatch, named))}
+    if (tools and denied) or any(map(_MCP_TOOL.match, denied)) or any(map(_DENYING.match, tools)):
+        return True
+    return depth < _DEPTH and any(_denies_tools(part, depth + 1) for part in rule.values())
 
 
 def _limits_mcp(names: tuple[str, ...], value: JsonValue) -> bool:
