@@ -412,3 +412,18 @@ def test_a_short_name_means_what_this_project_had_and_never_what_another_one_has
     assert "service 'web.three' not found. Next: " in ostler.err
     assert ostler.run("status", "proces") == ExitStatus.NOT_FOUND
     assert "did you mean 'process'?" in ostler.err
+
+
+def test_an_up_that_finds_something_unhealthy_says_what_to_do_about_it(
+    ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sick").mkdir()
+    monkeypatch.chdir(tmp_path / "sick")
+    text = "services: {web: {class: command, args: {command: sleep 300, healthCommand: ['false']}, healthCheck: %s}}\n"
+    Path("ostler.yaml").write_text(text % "{interval: 1s, failureThreshold: 1}")
+    assert ostler.run("up") == ExitStatus.OK
+    assert ostler.run("wait", "web", "--health", "unhealthy") == ExitStatus.OK
+    assert ostler.run("up") == ExitStatus.OK
+    assert ostler.out.startswith("project sick: 1 unhealthy\n")
+    step = "Next: ostler restart web.sick starts it again; ostler explain web.sick says why it is unhealthy\n"
+    assert ostler.out.endswith(step)

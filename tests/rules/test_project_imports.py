@@ -394,7 +394,7 @@ def test_a_django_project_is_served_and_migrated_by_the_python_that_has_its_pack
         ("api/build.gradle.kts", 'id("org.springframework.boot")', (), {
             "build": "gradle classes", "web": "gradle bootRun --args=--server.port={port}",
         }),
-        ("Cargo.toml", 'axum = "0.8"', ("src",), {"build": "cargo build", "web": "cargo run"}),
+        ("Cargo.toml", 'axum = "0.8"', ("src", "Cargo.lock"), {"build": "cargo build", "web": "cargo run"}),
         ("Cargo.toml", '[dependencies.axum]\nversion = "0.8"', ("src",), {"build": "cargo build", "web": "cargo run"}),
         ("Cargo.toml", 'axum = "0.8"', (), {}),
         ("Cargo.toml", 'serde = "1" # no axum', ("src",), {}),
@@ -408,6 +408,7 @@ def test_a_framework_is_served_by_its_own_program(
     if "build" in made:
         assert {name: need.condition for name, need in made["web"].depends_on.items()} == {"build": "completed"}
         assert made["build"].watch
+        assert ("Cargo.lock" in made["build"].watch) == ("Cargo.lock" in beside), "the first build writes one"
     assert all(not service.enabled for name, service in made.items() if name == "migrate")
 
 

@@ -1,11 +1,13 @@
 """A first `ostler.yaml` of a folder, from what its files say for other tools."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from ostler.adapters.projects.folders import label_of, project_at
 from ostler.adapters.projects.import_sources import read_named, read_sources
+from ostler.model.errors import ManifestError
 from ostler.model.projects import PROJECT_FILE
 from ostler.rules.imports.project_text import project_text
 from ostler.rules.loading.projects import load_project
@@ -17,6 +19,13 @@ class Draft(NamedTuple):
     text: str
     services: int
     notes: int
+
+
+def possible_draft(folder: Path) -> Draft:
+    """Return an `ostler.yaml` for `folder`, an empty one where the folder or its files allow none. Blocks."""
+    with suppress(OSError, ManifestError):
+        return drafted(folder) if folder.is_dir() else Draft("", 0, 0)
+    return Draft("", 0, 0)
 
 
 def drafted(folder: Path, only: Sequence[Path] = ()) -> Draft:

@@ -24,7 +24,7 @@ from ostler.faces.mcp.addresses import DASHBOARD_PAGE
 from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
 from ostler.faces.mcp.lifecycle_tools import last_lines
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import ManifestError, NotFoundError, OstlerError
+from ostler.model.errors import NotFoundError, OstlerError
 from ostler.model.json import JsonObject, present
 from ostler.model.projects import PROJECT_FILE
 from ostler.model.servers import MASK
@@ -86,20 +86,13 @@ async def unwritten(error: NotFoundError) -> Answer:
 
     It is for clients that can write files. Nothing is changed, so no one has to confirm it.
     """
-    from ostler.adapters.projects.project_drafts import Draft, drafted
+    from ostler.adapters.projects.project_drafts import possible_draft
 
     structured: JsonObject = {"error": error_json(error)}
     if error.kind != "project":
         return Answer(structured, str(error), is_error=True)
     folder = Path(error.name)
-
-    def draft() -> Draft:
-        try:
-            return drafted(folder) if folder.is_dir() else Draft("", 0, 0)
-        except (OSError, ManifestError):  # `error` says what to do; a draft makes it easier
-            return Draft("", 0, 0)
-
-    text, count, notes = await anyio.to_thread.run_sync(draft)
+    text, count, notes = await anyio.to_thread.run_sync(possible_draft, folder)
     if not (count or notes) or len(text) > _MAX_DRAFT:
         return Answer(structured, str(error), is_error=True)
     said = (
@@ -128,6 +121,11 @@ async def _up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
         lines += [f"last lines of {name}:", *said, ""] if said else [f"{name} wrote nothing"]
     if report.unfinished:
         lines.append("Next: project_up again to keep waiting")
+    lines += [
+        f"Next: service_restart {name} starts it again; service_explain {name} says why it is unhealthy"
+        for name in sorted({names.get(name, each.full_name) for name, each in report.changes.items()})
+        if (found := app.manager.registry.find(name)) is not None and found.health is HealthStatus.UNHEALTHY
+    ]
     lines += [
         f"Next: service_restart {names[name]} runs the job again"
         for name in args.services

@@ -132,7 +132,8 @@ def read_framework(text: str, file: str, beside: Collection[str] = ()) -> Found:
     services: list[FoundService] = []
     needs: dict[str, str] = {}
     if known.build:
-        services.append(job("build", line(known.build), file, watch=known.watch))
+        watch = tuple(each for each in known.watch if each in beside or not each.endswith(".lock"))  # which it writes
+        services.append(job("build", line(known.build), file, watch=watch))
         needs["build"] = "completed"
     if known.migrate:
         services.append(job("migrate", line(known.migrate), file, enabled=False, notes=(WAITS,), depends_on=needs))
