@@ -219,6 +219,27 @@ async def test_a_plugin_that_is_not_there(tmp_path: Path) -> None:
         assert not service.last_error.retryable  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
 
 
+@pytest.mark.parametrize(
+    ("user", "cluster", "state", "said"),
+    [
+        ({"tokenFile": "lost"}, {}, "auth_required", "there are no credentials for context 'dev': .*lost.* not found"),
+        ({"tokenFile": "."}, {}, "auth_required", "there are no credentials for context 'dev': .*directory"),
+        ({"client-certificate": "x"}, {}, "failed", "has client-certificate without client-key"),
+        ({"client-key-data": "x"}, {}, "failed", "has client-key without client-certificate"),
+        ({}, {"proxy-url": "proxy"}, "failed", "proxy-url of context 'dev' in .* cannot be used: .*proxy"),
+        ({}, {"proxy-url": ["http://proxy"]}, "failed", "proxy-url of context 'dev'"),
+    ],
+)
+async def test_what_a_kubeconfig_cannot_mean_is_named(
+    tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], state: str, said: str
+) -> None:
+    config = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:9", user=user, **cluster)
+    async with connection(kubeconfig=str(config)) as service:
+        with pytest.raises(OperationError, match=said):
+            await service.start()
+        assert service.state == state
+
+
 async def test_a_home_that_does_not_exist_is_named() -> None:
     async with connection(kubeconfig="~no-such-user/config") as service:
         with pytest.raises(OperationError, match="there is no kubeconfig '~no-such-user/config'"):

@@ -17,12 +17,13 @@ from msgspec import Struct
 
 from ostler.adapters.extras import how_to_install
 from ostler.adapters.kubernetes.kubeconfig import ClusterAccess, read_access
-from ostler.adapters.kubernetes.plugins import Credential, PluginAuth
+from ostler.adapters.kubernetes.plugins import Credential, PluginAuth, no_credentials
 from ostler.adapters.kubernetes.pod_streams import PortStream, Refusals, open_port_stream
 from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
 from ostler.model.json import JsonMapping, JsonObject, parse_json
 from ostler.model.states import ServiceState
 from ostler.model.statics import ClusterSpec
+from ostler.model.web_addresses import without_user
 
 _SHOWN_CHARS: Final = 300
 
@@ -30,8 +31,17 @@ _SHOWN_CHARS: Final = 300
 class KubeClient:
     """Asks one API server as one user. Made by `open_client`; every request has the same time limit."""
 
-    def __init__(self, access: ClusterAccess, http: httpx2.AsyncClient, *, timeout: float) -> None:
+    def __init__(
+        self,
+        access: ClusterAccess,
+        http: httpx2.AsyncClient,
+        *,
+        timeout: float,
+        unreadable: tuple[type[Exception], ...],
+    ) -> None:
+        """Make it; `unreadable` is raised by `http` if a file with credentials, read for each request, cannot be."""
         self.access = access
+        self._unreadable = unreadable
         self._http = http
         self._timeout = timeout
         name = access.cluster.get("tls-server-name")
@@ -63,6 +73,8 @@ class KubeClient:
             raise self._unreachable(f"no answer within {self._timeout:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self._unreachable(_words(error)) from error
+        except self._unreadable as error:
+            raise no_credentials(self.access, _words(error)) from error
         if not response.is_success:
             raise self._refused(response.status_code, response.content)
         try:
@@ -141,14 +153,21 @@ async def open_client(spec: ClusterSpec, environment: Mapping[str, str]) -> Asyn
     auth = PluginAuth(access, environment) if isinstance(access.user.get("exec"), dict) else None
     credential = await auth.credential() if auth is not None else Credential()
     options = await anyio.to_thread.run_sync(_http_options, library, access, credential)
-    async with httpx2.AsyncClient(
-        **({"auth": auth} if auth is not None else {}),
-        **options,
-        headers={"accept": "application/json", "user-agent": "ostler"},
-        timeout=httpx2.Timeout(spec.timeout, read=None),
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=4),
-    ) as http:
-        yield KubeClient(access, http, timeout=spec.timeout)
+    try:
+        client = httpx2.AsyncClient(
+            **({"auth": auth} if auth is not None else {}),
+            **options,
+            headers={"accept": "application/json", "user-agent": "ostler"},
+            timeout=httpx2.Timeout(spec.timeout, read=None),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=4),
+        )
+    except (ValueError, TypeError, AttributeError, ImportError) as error:  # no URL, or SOCKS without its package
+        raise misconfigured(
+            f"proxy-url of context {access.context!r} in {access.source} cannot be used: {without_user(_words(error))}",
+            "write it as http://HOST:PORT",
+        ) from error
+    async with client as http:
+        yield KubeClient(access, http, timeout=spec.timeout, unreadable=library.errors)
 
 
 class _Library(Struct, frozen=True):
@@ -182,6 +201,12 @@ def _http_options(library: _Library, access: ClusterAccess, credential: Credenti
     if credential.certificate:
         user["client-certificate-data"] = base64.b64encode(credential.certificate.encode()).decode()
         user["client-key-data"] = base64.b64encode(credential.key.encode()).decode()
+    for part, other in (("certificate", "key"), ("key", "certificate")):
+        if _has(user, part) and not _has(user, other):
+            raise misconfigured(
+                f"the user of context {access.context!r} in {access.source} has client-{part} without client-{other}",
+                "fix the kubeconfig",
+            )
     try:
         config = library.config.from_dict(
             {
@@ -194,13 +219,17 @@ def _http_options(library: _Library, access: ClusterAccess, credential: Credenti
         return {
             "base_url": config.cluster.server,
             "verify": library.adapter.verify_cluster(config.cluster, config.user, config.abs_file),
-            "proxy": access.cluster.get("proxy-url"),
+            "proxy": access.cluster.get("proxy-url") or None,
         } | ({} if "exec" in access.user else {"auth": library.adapter.user_auth(config.user)})
     except library.errors as error:
         raise misconfigured(
             f"context {access.context!r} of {access.source} cannot be used: {_words(error)}",
             "fix the kubeconfig; replace an 'auth-provider' by an exec plugin such as kubelogin",
         ) from error
+
+
+def _has(user: JsonObject, part: str) -> bool:
+    return bool(user.get(f"client-{part}") or user.get(f"client-{part}-data"))
 
 
 def _words(error: Exception) -> str:

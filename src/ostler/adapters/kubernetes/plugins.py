@@ -102,13 +102,13 @@ async def run_plugin(access: ClusterAccess, environment: Mapping[str, str]) -> C
         with anyio.fail_after(PLUGIN_TIMEOUT):
             done = await anyio.run_process(words, stdin=DEVNULL, check=False, env={**environment, **given})
     except TimeoutError:
-        raise _refused(f"{command!r} gave none within {PLUGIN_TIMEOUT:g} s", access) from None
+        raise no_credentials(access, f"{command!r} gave none within {PLUGIN_TIMEOUT:g} s") from None
     except OSError as error:
         hint = str(spec.get("installHint") or f"install {command!r}, which the kubeconfig asks for credentials")
         raise misconfigured(f"the exec plugin {command!r} cannot be run: {error.strerror}", hint) from error
     if done.returncode:
         said = " ".join(without_control(done.stderr.decode(errors="replace")).split())[-_SHOWN_CHARS:]
-        raise _refused(f"{command!r} exited with code {done.returncode}: {said}", access)
+        raise no_credentials(access, f"{command!r} exited with code {done.returncode}: {said}")
     return _credential(done.stdout, command, access)
 
 
@@ -158,13 +158,14 @@ def _credential(output: bytes, command: str, access: ClusterAccess) -> Credentia
             expires.replace(tzinfo=expires.tzinfo or UTC) if expires else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise _refused(f"{command!r} wrote no ExecCredential", access) from None
+        raise no_credentials(access, f"{command!r} wrote no ExecCredential") from None
     if not credential.token and not (credential.certificate and credential.key):
-        raise _refused(f"{command!r} gave neither a token nor a certificate", access)
+        raise no_credentials(access, f"{command!r} gave neither a token nor a certificate")
     return credential
 
 
-def _refused(reason: str, access: ClusterAccess) -> KubeTroubleError:
+def no_credentials(access: ClusterAccess, reason: str) -> KubeTroubleError:
+    """Return the trouble of a user without credentials."""
     return KubeTroubleError(
         f"there are no credentials for context {access.context!r}: {reason}",
         ServiceState.AUTH_REQUIRED,
