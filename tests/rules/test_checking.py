@@ -507,10 +507,13 @@ def test_words_that_are_right(outputs: Any) -> None:
 
 
 def test_a_dependency_that_never_gets_healthy() -> None:
-    lame = load_manifests(with_config().replace('"web"', '"lame"'))[0].service_class
     text = with_config(dependencies=[{"serviceClassName": "lame", "condition": "healthy"}])
-    (found,) = check_text(text, "web.yaml", TOOLS, {"lame": lame}).findings
-    assert (found.rule, found.path.rpartition(".")[2]) == ("never-true", "condition")
+    for health in ({"enabled": False}, None):
+        config = {} if health is None else {"healthCheck": health}
+        lame = load_manifests(with_config(**config).replace('"web"', '"lame"'))[0].service_class
+        found = check_text(text, "web.yaml", TOOLS, {"lame": lame}).findings
+        expected = [] if health is None else [("never-true", "condition")]  # without tools, its server's state counts
+        assert [(each.rule, each.path.rpartition(".")[2]) for each in found] == expected
 
 
 # -- saved lists -------------------------------------------------------------------------------------------

@@ -48,8 +48,8 @@ def _class_violations(
         yield Violation((*path, "serviceClassName"), "unknown-class", message, fix)
         return
     if dependency.condition == "healthy" and not has_checks(target):
-        message = f"class {name!r} has no health check, so its services never become healthy"
-        fix = "write 'condition: started', or give that class a healthCheck tool"
+        message = f"class {name!r} has healthCheck.enabled: false, so its services never become healthy"
+        fix = "write 'condition: started', or remove that"
         yield Violation((*path, "condition"), "never-true", message, fix)
     if dependency.create:
         schema = args_json_schema(target.spec.args, additional=target.spec.additional_args)
@@ -74,6 +74,5 @@ def _circle_violations(service_class: ServiceClass, classes: Mapping[str, Servic
 
 
 def has_checks(service_class: ServiceClass) -> bool:
-    """Whether the health of its services is ever checked."""
-    tools = service_class.tools
-    return service_class.config.health.enabled and (tools.health_check is not None or tools.status is not None)
+    """Whether the health of its services is ever known: without a tool for that, it is that of their server."""
+    return service_class.config.health_rules.enabled

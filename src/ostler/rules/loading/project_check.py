@@ -48,8 +48,8 @@ def check_project(
         for needed, need in spec.depends_on.items():
             if needed not in loaded.project.services:
                 continue  # it has been found
-            other = classes.get(loaded.project.services[needed].class_name)
-            findings.add(_need_violations(("services", name, "dependsOn", needed), needed, need, other))
+            path = ("services", name, "dependsOn", needed)
+            findings.add(_need_violations(path, need, services[needed], classes))
     return by_place(findings)
 
 
@@ -78,15 +78,19 @@ def _service_violations(
     yield from mismatch_violations((*path, "args") if "args" in spec.model_fields_set else (*path, "class"), found)
 
 
-def _need_violations(path: KeyPath, name: str, need: NeedSpec, needed: ServiceClass | None) -> Iterator[Violation]:
-    """Yield a dependency's condition that a service of the class `needed` can never meet."""
-    if needed is None:
+def _need_violations(
+    path: KeyPath, need: NeedSpec, needed: ProjectServiceSpec, classes: Mapping[str, ServiceClass]
+) -> Iterator[Violation]:
+    """Yield the condition of the dependency at `path`, if a service as `needed` can never meet it."""
+    name, found = path[-1], classes.get(needed.class_name)
+    if found is None:
         return
-    if need.condition == "healthy" and not has_checks(needed):
-        message = f"{name!r} never becomes healthy: its class {needed.name!r} has no health check"
-        yield Violation(path, "never-true", message, "write 'started', or give that class a healthCheck tool")
-    elif need.condition == "completed" and needed.config.completed is None:
-        message = f"{name!r} never completes: its class {needed.name!r} has no 'completed'"
+    is_known = has_checks(found) if needed.health_check is None else needed.health_check.enabled
+    if need.condition == "healthy" and not is_known:
+        message = f"{name!r} never becomes healthy: its healthCheck.enabled is false"
+        yield Violation(path, "never-true", message, "write 'started', or remove that")
+    elif need.condition == "completed" and found.config.completed is None:
+        message = f"{name!r} never completes: its class {found.name!r} has no 'completed'"
         yield Violation(
             path, "never-true", message, "write 'started' or 'healthy', or use a class of jobs, such as job"
         )
