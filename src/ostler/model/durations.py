@@ -50,8 +50,8 @@ def format_duration(seconds: float) -> str:
         return "0s"
     parts: list[str] = []
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
-        count, milliseconds = divmod(milliseconds, size)
-        if count:
+        if milliseconds >= size:
+            count, milliseconds = divmod(milliseconds, size)
             parts.append(f"{count}{unit}")
     return "".join(parts)
 

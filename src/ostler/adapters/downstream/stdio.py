@@ -66,6 +66,9 @@ _EXIT_POLL: Final = 0.1
 _OUTBOX: Final = 256
 """Messages that may wait for a server that does not read its stdin, so that cancelling a call never blocks."""
 
+_JOINED: Final = 32
+"""Messages that are written at once, at most."""
+
 
 class ChildFacts(Struct):
     """What becomes known about the child while it runs."""
@@ -261,7 +264,11 @@ class _Child:
         try:
             async with self._from_client:
                 async for message in self._from_client:
-                    await self._process.stdin.send(message if isinstance(message, bytes) else _line(message))
+                    lines = [_line(message)]
+                    with suppress(anyio.WouldBlock, anyio.EndOfStream):  # calls often go on together, after a commit
+                        while len(lines) < _JOINED:
+                            lines.append(_line(self._from_client.receive_nowait()))
+                    await self._process.stdin.send(b"".join(lines))
         except (anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
             with anyio.move_on_after(_EXIT_CODE_GRACE):  # most often it died: let that be the reason
                 await self._exited.wait()
@@ -364,7 +371,9 @@ class _Child:
                 close()
 
 
-def _line(message: "SessionMessage") -> bytes:
+def _line(message: "SessionMessage | bytes") -> bytes:
+    if isinstance(message, bytes):
+        return message
     return message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
 
 

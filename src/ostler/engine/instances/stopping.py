@@ -1,8 +1,5 @@
 """How a service is stopped and deleted: what follows from the outcome of its stop plan."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
 import anyio
 
 from ostler.engine.instances.calling import run_call
@@ -39,9 +36,7 @@ async def stop(service: InstanceState, operation: Operation) -> None:
             service.report(Transition.STOP_REQUESTED)
             service.report(Transition.STOPPED)
         return
-    with _undone_where_nothing_was_called(service, operation):
-        service.set_record(desired=DesiredState.STOPPED)
-        await take_down(service, operation)
+    await _take_down_for_good(service, operation)
     operation.message = operation.message or f"service {service.name} is stopped"
 
 
@@ -58,9 +53,7 @@ async def delete(service: InstanceState, operation: Operation) -> None:
     else:
         if may_be_there:
             try:
-                with _undone_where_nothing_was_called(service, operation):
-                    service.set_record(desired=DesiredState.STOPPED)
-                    await take_down(service, operation)
+                await _take_down_for_good(service, operation)
                 note = "" if operation.calls("stop") else note
             except OstlerError as error:
                 note = _go_on_by_force(service, operation, error, "stopping it")
@@ -203,12 +196,16 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
         service.report(Transition.STOPPED)
 
 
-@contextmanager
-def _undone_where_nothing_was_called(service: InstanceState, operation: Operation) -> Generator[None]:
-    """Restore the desired state if the stop could not be recorded, and so was not sent."""
+async def _take_down_for_good(service: InstanceState, operation: Operation) -> None:
+    """Stop the service, which is not wanted any more, unless the stop could not be recorded, and so was not sent.
+
+    Raises:
+        OstlerError: it could not be stopped.
+    """
     before = service.record
+    service.set_record(desired=DesiredState.STOPPED)
     try:
-        yield
+        await take_down(service, operation)
     except StoreError:
         if not operation.record.calls:
             service.set_record(

@@ -43,6 +43,7 @@ _MESSAGE: Final = {"jsonrpc", "id", "method", "params"}
 _PARAMS: Final = {"name", "arguments", "_meta"}
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 _ACCEPTED: Final = {"application/json", "text/event-stream"}
+_USUAL: Final = b"application/json, text/event-stream"
 _SURROGATE: Final = b"\\ud"
 """How JSON escapes half a character, which the SDK refuses in some places."""
 
@@ -128,7 +129,9 @@ def plain_headers(scope: Scope, method: str) -> dict[bytes, bytes] | None:
     )
     if not is_plain:
         return None
-    accepted = found.get(b"accept", b"").decode("latin-1").split(",")
+    if (accept := found.get(b"accept", b"")) == _USUAL:
+        return found
+    accepted = accept.decode("latin-1").split(",")
     return found if {kind.split(";")[0].strip().lower() for kind in accepted} >= _ACCEPTED else None
 
 
