@@ -140,6 +140,28 @@ def test_a_second_server_ends_at_once_and_says_who_is_there(
         os.kill(int(pid), signal.SIGCONT)
 
 
+@pytest.mark.realtime
+def test_a_server_that_stands_by_says_so_on_its_socket_and_keeps_it_when_it_takes_over(place: ServerPlace) -> None:
+    taken = Path(place.state_dir).with_name("taken")
+    server = subprocess.Popen(scripted("server", place, "--http", "127.0.0.1:0", "--stands-by", str(taken)))
+    try:
+        eventually(place.socket_file.exists, "it listens")
+        said = "stands by: server there holds the database, and is reached at http://there:1/mcp. Next: use that one"
+        with pytest.raises(ServerUnavailableError, match=said):
+            dialer_of(place).connect()
+        status = dialer_of(place).request("status")
+        assert (status["pid"], said in status["standby"]) == (server.pid, True)
+        socket_before = place.socket_file.stat().st_ino
+        taken.touch()
+        eventually(lambda: not dialer_of(place).request("status")["standby"], "it has taken over")
+        assert int(call(place, "pid")) == server.pid
+        assert place.socket_file.stat().st_ino == socket_before
+        taken.unlink()
+    finally:
+        dialer_of(place).request("stop")
+        server.wait(30)
+
+
 @pytest.mark.parametrize("stands_still", [True, False])
 def test_a_pause_of_the_server_is_noticed_and_is_no_time_unless_others_count_on_it(stands_still: bool) -> None:
     passed = 0.0

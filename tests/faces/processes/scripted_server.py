@@ -27,6 +27,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--http")
     parser.add_argument("--token", default="")
     parser.add_argument("--fail", help="the application cannot be opened, for this reason")
+    parser.add_argument("--stands-by", help="until there is a file with this path, another server holds the database")
     parser.add_argument("--busy", action="store_true", help="there is something to supervise")
     return parser.parse_args(arguments)
 
@@ -38,7 +39,7 @@ def server_main(options: argparse.Namespace) -> int:
     from ostler.model.errors import StateLockedError
 
     place = ServerPlace(Paths.resolve(options.state, options.state))
-    lock = StateLock(place, version=options.version)
+    lock = StateLock(place, version=options.version, stands_by=bool(options.stands_by))
     try:
         lock.acquire()
     except StateLockedError as error:
@@ -53,6 +54,13 @@ def server_main(options: argparse.Namespace) -> int:
     if options.http:
         host, port = parse_address(options.http)
         http = HttpSettings(host, port, token=options.token)
+    forwarder = None
+    if options.stands_by:
+        from ostler.adapters.stores.standing_by import SeenHolder
+        from ostler.faces.daemon.forwarding import Forwarder
+
+        forwarder = Forwarder(options.version)
+        forwarder.saw(SeenHolder(1, "http://there:1", "server there", b"key"))
     settings = ServerSettings(
         place,
         lock,
@@ -63,6 +71,7 @@ def server_main(options: argparse.Namespace) -> int:
         http=http,
         stdio=options.foreground,
         announce=lambda text: print(text, file=sys.stderr, flush=True),
+        forwarder=forwarder,
     )
     return run_server(settings)
 
@@ -103,6 +112,8 @@ def scripted_source(options: argparse.Namespace) -> Any:
     async def source() -> AsyncGenerator[Hosted]:
         if options.fail:
             raise StoreCorruptError(options.fail)
+        while options.stands_by and not await anyio.Path(options.stands_by).exists():
+            await anyio.sleep(0.02)
         server: Server[Any] = Server(
             "scripted",
             version=options.version,

@@ -21,13 +21,14 @@ START_TIMEOUT: Final = 30.0
 """Seconds for a server to accept: a cold start takes one or two, another's shutdown in progress up to twenty."""
 
 STANDBY_TIMEOUT: Final = 3.0
-"""Seconds for a server that stands by to become the one that works; until then it does not listen here."""
+"""Seconds for a server that stands by without HTTP, and does not listen here, to become the one that works."""
 
 CRASH_LIMIT: Final = 5
 """Failures within `CRASH_WINDOW` seconds after which no further server is started until the oldest is forgotten."""
 
 CRASH_WINDOW: Final = 60.0
 
+_NOTHING: Final = "nothing listens there"
 _RETRY_PAUSE: Final = 0.02
 _RELAUNCH_PAUSE: Final = 1.0
 
@@ -146,15 +147,18 @@ class Dialer:
             try:
                 link = self._greet()
             except OSError:
-                trouble = "nothing listens there"
+                trouble = _NOTHING
             except GreetingError as error:
+                if isinstance(error, RefusedError) and error.is_final:
+                    raise ServerUnavailableError(str(error)) from error
                 trouble = str(error)
             else:
                 if link is not None:
                     return link
             now = time.monotonic()
             waited = now - began
-            if waited > START_TIMEOUT or (waited > STANDBY_TIMEOUT and self._stands_by()):
+            is_silent = trouble == _NOTHING and waited > STANDBY_TIMEOUT
+            if waited > START_TIMEOUT or (is_silent and self._stands_by()):
                 raise ServerUnavailableError(self._late(trouble, waited))
             may_launch_at = self._keep_launching(now, may_launch_at)
             if self._launched_now and launched is not None:

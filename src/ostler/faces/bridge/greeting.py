@@ -15,7 +15,7 @@ stranger who got the port of a dead server learns nothing.
 import json
 import os
 import socket
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 PROTOCOL: Final = 1
 """Raised when hello, welcome or bye change in a way that an older side cannot read."""
@@ -33,12 +33,22 @@ ANSWER_TIMEOUT: Final = 10.0
 """Seconds for a server to answer a hello or a request; it does so without waiting for anything but its own turn."""
 
 
+class Refusal(NamedTuple):
+    """Why no client is served. `is_final`: nothing is to be expected in the next moments, as another server works."""
+
+    message: str
+    is_final: bool
+
+
 class GreetingError(Exception):
     """The other side is not an Ostler server, refused, or ended before it answered."""
 
 
 class RefusedError(GreetingError):
     """The server answered that it will not; the text is its reason."""
+
+    is_final: bool = False
+    """Whether it will not do so in a moment either, as another server does that."""
 
 
 def encode_line(kind: str, **facts: object) -> bytes:
@@ -97,7 +107,9 @@ def ask(connection: socket.socket, secret: str, kind: str, **facts: object) -> d
     if not proves(answer.get("proof"), secret, "server", nonce):
         raise GreetingError("what listens there is not the server that owns the state folder")
     if answer["ostler"] in ("refused", "bye"):
-        raise RefusedError(str(answer.get("message") or f"the server is ending ({answer.get('reason')})"))
+        refused = RefusedError(str(answer.get("message") or f"the server is ending ({answer.get('reason')})"))
+        refused.is_final = answer.get("final") is True
+        raise refused
     connection.settimeout(None)
     return answer
 

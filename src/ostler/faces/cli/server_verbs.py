@@ -149,13 +149,18 @@ def server_status(context: typer.Context, as_json: AsJson = False) -> None:
         fail(str(error), ExitStatus.UNAVAILABLE)
     if as_json:
         shown = ("pid", "version", "since", "clients", "hasWork")
-        say_json({"running": True, "stateDir": str(session.paths.state_dir), **{key: facts[key] for key in shown}})
+        more = {"standby": True} if facts.get("standby") else {}
+        say_json(
+            {"running": True, "stateDir": str(session.paths.state_dir), **{key: facts[key] for key in shown}} | more
+        )
         return
     work = "supervising services" if facts["hasWork"] else "nothing to supervise"
     say(
         f"Server {facts['version']}, pid {facts['pid']}, since {facts['since']}: {facts['clients']} clients, {work}\n"
         f"state folder {session.paths.state_dir}, log {session.place.log_file}"
     )
+    if facts.get("standby"):
+        say(str(facts["standby"]))
     if runs_other_code(facts):
         complain(f"it {OTHER_CODE}. Next: ostler stop-server; the next command starts this one, and services run on")
 

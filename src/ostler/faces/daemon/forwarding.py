@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.stores.standing_by import SeenHolder
 from ostler.adapters.telemetry.silent import Scrape
+from ostler.faces.bridge.greeting import Refusal
 from ostler.faces.daemon.forwarded_requests import ForwardedAnswer, ForwardedRequest
 from ostler.faces.daemon.http_answers import LoadShedding, answer_json, refuse_busy, replaying
 from ostler.faces.daemon.peers import peer_client
@@ -150,6 +151,19 @@ class Forwarder:
 
     def __repr__(self) -> str:
         return f"<Forwarder {'own' if self._own is not None else self._holder or self._trouble}>"
+
+    @property
+    def refusal(self) -> Refusal:
+        """Why this server answers no one on its local socket."""
+        if self._trouble or self._holder is None:
+            return Refusal(self._why(), is_final=False)
+        holder = self._holder
+        at = f", and is reached at {holder.url}/mcp" if holder.url else ""
+        return Refusal(
+            f"the server of this state folder stands by: {holder.label} holds the database{at}. Next: use that one, or "
+            f"this one over HTTP at {self.url}; 'ostler stop-server' ends this one",
+            is_final=True,
+        )
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:

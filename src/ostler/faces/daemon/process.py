@@ -11,11 +11,11 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import Listener, SocketStream, TaskGroup, TaskStatus
 
 from ostler.adapters.process.inheritance import take_ignored_signals
 from ostler.faces.bridge.holder import Holder
@@ -33,6 +33,7 @@ from ostler.model.errors import OstlerError
 if TYPE_CHECKING:
     from ostler.faces.daemon.forwarding import Forwarder
     from ostler.faces.daemon.http import HttpSettings
+    from ostler.model.access import Principal
 
 _IDLE_POLL: Final = 5.0
 
@@ -117,12 +118,16 @@ class ServerProcess:
             from ostler.faces.daemon.http import forwarding_http
 
             self._announce(await stack.enter_async_context(forwarding_http(settings.forwarder, settings.http)))
-        hosted = await stack.enter_async_context(settings.source())
+        if settings.forwarder is None:
+            hosted = await stack.enter_async_context(settings.source())
+            listener, secret = await stack.enter_async_context(listening(settings.place))
+        else:
+            listener, secret = await stack.enter_async_context(listening(settings.place))
+            hosted = await self._stand_by(stack, settings.forwarder, listener, secret)
         settings.lock.serve()
         from ostler.faces.daemon.steady_loop import watch_pauses  # asyncio: loaded with the first event loop
 
         gc.freeze()  # what was restored lives long, too: to look through 10,000 services takes half a second
-        listener, secret = await stack.enter_async_context(listening(settings.place))
         if settings.http is not None:
             await self._open_http(stack, settings.http, hosted)
         async with anyio.create_task_group() as tasks:
@@ -151,6 +156,40 @@ class ServerProcess:
             reception.close(self._reason)
             await reception.dismiss()
             tasks.cancel_scope.cancel()
+
+    async def _stand_by(
+        self, stack: AsyncExitStack, forwarder: "Forwarder", listener: Listener[SocketStream], secret: str
+    ) -> Hosted:
+        """Open the application, which waits while another server holds the database; say so to who asks meanwhile."""
+        from ostler.faces.daemon.http_faults import HttpSettingsError
+
+        async def dashboard() -> str:
+            raise HttpSettingsError("this server stands by")
+
+        def server_for(toolset: str, principal: "Principal") -> NoReturn:
+            raise AssertionError(f"no one is served by a server that stands by: {toolset}, {principal}")
+
+        reception = Reception(
+            Hosted(server_for, has_work=lambda: False, idle_exit=None, shutdown_timeout=0.0),
+            version=self._settings.version,
+            secret=secret,
+            may_hand_over=False,
+            end=self.end,
+            dashboard=dashboard,
+            refusal=lambda: forwarder.refusal,
+        )
+        meanwhile = anyio.CancelScope()
+
+        async def accept() -> None:
+            with meanwhile:
+                async with anyio.create_task_group() as clients:
+                    await accept_clients(listener, reception.receive, clients)
+
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        tasks.start_soon(accept)
+        hosted = await stack.enter_async_context(self._settings.source())
+        meanwhile.cancel()
+        return hosted
 
     def end(self, reason: str) -> None:
         """Begin to end the server; only the first reason counts."""

@@ -16,6 +16,7 @@ from ostler.faces.bridge.greeting import (
     GREETING_LIMIT,
     LINE_LIMIT,
     PROTOCOL,
+    Refusal,
     decode_line,
     encode_line,
     proof,
@@ -54,6 +55,7 @@ class Reception:
         may_hand_over: bool,
         end: Callable[[str], None],
         dashboard: Callable[[], Awaitable[str]],
+        refusal: Callable[[], Refusal | None] = lambda: None,
     ) -> None:
         """Prepare to receive.
 
@@ -64,6 +66,7 @@ class Reception:
             may_hand_over: whether a newer version may take this server's place.
             end: ends the server, for the reason given (`stop` or `handover`).
             dashboard: makes a link to the dashboard; raises HttpSettingsError when it cannot be served.
+            refusal: returns why no client is served now; None: they are.
         """
         self._hosted = hosted
         self._version = version
@@ -72,6 +75,7 @@ class Reception:
         self._may_hand_over = may_hand_over
         self._end = end
         self._dashboard = dashboard
+        self._refusal = refusal
         self._open: dict[OutgoingMessages, anyio.CancelScope] = {}
         self._ending = ""
         self._since = datetime.now(UTC)
@@ -133,7 +137,14 @@ class Reception:
         if self._ending:
             await stream.send(encode_line("bye", reason=self._ending, **evidence))
             return
+        await self._answer(stream, head, facts, evidence)
+
+    async def _answer(self, stream: SocketStream, head: bytes, facts: dict[str, Any], evidence: dict[str, str]) -> None:
+        """Answer a proper greeting; `head` was read behind it."""
+        refused = self._refusal()
         match facts["ostler"]:
+            case "hello" | "dashboard" if refused is not None:
+                await stream.send(encode_line("refused", message=refused.message, final=refused.is_final, **evidence))
             case "hello":
                 await self._serve(stream, head, facts, evidence)
             case "status":
@@ -252,6 +263,7 @@ class Reception:
             "since": format_brief(self._since, precision="seconds"),
             "clients": self.clients,
             "hasWork": self._hosted.has_work(),
+            "standby": refused.message if (refused := self._refusal()) is not None else "",
         }
 
 
