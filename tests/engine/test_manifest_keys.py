@@ -903,7 +903,7 @@ def with_idle_stop(entry: ClassEntry, **idle: Any) -> ClassEntry:
     of_class, spec = entry.service_class, entry.service_class.spec
     config = of_class.config.model_copy(update={"idle_stop": IdleStopSpec.model_validate(idle)})
     changed = of_class.model_copy(update={"spec": spec.model_copy(update={"service_config": config})})
-    return dataclasses.replace(entry, service_class=changed)
+    return dataclasses.replace(entry, service_class=changed)  # noqa: TID251 (a dataclass)
 
 
 @proves("ServiceConfig.idleStop")

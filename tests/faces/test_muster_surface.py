@@ -1,7 +1,7 @@
 """What `--toolset muster` publishes: its tools, their answers, and that no other toolset has any of it."""
 
 import json
-from dataclasses import replace
+from dataclasses import replace  # noqa: TID251 (a dataclass)
 from typing import Any
 
 import pytest

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace as with_values
+from dataclasses import replace as with_values  # noqa: TID251 (a dataclass)
 from pathlib import Path
 from typing import TypeVar
 

@@ -7,7 +7,7 @@ then is killed. Nothing of others is touched: only processes and ports count tha
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import replace  # noqa: TID251 (a dataclass)
 from datetime import UTC, datetime
 
 import anyio

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import replace  # noqa: TID251 (a dataclass)
 from datetime import timedelta
 from typing import Final
 

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import replace  # noqa: TID251 (a dataclass)
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio

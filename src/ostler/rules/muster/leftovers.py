@@ -1,7 +1,7 @@
 """Keys of a manifest that neither muster nor Ostler acts on."""
 
 import copy
-from dataclasses import replace
+from dataclasses import replace  # noqa: TID251 (a dataclass)
 from typing import Any, cast
 
 from msgspec.structs import replace as with_fields
