@@ -73,6 +73,8 @@ async def started(folder):
     async with application_source(Paths(folder, folder), background=True, stop_on_exit=True)() as hosted:
         answer = await hosted.calls.change("project_up", {"directory": str(folder)}, "ostler-cli", "")
         assert not answer.is_error, answer
+        refused = await hosted.calls.change("service_start", {"name": "unknown"}, "ostler-cli", "")
+        assert refused.is_error and "'unknown'" in refused.text, refused
 
 with tempfile.TemporaryDirectory() as folder:
     anyio.run(started, Path(folder))
@@ -83,7 +85,7 @@ def models(base):
     return {model for child in base.__subclasses__() for model in {child} | models(child)}
 
 built = [model.__name__ for model in models(BaseModel) if model.__pydantic_complete__]
-assert len(built) <= 27, f"models are built when they are first used, but for {built}"
+assert len(built) <= 28, f"models are built when they are first used, but for {built}"
 '''
 HIGH_LEVEL_SERVER = """
 from ostler.rules.reading import load_manifests
@@ -198,7 +200,7 @@ assert anyio.run(connected) == "b"
         ),
         pytest.param(
             STARTED,
-            748,
+            749,
             "jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types starlette "
             "ostler.rules.checking.call_check ostler.rules.checking.expressions",
             "",

@@ -106,13 +106,13 @@ class ToolDefinition(Struct, Generic[AppT, ArgsT, CallT], frozen=True):
             return await self.handler(app, args, call)
         except InputNeededError as needed:
             return needed.result
-        except sdk_errors.MCPError:
-            raise
         except OstlerError as error:
             failure = error_answer(error)
             if self.exact:
                 return replace(failure, structured=None, meta={NEXT_MARK: list(error.next_actions)})
             return failure
+        except sdk_errors.MCPError:
+            raise
         except Exception as error:  # noqa: BLE001 (boundary: a bug in one tool is an answer, not the end)
             failure = internal_error_answer(self.name, error)
             return replace(failure, structured=None) if self.exact else failure
