@@ -150,6 +150,29 @@ async def test_a_protocol_of_otlp_that_there_is_no_exporter_for_is_reported(monk
     assert "OTEL_EXPORTER_OTLP_PROTOCOL is 'carrier-pigeon'; known are 'http/protobuf' and 'grpc'" in finding
 
 
+@pytest.mark.anyio
+@pytest.mark.realtime
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "odd"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "-5"),
+    ],
+)
+async def test_a_wrong_variable_of_opentelemetry_is_reported_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    is_of_metrics = name.startswith("OTEL_METRIC")
+    wanted = Wanted(metrics=("console",)) if is_of_metrics else Wanted(traces=("console",))
+    async with exporting(wanted, version="1") as exports:
+        [finding] = exports.findings
+    assert finding.startswith("telemetry cannot be set up: ")
+    assert "  " not in finding
+
+
 def test_what_outlives_its_request_links_to_it_instead_of_going_on_with_its_trace() -> None:
     """A restart that is planned during an operation comes hours later, in a task that has the operation's context."""
     request = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))

@@ -5,8 +5,8 @@ import logging
 import os
 import sys
 import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,10 +48,8 @@ class Exports(Struct):
 async def exporting(wanted: Wanted, *, version: str) -> AsyncGenerator[Exports]:
     """Set OpenTelemetry up for this process; what cannot be set up is a finding, and no reason not to serve."""
     exports = Exports(None, [], [])
-    try:
+    with _noted(exports):
         _set_up(wanted, version, exports)
-    except ImportError as error:
-        exports.findings.append(f"{_MISSING} ({error}). Next: {how_to_install('telemetry')}")
     try:
         yield exports
     finally:
@@ -72,27 +70,36 @@ def _set_up(wanted: Wanted, version: str, exports: Exports) -> None:
     own = {"service.name": "ostler", "service.version": version, "service.instance.id": str(uuid.uuid4())}
     resource = Resource.create(own).merge(OTELResourceDetector().detect())
     if spans := _made([partial(_span_exporter, name, wanted) for name in wanted.traces], exports):
-        tracing = TracerProvider(resource=resource, shutdown_on_exit=False)
-        for exporter in spans:
-            tracing.add_span_processor(BatchSpanProcessor(exporter))
-        trace.set_tracer_provider(tracing)
-        exports.closing.append(tracing.shutdown)
+        with _noted(exports):
+            tracing = TracerProvider(resource=resource, shutdown_on_exit=False)
+            for exporter in spans:
+                tracing.add_span_processor(BatchSpanProcessor(exporter))
+            trace.set_tracer_provider(tracing)
+            exports.closing.append(tracing.shutdown)
     if readers := _made([partial(_reader, name, wanted, exports) for name in wanted.metrics], exports):
-        metering = MeterProvider(readers, resource, shutdown_on_exit=False)
-        metrics.set_meter_provider(metering)
-        exports.closing.append(metering.shutdown)
+        with _noted(exports):
+            metering = MeterProvider(readers, resource, shutdown_on_exit=False)
+            metrics.set_meter_provider(metering)
+            exports.closing.append(metering.shutdown)
+
+
+@contextmanager
+def _noted(exports: Exports) -> Generator[None]:
+    """Let a missing package and a wrong variable end the block, and be findings."""
+    try:
+        yield
+    except ImportError as error:
+        exports.findings.append(f"{_MISSING} ({error}). Next: {how_to_install('telemetry')}")
+    except ValueError as error:
+        exports.findings.append(f"telemetry cannot be set up: {' '.join(str(error).split())}")
 
 
 def _made(parts: Sequence[Callable[[], Any]], exports: Exports) -> list[Any]:
-    """Return what `parts` make; a missing package and a wrong variable are findings."""
+    """Return what `parts` make; what cannot be made is a finding."""
     made: list[Any] = []
     for make in parts:
-        try:
+        with _noted(exports):
             made.append(make())
-        except ImportError as error:
-            exports.findings.append(f"{_MISSING} ({error}). Next: {how_to_install('telemetry')}")
-        except ValueError as error:
-            exports.findings.append(f"telemetry cannot be set up: {error}")
     return made
 
 
