@@ -214,6 +214,19 @@ def test_the_arguments_of_a_program_and_its_volumes_can_be_given() -> None:
     assert set(loaded.service_class.spec.args) == {"command", "argsArg", "volumes"}
 
 
+def test_a_view_of_a_part_is_named_where_no_tool_shows_the_whole() -> None:
+    which: JsonObject = {"session_id": {"type": "string"}, "address": {"type": "integer"}}
+    parts = [
+        tool("get_memory", required=("session_id", "address"), **which),
+        tool("enable_trace", required=("session_id",), **which),
+        tool("list_regions", required=("session_id",), **which),
+    ]
+    tools = [tool("start_session"), tool("stop_session", required=("session_id",), **which)]
+    asked = {len(views): draft_class("s", [*tools, *views]).questions[-1] for views in (parts, parts[:2])}
+    assert "does list_regions fail once it is gone?" in asked[3]
+    assert "is there one on another server?" in asked[2]
+
+
 def test_a_view_of_what_the_id_is_called_after_shows_the_thing() -> None:
     which: JsonObject = {"task_id": {"type": "string"}}
     state: JsonObject = {"type": "object", "properties": {"task": {"type": ["null", "object"]}}}
@@ -226,6 +239,17 @@ def test_a_view_of_what_the_id_is_called_after_shows_the_thing() -> None:
     draft = draft_class("s", tools)
     assert "tool: s/get_command_task" in draft.manifest
     assert "# expect: {jsonPath: {task.status: running}}" in draft.manifest
+
+
+def test_a_stopwatch_is_one_word_and_its_verb_is_no_part_of_it() -> None:
+    which: JsonObject = {"name": {"type": "string"}}
+    tools = [tool(f"{verb}_stopwatch", required=("name",), **which) for verb in ("start", "stop", "get")]
+    [pair] = find_pairs(tools)
+    assert (str(pair), pair.thing, str(pair.status)) == (
+        "start_stopwatch / stop_stopwatch",
+        "stopwatch",
+        "get_stopwatch",
+    )
 
 
 def test_a_draft_passes_on_what_stopping_needs() -> None:

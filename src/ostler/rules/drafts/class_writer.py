@@ -270,7 +270,13 @@ class ClassWriter:
     def _status(self, handle: str, outputs: Sequence[str]) -> Iterator[str]:
         step = self.pair.status or self.pair.listing
         if step is None:
-            yield f"      {self._ask('no tool shows whether it exists; is there one on another server?')}"
+            probe = self.pair.companions.probe
+            way = (
+                f"does {probe} fail once it is gone? Then it is the status"
+                if probe
+                else "is there one on another server?"
+            )
+            yield f"      {self._ask(f'no tool shows whether it exists; {way}')}"
             return
         look = self._status_of_one if self.pair.status else self._status_by_list
         self.state = None

@@ -36,6 +36,7 @@ class Companions(Struct, frozen=True):
         restart: restarts one.
         doubtful_restart: may restart one, or put an empty one in its place.
         definition: says what one runs, of a start that takes no more than its name.
+        probe: shows a part of one, and so may fail once it is gone.
     """
 
     status: Step | None = None
@@ -44,6 +45,7 @@ class Companions(Struct, frozen=True):
     restart: Step | None = None
     doubtful_restart: Step | None = None
     definition: Step | None = None
+    probe: Step | None = None
 
 
 _DESTROYS = re.compile(
@@ -97,6 +99,7 @@ def companions_of(
         restart,
         None if restart else views.best(rest, RESTARTS, views.may_restart),
         views.definition(rest),
+        views.best(rest, ("status", "get", "list", "show", "describe", "info"), views.shows_a_part),
     )
 
 
@@ -173,6 +176,11 @@ class _Views(Struct, frozen=True):
         is_strange = bool(view.about - self.thing - _ABOUT_IT)
         is_single = bool(self.handle) and self.handle in view.step.needed()
         return is_about and not is_strange and not is_single and self._looks(view) and not self._is_definition(view)
+
+    def shows_a_part(self, view: _View) -> bool:
+        """Whether a view shows something of one, and is called with nothing but its id."""
+        needs_one = bool(self.handle) and view.step.needed() == [self.handle]
+        return needs_one and self._looks(view) and not _DRAINS.search(view.step.tool.description)
 
     def shows_logs(self, view: _View) -> bool:
         """Whether a view shows the output of one."""

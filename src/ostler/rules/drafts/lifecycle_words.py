@@ -272,7 +272,7 @@ def words_of(name: str) -> tuple[str, ...]:
 
 def _unglued(word: str) -> tuple[str, ...]:
     """Return a word as the verb and the rest that it is written together of (`stopplay`, `startserver`)."""
-    if word in STARTS or word in ENDS:
+    if word in STARTS or word in ENDS or word in LIVING:
         return (word,)
     for verb in _GLUED:
         rest = word.removeprefix(verb)

@@ -41,7 +41,7 @@ _TRIVIA = frozenset(
         "wait",
         "format",
         "limit",
-        "lines",
+        "line",
         "offset",
         "cursor",
         "dry",
