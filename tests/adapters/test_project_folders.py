@@ -424,8 +424,8 @@ def test_where_nothing_runs_at_the_top_the_folders_inside_say_what_does(tmp_path
         tmp_path, {"backend/manage.py": "import django", "admin/manage.py": "import django", "Makefile": "serve:\n"}
     )
     made = found_in(tmp_path)
-    assert {name: each.args.get("directory") for name, each in made.items() if name in ("web", "migrate")} == {
-        "web": "backend", "migrate": "admin",
+    assert {name: each.args.get("directory") for name, each in made.items() if name[:5] in ("web", "admin")} == {
+        "web": "backend", "admin": "admin", "admin-migrate": "admin",
     }  # fmt: skip
     assert [note for found in read_sources(tmp_path) for note in found.notes if "Makefile" in note]
     (tmp_path / "Procfile").write_text("all: run everything\n")
@@ -521,7 +521,7 @@ def test_a_framework_runs_next_to_the_scripts_of_packages_and_not_next_to_a_proc
     assert "package.json" not in str(read_sources(tmp_path)), "nothing is left out"
     for name in ("Procfile", "artisan", "package.json", "config.ru"):
         (tmp_path / name).unlink()
-    assert found_in(tmp_path)["web"].args == {"directory": "crates/api", "command": "cargo run"}
+    assert found_in(tmp_path)["api"].args == {"directory": "crates/api", "command": "cargo run"}
 
 
 def test_the_first_of_several_containers_is_read(tmp_path: Path) -> None:

@@ -367,6 +367,9 @@ def test_a_django_project_is_served_and_migrated_by_the_python_that_has_its_pack
         ("artisan", "use Illuminate", (), {
             "migrate": "php artisan migrate --force", "web": "php artisan serve --port={port}",
         }),
+        ("shop/bin/rails", "require 'rails/commands'", (), {
+            "shop-migrate": "bin/rails db:prepare", "shop": "bin/rails server -p {port}",
+        }),
         ("bin/rails", "require 'rails/commands'", (), {
             "migrate": "bin/rails db:prepare", "web": "bin/rails server -p {port}",
         }),
@@ -377,7 +380,7 @@ def test_a_django_project_is_served_and_migrated_by_the_python_that_has_its_pack
         ("public/index.php", "<?php echo 1;", (), {"web": "php -S 127.0.0.1:{port} -t public"}),
         ("index.php", "<?php // Silence is golden.", (), {}),
         ("src/Shop/Shop.csproj", '<Project Sdk="Microsoft.NET.Sdk.Web">', (), {
-            "build": "dotnet build", "web": "dotnet run --urls http://127.0.0.1:{port}",
+            "shop-build": "dotnet build", "shop": "dotnet run --urls http://127.0.0.1:{port}",
         }),
         ("Shop.csproj", '<Project Sdk="Microsoft.NET.Sdk">', (), {}),
         ("mix.exs", "{:phoenix, '~> 1.8'}", (), {"migrate": "mix ecto.migrate", "web": "mix phx.server"}),
@@ -392,7 +395,7 @@ def test_a_django_project_is_served_and_migrated_by_the_python_that_has_its_pack
         }),
         ("pom.xml", "<project/>", (), {}),
         ("api/build.gradle.kts", 'id("org.springframework.boot")', (), {
-            "build": "gradle classes", "web": "gradle bootRun --args=--server.port={port}",
+            "api-build": "gradle classes", "api": "gradle bootRun --args=--server.port={port}",
         }),
         ("Cargo.toml", 'axum = "0.8"', ("src", "Cargo.lock"), {"build": "cargo build", "web": "cargo run"}),
         ("Cargo.toml", '[dependencies.axum]\nversion = "0.8"', ("src",), {"build": "cargo build", "web": "cargo run"}),
@@ -405,11 +408,12 @@ def test_a_framework_is_served_by_its_own_program(
 ) -> None:
     made = services(read_framework(text, file, beside))
     assert {name: args(service)["command"] for name, service in made.items()} == runs
-    if "build" in made:
-        assert {name: need.condition for name, need in made["web"].depends_on.items()} == {"build": "completed"}
-        assert made["build"].watch
-        assert ("Cargo.lock" in made["build"].watch) == ("Cargo.lock" in beside), "the first build writes one"
-    assert all(not service.enabled for name, service in made.items() if name == "migrate")
+    for build in [name for name in made if name.endswith("build")]:
+        needs = made[build.removesuffix("-build") if "-" in build else "web"].depends_on
+        assert {name: need.condition for name, need in needs.items()} == {build: "completed"}
+        assert made[build].watch
+        assert ("Cargo.lock" in made[build].watch) == ("Cargo.lock" in beside), "the first build writes one"
+    assert all(not service.enabled for name, service in made.items() if name.endswith("migrate"))
 
 
 FASTAPI = "from fastapi import FastAPI\napp: FastAPI = FastAPI()\n"

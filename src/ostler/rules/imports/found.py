@@ -91,6 +91,14 @@ def label(text: str) -> str:
     return label_of(text, "service")
 
 
+def named_in(folder: str, name: str) -> str:
+    """Return what the service `name` of a folder inside the project is called: `web` of `services/shop` is `shop`."""
+    own = folder.strip("/").rpartition("/")[2]
+    if not own:
+        return name
+    return label(own if name == "web" else f"{own}-{name}")
+
+
 def outputs_of(service: str) -> str:
     """Return how a template names the outputs of a service: `-` means minus in an expression."""
     return f"services.{service}.outputs" if service.isidentifier() else f"services['{service}'].outputs"

@@ -7,16 +7,16 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 
 from ostler.model.json import JsonObject, as_object
-from ostler.rules.imports.found import Found, FoundService, job, shell_service
-from ostler.rules.imports.task_files import WAITS, noted_tasks, read_toml
+from ostler.rules.imports.found import Found, FoundService, job, named_in, shell_service
+from ostler.rules.imports.task_files import noted_tasks, read_toml, waits
 
 UNREAD = {
     "Tiltfile": "tilt up", "skaffold.yaml": "skaffold dev", "garden.yml": "garden dev", "devenv.nix": "devenv up",
     "flake.nix": "nix develop -c PROGRAM", "devspace.yaml": "devspace dev", "okteto.yml": "okteto up",
     "Earthfile": "earthly +TARGET", "devbox.json": "devbox services up", "mprocs.yaml": "mprocs",
     "supervisord.conf": "supervisord -n -c supervisord.conf", "circus.ini": "circusd circus.ini",
-    "ecosystem.config.js": "pm2-runtime ecosystem.config.js",
-    "ecosystem.config.cjs": "pm2-runtime ecosystem.config.cjs",
+    "ecosystem.config.js": "env PM2_HOME=.pm2 pm2-runtime ecosystem.config.js",
+    "ecosystem.config.cjs": "env PM2_HOME=.pm2 pm2-runtime ecosystem.config.cjs",
 }  # fmt: skip
 """Files of tools that start services and are not read, and how such a tool is called."""
 
@@ -116,7 +116,8 @@ def read_framework(text: str, file: str, beside: Collection[str] = ()) -> Found:
         file: its path in the project.
         beside: the names of the files next to it.
     """
-    possible = next(found for name, found in _FRAMEWORKS.items() if fnmatchcase(f"/{file}", f"*/{name}"))
+    shown = next(name for name in _FRAMEWORKS if fnmatchcase(f"/{file}", f"*/{name}"))
+    possible, folder = _FRAMEWORKS[shown], "/".join(file.split("/")[: -1 - shown.count("/")])
     known = next((each for each in possible if re.search(each.sign, text) is not None), None)
     if known is None:
         return Found()
@@ -133,12 +134,16 @@ def read_framework(text: str, file: str, beside: Collection[str] = ()) -> Found:
     needs: dict[str, str] = {}
     if known.build:
         watch = tuple(each for each in known.watch if each in beside or not each.endswith(".lock"))  # which it writes
-        services.append(job("build", line(known.build), file, watch=watch))
-        needs["build"] = "completed"
+        build = named_in(folder, "build")
+        services.append(job(build, line(known.build), file, watch=watch))
+        needs[build] = "completed"
     if known.migrate:
-        services.append(job("migrate", line(known.migrate), file, enabled=False, notes=(WAITS,), depends_on=needs))
+        name = named_in(folder, "migrate")
+        services.append(job(name, line(known.migrate), file, enabled=False, notes=waits(folder), depends_on=needs))
     notes = (known.note,) if known.note else ()
-    services.append(shell_service("web", line(known.serve), file, port=0, depends_on=needs, notes=notes))
+    services.append(
+        shell_service(named_in(folder, "web"), line(known.serve), file, port=0, depends_on=needs, notes=notes)
+    )
     return Found(tuple(services))
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import Found, FoundService, UnreadableSourceError, job, label, shell_service
-from ostler.rules.imports.task_files import WAITS, read_toml
+from ostler.rules.imports.task_files import read_toml, waits
 
 _FOLDERS = ("", "app", "src", "api", "backend", "server", "src/app", "src/api")
 _FILES = ("main", "app", "api", "server", "asgi", "wsgi", "application", "__init__", "streamlit_app", "Home")
@@ -76,7 +76,11 @@ def read_python_app(text: str, file: str, beside: Collection[str], read: Callabl
     if "alembic.ini" in beside:
         line = f"{runner.python} -m alembic upgrade head"
         name = f"{own}-migrate" if own else "migrate"
-        made.append(job(name, line, file, enabled=False, notes=(WAITS,), depends_on=needs, env_files=files))
+        made.append(
+            job(
+                name, line, file, enabled=False, notes=waits(file.rpartition("/")[0]), depends_on=needs, env_files=files
+            )
+        )
     notes = (runner.note,) if runner.note else ()
     made += [replace(e, depends_on=needs, env_files=files, notes=(*e.notes, *notes)) for e in services]
     return Found(tuple(made))

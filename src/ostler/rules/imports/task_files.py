@@ -4,17 +4,21 @@ import re
 from collections.abc import Collection, Iterable
 
 from ostler.model.json import JsonObject, as_object
-from ostler.rules.imports.found import Found, UnreadableSourceError, job, read_yaml, shell_service
+from ostler.rules.imports.found import Found, UnreadableSourceError, job, named_in, read_yaml, shell_service
 from ostler.rules.text.toml_source import TomlError, parse_toml
 
 _RUNNERS = {"uv.lock": "uv run python", "poetry.lock": "poetry run python", "Pipfile.lock": "pipenv run python"}
 _SERVING = frozenset({"dev", "run", "serve", "server", "start", "watch", "up", "worker", "runserver"})
-WAITS = "enabled: false, as it changes a database: remove that, and let web wait by dependsOn: {migrate: completed}"
-"""What to know of a job that migrates the database of `web`."""
-
 _MAKE = re.compile(r"^([A-Za-z0-9][\w.-]*)\s*:(?![=:])", re.MULTILINE)
 _JUST = re.compile(r"^@?([A-Za-z_][\w-]*)(?:[ \t]+[^:\n]*)?:(?!=)", re.MULTILINE)
 _PRIVATE = re.compile(r"^\[[^\]\n]*\bprivate\b.*\n.*$", re.MULTILINE)
+
+
+def waits(folder: str = "") -> tuple[str, ...]:
+    """Return what to know of a job that migrates the database of what `folder` serves."""
+    web, migrate = named_in(folder, "web"), named_in(folder, "migrate")
+    said = f"remove that, and let {web} wait by dependsOn: {{{migrate}: completed}}"
+    return (f"enabled: false, as it changes a database: {said}",)
 
 
 def read_manage(text: str, file: str, beside: Collection[str] = ()) -> Found:
@@ -31,14 +35,16 @@ def read_manage(text: str, file: str, beside: Collection[str] = ()) -> Found:
     known = next((line for lock, line in _RUNNERS.items() if lock in beside), "")
     python = known or (f"{venv}/bin/python" if venv else "python3")
     files = (".env",) if ".env" in beside else ()
+    folder = file.rpartition("/")[0]
+    migrate, web = named_in(folder, "migrate"), named_in(folder, "web")
     notes = ["where / does not answer with 200 to 399, readyPath names what does"]
     if venv and not known:
         notes.append(f"a worktree needs its own {venv}")
     return Found(
         (
-            job("migrate", f"{python} manage.py migrate", file, enabled=False, env_files=files, notes=(WAITS,)),
+            job(migrate, f"{python} manage.py migrate", file, enabled=False, env_files=files, notes=waits(folder)),
             shell_service(
-                "web", f"{python} manage.py runserver {{port}}", file, port=0, env_files=files, notes=tuple(notes)
+                web, f"{python} manage.py runserver {{port}}", file, port=0, env_files=files, notes=tuple(notes)
             ),
         )
     )
