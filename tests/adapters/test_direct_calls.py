@@ -100,3 +100,18 @@ async def test_who_is_slow_to_take_progress_holds_up_neither_the_call_nor_the_en
                 await anyio.sleep_forever()
 
             assert (await pool.call_tool("s/echo", {}, progress=progress)).text
+
+
+async def test_calls_that_are_made_together_get_each_its_own_answer(tmp_path: Path) -> None:
+    echoed: dict[int, int] = {}
+    async with open_pool(tmp_path, ENTRY) as pool:
+
+        async def echo(number: int) -> None:
+            message: Any = (await pool.call_tool("s/echo", {"number": number})).value
+            echoed[number] = message["params"]["arguments"]["number"]
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                for number in range(100):
+                    tasks.start_soon(echo, number)
+    assert echoed == {number: number for number in range(100)}

@@ -30,6 +30,7 @@ from ostler.faces.mcp.downstream_tools import ToolCallArgs
 from ostler.faces.mcp.server import instructions
 from ostler.faces.mcp.toolbox import COMING_SECONDS, TOOLS, ComingServices, tools_of
 from ostler.model.errors import ArgumentError
+from ostler.model.events import EventKind
 from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = pytest.mark.anyio
@@ -225,6 +226,25 @@ async def test_a_call_about_several_services_waits_for_their_creates_no_longer_t
             began = anyio.current_time()
             await coming.wait("service_wait", {"name": ["one", "two"]})
             assert anyio.current_time() - began == pytest.approx(COMING_SECONDS)
+
+
+@pytest.mark.virtual
+async def test_a_create_is_decided_by_its_service_in_any_namespace_and_by_no_other() -> None:
+    async with ledger(World()) as app:
+        coming, events = ComingServices(app), app.manager.events
+        with (
+            coming.announced("service_create", {"name": "web"}),
+            coming.announced("service_create", {"name": "db"}),
+        ):
+            events.append(EventKind.SERVICE_CREATED, "web.shop")
+            events.append(EventKind.SERVICE_CREATED, "dbx.shop")
+            began = anyio.current_time()
+            await coming.wait("service_status", {"name": "web"})
+            assert anyio.current_time() == began
+            await coming.wait("service_status", {"name": "db"})
+            assert anyio.current_time() - began == pytest.approx(COMING_SECONDS)
+        await coming.wait("service_status", {"name": "db"})
+        assert anyio.current_time() - began == pytest.approx(COMING_SECONDS), "none is announced any more"
 
 
 # -- the whole way -----------------------------------------------------------------------------------------
