@@ -1,6 +1,6 @@
 """A KubeConnection: is the API server of a context reached, which version is it, and who are we to it."""
 
-from typing import Final, cast
+from typing import Final
 
 import anyio
 from msgspec import Struct
@@ -9,7 +9,7 @@ from ostler.adapters.kubernetes.api_client import KubeClient, open_client
 from ostler.adapters.kubernetes.reconnecting import SupervisedService, World
 from ostler.adapters.kubernetes.trouble import KubeTroubleError
 from ostler.model.errors import OperationError
-from ostler.model.json import JsonObject, present
+from ostler.model.json import JsonObject, as_list, as_object, present
 from ostler.model.states import HealthStatus, ServiceState
 from ostler.model.statics import KubeConnection
 
@@ -104,7 +104,6 @@ async def _identity(client: KubeClient) -> tuple[str, tuple[str, ...]]:
             if trouble.state is ServiceState.DISCONNECTED:  # it has no such API
                 continue
             raise
-        status = cast("JsonObject", review.get("status") or {})
-        info = cast("JsonObject", status.get("userInfo") or {})
-        return str(info.get("username") or ""), tuple(map(str, cast("list[object]", info.get("groups") or [])))
+        info = as_object(as_object(review.get("status")).get("userInfo"))
+        return str(info.get("username") or ""), tuple(map(str, as_list(info.get("groups"))))
     return "", ()

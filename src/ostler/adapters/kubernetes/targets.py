@@ -1,13 +1,13 @@
 """From a target (`service/web`, `deployment/api`, labels) to the pod and port that a tunnel leads to just now."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 
 from ostler.adapters.kubernetes.api_client import KubeClient
 from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
-from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.json import JsonObject, as_list, as_object, as_objects
 from ostler.model.statics import PortForwardSpec
 
 _APPS: Final = ("deployment", "statefulset", "daemonset", "replicaset")
@@ -40,7 +40,7 @@ async def find_pod_port(client: KubeClient, spec: PortForwardSpec, current: PodP
     wanted: int | str = spec.port
     if kind == "service":
         service = await client.get(f"{core}/services/{name}")
-        labels = _mapping(_mapping(service, "spec"), "selector")
+        labels = as_object(as_object(service.get("spec")).get("selector"))
         if not labels:
             raise misconfigured(
                 f"service {namespace}/{name} selects no pods (it has no selector)",
@@ -50,10 +50,11 @@ async def find_pod_port(client: KubeClient, spec: PortForwardSpec, current: PodP
         wanted = _target_port(service, spec.port, f"{namespace}/{name}")
     elif kind in _APPS:
         owner = await client.get(f"/apis/apps/v1/namespaces/{namespace}/{kind}s/{name}")
-        selector = _selector_text(_mapping(_mapping(owner, "spec"), "selector"))
+        selector = _selector_text(as_object(as_object(owner.get("spec")).get("selector")))
     else:
         selector = spec.wanted
-    pods = _objects(await client.get(f"{core}/pods", labelSelector=selector), "items")
+    listed = await client.get(f"{core}/pods", labelSelector=selector)
+    pods = as_objects(listed.get("items"))
     pod = _choose(pods, current, f"{spec.wanted} in namespace {namespace}")
     return _pod_port(pod, _container_port(pod, wanted))
 
@@ -73,14 +74,14 @@ def _choose(pods: Sequence[JsonObject], current: PodPort | None, wanted: str) ->
 def _is_ready(pod: JsonObject) -> bool:
     if _phase(pod) != "Running":
         return False
-    conditions = _objects(_mapping(pod, "status"), "conditions")
+    conditions = as_objects(as_object(pod.get("status")).get("conditions"))
     return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 
 def _phase(pod: JsonObject) -> str:
     if _metadata(pod).get("deletionTimestamp"):
         return "being deleted"
-    return str(_mapping(pod, "status").get("phase") or "of unknown phase")
+    return str(as_object(pod.get("status")).get("phase") or "of unknown phase")
 
 
 def _demand_running(pod: JsonObject, name: str) -> None:
@@ -90,16 +91,16 @@ def _demand_running(pod: JsonObject, name: str) -> None:
 
 def _pod_port(pod: JsonObject, port: int) -> PodPort:
     metadata = _metadata(pod)
-    node = str(_mapping(pod, "spec").get("nodeName") or "")
+    node = str(as_object(pod.get("spec")).get("nodeName") or "")
     return PodPort(str(metadata.get("namespace")), _name(pod), str(metadata.get("uid")), port, node)
 
 
 def _container_port(pod: JsonObject, wanted: int | str) -> int:
     if isinstance(wanted, int):
         return wanted
-    spec = _mapping(pod, "spec")
-    containers = [*_objects(spec, "containers"), *_objects(spec, "initContainers")]
-    ports = [port for container in containers for port in _objects(container, "ports")]
+    spec = as_object(pod.get("spec"))
+    containers = [*as_objects(spec.get("containers")), *as_objects(spec.get("initContainers"))]
+    ports = [port for container in containers for port in as_objects(container.get("ports"))]
     for port in ports:
         if port.get("name") == wanted:
             return int(port["containerPort"])
@@ -112,7 +113,7 @@ def _container_port(pod: JsonObject, wanted: int | str) -> int:
 
 def _target_port(service: JsonObject, wanted: int | str, name: str) -> int | str:
     """Return the pods' port behind the service's port `wanted`, as kubectl finds it."""
-    ports = _objects(_mapping(service, "spec"), "ports")
+    ports = as_objects(as_object(service.get("spec")).get("ports"))
     for port in ports:
         if wanted in (port.get("port"), port.get("name")):
             target: int | str = port.get("targetPort") or port["port"]
@@ -123,11 +124,11 @@ def _target_port(service: JsonObject, wanted: int | str, name: str) -> int | str
     raise misconfigured(f"service {name} has no port {wanted!r}; its ports are {shown}{hint}", "write one of its ports")
 
 
-def _selector_text(selector: JsonMapping) -> str:
-    terms = [f"{key}={value}" for key, value in _mapping(selector, "matchLabels").items()]
-    for term in _objects(selector, "matchExpressions"):
+def _selector_text(selector: JsonObject) -> str:
+    terms = [f"{key}={value}" for key, value in as_object(selector.get("matchLabels")).items()]
+    for term in as_objects(selector.get("matchExpressions")):
         key, operator = str(term.get("key")), str(term.get("operator"))
-        values = ",".join(map(str, cast("list[Any]", term.get("values") or [])))
+        values = ",".join(map(str, as_list(term.get("values"))))
         if operator in _OPERATORS:
             terms.append(f"{key} {_OPERATORS[operator]} ({values})")
         else:
@@ -135,19 +136,9 @@ def _selector_text(selector: JsonMapping) -> str:
     return ",".join(terms)
 
 
-def _metadata(pod: JsonMapping) -> JsonMapping:
-    return _mapping(pod, "metadata")
+def _metadata(pod: JsonObject) -> JsonObject:
+    return as_object(pod.get("metadata"))
 
 
-def _name(pod: JsonMapping) -> str:
+def _name(pod: JsonObject) -> str:
     return str(_metadata(pod).get("name"))
-
-
-def _mapping(value: JsonMapping, key: str) -> JsonMapping:
-    found = value.get(key)
-    return cast("JsonMapping", found) if isinstance(found, Mapping) else {}
-
-
-def _objects(value: JsonMapping, key: str) -> list[JsonObject]:
-    found = value.get(key)
-    return cast("list[JsonObject]", found) if isinstance(found, list) else []
