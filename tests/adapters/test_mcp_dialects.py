@@ -1431,6 +1431,23 @@ def test_a_server_of_the_registry_is_read_in_each_form() -> None:
     assert "no package that Ostler can start" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("enviroment", "environment"),
+        ("evn", "env"),
+        ("http_read_timeouts", ""),
+        ("reconnect_on_disconnect", ""),
+        ("roots", ""),
+    ],
+)
+def test_only_a_key_that_is_close_is_taken_for_a_misspelling(written: str, meant: str) -> None:
+    loaded = entry({"command": "x", written: {"b": "c"}})
+    findings = [*loaded.findings, *loaded.refused.get("a", ())]
+    [fix] = {finding.fix for finding in findings if repr(written) in str(finding)}
+    assert (f"did you mean {meant!r}?" in fix) if meant else "did you mean" not in fix
+
+
 def test_a_key_that_is_misspelled_is_named_where_its_entry_is_refused() -> None:
     (finding,) = entry({"comand": "x"}).refused["a"]
     assert (finding.rule, finding.fix) == ("no-command", "'comand': did you mean 'command'?")

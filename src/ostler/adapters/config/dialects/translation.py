@@ -20,6 +20,8 @@ _BY_NAME: Final[Mapping[str, tuple[Key, ...]]] = {
 }
 _ORDER: Final = ("ostler", "type", "transport", "command", "args")
 """Keys that others depend on come first; the rest as written."""
+_SHORT: Final = 4
+"""Letters of names in which two that are swapped (`evn`) change much; longer ones must be closer to what is meant."""
 
 
 def key_for(name: str, clients: frozenset[str]) -> Key | None:
@@ -60,7 +62,7 @@ def _is_another_clients(row: Key, clients: frozenset[str]) -> bool:
 def _unknown(draft: Draft, name: str, value: JsonValue) -> None:
     if read_time(draft, name, value):
         return
-    close = get_close_matches(name, (*_BY_NAME, *OPTION_NAMES), n=1)
+    close = get_close_matches(name, (*_BY_NAME, *OPTION_NAMES), n=1, cutoff=0.8 if len(name) > _SHORT else 0.6)
     place = " under 'ostler'" if close and close[0] in OPTION_NAMES and close[0] not in _BY_NAME else ""
     fix = f"did you mean {close[0]!r}{place}?" if close else ""
     unknown(draft, name, value, fix)
