@@ -414,16 +414,25 @@ def test_a_short_name_means_what_this_project_had_and_never_what_another_one_has
     assert "did you mean 'process'?" in ostler.err
 
 
-def test_an_up_that_finds_something_unhealthy_says_what_to_do_about_it(
+def test_an_up_that_finds_something_unhealthy_fails_and_says_what_to_do_about_it(
     ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sick").mkdir()
     monkeypatch.chdir(tmp_path / "sick")
-    text = "services: {web: {class: command, args: {command: sleep 300, healthCommand: ['false']}, healthCheck: %s}}\n"
+    well = Path("well")
+    well.touch()
+    text = (
+        "services: {web: {class: command, args: {command: sleep 300, healthCommand: [cat, well]}, healthCheck: %s}}\n"
+    )
     Path("ostler.yaml").write_text(text % "{interval: 1s, failureThreshold: 1}")
     assert ostler.run("up") == ExitStatus.OK
+    well.unlink()
     assert ostler.run("wait", "web", "--health", "unhealthy") == ExitStatus.OK
-    assert ostler.run("up") == ExitStatus.OK
-    assert ostler.out.startswith("project sick: 1 unhealthy\n")
+    assert ostler.run("up") == ExitStatus.FAILED
+    assert ostler.err.startswith("ostler: project sick: 1 unhealthy\nunchanged: web.sick [command] running, unhealthy")
     step = "Next: ostler restart web.sick starts it again; ostler explain web.sick says why it is unhealthy\n"
-    assert ostler.out.endswith(step)
+    assert ostler.err.endswith(step)
+    assert ostler.run("up", "--json") == ExitStatus.FAILED
+    assert json.loads(ostler.out)["services"][0]["health"] == "unhealthy"
+    assert ostler.run("call", "ostler/project_up") == ExitStatus.OK, "the call did its work: no error for an agent"
+    assert ostler.run("down") == ExitStatus.OK

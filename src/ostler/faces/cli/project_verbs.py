@@ -239,7 +239,7 @@ def _with_earlier(answer: ToolAnswer, earlier: Sequence[ToolAnswer]) -> ToolAnsw
 def _show(answer: ToolAnswer, *, as_json: bool) -> None:
     if "draft" in answer.structured:  # for clients without this command line, which has project init
         answer = replace(answer, text=answer.text.partition("\n")[0])
-    if not answer.is_error or "services" not in answer.structured:
+    if "services" not in answer.structured or not (answer.is_error or _is_any_unwell(answer)):
         show(require(answer), as_json=as_json)
         return
     if as_json:
@@ -247,6 +247,13 @@ def _show(answer: ToolAnswer, *, as_json: bool) -> None:
     else:
         complain(in_verbs(answer.text))
     raise typer.Exit(int(ExitStatus.FAILED))
+
+
+def _is_any_unwell(answer: ToolAnswer) -> bool:
+    """Whether a service that was brought up has failed since, or is unhealthy: scripts must not go on with it."""
+    services = cast("list[JsonObject]", answer.structured["services"])
+    raised = (each for each in services if each.get("change") != "removed")
+    return any(each.get("health") == "unhealthy" or each.get("state") == "failed" for each in raised)
 
 
 def add_to(app: typer.Typer) -> None:
