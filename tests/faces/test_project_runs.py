@@ -30,6 +30,7 @@ from ostler.faces.project_runs import OWED_SECONDS, ProjectRuns
 from ostler.faces.project_watches import Changed, ProjectWatches
 from ostler.model.errors import ManifestError, NotFoundError, OstlerError, StoreError, SupersededError
 from ostler.model.events import EventKind
+from ostler.model.json import JsonObject
 from ostler.model.states import ServiceState
 from ostler.rules.loading.projects import load_project
 
@@ -79,11 +80,11 @@ class MortalJournal(UpJournal):
 
 @asynccontextmanager
 async def life(
-    world: World, store: MemoryStore, folder: Path, journal: UpJournal | None = None
+    world: World, store: MemoryStore, folder: Path, journal: UpJournal | None = None, **options: Any
 ) -> AsyncGenerator[tuple[ServiceManager, HostedProjects]]:
     """Run a server whose journal is next to the project."""
     entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
-    async with running(world, entry, store=store) as manager, anyio.create_task_group() as group:
+    async with running(world, entry, store=store, **options) as manager, anyio.create_task_group() as group:
         projects = HostedProjects(manager, dict, journal or UpJournal(folder.parent / "journal.json"))
         projects.run_in(group)
         try:
@@ -563,6 +564,38 @@ async def test_an_up_says_all_that_is_known_to_fail_before_it_starts_anything(sh
         assert world.calls == []
         assert not await UpJournal(shop.parent / "journal.json").load(), "there is nothing to go on with"
         assert (await up(projects, shop, "text")).is_good, "what is wrong elsewhere does not matter to it"
+
+
+async def test_what_may_be_right_when_its_turn_comes_refuses_no_up(shop: Path) -> None:
+    afar = BASIC.replace("name: basic", "name: afar").replace("    size:", "    port: {}\n    host: {}\n    size:")
+    lines = "services:\n  first: {class: basic, args: {size: 1}}\n  then: {class: basic, dependsOn: first}\n"
+    for host in ("here", "there"):
+        lines += f"  {host}: {{class: afar, args: {{port: '80', host: {host}}}}}\n"
+    lines += "  spare: {class: afar, enabled: false, args: {port: '80', host: here}}\n"
+    odd = "args: {password: 'missing'}"
+
+    async def foresee(_tool: str, args: JsonObject) -> OstlerError | None:
+        return NotFoundError("program", "odd") if args["password"] == "missing" else None
+
+    async with life(World(), MemoryStore(), shop, foresight=foresee) as (manager, projects):
+        manager.classes.add(manifest(afar, healthCheck=None, lifecycleTools__healthCheck=None))
+        (shop / "ostler.yaml").write_text(lines)
+        assert (await up(projects, shop)).is_good, "one port of two hosts, or of what is not up"
+        lines = f"{lines.replace('size: 1', 'size: 2')}  last: {{class: basic, dependsOn: then, {odd}}}\n"
+        (shop / "ostler.yaml").write_text(lines)
+        assert (await up(projects, shop)).is_good, "the first may make it, which what is kept needs"
+        lines += f"  mail: {{class: basic, {odd}}}\n  web: {{class: basic, dependsOn: {{mail: {{required: false}}}}}}\n"
+        (shop / "ostler.yaml").write_text(lines)
+        with pytest.raises(ManifestError, match="'mail' cannot start"):
+            await up(projects, shop, "mail")
+        assert (await up(projects, shop, "web")).is_good, "web can do without mail"
+
+
+async def test_what_a_crash_cut_off_goes_on_whatever_else_is_wrong(shop: Path) -> None:
+    (shop / "ostler.yaml").write_text(f"{FILE}  odd: {{class: basic, args: {{colour: red}}}}\n")
+    await UpJournal(shop.parent / "journal.json").begin(str(shop), ())
+    async with life(World(), MemoryStore(), shop) as (manager, _projects):
+        await until(lambda: manager.registry.find("api.shop") is not None and manager.view("api.shop").state.is_up)
 
 
 async def test_a_file_that_breaks_changes_nothing_and_is_shown(shop: Path) -> None:

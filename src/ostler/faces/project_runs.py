@@ -105,7 +105,7 @@ class ProjectRuns:
                 scope = await scope_of(directory)
                 if scope.ref.id not in self._runs:
                     named_services(scope, names)
-                    run = self._begin(scope, tuple(names))
+                    run = self._begin(scope, tuple(names), foresees=False)  # what it has begun comes first
                     self._group.start_soon(self._report_failures, run, name=f"ostler-resumed-{scope.ref.id}")
             except OstlerError as error:  # it stays in the journal until the project is brought up or taken down
                 message = f"bringing up the project in {directory} was cut off, and cannot go on: {error}"
@@ -169,20 +169,21 @@ class ProjectRuns:
         self._later = [run for run in self._later if run.scope.ref.directory != directory]
         await self._journal.end(directory)
 
-    def _begin(self, scope: ProjectScope, names: tuple[str, ...]) -> _Run:
+    def _begin(self, scope: ProjectScope, names: tuple[str, ...], *, foresees: bool = True) -> _Run:
         assert self._group is not None, "run_in comes first"
         # What those that have ended say is no longer so.
         self._later = [run for run in self._later if run.scope.ref.id != scope.ref.id or not run.done.is_set()]
         run = self._runs[scope.ref.id] = _Run(names, ProjectReport(), scope)
-        self._group.start_soon(self._carry_out, run, name=f"ostler-up-{scope.ref.id}")
+        self._group.start_soon(self._carry_out, run, foresees, name=f"ostler-up-{scope.ref.id}")
         return run
 
-    async def _carry_out(self, run: _Run) -> None:
+    async def _carry_out(self, run: _Run, foresees: bool) -> None:
         ref = run.scope.ref
         opened: list[str] | None = None
         try:
             with run.cancelling:
-                await refuse_foreseen(run.scope, named_services(run.scope, run.names), self._manager)
+                if foresees:
+                    await refuse_foreseen(run.scope, named_services(run.scope, run.names), self._manager)
                 opened = await self._journal.begin(ref.directory, run.names)
                 async with self._around(run.scope):
                     await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)

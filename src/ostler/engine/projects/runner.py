@@ -132,7 +132,7 @@ class ProjectRunner:
                 for needed in scope.needs(name):
                     await done[needed].wait()
                 failed = next((n for n in scope.needs(name) if n in report.failures or n in report.skipped), None)
-                if failed is not None and _is_required(scope, name, failed):
+                if failed is not None and scope.is_required(name, failed):
                     report.skipped[name] = report.skipped.get(failed, failed)
                     return
                 change = await self._bring(scope, name, report, progress)
@@ -367,11 +367,6 @@ class ProjectRunner:
 
 def _short(full_name: str, project_id: str) -> str:
     return full_name.removesuffix(f".{project_id}")
-
-
-def _is_required(scope: ProjectScope, name: str, needed: str) -> bool:
-    need = scope.services[name].depends_on.get(needed)
-    return need is None or need.required
 
 
 def _progress_text(name: str, report: ProjectReport) -> str:

@@ -64,6 +64,11 @@ class ProjectScope(Struct, frozen=True):
         """Return the short names of what service `name` needs."""
         return list(self.loaded.needs(name))
 
+    def is_required(self, name: str, needed: str) -> bool:
+        """Whether service `name` cannot do without `needed`."""
+        need = self.services[name].depends_on.get(needed)
+        return need is None or need.required
+
     def users_of_end(self, name: str) -> list[str]:
         """Return the services that need the end of the job `name`."""
         return [

@@ -224,14 +224,14 @@ def _fix_of_need(needed: str, services: Collection[str], *, in_template: bool) -
 
 
 def _port_violations(project: Project) -> Iterator[Violation]:
-    """Yield each fixed port that a second service asks for."""
-    taken: dict[int, str] = {}
+    """Yield each fixed port that a second service of one host asks for."""
+    taken: dict[tuple[str, str], str] = {}
     for name, spec in project.services.items():
-        port = spec.args.get("port")
-        if not isinstance(port, int) or isinstance(port, bool) or port == 0:
+        place = str(spec.args.get("host", "")), str(spec.args.get("port", "")).strip()
+        if not spec.enabled or not place[1].isdecimal() or int(place[1]) == 0:
             continue
-        if port in taken:
-            message = f"port {port} is asked for by {taken[port]!r} and {name!r}"
+        if place in taken:
+            message = f"port {place[1]} is asked for by {taken[place]!r} and {name!r}"
             fix = "leave the port out: each service gets its own and keeps it"
             yield Violation(("services", name, "args", "port"), "bad-value", message, fix)
-        taken.setdefault(port, name)
+        taken.setdefault(place, name)
