@@ -180,12 +180,13 @@ class ServerProcess:
         )
         meanwhile = anyio.CancelScope()
 
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(tasks.cancel_scope.cancel)  # those who said nothing yet end with the server
+
         async def accept() -> None:
             with meanwhile:
-                async with anyio.create_task_group() as clients:
-                    await accept_clients(listener, reception.receive, clients)
+                await accept_clients(listener, reception.receive, tasks)
 
-        tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(accept)
         hosted = await stack.enter_async_context(self._settings.source())
         meanwhile.cancel()
