@@ -598,6 +598,16 @@ async def test_what_a_crash_cut_off_goes_on_whatever_else_is_wrong(shop: Path) -
         await until(lambda: manager.registry.find("api.shop") is not None and manager.view("api.shop").state.is_up)
 
 
+async def test_what_left_the_file_goes_with_what_it_needs_once_nothing_uses_it(shop: Path) -> None:
+    async with life(World(), MemoryStore(), shop) as (manager, projects):
+        chain = "  api: {class: basic, dependsOn: db}\n  db: {class: basic}\n"
+        (shop / "ostler.yaml").write_text(f"services:\n  web: {{class: basic, dependsOn: api}}\n{chain}")
+        assert (await up(projects, shop)).is_good
+        (shop / "ostler.yaml").write_text("services:\n  web: {class: basic}\n")
+        assert (await up(projects, shop)).is_good, "web uses the others until it is replaced"
+        assert [service.name for service in manager.registry.get_all()] == ["web.shop"]
+
+
 async def test_a_file_that_breaks_changes_nothing_and_is_shown(shop: Path) -> None:
     async with life(World(), MemoryStore(), shop) as (_manager, projects):
         (shop / "ostler.yaml").write_text("services: [")

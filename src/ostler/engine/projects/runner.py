@@ -1,6 +1,6 @@
 """Bringing a project up and taking it down: level-triggered, along the graph, safe to repeat and to call at once."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import anyio
@@ -105,17 +105,21 @@ class ProjectRunner:
             await self._await_runs(gone[service.name], report, progress)
 
         # What no one uses goes first: a service that was renamed may need its port.
-        await self._remove([name for name in gone if self._is_free(name, gone)], scope.ref.id, report)
+        await self._remove(self._free_of(gone), scope.ref.id, report)
         await self._raise_all(scope, wanted, names, report, progress)
         await self._remove(
             [name for name in gone if not report.has_ended(gone[name].name)], scope.ref.id, report, await_run
         )
         return report
 
-    def _is_free(self, full_name: str, gone: Mapping[str, Change]) -> bool:
-        """Whether a service can go at once: nothing that stays uses it, and no job at work is cut off."""
-        users = {other.name for other in self._manager.registry.get_all() if full_name in other.dependencies}
-        return users <= gone.keys() and not runs_cut_off(full_name, self._manager)
+    def _free_of(self, names: Iterable[str]) -> list[str]:
+        """Return those of `names` that can go at once: no job at work is cut off, and nothing that stays uses them."""
+        free = [name for name in names if not runs_cut_off(name, self._manager)]
+        services = self._manager.registry.get_all()
+        users = {name: {user.name for user in services if name in user.dependencies} for name in free}
+        while held := [name for name in free if not users[name].issubset(free)]:
+            free = [name for name in free if name not in held]
+        return free
 
     async def _raise_all(
         self,
