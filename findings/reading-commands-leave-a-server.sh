@@ -39,7 +39,7 @@ leaves() { # PROGRAM COMMAND…: what the command leaves when its process group 
         found="$program with $(tr '\0' '\n' <"/proc/$pid/environ" | grep '^PROJECT=')"
         kept=$pid
     done
-    observed "$*: status $code, leaves $found"
+    observed "${*//"$BINDIR/"/}: status $code, leaves $found"
     [ "$code/$found" = "0/$program with PROJECT=first" ] || ok=no
 }
 leaves adb adb devices
