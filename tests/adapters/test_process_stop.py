@@ -73,6 +73,9 @@ async def test_a_deaf_tree_is_killed_after_the_timeout(state_dir: Path) -> None:
                 lines = (await server.call("logs", key="deaf"))["lines"]
         stopped = await server.call("stop", key="deaf", timeout="300ms")
         assert (stopped["killed"], stopped["signal"], len(stopped["pids"])) == (True, "SIGKILL", 3)
+        assert stopped["warning"].startswith(
+            "it did not exit within 300ms of SIGTERM and was killed, so what it had not"
+        )
 
 
 async def test_children_that_left_the_group_or_lost_their_parent_end_too(

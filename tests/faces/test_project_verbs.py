@@ -436,3 +436,27 @@ def test_an_up_that_finds_something_unhealthy_fails_and_says_what_to_do_about_it
     assert json.loads(ostler.out)["services"][0]["health"] == "unhealthy"
     assert ostler.run("call", "ostler/project_up") == ExitStatus.OK, "the call did its work: no error for an agent"
     assert ostler.run("down") == ExitStatus.OK
+
+
+def test_a_program_that_had_to_be_killed_is_reported_by_stop_restart_and_down(
+    ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deaf").mkdir()
+    monkeypatch.chdir(tmp_path / "deaf")
+    text = "services: {web: {class: command, args: {command: 'trap \"\" TERM; echo up; sleep 300', shell: true, %s}}}\n"
+    Path("ostler.yaml").write_text(text % "readyLog: up, stopTimeout: 100ms")
+    assert ostler.run("up") == ExitStatus.OK
+    warning = (
+        "it did not exit within 100ms of SIGTERM and was killed, so what it had not saved may be lost; a longer "
+        "stopTimeout gives it more time"
+    )
+    assert ostler.run("restart", "web") == ExitStatus.OK
+    assert ostler.out.startswith(f"service web.deaf was restarted and is running; {warning} (")
+    assert ostler.run("events", "web") == ExitStatus.OK
+    assert f" warning web.deaf: stop: {warning}\n" in ostler.out
+    assert ostler.run("stop", "web") == ExitStatus.OK
+    assert ostler.out.startswith(f"service web.deaf is stopped; {warning} (")
+    assert ostler.run("start", "web") == ExitStatus.OK
+    assert warning not in ostler.out
+    assert ostler.run("down") == ExitStatus.OK
+    assert f"removed: web.deaf ({warning})\n" in ostler.out

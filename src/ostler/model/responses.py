@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 
 CHECK_FIRST: Final = "check what the tool did before calling it again"
 """The next step after a call without an answer, which may have acted; when that has been cleaned up, it is another."""
@@ -41,6 +41,12 @@ class ToolResponse(Struct, frozen=True):
     def __repr__(self) -> str:
         """Show the answer once: its blocks and its structured content are what `value` and `text` were made of."""
         return f"{type(self).__name__}({self.value!r}, {self.text!r}, is_error={self.is_error})"
+
+    @property
+    def warning(self) -> str:
+        """What a tool that did its work says besides, on one line: a text under `warning` of its value; else empty."""
+        said = None if self.is_error else as_object(self.value).get("warning")
+        return " ".join(said.split()) if isinstance(said, str) else ""
 
     @property
     def readable(self) -> str:

@@ -394,6 +394,7 @@ class StopResult(Model):
     exit_code: int | None = None
     signal: str | None = None
     adopted: bool | None = None
+    warning: str | None = None
 
 
 class StatusResult(ProcessFacts):

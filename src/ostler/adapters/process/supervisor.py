@@ -24,7 +24,7 @@ from ostler.adapters.process.probes import log_scanner
 from ostler.adapters.process.readiness import NotReadyError, await_ended, await_ready, await_started, awaited_by
 from ostler.adapters.process.records import ProcessRecord, RecordFolder
 from ostler.adapters.process.roster import Roster
-from ostler.adapters.process.termination import end_tree
+from ostler.adapters.process.termination import end_tree, killed_text
 from ostler.adapters.process.trees import ProcessTree, find_process, graceful_signal
 from ostler.adapters.process.upkeep import Upkeep
 from ostler.adapters.process.web_probe import valid_url
@@ -209,11 +209,13 @@ class Supervisor:
                 return StopResult(key=request.key, already_stopped=True)
             was_running = entry.refresh() != "exited"
             pids: list[int] = []
-            killed = False
+            killed, warning = False, None
             if was_running or not entry.record.swept:
                 timeout = entry.record.stop_timeout if request.timeout is None else request.timeout
                 number = graceful_signal(request.signal or entry.record.stop_signal)
                 pids, killed = await self._end(entry, number, timeout)
+                if killed and was_running and timeout:
+                    warning = killed_text(number, timeout, was_main=entry.record.exit_signal == "SIGKILL")
             return StopResult(
                 key=request.key,
                 already_stopped=not was_running,
@@ -222,6 +224,7 @@ class Supervisor:
                 exit_code=entry.record.exit_code,
                 signal=entry.record.exit_signal,
                 adopted=True if entry.adopted else None,
+                warning=warning,
             )
 
     # -- start ---------------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """Ending a tree of processes: a signal, a wait, then force, and proof that nothing is left."""
 
+import signal
 from collections.abc import Callable
 
 import anyio
 import anyio.to_thread
 
 from ostler.adapters.process.trees import ProcessTree
+from ostler.model.durations import format_duration
 from ostler.model.errors import OperationError
 
 KILL_SECONDS = 5.0
@@ -42,6 +44,21 @@ async def end_tree(tree: ProcessTree, number: int, timeout: float, *, poll: Call
     raise OperationError(
         f"processes survived SIGKILL: pid {left}",
         next_actions=("check whether they hang in the kernel (state D), or belong to another user",),
+    )
+
+
+def killed_text(number: int, timeout: float, *, was_main: bool) -> str:
+    """Return in words that force was needed, what that may mean, and what to do about it.
+
+    Args:
+        number: the signal that was not followed.
+        timeout: the seconds that there were for that.
+        was_main: it was the main process that did not exit; else only processes that it started.
+    """
+    who = "it" if was_main else "a process that it started"
+    return (
+        f"{who} did not exit within {format_duration(timeout)} of {signal.Signals(number).name} and was killed, so "
+        "what it had not saved may be lost; a longer stopTimeout gives it more time"
     )
 
 

@@ -109,8 +109,10 @@ def _stop_text(result: StopResult) -> str:
     if result.killed:
         text += " by force"
     if result.signal is not None:
-        return f"{text} ({result.signal})"
-    return text if result.exit_code is None else f"{text} (exit code {result.exit_code})"
+        text += f" ({result.signal})"
+    elif result.exit_code is not None:
+        text += f" (exit code {result.exit_code})"
+    return text if result.warning is None else f"{text}: {result.warning}"
 
 
 def _list_text(result: ListResult) -> str:

@@ -36,6 +36,8 @@ _T = TypeVar("_T")
 
 _ANSWER_LIMIT = 2000
 
+_WARNING_LIMIT = 300
+
 _CALLER_GRACE = 0.5
 """Seconds beyond a call's timeout after which a ToolCaller that does not keep it is given up."""
 
@@ -187,6 +189,10 @@ async def _once(
         operation.end_call(seq, outcome, clock.now(), error=error.summary, answer=shown)
         raise located(service, error, call) from error.__cause__
     operation.end_call(seq, CallOutcome.ANSWERED, clock.now(), answer=shown)
+    if said := response.warning:
+        warning = str(shorten(service.mask_text(said), _WARNING_LIMIT))
+        operation.warn(warning)
+        service.note(f"{call.step}: {warning}")
     return answer
 
 

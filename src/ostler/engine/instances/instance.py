@@ -367,8 +367,9 @@ class ServiceInstance(InstanceState):
                 logger.warning("%s", error)
 
     async def _finish(self, operation: Operation, outcome: OperationOutcome, error: OstlerError | None) -> None:
-        if not operation.message and error is None:
-            operation.message = f"{operation.kind.value} of {self.name} done"
+        if error is None:
+            done = operation.message or f"{operation.kind.value} of {self.name} done"
+            operation.message = "; ".join((done, *operation.warnings))
         operation.end(outcome, self._clock.now(), error=error)
         try:
             with anyio.CancelScope(shield=True):

@@ -108,6 +108,7 @@ class Operation:
         self.took_over_start = False
         self.changed = True
         self.message = ""
+        self.warnings: list[str] = []
         self.error: OstlerError | None = None
         self.cancel_reason = ""
         self.submitted = self.committed = False
@@ -282,6 +283,11 @@ class Operation:
         """Whether the store has this call as intended already; true once."""
         intent, self.stored_intent = self.stored_intent, None
         return intent is not None and replace(self.record.calls[seq], sent_at=intent.sent_at) == intent
+
+    def warn(self, text: str) -> None:
+        """Add to the answer what a tool that did its work says besides."""
+        if text not in self.warnings:
+            self.warnings.append(text)
 
     def end_call(
         self, seq: int, outcome: CallOutcome, now: datetime, *, error: str = "", answer: JsonValue = None

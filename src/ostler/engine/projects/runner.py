@@ -308,8 +308,8 @@ class ProjectRunner:
                 if before is not None:
                     await before(service)
                 kept = kept_text(service) if isinstance(service, ServiceInstance) else ""
-                await self._delete(service)
-                report.changes[short] = Change(short, service.name, ChangeKind.REMOVE, kept)
+                said = "; ".join([*await self._delete(service), *([kept] if kept else [])])
+                report.changes[short] = Change(short, service.name, ChangeKind.REMOVE, said)
             except OstlerError as error:
                 report.failures[short] = error
             finally:
@@ -319,15 +319,19 @@ class ProjectRunner:
             for service in services:
                 group.start_soon(remove, service)
 
-    async def _delete(self, service: Service) -> None:
-        """Delete `service`, unless another call has done so; one that was made since under its name stays."""
+    async def _delete(self, service: Service) -> Sequence[str]:
+        """Delete `service`, unless another call has done so; one that was made since under its name stays.
+
+        Returns what the tools that stopped it warn of.
+        """
         if self._manager.registry.find(service.name) is not service:
-            return
+            return ()
         try:
-            await self._manager.delete(service.name)
+            return (await self._manager.delete(service.name)).warnings
         except NotFoundError:
             if self._manager.registry.find(service.name) is service:
                 raise
+            return ()
 
     def _absent(self, name: str, full_name: str, declared: str) -> Change:
         """Return that a service of the file is not there to be removed: it is gone, or belongs to another project."""

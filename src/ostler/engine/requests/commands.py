@@ -211,9 +211,15 @@ class Requests:
                 message = operation.message
                 if job is not None and operation.changed:
                     message = f"service {instance.name} was {'re' if kind is OperationKind.RESTART else ''}started"
+                    message = "; ".join((message, *operation.warnings))
                 message += self._since(instance, kind) + self._still_using(instance, kind) + (kept and f"; {kept}")
                 return OperationResult(
-                    instance.view(), message, changed=operation.changed, operation_id=operation.id, job=job
+                    instance.view(),
+                    message,
+                    changed=operation.changed,
+                    operation_id=operation.id,
+                    job=job,
+                    warnings=tuple(operation.warnings),
                 )
         if job is not None:
             message = f"{operation.message}; it has not ended yet"

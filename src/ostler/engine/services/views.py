@@ -243,6 +243,7 @@ class OperationResult(Struct, frozen=True):
         changed: False when nothing was to be done.
         finished: False when the wait ran out first; the operation goes on (see `operation_id`).
         job: it started a job whose end was waited for: True when that has completed, False when it has not.
+        warnings: what tools that did their work said besides; `message` has it, too.
     """
 
     service: ServiceView
@@ -251,6 +252,7 @@ class OperationResult(Struct, frozen=True):
     finished: bool = True
     operation_id: str = ""
     job: bool | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Availability(Struct, frozen=True):
