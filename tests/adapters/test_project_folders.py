@@ -477,7 +477,7 @@ def test_what_a_package_loads_from_its_workspace_is_built_first(tmp_path: Path) 
             "package-lock.json": "{}",
             "apps/web/package.json": {
                 "scripts": {"dev": "vite"},
-                "dependencies": {"@t/ui": "*", "@t/source": "*", "@t/rules": "*", "react": "1"},
+                "dependencies": {"@t/ui": "*", "@t/theme": "*", "@t/source": "*", "@t/rules": "*"},
             },
             "apps/solo/package.json": {"scripts": {"dev": "vite", "build": "vite build"}},
             "packages/ui/package.json": library("@t/ui", "@t/tokens", main="dist/index.js"),
@@ -486,6 +486,7 @@ def test_what_a_package_loads_from_its_workspace_is_built_first(tmp_path: Path) 
             ),
             "packages/source/package.json": library("@t/source", exports={".": "./src/index.ts"}),
             "packages/rules/package.json": library("@t/rules"),
+            "themes/ui/package.json": library("@t/theme", main="dist/index.js"),
         },
     )
     made = found_in(tmp_path)
@@ -494,7 +495,8 @@ def test_what_a_package_loads_from_its_workspace_is_built_first(tmp_path: Path) 
         "solo": ["install"],
         "tokens-build": ["install"],
         "ui-build": ["install", "tokens-build"],
-        "web": ["install", "tokens-build", "ui-build"],
+        "themes-ui-build": ["install"],
+        "web": ["install", "tokens-build", "ui-build", "themes-ui-build"],
         "ui": ["install", "tokens-build", "ui-build"],
     }
     assert made["ui-build"].args == {"command": "npm run build", "shell": True, "directory": "packages/ui"}

@@ -1,7 +1,7 @@
 """Packages of a workspace that must be built before those that load them run, as Turborepo's `^build` does."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,9 +15,10 @@ _NEEDS = ("dependencies", "devDependencies", "peerDependencies", "optionalDepend
 
 
 class _Package(Struct, frozen=True):
-    """One package: its folder, which others of the workspace it needs, and whether it must be built before use."""
+    """One package: its folder, what its build is called, which others it needs, and whether it is built before use."""
 
     folder: str
+    build: str
     needs: tuple[str, ...]
     is_built: bool
 
@@ -33,9 +34,11 @@ class LibraryBuilds:
         """Take the text of each `package.json` by its folder."""
         read = {folder: read_package(text) for folder, text in texts.items()}
         names = {str(one.get("name") or folder): folder for folder, one in read.items()}
+        builds = _names_of_builds(read)
         self._workspace = workspace
         self._packages = {
-            folder: _Package(folder, tuple(_needs(one, names)), _is_built(one)) for folder, one in read.items()
+            folder: _Package(folder, builds[folder], tuple(_needs(one, names)), _is_built(one))
+            for folder, one in read.items()
         }
         self._loaded = {need for one in self._packages.values() for need in one.needs}
 
@@ -82,13 +85,22 @@ class LibraryBuilds:
     def _job(self, package: _Package, needs: Collection[str]) -> FoundService:
         folder, installed = package.folder, self._workspace.installed_by
         return job(
-            label(f"{folder.rpartition('/')[2]}-build"),
+            package.build,
             f"{self._workspace.manager} run build",
             f"{folder}/package.json, script build",
             directory=folder,
             watch=(f"{folder}/src/**",),
             depends_on=dict.fromkeys([installed, *needs] if installed else needs, "completed"),
         )
+
+
+def _names_of_builds(folders: Iterable[str]) -> dict[str, str]:
+    """Return what the job is called that builds the package in each folder: after its folder, else after its path."""
+    named: dict[str, str] = {}
+    for folder in folders:
+        short = label(f"{folder.rpartition('/')[2]}-build")
+        named[folder] = short if short not in named.values() else label(f"{folder}-build")
+    return named
 
 
 def _needs(package: JsonObject, names: Mapping[str, str]) -> Iterator[str]:
