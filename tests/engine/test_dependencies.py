@@ -65,8 +65,9 @@ async def test_a_condition_that_no_tool_can_show_is_refused_at_once() -> None:
         await manager.create(CreateRequest("blind", "db"))
         await manager.stop_service("db")
         began = anyio.current_time()
-        with pytest.raises(DependencyError, match="nothing can ever show that service 'db' is healthy"):
+        with pytest.raises(DependencyError, match="nothing can ever show that service 'db' is healthy") as caught:
             await manager.create(CreateRequest("app", "web"))
+        assert (caught.value.service, caught.value.step) == ("web", "dependencies")
         with pytest.raises(DependencyError, match="nothing can ever show that service 'db' has completed"):
             await manager.create(CreateRequest("job", "later"))
         assert anyio.current_time() - began < 1

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from ostler.engine.dependencies.jobs import refuse_hopeless
+from ostler.engine.dependencies.jobs import hopelessness
 from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
@@ -197,8 +197,7 @@ class DependencyGraph:
             spec, name = dependency.spec, dependency.name
             self._refuse_cycle(path, name)
             if (found := self._registry.find(name)) is not None:
-                if spec.required:
-                    refuse_hopeless(found, spec.condition)
+                _refuse_hopeless(path, found, dependency)
                 continue
             if not spec.create:
                 if spec.required:
@@ -217,8 +216,7 @@ class DependencyGraph:
                     step="dependencies",
                     next_actions=error.next_actions,
                 ) from error
-            if spec.required:
-                refuse_hopeless(virtual, spec.condition)
+            _refuse_hopeless(path, virtual, dependency)
             key = virtual.record.class_name, virtual.record.request_digest
             if key in made or len(path) >= _MAX_DEPTH:
                 raise _cycle(path[0], (*path, name), f"; {key[0]!r} would be made for itself without an end")
@@ -247,6 +245,12 @@ class DependencyGraph:
         """
         for name in dependencies:
             self._refuse_cycle((service.name,), name)
+
+
+def _refuse_hopeless(path: tuple[str, ...], service: Service, dependency: ResolvedDependency) -> None:
+    error = hopelessness(service, dependency.spec.condition)
+    if error is not None and dependency.spec.required:
+        raise error.located(service=path[0], step="dependencies")
 
 
 def _missing(path: Sequence[str], dependency: ResolvedDependency) -> DependencyError:

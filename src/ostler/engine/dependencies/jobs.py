@@ -17,23 +17,24 @@ def is_job(service: Service | None) -> TypeGuard[ServiceInstance]:
     return isinstance(service, ServiceInstance) and service.service_class.config.completed is not None
 
 
-def refuse_hopeless(service: Service, condition: str) -> None:
-    """Refuse to wait until `service` is as `condition` says, if nothing can ever show that.
-
-    Raises:
-        DependencyError: it is not a job, or it has no check.
-    """
+def hopelessness(service: Service, condition: str) -> DependencyError | None:
+    """Return why nothing can ever show that `service` is as `condition` says; None if something can."""
+    name = service.name
     if condition == "completed" and not is_job(service):
-        raise DependencyError(
-            f"nothing can ever show that service {service.name!r} has completed: its class has no 'completed'",
-            next_actions=("write serviceConfig.completed in its class",),
+        return DependencyError(
+            f"nothing can ever show that service {name!r} has completed: its class has no 'completed'",
+            next_actions=("write 'condition: started'", "or serviceConfig.completed in its class"),
         )
-    if condition == "healthy" and isinstance(service, ServiceInstance) and not service.can_be_healthy:
-        raise DependencyError(
-            f"nothing can ever show that service {service.name!r} is healthy: its class has no healthCheck and no "
-            "status tool, or checks are not enabled",
-            next_actions=("write 'condition: started'",),
-        )
+    if condition != "healthy" or not isinstance(service, ServiceInstance) or service.can_be_healthy:
+        return None
+    if service.service_class.config.health_rules.enabled:
+        why, fix = "its class has no healthCheck and no status tool", "give its class a healthCheck tool"
+    else:
+        why, fix = "its healthCheck.enabled is false", "remove that"
+    return DependencyError(
+        f"nothing can ever show that service {name!r} is healthy: {why}",
+        next_actions=("write 'condition: started'", f"or {fix}"),
+    )
 
 
 async def await_end(registry: RegistryAdapter, job: ServiceInstance) -> None:

@@ -8,7 +8,7 @@ import anyio
 
 from ostler.engine.dependencies.facts import facts_of, missing_facts, problem_of, together
 from ostler.engine.dependencies.graph import DependencyGraph, DependencyMaker, ResolvedDependency
-from ostler.engine.dependencies.jobs import await_end, is_job, refuse_hopeless
+from ostler.engine.dependencies.jobs import await_end, hopelessness, is_job
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts, Runtime
@@ -198,7 +198,8 @@ class Prerequisites:
             service = await self._make(instance, dependency)
         elif spec.create and isinstance(service, ServiceInstance):
             service = await self._maker.fitting_dependency(service, dependency, instance)
-        refuse_hopeless(service, spec.condition)
+        if (error := hopelessness(service, spec.condition)) is not None:
+            raise error
         if spec.condition == "completed" and is_job(service):
             return await self._completed(service, spec.timeout)
         await self.start(service)
