@@ -85,6 +85,8 @@ async def test_one_cursor_reads_all_logs_of_a_project(state_dir: Path, tmp_path:
         text, _ = await refusal(client, "service_logs")
         assert "name is required here" in text
         await call(client, "project_up")
+        waited = await call(client, "service_wait", name="web, process", state="running,connected")
+        assert [each["name"] for each in waited["services"]] == ["web.shop", "process"]
         await until_line(client, "web | line 300", lines=30)
         page = await until_line(client, "api | password", lines=30)
         assert page["name"] == "project shop"

@@ -255,6 +255,10 @@ def _names_in(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
         yield from (each.strip() for each in cast("Iterable[object]", names) if isinstance(each, str))
 
 
+_WITHOUT_SCOPE = ("service_create", "service_wait")
+"""Tools that make full names themselves: of a new service, and of several."""
+
+
 class Toolbox:
     """Lists the tools of a toolset and answers calls to them."""
 
@@ -355,7 +359,7 @@ class Toolbox:
     def _in_scope(self, tool: str, arguments: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """Return the arguments with the full name of the service that a short one means in the client's folder."""
         folder = current_client().directory
-        if not (folder and arguments and tool.startswith("service_")) or tool == "service_create":
+        if not (folder and arguments and tool.startswith("service_")) or tool in _WITHOUT_SCOPE:
             return arguments
         name = arguments.get("name")
         if not (isinstance(name, str) and name):
