@@ -72,6 +72,7 @@ def test_the_version_is_one() -> None:
         ("service_list", "ps"),
         ("rm", "delete"),
         ("servers start web", "start web"),
+        ("project ps", "ps"),
     ],
 )
 def test_what_is_not_a_verb_is_answered_with_the_verb_that_was_meant(

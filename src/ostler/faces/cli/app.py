@@ -100,7 +100,7 @@ def build_app() -> typer.Typer:
     tokens.add_to(app)
     shell_completion.add_to(app)
     for group in app.registered_groups:
-        if group.name in ("servers", "class"):
+        if group.name != "tools":  # any other word there names a server
             group.cls = _InnerVerbs
     return app
 
