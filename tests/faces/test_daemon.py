@@ -149,15 +149,18 @@ def test_a_server_that_stands_by_says_so_on_its_socket_and_keeps_it_when_it_take
         said = "stands by: server there holds the database, and is reached at http://there:1/mcp. Next: use that one"
         with pytest.raises(ServerUnavailableError, match=said):
             dialer_of(place).connect()
-        early, secret = place.dial()
+        (early, secret), (other, _) = place.dial(), place.dial()
         status = dialer_of(place).request("status")
         assert (status["pid"], said in status["standby"]) == (server.pid, True)
         socket_before = place.socket_file.stat().st_ino
         taken.touch()
         eventually(lambda: not dialer_of(place).request("status")["standby"], "it has taken over")
         assert int(call(place, "pid")) == server.pid
-        with early:
+        with early, other:
             assert ask(early, secret, "status")["pid"] == server.pid, "who had come in before is not cut off"
+            with pytest.raises(RefusedError, match="taken over") as refused:
+                ask(other, secret, "hello")
+            assert not refused.value.is_final, "so a client comes again"
         assert place.socket_file.stat().st_ino == socket_before
         taken.unlink()
     finally:

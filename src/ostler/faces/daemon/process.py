@@ -18,6 +18,7 @@ import anyio.to_thread
 from anyio.abc import Listener, SocketStream, TaskGroup, TaskStatus
 
 from ostler.adapters.process.inheritance import take_ignored_signals
+from ostler.faces.bridge.greeting import Refusal
 from ostler.faces.bridge.holder import Holder
 from ostler.faces.bridge.lines import LineTooLongError
 from ostler.faces.bridge.place import ServerPlace
@@ -39,6 +40,9 @@ _IDLE_POLL: Final = 5.0
 
 _FOLDER_POLL: Final = 2.0
 """Seconds between two looks whether the state folder is still the one that this server owns."""
+
+_HAS_TAKEN_OVER: Final = Refusal("this server has just taken over: connect again", is_final=False)
+"""What those are told that came in before it did, and said then what they want."""
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +173,7 @@ class ServerProcess:
         def server_for(toolset: str, principal: "Principal") -> NoReturn:
             raise AssertionError(f"no one is served by a server that stands by: {toolset}, {principal}")
 
+        meanwhile = anyio.CancelScope()
         reception = Reception(
             Hosted(server_for, has_work=lambda: False, idle_exit=None, shutdown_timeout=0.0),
             version=self._settings.version,
@@ -176,9 +181,8 @@ class ServerProcess:
             may_hand_over=False,
             end=self.end,
             dashboard=dashboard,
-            refusal=lambda: forwarder.refusal,
+            refusal=lambda: _HAS_TAKEN_OVER if meanwhile.cancel_called else forwarder.refusal,
         )
-        meanwhile = anyio.CancelScope()
 
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)  # those who said nothing yet end with the server
