@@ -191,6 +191,22 @@ def test_an_expectation_rules_out_a_text_wherever_it_is() -> None:
             assert not judge(text_answer(text), None, {key: words}).passed
 
 
+@pytest.mark.parametrize(
+    ("state", "text", "is_said"),
+    [
+        ("exited", "exited with code 1", True),
+        ("starting", "it is still starting", True),
+        ("exited", "it has gone", False),
+        ("running", "it is running for 5 s", False),  # which says nothing of what is wrong
+        ("", "it has no state", False),
+    ],
+)
+def test_a_text_that_says_what_is_wrong_needs_no_evidence(state: str, text: str, *, is_said: bool) -> None:
+    verdict = judge(text_answer(json.dumps({"state": state})), {"jsonPath": {"state": "ready"}})
+    assert not verdict.passed
+    assert verdict.is_said_in(text) == is_said
+
+
 @given(JSON)
 def test_everything_equals_itself(value: object) -> None:
     assert loosely_equal(value, value)

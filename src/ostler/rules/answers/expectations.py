@@ -15,7 +15,7 @@ from ostler.rules.answers.extraction import find_in_response
 from ostler.rules.secrets.masking import short_json
 from ostler.rules.text.equality import loosely_equal
 from ostler.rules.text.patterns import PatternError, search
-from ostler.rules.text.statements import is_plain_pattern, is_said, places, rules_out, states
+from ostler.rules.text.statements import WELL, is_plain_pattern, is_said, places, rules_out, states
 from ostler.rules.text.work_budget import bounded_work
 
 _json = partial(short_json, limit=300)
@@ -37,8 +37,9 @@ class Verdict(Struct, frozen=True):
     found: tuple[str, ...] = ()
 
     def is_said_in(self, text: str) -> bool:
-        """Whether `text` says all that was found, so that the evidence adds nothing to it."""
-        return bool(self.found) and all(states(found, text) for found in self.found)
+        """Whether `text` says all that was found, and that it is trouble, so that the evidence adds nothing to it."""
+        words = [found.strip() for found in self.found]
+        return bool(words) and all(word and word.lower() not in WELL and states(word, text) for word in words)
 
 
 _SUCCEEDED = Verdict(passed=True, reason="the tool succeeded")

@@ -39,7 +39,8 @@ RUNS: Final = frozenset(
 )  # fmt: skip
 """States, in many servers' words, of things that run."""
 
-_WELL: Final = RUNS | {"available", "connected", "enabled", "healthy", "listening", "ready"}
+WELL: Final = RUNS | {"available", "connected", "enabled", "healthy", "listening", "ready"}
+"""The same, and what else says that a thing is well."""
 
 _WHOLE_UP_TO: Final = 2
 """Words of at most that many letters (`up`, `on`, `ok`) are also no beginnings of others (`update`)."""
@@ -74,7 +75,7 @@ def is_said(text: str, start: int, end: int, *, is_ruled_out: bool = False) -> b
     What is denied does not. Of what is ruled out (`is_ruled_out`), only states such as `running` may be denied:
     `no Error` is one mention of an error too many.
     """
-    if is_ruled_out and text[start:end].strip().lower() not in _WELL:
+    if is_ruled_out and text[start:end].strip().lower() not in WELL:
         return True
     return not is_denied(text, start, end)
 
