@@ -405,11 +405,15 @@ def test_a_short_name_means_what_this_project_had_and_never_what_another_one_has
     assert ostler.run("logs", "web") == ExitStatus.OK
     assert ostler.out == "from one\n"
     assert ostler.run("status", "web") == ExitStatus.NOT_FOUND
-    assert "service 'web.one' not found: it was deleted " in ostler.err
-    assert "ostler explain web.one shows what happened to it" in ostler.err
+    assert "service 'web.one' not found: it is declared in ostler.yaml, and not up; it was deleted " in ostler.err
+    assert "Next: ostler up web brings it up; ostler explain web.one shows what happened to it" in ostler.err
     monkeypatch.chdir(tmp_path / "three")
     assert ostler.run("logs", "web") == ExitStatus.NOT_FOUND
-    assert "service 'web.three' not found. Next: " in ostler.err
+    declared = "service 'web.three' not found: it is declared in ostler.yaml, and not up"
+    assert f"{declared}. Next: ostler up web brings it up\n" in ostler.err
+    for verb in ("status", "explain", "start", "wait"):
+        assert ostler.run(verb, "web") != ExitStatus.OK
+        assert declared in ostler.err
     assert ostler.run("status", "proces") == ExitStatus.NOT_FOUND
     assert "did you mean 'process'?" in ostler.err
 

@@ -203,8 +203,7 @@ class NotFoundError(RequestError):
     def __init__(
         self, kind: str, name: str, *, known: Sequence[str] = (), why: str = "", next_actions: Sequence[str] = ()
     ) -> None:
-        self.kind = kind
-        self.name = name
+        self.kind, self.name, self.why = kind, name, why
         from ostler.model.near_names import hint_at  # noqa: PLC0415 (only wanted when something went wrong)
 
         hint = f": {why}" if why else hint_at(name, known)

@@ -1,4 +1,4 @@
-"""Which folder the user of a client works in, where the client alone knows it: by the roots that it names."""
+"""The folder that the user of a client works in: which it is, by the client's roots; and what its project declares."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -7,6 +7,8 @@ from typing import Any
 from ostler.adapters.serving.asking import Person
 from ostler.faces.client_facts import current_client, working_in
 from ostler.faces.mcp.surface import ApplicationLike
+from ostler.model.errors import NotFoundError, OstlerError
+from ostler.model.projects import PROJECT_FILE
 
 _AS_IT_IS: AbstractContextManager[None] = nullcontext()
 
@@ -36,3 +38,20 @@ async def clients_folder(
 def is_placed(tool: str, arguments: Mapping[str, Any]) -> bool:
     """Whether the client's folder decides what a call means: from 2026-07-28 on, its roots cost a second request."""
     return tool.removeprefix("core_").startswith(("service_", "project_")) and not arguments.get("directory")
+
+
+async def said_if_declared(app: ApplicationLike, error: NotFoundError) -> NotFoundError:
+    """Return `error`, or one that says that the missing service is declared, and how it is brought up."""
+    folder = current_client().directory
+    if error.kind != "service" or not folder:
+        return error
+    try:
+        scope = await app.projects.scope_of(folder)
+    except OstlerError:  # no project, or a file with findings, which says nothing of the service
+        return error
+    for name in scope.services:
+        if error.name in (name, scope.full_name(name), f"{name}.{scope.ref.id}"):
+            why = f"it is declared in {PROJECT_FILE}, and not up" + (f"; {error.why}" if error.why else "")
+            steps = (f"project_up {name} brings it up", *(error.next_actions if error.why else ()))
+            return NotFoundError("service", error.name, why=why, next_actions=steps)
+    return error

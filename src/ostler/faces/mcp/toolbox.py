@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import anyio
+from msgspec.structs import replace
 
 from ostler.adapters.serving.answers import Answer, error_answer, error_result
 from ostler.adapters.serving.asking import ClientsPerson, InputNeededError, NoPerson, Person, UsedRounds
@@ -17,7 +18,7 @@ from ostler.faces.hanging_up import has_hung_up, is_cancelled_by_client
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.check_tools import CHECK_TOOLS
 from ostler.faces.mcp.class_tools import CLASS_TOOLS
-from ostler.faces.mcp.client_folder import clients_folder
+from ostler.faces.mcp.client_folder import clients_folder, said_if_declared
 from ostler.faces.mcp.confirmation import Confirmations
 from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.downstream_tools import DOWNSTREAM_TOOLS
@@ -33,7 +34,7 @@ from ostler.faces.mcp.service_tools import SERVICE_TOOLS
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.visible import seen_with
 from ostler.faces.mcp.waiting_tools import WAITING_TOOLS
-from ostler.model.errors import ArgumentError, BusyError, ToolDeniedError
+from ostler.model.errors import ArgumentError, BusyError, NotFoundError, ToolDeniedError
 from ostler.model.events import Event, EventKind
 from ostler.model.json import as_object, parse_json
 from ostler.rules.secrets.secret_marks import marks_in
@@ -56,13 +57,21 @@ RETRY_AFTER = 1
 COMING_SECONDS = 5.0
 """Seconds that a call waits until its services are recorded: a create that asks a person may take long."""
 
+
+def _knows_declared(tool: AnyTool) -> AnyTool:
+    """Return `tool` with the next step in its error for a service that `ostler.yaml` declares, and that is not up."""
+
+    async def handler(app: ApplicationLike, args: Any, call: Call) -> Answer:
+        try:
+            return await tool.handler(app, args, call)
+        except NotFoundError as error:
+            raise await said_if_declared(app, error) from None
+
+    return replace(tool, handler=handler)
+
+
 TOOLS: tuple[AnyTool, ...] = (
-    *SERVICE_TOOLS,
-    *LOG_TOOLS,
-    *PLAN_TOOLS,
-    *EXPLAIN_TOOLS,
-    *LIFECYCLE_TOOLS,
-    *WAITING_TOOLS,
+    *map(_knows_declared, (*SERVICE_TOOLS, *LOG_TOOLS, *PLAN_TOOLS, *EXPLAIN_TOOLS, *LIFECYCLE_TOOLS, *WAITING_TOOLS)),
     *PROJECT_TOOLS,
     *CLASS_TOOLS,
     *CHECK_TOOLS,
