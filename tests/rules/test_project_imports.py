@@ -530,7 +530,7 @@ def test_tasks_whose_names_say_that_they_serve_are_noted_and_not_taken() -> None
             "set dotenv-load\nport := '1'\nserve target='x':\n  go\nrun-api: build\n[private]\nserver:\n  x\n_up:\n",
             "just",
         ),
-        (read_taskfile, "tasks: {serve: {cmd: go}, run-api: x, build: y, up: {internal: true}}", "task"),
+        (read_taskfile, "tasks: {serve: {cmd: go}, run-api: x, build: y, up: {internal: true}, 3: z}", "task"),
         (read_mise, "[tasks.serve]\nrun = 'go'\n[tasks]\nrun-api = 'x'\nbuild = 'y'\n", "mise run"),
     ):
         found = read(text, "file")

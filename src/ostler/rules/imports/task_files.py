@@ -64,7 +64,7 @@ def read_taskfile(text: str, file: str) -> Found:
     """Return a note with the tasks that may start something."""
     tasks = as_object(read_yaml(text).get("tasks"))
     return noted_tasks(
-        file, "task", [name for name, task in tasks.items() if as_object(task).get("internal") is not True]
+        file, "task", [str(name) for name, task in tasks.items() if as_object(task).get("internal") is not True]
     )
 
 
