@@ -535,6 +535,8 @@ async def test_an_up_says_all_that_is_known_to_fail_before_it_starts_anything(sh
         "  extra: {class: basic, args: {colour: red}, dependsOn: first}\n"
         "  file: {class: basic, envFile: none.env, dependsOn: first}\n"
         "  end: {class: basic, dependsOn: {first: completed}}\n"
+        "  well: {class: basic, dependsOn: {blind: healthy}}\n"
+        "  blind: {class: basic, healthCheck: {enabled: false}}\n"
         "  text: {class: basic, args: {size: '2', password: '{{ services.first.outputs.url }}'}}\n"
     )
     lines = {
@@ -545,6 +547,7 @@ async def test_an_up_says_all_that_is_known_to_fail_before_it_starts_anything(sh
         "extra": "'colour'",
         "file": "there is no such file",
         "end": "'first' never completes",
+        "well": "'blind' never becomes healthy",
     }
     world = World()
     async with life(world, MemoryStore(), shop) as (_manager, projects):

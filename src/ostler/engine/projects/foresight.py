@@ -1,6 +1,6 @@
 """What of an `up` is known to fail before anything is started: all of it at once, each at its line of `ostler.yaml`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import anyio
 from msgspec.structs import replace
@@ -14,6 +14,7 @@ from ostler.model.json import JsonObject, JsonValue, KeyPath
 from ostler.model.late_patterns import late_pattern
 from ostler.model.manifest import ServiceClass
 from ostler.rules.calls.arguments import as_meant, value_problems
+from ostler.rules.loading.projects import hopeless_needs
 from ostler.rules.templates.template import optional_names, referenced_names, render
 from ostler.rules.text.findings import by_place, dotted
 
@@ -86,12 +87,11 @@ class _Foresight:
         plain = await in_turns(map(self._is_plain, doubtful))
         if unclear := [name for name, is_plain in zip(doubtful, plain, strict=True) if not is_plain]:
             found |= await self._faults_of_files(unclear)
-        for name, needed in self._ends_that_never_come():
-            text = (
-                f"{needed!r} never completes: its class {self._scope.services[needed].class_name!r} has no 'completed'"
-            )
-            fix = "write 'started' or 'healthy', or use a class of jobs, such as job"
-            found[name].append(self._finding(("services", name, "dependsOn", needed), text, fix))
+        project = self._scope.loaded.project
+        for name in [name for name in self._changes if not self._is_kept(name)]:
+            for each in hopeless_needs(name, project, self._class_called):
+                if self._scope.is_required(name, str(each.path[-1])):
+                    found[name].append(self._finding(each.path, each.message, each.fix))
 
         async def foresee(name: str) -> None:
             if (error := await self._failure_of_start(name)) is not None:
@@ -208,19 +208,13 @@ class _Foresight:
         return wrong, fitting
 
     def _class_of(self, name: str) -> ServiceClass | None:
+        return self._class_called(self._scope.services[name].class_name)
+
+    def _class_called(self, name: str) -> ServiceClass | None:
         try:
-            return self._manager.classes.get(self._scope.services[name].class_name).service_class
+            return self._manager.classes.get(name).service_class
         except NotFoundError:
             return None
-
-    def _ends_that_never_come(self) -> Iterator[tuple[str, str]]:
-        """Yield each service that waits for the end of one that is not a job, and that one."""
-        for name in self._changes:
-            for needed, need in self._scope.services[name].depends_on.items():
-                if self._is_kept(name) or need.condition != "completed" or not need.required:
-                    continue
-                if (found := self._class_of(needed)) is not None and found.config.completed is None:
-                    yield name, needed
 
     # -- the machine -----------------------------------------------------------------------------------------
 

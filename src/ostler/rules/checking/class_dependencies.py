@@ -47,7 +47,8 @@ def _class_violations(
         message = f"there is no ServiceClass {name!r}"
         yield Violation((*path, "serviceClassName"), "unknown-class", message, fix)
         return
-    if dependency.condition == "healthy" and not has_checks(target):
+    # Without a tool for it, the health of a service is that of its server.
+    if dependency.condition == "healthy" and not target.config.health_rules.enabled:
         message = f"class {name!r} has healthCheck.enabled: false, so its services never become healthy"
         fix = "write 'condition: started', or remove that"
         yield Violation((*path, "condition"), "never-true", message, fix)
@@ -71,8 +72,3 @@ def _circle_violations(service_class: ServiceClass, classes: Mapping[str, Servic
         message = f"the classes depend on each other in a circle: {circle}"
         place = (*CONFIG, "dependencies", way[0].index)
         yield Violation(place, "dependency-cycle", message, "remove one dependency from it")
-
-
-def has_checks(service_class: ServiceClass) -> bool:
-    """Whether the health of its services is ever known: without a tool for that, it is that of their server."""
-    return service_class.config.health_rules.enabled

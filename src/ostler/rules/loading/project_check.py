@@ -5,17 +5,16 @@ from collections.abc import Collection, Iterator, Mapping
 from ostler.model.errors import Finding
 from ostler.model.json import KeyPath
 from ostler.model.manifest import ServiceClass
-from ostler.model.projects import NeedSpec, ProjectServiceSpec
+from ostler.model.projects import ProjectServiceSpec
 from ostler.rules.calls.arguments import args_json_schema
 from ostler.rules.checking.call_check import mismatch_violations, problem_violations
-from ostler.rules.checking.class_dependencies import has_checks
 from ostler.rules.checking.expressions import shape_of_value
 from ostler.rules.checking.fitting import near, object_mismatches
 from ostler.rules.checking.narrowing import Names
 from ostler.rules.checking.scopes import ClassScopes
 from ostler.rules.checking.shapes import OBJECT, TEXT, Shape, written_object
 from ostler.rules.checking.tool_lists import KnownTools
-from ostler.rules.loading.projects import LoadedProject
+from ostler.rules.loading.projects import LoadedProject, hopeless_needs
 from ostler.rules.text.findings import Findings, Violation, by_place
 
 
@@ -45,11 +44,7 @@ def check_project(
         seen = written_object({other: outputs[other] for other in loaded.needs(name)})
         names: Names = {"services": seen, "project": project, "env": OBJECT}
         findings.add(_service_violations(("services", name), spec, names, classes))
-        for needed, need in spec.depends_on.items():
-            if needed not in loaded.project.services:
-                continue  # it has been found
-            path = ("services", name, "dependsOn", needed)
-            findings.add(_need_violations(path, need, services[needed], classes))
+        findings.add(hopeless_needs(name, loaded.project, classes.get))
     return by_place(findings)
 
 
@@ -76,21 +71,3 @@ def _service_violations(
     schema = args_json_schema(service_class.spec.args, additional=service_class.spec.additional_args)
     found = object_mismatches(typed.shape, schema, f"the args of class {spec.class_name!r}")
     yield from mismatch_violations((*path, "args") if "args" in spec.model_fields_set else (*path, "class"), found)
-
-
-def _need_violations(
-    path: KeyPath, need: NeedSpec, needed: ProjectServiceSpec, classes: Mapping[str, ServiceClass]
-) -> Iterator[Violation]:
-    """Yield the condition of the dependency at `path`, if a service as `needed` can never meet it."""
-    name, found = path[-1], classes.get(needed.class_name)
-    if found is None:
-        return
-    is_known = has_checks(found) if needed.health_check is None else needed.health_check.enabled
-    if need.condition == "healthy" and not is_known:
-        message = f"{name!r} never becomes healthy: its healthCheck.enabled is false"
-        yield Violation(path, "never-true", message, "write 'started', or remove that")
-    elif need.condition == "completed" and found.config.completed is None:
-        message = f"{name!r} never completes: its class {found.name!r} has no 'completed'"
-        yield Violation(
-            path, "never-true", message, "write 'started' or 'healthy', or use a class of jobs, such as job"
-        )

@@ -2,7 +2,7 @@
 
 import copy
 import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from typing import cast
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonObject, JsonValue, KeyPath
-from ostler.model.manifest import API_VERSION
+from ostler.model.manifest import API_VERSION, ServiceClass
 from ostler.model.projects import PROJECT_KIND, Project, ProjectServiceSpec
 from ostler.rules.loading.documents import SingleDocument, only_document
 from ostler.rules.loading.manifest_schema import DIALECT, allow_short_idle_stop
@@ -212,6 +212,25 @@ def _need_violations(project: Project, names: Collection[str]) -> Iterator[Viola
             elif spec.shared and needed in project.services and not project.services[needed].shared:
                 message = f"{name!r} is shared by all worktrees and needs {needed!r}, which each has for itself"
                 yield Violation(place, "no-effect", message, f"give {needed!r} 'shared: true', too")
+
+
+def hopeless_needs(
+    name: str, project: Project, class_called: Callable[[str], ServiceClass | None]
+) -> Iterator[Violation]:
+    """Yield each condition of the dependencies of service `name` that a service of that class can never meet."""
+    for needed, need in project.services[name].depends_on.items():
+        other = project.services.get(needed)
+        found = None if other is None else class_called(other.class_name)
+        if other is None or found is None:
+            continue  # that is what is wrong
+        path = ("services", name, "dependsOn", needed)
+        if need.condition == "healthy" and not (other.health_check or found.config.health_rules).enabled:
+            message = f"{needed!r} never becomes healthy: its healthCheck.enabled is false"
+            yield Violation(path, "never-true", message, "write 'started', or remove that")
+        elif need.condition == "completed" and found.config.completed is None:
+            message = f"{needed!r} never completes: its class {found.name!r} has no 'completed'"
+            fix = "write 'started' or 'healthy', or use a class of jobs, such as job"
+            yield Violation(path, "never-true", message, fix)
 
 
 def _fix_of_need(needed: str, services: Collection[str], *, in_template: bool) -> str:
