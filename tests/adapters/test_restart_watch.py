@@ -307,19 +307,29 @@ async def test_a_file_that_comes_changes_no_other_where_files_are_polled(
 async def test_a_removal_has_ended_before_its_files_count_as_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("a.py", "z.py"):
+    """A large folder that is not watched may take long, and servers write logs meanwhile."""
+    for name in ("a.py", "z.py", "node_modules/1/lib/index.js", "node_modules/2/lib/index.js"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("old")
+    steps = ["node_modules/1/lib/index.js", "node_modules/1", "node_modules/2/lib", "z.py"]
+    look = restart_watch.names_below
 
-    def removal(_stopped: object) -> None:
-        (tmp_path / "z.py").unlink(missing_ok=True)
+    def look_and_remove(directory: Path) -> set[str]:
+        found = look(directory)
+        if steps:
+            path = tmp_path / steps.pop(0)
+            path.unlink() if path.is_file() else shutil.rmtree(path)
+        return found
 
-    monkeypatch.setattr(restart_watch, "_await_removal", removal)
+    monkeypatch.setattr(restart_watch, "names_below", look_and_remove)
+    monkeypatch.setattr(restart_watch, "_REMOVAL_SECONDS", 0)
     async with followed(tmp_path, ["*.py"]) as (begun, found):
         await begun.wait()
         (tmp_path / "z.py").write_text("new")
         assert await found.receive() == "z.py"
         assert (tmp_path / "z.py").is_file(), "what is there is not waited for"
         (tmp_path / "a.py").unlink()
+        (tmp_path / "web.log").write_text("a.py is gone")
         assert await found.receive() == "a.py"
         assert not (tmp_path / "z.py").exists()
 

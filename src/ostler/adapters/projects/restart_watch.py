@@ -4,6 +4,7 @@ import os
 import platform
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -31,6 +32,11 @@ _POLL = 300
 """Milliseconds between these looks."""
 
 _REMOVAL_SECONDS = 1.0
+_REMOVAL_LOOKS = 60
+"""How often at most these seconds pass while more files go: a large node_modules takes long."""
+
+_REMOVAL_NAMES = 20_000
+"""Files and folders that a look considers, the upper ones first."""
 
 _Changes: TypeAlias = set[tuple[int, Path]]
 """A series of changes: each a `Change`, and what changed."""
@@ -123,8 +129,9 @@ def _changed_files(directory: Path, globs: Sequence[str], stopped: threading.Eve
         yield []
         while (paths := watched.next_changes(stopped)) is not None:
             files = files_of(paths)
-            if files and not any(map(os.path.lexists, paths)):
-                _await_removal(stopped)
+            meant = [directory / name for name in files if matches(name, globs)]
+            if meant and not any(map(os.path.lexists, meant)):
+                _await_removal(directory, stopped)
                 files |= files_of(watched.changes_so_far())
             if files:
                 yield sorted(files)
@@ -132,9 +139,28 @@ def _changed_files(directory: Path, globs: Sequence[str], stopped: threading.Eve
         watched.close()
 
 
-def _await_removal(stopped: threading.Event) -> None:
+def _await_removal(directory: Path, stopped: threading.Event) -> None:
     """Let a removal end: files that are gone may be the first of a whole folder, from which nothing is to be run."""
-    stopped.wait(_REMOVAL_SECONDS)
+    before = names_below(directory)
+    for _ in range(_REMOVAL_LOOKS):
+        stopped.wait(_REMOVAL_SECONDS)
+        now = names_below(directory)
+        if stopped.is_set() or before <= now:
+            return
+        before = now
+
+
+def names_below(directory: Path) -> set[str]:
+    """Return the paths of what is in `directory`, folder by folder, also of what is not watched."""
+    found: set[str] = set()
+    folders = deque([str(directory)])
+    while folders and len(found) < _REMOVAL_NAMES:
+        with suppress(OSError), os.scandir(folders.popleft()) as entries:
+            for entry in entries:
+                found.add(entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+    return found
 
 
 class _Series(NamedTuple):
