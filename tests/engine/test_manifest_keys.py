@@ -40,6 +40,7 @@ from ostler.model.events import EventKind
 from ostler.model.policies import IdleStopSpec
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.responses import ToolResponse
+from ostler.model.servers import MASK
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
 from ostler.rules.reading import load_manifests
 from ostler.rules.text.log_pages import LogRange
@@ -444,14 +445,15 @@ async def test_output_that_is_not_there() -> None:
 
 @proves("OutputSpec.kept")
 async def test_what_a_delete_keeps_is_named_also_of_a_service_that_is_stopped() -> None:
-    kept = {"disk": {"template": "/srv/{{ name }}/{{ size }}", "kept": True}}
+    kept: dict[str, Any] = {"disk": {"template": "/srv/{{ name }}/{{ size }}", "kept": True}}
+    kept["key"] = {"template": "key-{{ size }}", "kept": True, "secret": True}
     async with running(World(), manifest(outputs=kept)) as manager:
         for name in ("db", "other"):
             await manager.create(CreateRequest("basic", name))
         await manager.stop_service("db")  # which forgets its outputs
         for name in ("db", "other"):
             said = (await manager.delete(name)).message
-            assert said.endswith(f"; kept, and yours to remove: disk /srv/{name}/1")
+            assert said.endswith(f"; kept, and yours to remove: disk /srv/{name}/1, key {MASK}")
 
 
 @proves("OutputSpec.secret")

@@ -70,7 +70,8 @@ def kept_text(instance: InstanceState) -> str:
         spec = instance.service_class.config.outputs[name]
         if name not in shown and isinstance(spec, OutputSpec) and spec.template is not None:  # it is stopped
             with suppress(TemplateError):
-                shown[name] = instance.masked(render(spec.template, instance.template_names()))
+                made = instance.masked(render(spec.template, instance.template_names()))
+                shown[name] = MASK if spec.secret else made
         kept += [f"{name} {shown[name]}"] if shown.get(name) else []
     return f"kept, and yours to remove: {', '.join(kept)}" if kept else ""
 
