@@ -439,6 +439,7 @@ def test_what_programs_load_from_their_folder_is_installed_first(tmp_path: Path)
             "Procfile": "web: bin/rails server\njs: yarn build --watch\nmail: mailpit\n",
             "Gemfile.lock": "",
             "yarn.lock": "",
+            "package-lock.json": "{}",
             "package.json": {"scripts": {"build": "esbuild"}},
             ".claude/launch.json": {
                 "configurations": [

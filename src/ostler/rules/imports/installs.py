@@ -1,5 +1,6 @@
 """What installs the packages that programs load from their own folder, as the lock file next to them shows."""
 
+import posixpath
 import re
 from collections.abc import Callable, Collection
 
@@ -51,7 +52,8 @@ INSTALLERS = {
 def with_installs(found: Found, names_in: Callable[[str], Collection[str]]) -> Found:
     """Return `found` with a job before the programs of each folder that installs what they load from there.
 
-    Nothing is added for a lock file that a service watches, or whose program a service already runs to install.
+    Nothing is added for a lock file if a service watches it, or already runs its program to install. Of the managers of
+    Node's packages, which would replace each other's, one installs.
 
     Args:
         found: what one file says, with paths from the project's folder.
@@ -67,8 +69,10 @@ def with_installs(found: Found, names_in: Callable[[str], Collection[str]]) -> F
 
 def _installed(services: list[FoundService], folder: str, lock: str) -> list[FoundService]:
     installer = INSTALLERS[lock.rpartition("/")[2]]
-    own = re.compile(rf"\b{installer.program}\b[^;&|]*\s{_INSTALLING}")
-    if any(lock in each.watch or own.search(_line(each)) for each in services):
+    alike = {name: each.program for name, each in INSTALLERS.items() if each.used is installer.used}
+    own = re.compile(rf"\b(?:{'|'.join(alike.values())})\b[^;&|]*\s{_INSTALLING}")
+    locks = {posixpath.join(folder, name) for name in alike}
+    if any(not locks.isdisjoint(each.watch) or own.search(_line(each)) for each in services):
         return services
     needing = {each.name for each in services if _folder(each) == folder and installer.used.search(f"{_line(each)} ")}
     if not needing:
