@@ -87,7 +87,7 @@ def test_killed_server_is_started_again_and_every_call_under_way_is_answered(pla
         assert "starting it again" in first.notes()
     logged = place.log_file.read_text()
     assert logged.count("subscribed service://web") == 2
-    assert re.findall(rf"the server before this one \(pid {pid}, .*\) ended without a shutdown", logged)
+    assert re.findall(rf"the server before this one \(pid {pid}, .*\) ended before a shutdown was over", logged)
 
 
 def test_the_client_sees_no_answer_to_the_repeated_handshake(place: ServerPlace) -> None:

@@ -334,7 +334,9 @@ def _how_it_ended(before: Holder) -> str:
     with suppress(ValueError):
         since = datetime.fromisoformat(before.started)
         why = killed_for_memory([before.pid], datetime.now(UTC), since=since)
-    end = f"was killed for memory: {why}" if why else "ended without a shutdown: it was killed, or the machine stopped"
+    end = "ended before a shutdown was over: it was killed or too slow, or the machine stopped"
+    if why:
+        end = f"was killed for memory: {why}"
     return f"the server before this one ({before}) {end}"
 
 
