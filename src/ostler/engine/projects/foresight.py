@@ -79,6 +79,9 @@ class _Foresight:
         for name, change in self._changes.items():  # which come after what they need
             if change.kind is not ChangeKind.KEEP or not self._moving.isdisjoint(scope.needs(name)):
                 self._moving.add(name)
+        needs = [(user, name) for user in self._changes for name in scope.needs(user)]
+        self._optional = {name for _, name in needs} - {name for user, name in needs if scope.is_required(user, name)}
+        """What all that need it can do without: it may fail."""
 
     async def all_of(self, *, starts: bool) -> dict[str, list[Finding]]:
         """See `foreseen`."""
@@ -101,7 +104,7 @@ class _Foresight:
 
         async with anyio.create_task_group() as group:
             for name in self._changes if starts else ():
-                if not self._is_kept(name) and not found[name] and not self._may_fail(name):
+                if not self._is_kept(name) and not found[name] and name not in self._optional:
                     group.start_soon(foresee, name)
         return found
 
@@ -111,11 +114,6 @@ class _Foresight:
 
     def _is_kept(self, name: str) -> bool:
         return self._changes[name].kind is ChangeKind.KEEP
-
-    def _may_fail(self, name: str) -> bool:
-        """Whether all that need service `name` can do without it."""
-        users = [user for user in self._changes if name in self._scope.needs(user)]
-        return bool(users) and not any(self._scope.is_required(user, name) for user in users)
 
     def _is_doubtful(self, name: str) -> bool:
         """Whether it is not known that a service can be made: it cannot be, or takes what is still to come."""
