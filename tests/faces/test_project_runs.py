@@ -594,6 +594,20 @@ async def test_what_may_be_right_when_its_turn_comes_refuses_no_up(shop: Path) -
         assert (await up(projects, shop, "web")).is_good, "web can do without mail"
 
 
+async def test_an_up_foresees_no_start_of_a_shared_service_that_another_checkout_decides_on(
+    shop: Path, worktree: Path
+) -> None:
+    async def foresee(_tool: str, args: JsonObject) -> OstlerError | None:
+        return NotFoundError("program", "odd") if args["password"] == "missing" else None
+
+    async with life(World(), MemoryStore(), shop, foresight=foresee) as (manager, projects):
+        await up(projects, shop, "db")
+        await manager.stop_service("db.shop")
+        other = FILE.replace("shared: true", "shared: true, args: {password: missing}")
+        (worktree / "ostler.yaml").write_text(other)
+        assert (await up(projects, worktree)).is_good
+
+
 async def test_what_a_crash_cut_off_goes_on_whatever_else_is_wrong(shop: Path) -> None:
     (shop / "ostler.yaml").write_text(f"{FILE}  odd: {{class: basic, args: {{colour: red}}}}\n")
     await UpJournal(shop.parent / "journal.json").begin(str(shop), ())

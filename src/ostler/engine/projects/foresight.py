@@ -121,10 +121,6 @@ class _Foresight:
             return False
         return self._changes[name].kind in _DOUBTFUL or self._takes_what_is_open(name, dict(self._scope.written(name)))
 
-    def _is_open(self, name: str) -> bool:
-        """Whether `up` changes something first that service `name` needs."""
-        return not self._moving.isdisjoint(self._scope.needs(name))
-
     def _takes_what_is_open(self, name: str, value: JsonValue) -> bool:
         """Whether the templates in `value`, a part of service `name`, take outputs that are still to come."""
         return not self._moving.isdisjoint(_services_named(value).intersection(self._scope.needs(name)))
@@ -219,9 +215,15 @@ class _Foresight:
     async def _failure_of_start(self, name: str) -> OstlerError | None:
         """Return why the start of a service is known to fail, such as a port that another program holds."""
         error = self._manager.unavailable(self._scope.services[name].class_name)
-        if error is not None or self._is_open(name) or self._is_doubtful(name):
+        if error is not None or not self._moving.isdisjoint(self._scope.needs(name)):
             return error
-        error = await self._manager.foresee(self._scope.request(name, self._manager))
+        try:
+            request = self._scope.request(name, self._manager)
+            if self._changes[name].kind is ChangeKind.START and self._manager.difference(request):
+                return None  # it is shared, and started as another checkout made it
+        except OstlerError:  # what it takes has changed since
+            return None
+        error = await self._manager.foresee(request)
         if isinstance(error, ConflictError) and error.holders:
             gone = {change.full_name for change in self._changes.values() if change.kind is ChangeKind.REPLACE}
             gone |= {change.full_name for change in removals_of(self._scope, self._manager)}
