@@ -100,6 +100,11 @@ def test_a_circle_is_named_whole_in_the_direction_of_the_needs() -> None:
     assert all(needs[user] == needed for user, needed in pairwise(path))
 
 
+def test_any_text_may_be_the_port_of_a_service() -> None:
+    text = "services: {a: {class: c, args: {port: %r}}, b: {class: c, args: {port: '00'}}}" % ("9" * 5000)
+    assert list(load_project(text).project.services) == ["a", "b"]
+
+
 # -- what an instance changes of its class -----------------------------------------------------------------
 
 

@@ -247,7 +247,7 @@ def _port_violations(project: Project) -> Iterator[Violation]:
     taken: dict[tuple[str, str], str] = {}
     for name, spec in project.services.items():
         place = str(spec.args.get("host", "")), str(spec.args.get("port", "")).strip()
-        if not spec.enabled or not place[1].isdecimal() or int(place[1]) == 0:
+        if not spec.enabled or not place[1].isdecimal() or not place[1].strip("0"):
             continue
         if place in taken:
             message = f"port {place[1]} is asked for by {taken[place]!r} and {name!r}"
