@@ -168,6 +168,31 @@ def test_a_server_that_stands_by_says_so_on_its_socket_and_keeps_it_when_it_take
         server.wait(30)
 
 
+@pytest.mark.realtime
+@pytest.mark.skipif(sys.platform == "win32", reason="a unix socket")
+def test_a_client_that_is_refused_for_now_starts_no_other_server(place: ServerPlace) -> None:
+    place.paths.create_state()
+    was_launched: list[bool] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place.socket_file))
+        listener.listen()
+
+        def refuse() -> None:
+            for is_final in (False, False, True):
+                client, _ = listener.accept()
+                with client:
+                    client.recv(4096)
+                    was_launched.append(place.log_file.exists())
+                    client.sendall(greeting.encode_line("refused", message="not yet", final=is_final))
+
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        with pytest.raises(ServerUnavailableError, match="not yet"):
+            dialer_of(place).connect()
+        refusing.join(30)
+    assert was_launched == [False, False, False]
+
+
 @pytest.mark.parametrize("stands_still", [True, False])
 def test_a_pause_of_the_server_is_noticed_and_is_no_time_unless_others_count_on_it(stands_still: bool) -> None:
     passed = 0.0

@@ -149,9 +149,8 @@ class Dialer:
             except OSError:
                 trouble = _NOTHING
             except GreetingError as error:
-                if isinstance(error, RefusedError) and error.is_final:
-                    raise ServerUnavailableError(str(error)) from error
                 trouble = str(error)
+                may_launch_at = max(may_launch_at, time.monotonic() + _occupied_after(error))
             else:
                 if link is not None:
                     return link
@@ -306,3 +305,16 @@ class Dialer:
             f"({trouble}); see {self._place.log_file}; {owner_of(self._place)}"
             + (f". The log ends:\n{tail}" if tail else "")
         )
+
+
+def _occupied_after(error: GreetingError) -> float:
+    """Return for how many seconds it makes no sense to start a server, as one is there that answered with `error`.
+
+    Raises:
+        ServerUnavailableError: that will not change soon.
+    """
+    if not isinstance(error, RefusedError) or error.is_ending:
+        return 0.0
+    if error.is_final:
+        raise ServerUnavailableError(str(error)) from error
+    return _RELAUNCH_PAUSE

@@ -49,6 +49,8 @@ class RefusedError(GreetingError):
 
     is_final: bool = False
     """Whether it will not do so in a moment either, as another server does that."""
+    is_ending: bool = False
+    """Whether it refuses because it ends; else no other server can start here."""
 
 
 def encode_line(kind: str, **facts: object) -> bytes:
@@ -108,7 +110,7 @@ def ask(connection: socket.socket, secret: str, kind: str, **facts: object) -> d
         raise GreetingError("what listens there is not the server that owns the state folder")
     if answer["ostler"] in ("refused", "bye"):
         refused = RefusedError(str(answer.get("message") or f"the server is ending ({answer.get('reason')})"))
-        refused.is_final = answer.get("final") is True
+        refused.is_final, refused.is_ending = answer.get("final") is True, answer["ostler"] == "bye"
         raise refused
     connection.settimeout(None)
     return answer
