@@ -310,6 +310,7 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
         "services:\n"
         "  good: {class: job, args: {command: 'while [ ! -e go ]; do :; done; echo done', shell: true}}\n"
         "  bad: {class: job, args: {command: 'sleep 1; echo no such table; exit 3', shell: true}}\n"
+        "  quick: {class: job, args: {command: echo done}}\n"
     )
     assert ostler.run("up", "good", "--timeout", "300ms") == ExitStatus.FAILED
     said = r"takes longer than 300ms, and goes on(: good\.shop .*)?\. Next: ostler up good again to keep waiting\n"
@@ -335,8 +336,9 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
     assert ostler.err.endswith("goes on without this command. Next: ostler ps shows how far it is\n")
     (shop / "go").touch()
     assert ostler.run("up", "good") == ExitStatus.OK, ostler.err
-    assert re.search(r"good\.shop \[job\] stopped \(completed\)\nlast lines of good\.shop:\ndone\n", ostler.out)
-    assert ostler.run("up", "good") == ExitStatus.OK
+    assert "good.shop [job] stopped (completed)" in ostler.out
+    assert ostler.run("up", "quick") == ExitStatus.OK
+    assert re.search(r"quick\.shop \[job\] stopped \(completed\)\nlast lines of quick\.shop:\ndone\n", ostler.out)
     assert ostler.run("wait", "good", "--timeout", "10m") == ExitStatus.OK, "it has completed"
     assert ostler.run("up", "good") == ExitStatus.OK
     assert ostler.out.endswith("(it has completed before)\nNext: ostler restart good.shop runs the job again\n")
@@ -354,6 +356,14 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
         assert ostler.err.endswith("last lines of hand.shop:\nno such table\n")
     assert ostler.run("create", "job", "well", "--arg", "command=echo fine") == ExitStatus.OK
     assert ostler.out.endswith("it has completed (job, stopped, health unknown)\nlast lines of well.shop:\nfine\n")
+
+    firm = "{command: trap '' TERM; while true; do sleep 0.1; done, shell: true, stopTimeout: 2s}"
+    soft = "soft: {class: command, args: {command: sleep 300}}"
+    (shop / "ostler.yaml").write_text(f"services:\n  {soft}\n  firm: {{class: command, args: {firm}}}\n")
+    assert ostler.run("up", "firm", "soft") == ExitStatus.OK, ostler.err
+    assert ostler.run("down", "--timeout", "500ms") == ExitStatus.FAILED
+    assert "and goes on: firm.shop is stopping" in ostler.err
+    assert "not made yet" not in ostler.err, "what is gone is done"
 
 
 def test_a_folder_that_was_removed_under_the_command_is_named_as_such(

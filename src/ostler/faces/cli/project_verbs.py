@@ -194,15 +194,15 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
             if not answer.structured.get("unfinished"):
                 return _with_earlier(answer, earlier) if tool == "project_down" else answer
             earlier.append(answer)
-        why = f": {waited}" if waited else _under_way(session_of(context), args)
+        why = f": {waited}" if waited else _under_way(session_of(context), tool, args)
     words = ["ostler", "up" if tool == "project_up" else "down", *cast("list[str]", args.get("services", []))]
     again = shlex.join([*words, *(["-C", str(args["directory"])] if "directory" in args else [])])
     late = f"{doing} takes longer than {timeout}, and goes on{why}. Next: {again} again to keep waiting"
     return fail(late, ExitStatus.FAILED)
 
 
-def _under_way(session: Session, args: JsonObject) -> str:
-    """Return in words which services of the project are not settled yet; empty if that cannot be found out soon."""
+def _under_way(session: Session, tool: str, args: JsonObject) -> str:
+    """Return in words what of the project `tool` has not finished yet; empty if that cannot be found out soon."""
     try:
         with ServerClient(session.dialer()) as client:  # the other connection has a call under way
             answer = client.call_tool("project_status", present({"directory": args.get("directory")}), timeout=_LOOK)
@@ -211,7 +211,7 @@ def _under_way(session: Session, args: JsonObject) -> str:
     if answer.is_error:
         return ""
     named = [f"{name}.{answer.structured['project']}" for name in cast("list[str]", args.get("services", []))]
-    changes: list[JsonObject] = answer.structured.get("changes", [])
+    changes: list[JsonObject] = answer.structured.get("changes", []) if tool == "project_up" else []
     services: list[JsonObject] = answer.structured.get("services", [])
     found = [f"{each['name']} is {each['state']}" for each in services if each["state"] in _UNSETTLED]
     found += [
