@@ -1,6 +1,7 @@
 """Verbs about services."""
 
 import math
+import shlex
 import sys
 import threading
 import time
@@ -204,7 +205,11 @@ def wait(  # noqa: PLR0917 (typer's parameters are the options)
         say(answer.structured["message"])
     else:
         said: str = answer.structured["message"]
-        complain(f"{said.rpartition(' after ')[0]} after {timeout}; it goes on" if is_late else said)
+        options = [each for one in state or () for each in ("--state", one)]
+        options += [each for one in health or () for each in ("--health", one)]
+        again = shlex.join(["ostler", "wait", *names, *options])
+        late = f"{said.rpartition(' after ')[0]} after {timeout}. Next: {again} again to keep waiting"
+        complain(late if is_late else said)
     if not answer.structured["met"]:
         raise typer.Exit(int(ExitStatus.FAILED))
 
