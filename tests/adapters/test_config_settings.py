@@ -114,6 +114,7 @@ BROKEN = [
     ("\n[limits]\nmaxEvent = 3", "f:3:1: unknown key 'limits.maxEvent' [unknown-key]; did you mean 'maxEvents'?"),
     ("[limts]\nmaxEvents = 3", "f:1:2: unknown key 'limts' [unknown-key]; did you mean 'limits'?"),
     ("[process]\nidleExit = 3", "f:2:1: unknown key 'process.idleExit' [unknown-key]; 'idleExit' belongs to the top"),
+    ('store = "postgresql"', "f:1:1: store: must be 'sqlite', or the URL of a PostgreSQL database: postgresql://"),
     ("[policy]\nzzz = 3", "known keys: allowTools, cancelledCreate, confirmTools"),
     ("limits.maxEvents = 0", "f:1:1: limits.maxEvents: Input should be greater than or equal to 1"),
     ("limits.maxArgsBytes = true", "limits.maxArgsBytes: must be a number of bytes, or text such as '256KiB'"),

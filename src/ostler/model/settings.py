@@ -239,7 +239,7 @@ class Settings(StrictModel):
     @classmethod
     def _known_store(cls, value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
-        if text != SQLITE and text.partition("://")[0] not in ("postgresql", "postgres"):
+        if text != SQLITE and not text.startswith(("postgresql://", "postgres://")):
             raise ValueError(
                 f"must be '{SQLITE}', or the URL of a PostgreSQL database: postgresql://USER@HOST/DATABASE"
             )
