@@ -141,7 +141,9 @@ def test_a_second_server_ends_at_once_and_says_who_is_there(
 
 
 @pytest.mark.realtime
-def test_a_server_that_stands_by_says_so_on_its_socket_and_keeps_it_when_it_takes_over(place: ServerPlace) -> None:
+def test_a_server_that_stands_by_says_so_on_its_socket_and_keeps_it_when_it_takes_over(
+    place: ServerPlace, capsys: pytest.CaptureFixture[str]
+) -> None:
     taken = Path(place.state_dir).with_name("taken")
     server = subprocess.Popen(scripted("server", place, "--http", "127.0.0.1:0", "--stands-by", str(taken)))
     try:
@@ -152,6 +154,9 @@ def test_a_server_that_stands_by_says_so_on_its_socket_and_keeps_it_when_it_take
         (early, secret), (other, _) = place.dial(), place.dial()
         status = dialer_of(place).request("status")
         assert (status["pid"], said in status["standby"]) == (server.pid, True)
+        run_command(["--config", str(place.paths.config_dir), "--state", str(place.state_dir), "doctor", "--json"])
+        checks = json.loads(capsys.readouterr().out)["checks"]
+        assert [said in f"{each['text']}. Next: {each['fix']}" for each in checks if each["area"] == "server"] == [True]
         socket_before = place.socket_file.stat().st_ino
         taken.touch()
         eventually(lambda: not dialer_of(place).request("status")["standby"], "it has taken over")

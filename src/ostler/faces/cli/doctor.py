@@ -78,8 +78,8 @@ def _checks(session: Session) -> Iterator[Check]:
     yield from _guarded("PATH", _path_checks())
     yield from _guarded("mcp.json", _server_checks(session.paths))
     yield from _guarded("clients", _client_checks())
-    if isinstance(server, Exception):
-        return  # it alone knows which processes are whose
+    if isinstance(server, Exception) or (server is not None and server.get("standby")):
+        return  # it alone, or the server that it stands by for, knows which processes are whose
     yield from _guarded("processes", _strays(session, is_served=server is not None))
     if server is None:
         yield from _guarded("processes", _leftovers(session.paths))
@@ -113,6 +113,9 @@ def _server_check(session: Session, server: JsonObject | Exception | None) -> It
         yield Check("server", "problem", text, fix or "ostler stop-server, then try again")
     elif server is None:
         yield Check("server", "ok", "none is running; the next command or client starts it")
+    elif server.get("standby"):
+        text, _, fix = str(server["standby"]).partition(". Next: ")
+        yield Check("server", "note", text, fix)
     elif server["version"] != VERSION:
         text = f"version {server['version']} is running, this is {VERSION}"
         yield Check("server", "note", text, "ostler stop-server; the next command starts this version")
