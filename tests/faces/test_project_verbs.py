@@ -334,7 +334,9 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
     with monkeypatch.context() as patch:
         patch.setattr(ServerClient, "call_tool", interrupted)
         assert ostler.run("up", "good") == INTERRUPTED
-    assert ostler.err.endswith("goes on without this command. Next: ostler ps shows how far it is\n")
+        assert ostler.err.endswith("goes on without this command. Next: ostler ps shows how far it is\n")
+        assert ostler.run("wait", "good") == INTERRUPTED
+        assert not ostler.err, "no wait goes on"
     (shop / "go").touch()
     assert ostler.run("up", "good") == ExitStatus.OK, ostler.err
     assert "good.shop [job] stopped (completed)" in ostler.out
@@ -349,7 +351,7 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
     assert "'bad.shop' ended without success: bad.shop: exited with code 3: no such table" in ostler.err
     assert "expected" not in ostler.err, "the reason says it"
     assert ostler.run("wait", "bad", "--state", "completed") == ExitStatus.FAILED
-    assert "failed and nothing is under way that would change that" in ostler.err
+    assert "failed and nothing is under way that would change that. Next: ostler explain bad.shop says" in ostler.err
     by_hand = ["create", "job", "hand", "--arg", "command=sh -c 'sleep 1; echo no such table; exit 3'"]
     for again in (by_hand, ["restart", "hand"]):
         assert ostler.run(*again) == ExitStatus.FAILED
@@ -429,28 +431,31 @@ def test_a_short_name_means_what_this_project_had_and_never_what_another_one_has
     assert "did you mean 'process'?" in ostler.err
 
 
-def test_an_up_that_finds_something_unhealthy_fails_and_says_what_to_do_about_it(
-    ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_up_that_finds_something_unhealthy_fails_and_says_what_to_do_about_it_and_a_down_does_not(
+    ostler: CommandLine, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "sick").mkdir()
-    monkeypatch.chdir(tmp_path / "sick")
-    well = Path("well")
+    monkeypatch.chdir(shop.parent / "fix")
+    well = shop / "well"
     well.touch()
-    text = (
-        "services: {web: {class: command, args: {command: sleep 300, healthCommand: [cat, well]}, healthCheck: %s}}\n"
+    args = "{command: sleep 300, healthCommand: [cat, well]}"
+    checks = "{interval: 1s, failureThreshold: 1}"
+    Path("ostler.yaml").write_text(
+        f"services:\n  web: {{class: command, shared: true, args: {args}, healthCheck: {checks}}}\n"
+        "  page: {class: command, args: {command: sleep 300}, dependsOn: {web: started}}\n"
     )
-    Path("ostler.yaml").write_text(text % "{interval: 1s, failureThreshold: 1}")
     assert ostler.run("up") == ExitStatus.OK
     well.unlink()
     assert ostler.run("wait", "web", "--health", "unhealthy") == ExitStatus.OK
     assert ostler.run("up") == ExitStatus.FAILED
-    assert ostler.err.startswith("ostler: project sick: 1 unhealthy\nunchanged: web.sick [command] running, unhealthy")
-    step = "Next: ostler restart web.sick starts it again; ostler explain web.sick says why it is unhealthy\n"
+    assert ostler.err.startswith("ostler: project fix.shop: 1 unhealthy\n")
+    assert "unchanged: web.shop [command] running, unhealthy" in ostler.err
+    step = "Next: ostler restart web.shop starts it again; ostler explain web.shop says why it is unhealthy\n"
     assert ostler.err.endswith(step)
     assert ostler.run("up", "--json") == ExitStatus.FAILED
     assert json.loads(ostler.out)["services"][0]["health"] == "unhealthy"
     assert ostler.run("call", "ostler/project_up") == ExitStatus.OK, "the call did its work: no error for an agent"
-    assert ostler.run("down") == ExitStatus.OK
+    assert ostler.run("down") == ExitStatus.OK, "what it leaves to another project is none of its failures"
+    assert "web.shop" in ostler.out
 
 
 def test_a_program_that_had_to_be_killed_is_reported_by_stop_restart_and_down(

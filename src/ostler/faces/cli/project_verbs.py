@@ -48,7 +48,8 @@ def up(  # noqa: PLR0917 (typer's parameters are the options)
 ) -> None:
     """Bring up the services of this folder's ostler.yaml; what is right stays untouched. A named job is waited for."""
     args = {**_args(directory, names), **({"dryRun": True} if dry_run else {})}
-    _show(_until_done(context, "project_up", args, timeout), as_json=as_json)
+    answer = _until_done(context, "project_up", args, timeout)
+    _show(answer, is_good=not (answer.is_error or _is_any_unwell(answer)), as_json=as_json)
 
 
 def down(
@@ -59,7 +60,8 @@ def down(
     as_json: AsJson = False,
 ) -> None:
     """Stop and remove the services of this folder's project."""
-    _show(_until_done(context, "project_down", _args(directory, names), timeout), as_json=as_json)
+    answer = _until_done(context, "project_down", _args(directory, names), timeout)
+    _show(answer, is_good=not answer.is_error, as_json=as_json)
 
 
 def prune(
@@ -69,7 +71,8 @@ def prune(
 ) -> None:
     """Stop the services of projects whose folders are gone, and processes that an earlier run of Ostler left."""
     if not dry_run:
-        _show(_until_done(context, "project_down", {"leftOver": True}), as_json=as_json)
+        answer = _until_done(context, "project_down", {"leftOver": True})
+        _show(answer, is_good=not answer.is_error, as_json=as_json)
         return
     status = session_of(context).ask("project_status").structured
     rows: list[JsonObject] = status["leftOver"]
@@ -236,10 +239,10 @@ def _with_earlier(answer: ToolAnswer, earlier: Sequence[ToolAnswer]) -> ToolAnsw
     return replace(answer, structured=structured, text="\n".join(lines))
 
 
-def _show(answer: ToolAnswer, *, as_json: bool) -> None:
+def _show(answer: ToolAnswer, *, is_good: bool, as_json: bool) -> None:
     if "draft" in answer.structured:  # for clients without this command line, which has project init
         answer = replace(answer, text=answer.text.partition("\n")[0])
-    if "services" not in answer.structured or not (answer.is_error or _is_any_unwell(answer)):
+    if is_good or "services" not in answer.structured:
         show(require(answer), as_json=as_json)
         return
     if as_json:
@@ -251,7 +254,7 @@ def _show(answer: ToolAnswer, *, as_json: bool) -> None:
 
 def _is_any_unwell(answer: ToolAnswer) -> bool:
     """Whether a service that was brought up has failed since, or is unhealthy: scripts must not go on with it."""
-    services = cast("list[JsonObject]", answer.structured["services"])
+    services: list[JsonObject] = answer.structured.get("services", [])
     raised = (each for each in services if each.get("change") != "removed")
     return any(each.get("health") == "unhealthy" or each.get("state") == "failed" for each in raised)
 
