@@ -26,7 +26,7 @@ from ostler.faces.cli.session import (
     show,
     usage_error,
 )
-from ostler.faces.cli.shell_completion import class_names, service_names
+from ostler.faces.cli.shell_completion import class_names, service_names, state_names
 from ostler.faces.endings import INTERRUPTED
 from ostler.faces.output import complain, say, say_json
 from ostler.model.json import JsonObject, present
@@ -181,7 +181,11 @@ def wait(  # noqa: PLR0917 (typer's parameters are the options)
     names: Names,
     state: Annotated[
         list[str] | None,
-        typer.Option(metavar="STATE", help="Until all are in one of these; repeatable. Default: up, or done as a job."),
+        typer.Option(
+            metavar="STATE",
+            help="Until all are in one of these; repeatable. Default: up, or done as a job.",
+            autocompletion=state_names,
+        ),
     ] = None,
     health: Annotated[list[str] | None, typer.Option(metavar="HEALTH", help="And have one of these.")] = None,
     timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Fail after that time.")] = None,
@@ -190,7 +194,7 @@ def wait(  # noqa: PLR0917 (typer's parameters are the options)
     """Wait until services are as wanted: exits with 0 then, and with 1 if that is late or will not come."""
     allowed = seconds_of("--timeout", timeout)
     wanted = present({"state": state or ([] if health else list(_UP)), "health": health or []})
-    with session_of(context).client() as client, waiting_shown(f"waiting for {', '.join(names)}"):
+    with session_of(context).client() as client, _shown(f"waiting for {', '.join(names)}"):
         ends = time.monotonic() + allowed
         while True:
             seconds = max(0.0, min(_WAIT_SECONDS, ends - time.monotonic()))
@@ -203,13 +207,18 @@ def wait(  # noqa: PLR0917 (typer's parameters are the options)
         say_json(answer.structured)
     elif answer.structured["met"]:
         say(answer.structured["message"])
-    else:
-        said: str = answer.structured["message"]
+    elif is_late:
         options = [each for one in state or () for each in ("--state", one)]
         options += [each for one in health or () for each in ("--health", one)]
         again = shlex.join(["ostler", "wait", *names, *options])
-        late = f"{said.rpartition(' after ')[0]} after {timeout}. Next: {again} again to keep waiting"
-        complain(late if is_late else said)
+        said = answer.structured["message"].rpartition(" after ")[0]
+        complain(f"{said} after {timeout}. Next: {again} again to keep waiting")
+    else:
+        rows: list[JsonObject] = answer.structured.get("services") or [answer.structured["service"]]
+        failed = next(
+            (f". Next: ostler explain {row['name']} says why" for row in rows if row["state"] == "failed"), ""
+        )
+        complain(f"{answer.structured['message']}{failed}")
     if not answer.structured["met"]:
         raise typer.Exit(int(ExitStatus.FAILED))
 
