@@ -272,6 +272,12 @@ async def test_a_check_is_answered_when_it_was_made_also_if_it_changes_nothing(t
                 assert await service.check_health() == "unhealthy"
                 assert service.state == "unreachable"
                 assert await service.check_health() == "unhealthy"
+        cluster.broken = 0
+        checks = {"interval": 600, "initialDelay": 600}
+        async with running(tunnel(config_of(tmp_path, cluster), healthCheck=checks)) as service:
+            await service.start()
+            with anyio.fail_after(service.definition.spec.timeout):
+                assert await service.check_health() == "unknown", "it is too early, which is not waited for"
 
 
 async def test_clients_that_hammer_a_dead_port_do_not_make_it_hammer_the_api_server(tmp_path: Path) -> None:

@@ -92,12 +92,12 @@ class PortForwardService(SupervisedService):
             if checks.enabled and anyio.current_time() >= first_check:
                 try:
                     await self._probe(self._route)
-                    self._note_check()
                 except KubeTroubleError as trouble:
                     if trouble.state is not ServiceState.DISCONNECTED:
                         raise
                     refused = target  # the pod went since it was looked up: look for its successor
                     continue
+            self._note_check()  # also if it is too early for one
             if self.health is HealthStatus.HEALTHY or not checks.enabled:
                 self._backoff.reset()
             wait = checks.interval
