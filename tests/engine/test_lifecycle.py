@@ -47,7 +47,7 @@ from ostler.model.errors import (
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.responses import ToolResponse
-from ostler.model.servers import ServerEntry, ServerOptions
+from ostler.model.servers import MASK, ServerEntry, ServerOptions
 from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -647,6 +647,21 @@ async def test_secrets_are_masked_everywhere_but_in_the_call() -> None:
         with pytest.raises(OstlerError) as caught:
             await manager.create(CreateRequest("basic", "other", {"password": "hunter2-hunter2"}))
         assert "hunter2" not in repr(caught.value)
+
+
+async def test_what_a_tool_warns_of_is_shown_without_what_its_answer_makes_a_secret() -> None:
+    world = World()
+    world.always["w/start"] = Answer({"id": "i", "key": "hunter2-hunter2", "warning": "keep hunter2-hunter2 in a safe"})
+    changes: dict[str, Any] = {f"lifecycleTools__{step}": None for step in ("ready", "healthCheck", "status", "find")}
+    changes |= {"healthCheck": None, "lifecycleTools__start__outputs": {"id": "id", "key": "key"}}
+    entry = manifest(**changes, outputs={"key": {"template": "{{ start.key }}", "secret": True}})
+    async with running(world, entry) as manager:
+        created = await manager.create(CreateRequest("basic", "db"))
+        assert created.warnings == (f"keep {MASK} in a safe",)
+        assert created.message.endswith(created.warnings[0])
+        page = manager.events.read(limit=1000)
+        assert f"start: {created.warnings[0]}" in [event.message for event in page.events]
+        assert "hunter2" not in repr((created, page))
 
 
 async def test_progress_tells_how_far_a_start_is() -> None:

@@ -190,10 +190,17 @@ async def _once(
         raise located(service, error, call) from error.__cause__
     operation.end_call(seq, CallOutcome.ANSWERED, clock.now(), answer=shown)
     if said := response.warning:
-        warning = str(shorten(service.mask_text(said), _WARNING_LIMIT))
-        operation.warn(warning)
-        service.note(f"{call.step}: {warning}")
+        operation.warn(service.mask_text(said), call.step)
     return answer
+
+
+def note_warnings(service: InstanceState, operation: Operation) -> None:
+    """Make what tools said besides events, at the end: what the answer of a start makes a secret is known only then."""
+    operation.warnings = {
+        str(shorten(service.mask_text(text), _WARNING_LIMIT)): step for text, step in operation.warnings.items()
+    }
+    for text, step in operation.warnings.items():
+        service.note(f"{step}: {text}")
 
 
 async def _journal(service: InstanceState, operation: Operation, *, required: bool) -> None:

@@ -108,7 +108,7 @@ class Operation:
         self.took_over_start = False
         self.changed = True
         self.message = ""
-        self.warnings: list[str] = []
+        self.warnings: dict[str, str] = {}
         self.error: OstlerError | None = None
         self.cancel_reason = ""
         self.submitted = self.committed = False
@@ -284,10 +284,9 @@ class Operation:
         intent, self.stored_intent = self.stored_intent, None
         return intent is not None and replace(self.record.calls[seq], sent_at=intent.sent_at) == intent
 
-    def warn(self, text: str) -> None:
-        """Add to the answer what a tool that did its work says besides."""
-        if text not in self.warnings:
-            self.warnings.append(text)
+    def warn(self, text: str, step: str) -> None:
+        """Add to the answer what the tool of a step, which did its work, says besides."""
+        self.warnings.setdefault(text, step)
 
     def end_call(
         self, seq: int, outcome: CallOutcome, now: datetime, *, error: str = "", answer: JsonValue = None

@@ -79,7 +79,8 @@ class Requests:
             done = "is running" if instance.state.is_up else f"started{self._since(instance, OperationKind.START)}"
         else:
             done = "is still starting" if waiting.wait else "is starting"
-        return replace(result, message=f"service {instance.name} was created and {done}")
+        said = (f"service {instance.name} was created and {done}", *result.warnings)
+        return replace(result, message="; ".join(said))
 
     async def _reuse(self, instance: ServiceInstance, request: CreateRequest, waiting: Waiting) -> OperationResult:
         message = f"service {instance.name} already exists with the same arguments"
