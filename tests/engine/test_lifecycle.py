@@ -661,7 +661,7 @@ async def test_what_a_tool_warns_of_is_shown_without_what_its_answer_makes_a_sec
         assert created.message.endswith(created.warnings[0])
         page = manager.events.read(limit=1000)
         assert f"start: {created.warnings[0]}" in [event.message for event in page.events]
-        assert "hunter2" not in repr((created, page))
+        assert "hunter2" not in repr((created, page, await manager.history("db")))
 
 
 async def test_progress_tells_how_far_a_start_is() -> None:

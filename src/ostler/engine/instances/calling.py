@@ -194,13 +194,19 @@ async def _once(
     return answer
 
 
-def note_warnings(service: InstanceState, operation: Operation) -> None:
-    """Make what tools said besides events, at the end: what the answer of a start makes a secret is known only then."""
+def settle_answers(service: InstanceState, operation: Operation) -> None:
+    """Mask what tools answered again, and make what they warned of events: at the end, all secrets of it are known.
+
+    What the answer of a start makes a secret is one only when its outputs have been taken.
+    """
     operation.warnings = {
         str(shorten(service.mask_text(text), _WARNING_LIMIT)): step for text, step in operation.warnings.items()
     }
     for text, step in operation.warnings.items():
         service.note(f"{step}: {text}")
+    if service.secrets:
+        calls = [replace(call, answer=service.masked(call.answer)) for call in operation.record.calls]
+        operation.record = replace(operation.record, calls=tuple(calls))
 
 
 async def _journal(service: InstanceState, operation: Operation, *, required: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 import anyio
 from msgspec.structs import replace
 
-from ostler.engine.instances.calling import note_warnings
+from ostler.engine.instances.calling import settle_answers
 from ostler.engine.instances.compensation import settle_after_bug
 from ostler.engine.instances.console import read_logs
 from ostler.engine.instances.display import reason_of, shown_of
@@ -368,7 +368,7 @@ class ServiceInstance(InstanceState):
                 logger.warning("%s", error)
 
     async def _finish(self, operation: Operation, outcome: OperationOutcome, error: OstlerError | None) -> None:
-        note_warnings(self, operation)
+        settle_answers(self, operation)
         if error is None:
             done = operation.message or f"{operation.kind.value} of {self.name} done"
             operation.message = "; ".join((done, *operation.warnings))
