@@ -136,11 +136,15 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert ostler.run("project", "status") == ExitStatus.OK, "what runs is shown all the same"
     assert "api.fix.shop [command] running" in ostler.out
     assert "api.fix.shop: cannot be brought up (ServiceClass 'comand' not found" in ostler.out
-    two = "".join(f"  {name}: {{class: comand}}\n" for name in ("one", "two"))
-    (worktree / "ostler.yaml").write_text(f"{changed}{two}")
-    assert ostler.run("up") == ExitStatus.FAILED
-    assert ostler.err.count("there is no ServiceClass 'comand'") == len(("one", "two")), "all at once"
-    assert "nothing was started, stopped or changed" in ostler.err
+    two = "".join(f"  {name}: {{class: comand, envFile: no.env, args: {{port: 80}}}}\n" for name in ("one", "two"))
+    for more in ("", "extra: 1\n"):
+        (worktree / "ostler.yaml").write_text(f"{changed}{two}{more}")
+        assert ostler.run("up") == ExitStatus.FAILED
+        assert "port 80 is asked for by 'one' and 'two'; leave the port out" in ostler.err.replace(" [bad-value]", "")
+        assert ostler.err.count("no.env: there is no such file [unreadable]") == len(("one", "two"))
+        assert ostler.err.count("there is no ServiceClass 'comand'") == len(("one", "two")), "all at once"
+        assert ("nothing was started, stopped or changed" in ostler.err) is not more
+        assert ("extra" in ostler.err) is (ostler.run("diff", "files") != ExitStatus.OK) is bool(more)
     (worktree / "ostler.yaml").write_text("services: [")
     assert ostler.run("up") == ExitStatus.FAILED
     assert "[yaml-syntax]" in ostler.err

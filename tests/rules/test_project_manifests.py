@@ -68,7 +68,6 @@ def test_services_come_after_what_they_need_and_short_forms_are_read() -> None:
         ("services: {a: {class: c, watch: ../x}}", [(1, "bad-value", "")]),
         ("services: {a: {class: c, lease: soon}}", [(1, "bad-duration", "")]),
         ("services: {a: {class: c, shared: true, dependsOn: [b]}, b: {class: c}}", [(1, "no-effect", "give 'b' 'shared: true', too")]),
-        ("services:\n  a: {class: c, args: {port: 80}}\n  b: {class: c, args: {port: 80}}", [(3, "bad-value", "leave the port out: each service gets its own and keeps it")]),
         ("services:\n  a: {class: c, lease: soon, args: {x: '{{ nope }}'}}\n  b: {dependsOn: [nobody]}\n  c: {class: c, dependsOn: [b, none]}\n  d: {class: c, dependsOn: d, env: {1x: y}}\nextra: 1", [
             (2, "bad-duration", ""), (2, "unknown-name", "templates here see"), (3, "missing-key", "add 'class'"),
             (4, "unknown-name", "add it under"), (5, "dependency-cycle", "remove one"), (5, "bad-value", ""), (6, "unknown-key", ""),

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ from ostler.engine.keepers.leases import IsHeld
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import Change, changes_of, named_services
 from ostler.engine.projects.directory import Outlook, ProjectDirectory
-from ostler.engine.projects.foresight import forewarned
+from ostler.engine.projects.foresight import faults_of_classes, forewarned
 from ostler.engine.projects.runner import ProjectReport, ProjectRunner
 from ostler.engine.projects.scope import ProjectScope, as_written
 from ostler.engine.protocols import Progress
@@ -173,7 +173,8 @@ class HostedProjects(Projects):
             )
         folder = require_project(path)
         marked = as_written if self._secrets is None else self._secrets.marks.marked
-        scope = await read_scope(folder, self.directory.folders(), self._environment(), marked)
+        checked = partial(faults_of_classes, manager=self._manager)
+        scope = await read_scope(folder, self.directory.folders(), self._environment(), marked, checked)
         return await self._watches.with_inputs(scope)
 
     def _left_at(self, path: Path) -> str:

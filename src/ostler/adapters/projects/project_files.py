@@ -3,7 +3,7 @@
 import errno
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -33,6 +33,7 @@ async def read_scope(
     known: Mapping[str, str],
     environment: Mapping[str, str],
     marked: Callable[[JsonObject], JsonObject] = as_written,
+    checked: Callable[[LoadedProject], Iterable[Finding]] = lambda _: (),
 ) -> ProjectScope:
     """Read the project in `folder`.
 
@@ -41,11 +42,12 @@ async def read_scope(
         known: the projects that have services: id → folder.
         environment: what templates see as `env`.
         marked: replaces references to secrets by marks.
+        checked: says what else is wrong with a project whose file has findings, so that all are shown at once.
 
     Raises:
         ManifestError: `ostler.yaml` cannot be read, or has findings.
     """
-    loaded, env_files, faults = await anyio.to_thread.run_sync(_read_files, folder)
+    loaded, env_files, faults = await anyio.to_thread.run_sync(_read_files, folder, checked)
     ref, main = folder.refs(loaded.project.name, known)
     shared_folder = _existing(folder.main) if folder.is_bare else ""
     return ProjectScope(
@@ -78,7 +80,7 @@ def named_project(directory: Path, known: Mapping[str, str]) -> str:
 
 
 def _read_files(
-    folder: ProjectFolder,
+    folder: ProjectFolder, checked: Callable[[LoadedProject], Iterable[Finding]]
 ) -> tuple[LoadedProject, dict[str, dict[str, str]], dict[str, list[Finding]]]:
     """Return the project, and by service its variables, and what is wrong with the files that should have them."""
     text = _read_text(folder.file, MAX_TEXT, (folder.directory, folder.main))
@@ -98,7 +100,7 @@ def _read_files(
                 continue
             variables.setdefault(name, {}).update(found)
     if findings:  # what is wrong with the file itself concerns all: it may be what others need
-        raise ManifestError(by_place([*findings, *chain(*faults.values())]), what=loaded.file)
+        raise ManifestError(by_place([*findings, *chain(*faults.values()), *checked(loaded)]), what=loaded.file)
     return loaded, variables, faults
 
 

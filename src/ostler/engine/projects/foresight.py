@@ -1,6 +1,6 @@
 """What of an `up` is known to fail before anything is started: all of it at once, each at its line of `ostler.yaml`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import anyio
 from msgspec.structs import replace
@@ -14,9 +14,9 @@ from ostler.model.json import JsonObject, JsonValue, KeyPath
 from ostler.model.late_patterns import late_pattern
 from ostler.model.manifest import ServiceClass
 from ostler.rules.calls.arguments import as_meant, value_problems
-from ostler.rules.loading.projects import hopeless_needs
+from ostler.rules.loading.projects import LoadedProject, hopeless_needs, ports_asked_twice
 from ostler.rules.templates.template import optional_names, referenced_names, render
-from ostler.rules.text.findings import by_place, dotted
+from ostler.rules.text.findings import Violation, by_place, dotted
 
 
 async def refuse_foreseen(scope: ProjectScope, wanted: Sequence[str], manager: ServiceManager) -> None:
@@ -63,6 +63,17 @@ async def foreseen(
     return await _Foresight(scope, changes, manager).all_of(starts=starts)
 
 
+def faults_of_classes(
+    loaded: LoadedProject, manager: ServiceManager, only: Collection[str] | None = None
+) -> list[Finding]:
+    """Return what in a project's file, or in its services `only`, does not fit the classes, as in `ostler check`."""
+    from ostler.rules.loading.project_check import check_project  # noqa: PLC0415 (first starts that need none load none)
+
+    classes = {entry.name: entry.service_class for entry in manager.classes.get_all()}
+    found = check_project(loaded, None, classes, only)
+    return [each for each in found if each.severity == "error" and each.rule != "never-true"]
+
+
 _OUTPUT = late_pattern(r"\{\{ *services\.(?P<service>\w+)\.outputs\.(?P<output>\w+) *\}\}")
 _DOUBTFUL = (ChangeKind.UNKNOWN, ChangeKind.IMPOSSIBLE)
 
@@ -86,15 +97,13 @@ class _Foresight:
     async def all_of(self, *, starts: bool) -> dict[str, list[Finding]]:
         """See `foreseen`."""
         found = {name: list(self._scope.faults.get(name, ())) for name in self._changes}
-        doubtful = [name for name in self._changes if not found[name] and self._is_doubtful(name)]
+        doubtful = list(filter(self._is_doubtful, self._changes))
         plain = await in_turns(map(self._is_plain, doubtful))
         if unclear := [name for name, is_plain in zip(doubtful, plain, strict=True) if not is_plain]:
-            found |= await self._faults_of_files(unclear)
-        project = self._scope.loaded.project
-        for name in [name for name in self._changes if not self._is_kept(name)]:
-            for each in hopeless_needs(name, project, self._class_called):
-                if self._scope.is_required(name, str(each.path[-1])):
-                    found[name].append(self._finding(each.path, each.message, each.fix))
+            for name, faults in (await self._faults_of_files(unclear)).items():
+                found[name] += faults
+        for each in self._wrong_between_services():
+            found[str(each.path[1])].append(self._finding(each.path, each.message, each.fix))
 
         async def foresee(name: str) -> None:
             if (error := await self._failure_of_start(name)) is not None:
@@ -107,6 +116,15 @@ class _Foresight:
                 if not self._is_kept(name) and not found[name] and name not in self._optional:
                     group.start_soon(foresee, name)
         return found
+
+    def _wrong_between_services(self) -> Iterator[Violation]:
+        """Yield each wait for an end that never comes, and each port that two services ask for."""
+        project = self._scope.loaded.project
+        for name in [name for name in self._changes if not self._is_kept(name)]:
+            for each in hopeless_needs(name, project, self._class_called):
+                if self._scope.is_required(name, str(each.path[-1])):
+                    yield each
+        yield from ports_asked_twice(project, [name for name in project.services if name in self._changes])
 
     def _finding(self, path: KeyPath, message: str, fix: str = "") -> Finding:
         line, column = self._scope.loaded.document.locate(path)
@@ -154,21 +172,14 @@ class _Foresight:
 
     async def _faults_of_files(self, doubtful: Sequence[str]) -> dict[str, list[Finding]]:
         """Return by service what is wrong with its part of the file, as `ostler check` finds it."""
-        from ostler.rules.loading.project_check import check_project  # noqa: PLC0415 (first starts that need none load none)
-
-        classes = {entry.name: entry.service_class for entry in self._manager.classes.get_all()}
-        checked = [
-            each
-            for each in check_project(self._scope.loaded, None, classes, doubtful)
-            if each.severity == "error" and each.rule != "never-true"
-        ]
+        checked = faults_of_classes(self._scope.loaded, self._manager, doubtful)
 
         def faults(name: str) -> list[Finding]:
             exact, fitting = self._rendered_alone(name)
             static = [each for each in checked if _is_within(each.path, dotted(("services", name)))]
             static = [each for each in static if not any(_is_within(each.path, part) for part in (*fitting, *exact))]
             both = [*static, *(finding for findings in exact.values() for finding in findings)]
-            if self._changes[name].kind is ChangeKind.IMPOSSIBLE and not both:
+            if self._changes[name].kind is ChangeKind.IMPOSSIBLE and not both and not self._scope.faults.get(name):
                 return [self._finding(("services", name), self._changes[name].reason)]
             return both
 

@@ -14,7 +14,7 @@ from ostler.rules.checking.narrowing import Names
 from ostler.rules.checking.scopes import ClassScopes
 from ostler.rules.checking.shapes import OBJECT, TEXT, Shape, written_object
 from ostler.rules.checking.tool_lists import KnownTools
-from ostler.rules.loading.projects import LoadedProject, hopeless_needs
+from ostler.rules.loading.projects import LoadedProject, hopeless_needs, ports_asked_twice
 from ostler.rules.text.findings import Findings, Violation, by_place
 
 
@@ -45,6 +45,8 @@ def check_project(
         names: Names = {"services": seen, "project": project, "env": OBJECT}
         findings.add(_service_violations(("services", name), spec, names, classes))
         findings.add(hopeless_needs(name, loaded.project, classes.get))
+    if only is None:
+        findings.add(ports_asked_twice(loaded.project, (name for name, spec in services.items() if spec.enabled)))
     return by_place(findings)
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import difflib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from typing import cast
@@ -87,7 +87,6 @@ def examine_project(text: str, file: str = "<text>") -> tuple[LoadedProject | No
     findings.add(_template_violations(project))
     findings.add(_reference_violations(project))
     findings.add(_need_violations(project, _names_in(document.value)))
-    findings.add(_port_violations(project))
     order: tuple[str, ...] = ()
     needed = {
         name: {other: condition for other, condition in needs_of(spec).items() if other in project.services}
@@ -242,12 +241,13 @@ def _fix_of_need(needed: str, services: Collection[str], *, in_template: bool) -
     return f"did you mean {close[0]!r}?" if close else "add it under 'services'"
 
 
-def _port_violations(project: Project) -> Iterator[Violation]:
-    """Yield each fixed port that a second service of one host asks for."""
+def ports_asked_twice(project: Project, names: Iterable[str]) -> Iterator[Violation]:
+    """Yield each fixed port of the services `names` that an earlier one of them, with the same host, asks for, too."""
     taken: dict[tuple[str, str], str] = {}
-    for name, spec in project.services.items():
-        place = str(spec.args.get("host", "")), str(spec.args.get("port", "")).strip()
-        if not spec.enabled or not place[1].isdecimal() or not place[1].strip("0"):
+    for name in names:
+        args = project.services[name].args
+        place = str(args.get("host", "")), str(args.get("port", "")).strip()
+        if not place[1].isdecimal() or not place[1].strip("0"):
             continue
         if place in taken:
             message = f"port {place[1]} is asked for by {taken[place]!r} and {name!r}"
