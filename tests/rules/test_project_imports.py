@@ -339,6 +339,14 @@ def test_a_script_with_a_fixed_port_says_how_each_worktree_gets_its_own(
     assert note in web.notes[0]
 
 
+@pytest.mark.parametrize(("line", "is_noted"), [("node --watch server.js", True), ("next dev", False)])
+@pytest.mark.parametrize("library", ["express", "pg"])
+def test_an_api_has_a_note_that_its_ready_path_may_have_to_be_named(line: str, is_noted: bool, library: str) -> None:
+    text = json.dumps({"scripts": {"dev": line}, "dependencies": {library: "*"}})
+    (found,) = read_package_json(text, "package.json").services
+    assert any("readyPath names what does" in note for note in found.notes) is (is_noted and library == "express")
+
+
 def test_scripts_that_change_a_database_are_jobs_that_run_when_they_are_named() -> None:
     names = ("db:migrate", "migrate:dev", "seed", "db:push", "migrate:create", "seedling", "immigrate")
     text = json.dumps({"scripts": dict.fromkeys(names, "x")})

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 
 from ostler.model.json import JsonObject, as_object
-from ostler.rules.imports.found import Found, FoundService, job, named_in, shell_service
+from ostler.rules.imports.found import READY_NOTE, Found, FoundService, job, named_in, shell_service
 from ostler.rules.imports.task_files import noted_tasks, read_toml, waits
 
 UNREAD = {
@@ -57,7 +57,6 @@ _GRADLE = (
         r"io\.quarkus", f"gradle quarkusDev {_QUARKUS}", wrapper="gradlew", build="gradle classes", watch=_GRADLE_FILES,
     ),
 )  # fmt: skip
-_READY = "where / does not answer with 200 to 399, readyPath names what does"
 _PHP = r"<\?(?:php|=)(?!\s*//\s*Silence is golden)"
 _FRAMEWORKS: dict[str, tuple[_Framework, ...]] = {
     "artisan": (
@@ -91,7 +90,7 @@ _FRAMEWORKS: dict[str, tuple[_Framework, ...]] = {
     "*.csproj": (
         _Framework(
             r"Microsoft\.NET\.Sdk\.Web\b", "dotnet run --urls http://127.0.0.1:{port}",
-            build="dotnet build", watch=("*.csproj",), note=_READY,
+            build="dotnet build", watch=("*.csproj",), note=READY_NOTE,
         ),
     ),
     "Cargo.toml": (
@@ -101,8 +100,8 @@ _FRAMEWORKS: dict[str, tuple[_Framework, ...]] = {
             note="its port is the variable PORT if it reads that; else the port that it opens is found",
         ),
     ),
-    "public/index.php": (_Framework(_PHP, "php -S 127.0.0.1:{port} -t public", note=_READY),),
-    "index.php": (_Framework(_PHP, "php -S 127.0.0.1:{port}", note=_READY),),
+    "public/index.php": (_Framework(_PHP, "php -S 127.0.0.1:{port} -t public", note=READY_NOTE),),
+    "index.php": (_Framework(_PHP, "php -S 127.0.0.1:{port}", note=READY_NOTE),),
 }  # fmt: skip
 FILES = tuple(_FRAMEWORKS)
 """The files that show a framework, each with one that is read only if those before it show none."""

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, as_object
-from ostler.rules.imports.found import Found, FoundService, UnreadableSourceError, job, label, shell_service
+from ostler.rules.imports.found import READY_NOTE, Found, FoundService, UnreadableSourceError, job, label, shell_service
 from ostler.rules.imports.task_files import read_toml, waits
 
 _FOLDERS = ("", "app", "src", "api", "backend", "server", "src/app", "src/api")
@@ -19,7 +19,6 @@ _FLASK = re.compile(_MADE.format(kinds="Flask|APIFlask"))
 _CELERY = re.compile(_MADE.format(kinds="Celery"))
 _FACTORY = re.compile(r"(?m)^def (?P<name>create_app|make_app|get_app|create_application)\(")
 _STREAMLIT = re.compile(r"(?m)^(?:import|from) streamlit\b")
-_READY = "where / does not answer with 200 to 399, readyPath names what does"
 
 
 class _Runner(Struct, frozen=True):
@@ -135,7 +134,7 @@ def _server(path: str, source: str, runner: _Runner, file: str) -> FoundService 
     origin = f"{file}, {path}"
     factory = _FACTORY.search(source)
     python = runner.python
-    ready, notes = "", (_READY,)
+    ready, notes = "", (READY_NOTE,)
     if (made := _ASGI.search(source)) or (factory and re.search(r"\b(FastAPI|Starlette|Litestar|Quart)\(", source)):
         target = made or factory
         assert target is not None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable
 
 from ostler.model.json import JsonObject, as_object
-from ostler.rules.imports.found import Found, UnreadableSourceError, job, named_in, read_yaml, shell_service
+from ostler.rules.imports.found import READY_NOTE, Found, UnreadableSourceError, job, named_in, read_yaml, shell_service
 from ostler.rules.text.toml_source import TomlError, parse_toml
 
 _RUNNERS = {"uv.lock": "uv run python", "poetry.lock": "poetry run python", "Pipfile.lock": "pipenv run python"}
@@ -37,7 +37,7 @@ def read_manage(text: str, file: str, beside: Collection[str] = ()) -> Found:
     files = (".env",) if ".env" in beside else ()
     folder = file.rpartition("/")[0]
     migrate, web = named_in(folder, "migrate"), named_in(folder, "web")
-    notes = ["where / does not answer with 200 to 399, readyPath names what does"]
+    notes = [READY_NOTE]
     if venv and not known:
         notes.append(f"a worktree needs its own {venv}")
     return Found(
