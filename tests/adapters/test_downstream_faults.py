@@ -232,7 +232,7 @@ async def test_calls_are_refused_before_they_are_sent(tmp_path: Path) -> None:
         assert "is a file that is not executable" in str(await failure(pool, "plain/echo"))
         assert isinstance(denied := await failure(pool, "s/stop", {"name": "x"}), ToolDeniedError)
         assert denied.delivery is Delivery.NOT_SENT
-        assert "or its disabledTools" in str(denied)
+        assert "or its disabledTools; or a rule for the whole file, such as its permissions" in str(denied)
         assert "did you mean 'down'" in str(await failure(pool, "donw/echo"))
         assert "named 'server/tool'; did you mean 's/echo'" in str(await failure_after(pool, "echo"))
         unavailable = await failure(pool, "down/echo")

@@ -64,6 +64,7 @@ async def test_secrets_reach_the_server_and_are_masked_elsewhere(
         shown = json.dumps(pool.entry("s").masked()) + repr(pool.entry("s"))
         assert not [secret for secret in secrets if secret in shown]
         assert pool.mask_text("s", " ".join(secrets)) == "*** *** *** ***"
+        assert sorted(pool.secrets_in_answers("s")) == sorted(secrets)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """References to secrets in a project's file: looked up for the call, and neither stored nor shown."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from mcp.client import Client
+from tests.support.downstream import PROGRAM
 from tests.support.ledger_app import call, refusal
 from tests.support.world import Answer, World, running
 
@@ -52,9 +54,17 @@ async def test_a_process_has_the_secret_and_nothing_else_does(state_dir: Path, t
     (shop := tmp_path / "shop").mkdir()
     (shop / "ostler.yaml").write_text(FILE % token)
     paths, reference = Paths(tmp_path / "config", state_dir), f"${{secret:file:{token}}}"
+    env = {"TOKEN": f"${{secret:file:{token}}}", "KEY": "ghp_" + "aB3" * 12, "PASSWORD": "postgres"}
+    entry = {"command": sys.executable, "args": ["-S", str(PROGRAM)], "env": env}
+    paths.config_dir.mkdir()
+    paths.mcp_json.write_text(json.dumps({"mcpServers": {"s": entry}}))
     with client_of({"directory": str(shop)}):
         async with open_application(paths) as app, Client(build_server(app)) as client:
             await app.downstream.wait_until_connected("process", 60)
+            await app.downstream.wait_until_connected("s", 60)
+            raw = await call(client, "tool_call", name="s/environment", args={"names": list(env)})
+            masked = {"TOKEN": "***", "KEY": "***", "PASSWORD": "postgres"}
+            assert raw["result"] == masked, "a word is in many answers"
             await call(client, "project_up")
             assert await lines_with(client, "token") == ["token is ***"]
             log = await app.downstream.call_tool("process/logs", {"key": "app.shop"})

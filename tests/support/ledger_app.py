@@ -167,7 +167,7 @@ class LedgerApplication:
     def denies(self, tool: str) -> bool:
         return tool in self.denied
 
-    async def hide_secrets(self, response: ToolResponse) -> ToolResponse:
+    async def hide_secrets(self, server: str, response: ToolResponse) -> ToolResponse:
         return response
 
     async def note_denied(self, tool: str, refusal: OstlerError) -> None:

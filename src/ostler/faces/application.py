@@ -22,7 +22,7 @@ from ostler.adapters.downstream.service import McpServerService
 from ostler.adapters.environments import LiveEnvironment, find_program
 from ostler.adapters.kubernetes.configured import ConfiguredServices
 from ostler.adapters.projects.journal import UpJournal
-from ostler.adapters.secret_calls import SecretCalls
+from ostler.adapters.secret_calls import SecretCalls, masked_response
 from ostler.adapters.stores.choice import WatchedStore
 from ostler.adapters.telemetry.silent import Telemetry
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
@@ -294,9 +294,11 @@ class Application:
     async def note_denied(self, tool: str, refusal: OstlerError) -> None:
         """Do nothing: only what principals do is recorded."""
 
-    async def hide_secrets(self, response: ToolResponse) -> ToolResponse:
-        """Return a downstream tool's answer with the secrets masked that args of services refer to."""
-        return await self._secrets.hide(response)
+    async def hide_secrets(self, server: str, response: ToolResponse) -> ToolResponse:
+        """Return a server's answer with the secrets masked that args of services, and its own entry, refer to."""
+        response = await self._secrets.hide(response)
+        secrets = self.downstream.secrets_in_answers(server)
+        return masked_response(response, secrets) if secrets else response
 
     def server_entries(self) -> list[JsonObject]:
         """Return every downstream server's entry with its state, masked, and the entries that were refused."""

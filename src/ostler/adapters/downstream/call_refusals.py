@@ -100,6 +100,7 @@ def denied(tool: str) -> ToolDeniedError:
         tool=tool,
         next_actions=(
             f"see the entry of {server!r} in mcp.json: allowTools and denyTools under 'ostler', or its disabledTools",
+            "or a rule for the whole file, such as its permissions",
         ),
     )
 

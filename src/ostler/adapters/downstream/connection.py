@@ -112,10 +112,11 @@ class DownstreamConnection:
         """The entry in force."""
         return self._entry
 
-    def mask_text(self, text: str) -> str:
-        """Return `text` without the server's secrets, also those that its entry only refers to, and tokens."""
+    @property
+    def masking(self) -> ServerEntry:
+        """The entry as what masks the server's secrets, also those that it only refers to, and tokens."""
         tokens = () if self._last_attempt is None else self._last_attempt.secrets()
-        return self._masking.hiding(tokens).mask_text(text)
+        return self._masking.hiding(tokens)
 
     @property
     def snapshot(self) -> ConnectionSnapshot:
@@ -428,7 +429,7 @@ class DownstreamConnection:
         old = self._snapshot.value
         for key in ("reason", "last_error"):
             if changes.get(key):
-                changes[key] = self.mask_text(without_control(changes[key]))
+                changes[key] = self.masking.mask_text(without_control(changes[key]))
         new = replace(old, **changes)
         if new.state is not old.state:
             new = replace(new, since=self._clock.now())

@@ -25,6 +25,7 @@ from ostler.adapters.downstream.snapshots import DISABLED, WAY_TO_ENABLE, Connec
 from ostler.adapters.environments import Environments
 from ostler.adapters.signing_in.grants import Grants
 from ostler.engine.protocols import Clock, Progress, ServerStatus, ToolInfo
+from ostler.model.credentials import looks_secret
 from ostler.model.errors import AlreadyExistsError, ConflictError, NotFoundError
 from ostler.model.json import JsonMapping
 from ostler.model.responses import ToolResponse
@@ -222,7 +223,18 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
 
     def mask_text(self, name: str, text: str) -> str:
         """Return `text` without the secrets of a server. Raises NotFoundError."""
-        return self._get(name).mask_text(text)
+        return self._get(name).masking.mask_text(text)
+
+    def secrets_in_answers(self, name: str) -> list[str]:
+        """Return what clients do not see in a server's answers: tokens, what its entry refers to, plain credentials.
+
+        A password that is a word, such as `postgres`, is in many answers, and says nothing there.
+        """
+        if (connection := self._connections.get(name)) is None:
+            return []
+        masking = connection.masking
+        looked_up = {*masking.secret_parts}.difference(connection.entry.secret_strings())
+        return [text for text in masking.secret_strings() if text in looked_up or looks_secret(text)]
 
     def snapshot(self, name: str) -> ConnectionSnapshot:
         """Return what is known about a server now. Raises NotFoundError."""

@@ -130,9 +130,9 @@ class GuardedApplication:
             async with self._acting.act("denied", tool, refusal=refusal):
                 pass
 
-    async def hide_secrets(self, response: ToolResponse) -> ToolResponse:
-        """Return a downstream tool's answer with the secrets masked that args of services refer to."""
-        return await self._app.hide_secrets(response)
+    async def hide_secrets(self, server: str, response: ToolResponse) -> ToolResponse:
+        """Return a server's answer with the secrets masked that args of services, and its own entry, refer to."""
+        return await self._app.hide_secrets(server, response)
 
     def server_entries(self) -> list[JsonObject]:
         """Return every downstream server's entry with its state, masked; for others than admins without the entry."""

@@ -252,10 +252,11 @@ async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Ans
 
 
 async def answer_for_client(app: ApplicationLike, tool: str, response: ToolResponse) -> ToolResponse:
-    """Return what a client sees of the answer to its call of `tool`: no secret that Ostler put into a call."""
-    response = await app.hide_secrets(response)
+    """Return what a client sees of the answer to its call of `tool`: no secret of calls and entries."""
+    server = tool.partition("/")[0]
+    response = await app.hide_secrets(server, response)
     # The built-in server's tools show what `service_logs` and others show masked.
-    secrets = app.manager.secrets() if tool.partition("/")[0] == PROCESS_SERVER else ()
+    secrets = app.manager.secrets() if server == PROCESS_SERVER else ()
     return masked_response(response, secrets) if secrets else response
 
 

@@ -119,8 +119,8 @@ class ApplicationLike(Protocol):
         """Have it recorded that a call of `tool` was refused, as the policy forbids it or no one confirmed it."""
         ...
 
-    async def hide_secrets(self, response: ToolResponse) -> ToolResponse:
-        """Return a downstream tool's answer with the secrets masked that args of services refer to."""
+    async def hide_secrets(self, server: str, response: ToolResponse) -> ToolResponse:
+        """Return a server's answer with the secrets masked that args of services, and its own entry, refer to."""
         ...
 
     def server_entries(self) -> list[JsonObject]:
