@@ -662,6 +662,9 @@ async def test_what_a_tool_warns_of_is_shown_without_what_its_answer_makes_a_sec
         page = manager.events.read(limit=1000)
         assert f"start: {created.warnings[0]}" in [event.message for event in page.events]
         assert "hunter2" not in repr((created, page, await manager.history("db")))
+        world.always["w/stop"] = Answer({"warning": "it had to be killed"})
+        replaced = await manager.create(CreateRequest("basic", "db", {"size": 2}, replaces=True))
+        assert replaced.warnings == ("it had to be killed", *created.warnings)
 
 
 async def test_progress_tells_how_far_a_start_is() -> None:

@@ -79,8 +79,9 @@ class Requests:
             done = "is running" if instance.state.is_up else f"started{self._since(instance, OperationKind.START)}"
         else:
             done = "is still starting" if waiting.wait else "is starting"
-        said = (f"service {instance.name} was created and {done}", *result.warnings)
-        return replace(result, message="; ".join(said))
+        warnings = (*placed.warnings, *result.warnings)
+        message = "; ".join((f"service {instance.name} was created and {done}", *warnings))
+        return replace(result, message=message, warnings=warnings)
 
     async def _reuse(self, instance: ServiceInstance, request: CreateRequest, waiting: Waiting) -> OperationResult:
         message = f"service {instance.name} already exists with the same arguments"

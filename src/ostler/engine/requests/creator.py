@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace as with_fields
 
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
@@ -45,11 +46,13 @@ class Placed(Struct, frozen=True):
         instance: the new service, or the one that an equal request made before.
         start: its first start; None if it is not to be started, or existed before.
         is_new: whether it was made now.
+        warnings: what tools said besides that stopped the service which it replaces.
     """
 
     instance: ServiceInstance
     start: Operation | None = None
     is_new: bool = True
+    warnings: tuple[str, ...] = ()
 
 
 class _Making(Struct, frozen=True, eq=False):
@@ -145,7 +148,8 @@ class Creator:
                     deletion.heir = None  # no one would start it
                 raise
             if is_before:
-                return await self._begin(heir, start=request.start)
+                begun = await self._begin(heir, start=request.start)
+                return with_fields(begun, warnings=tuple(deletion.warnings))
         return await self.place(request)  # another deletion was just ending, which left it no heir
 
     async def foresee(self, request: CreateRequest) -> OstlerError | None:
