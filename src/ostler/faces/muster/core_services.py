@@ -12,7 +12,7 @@ from ostler.faces.muster.error_phrases import argument_words
 from ostler.faces.muster.exposed_names import is_builtin, missing_tools, shown_tool, tool_prefixes
 from ostler.faces.muster.muster_json import service_instance, service_status
 from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, ConflictError, OstlerError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, as_object
 from ostler.model.states import ServiceState
 
 AGGREGATOR = "mcp-aggregator"
@@ -140,7 +140,8 @@ async def service_validate(app: ApplicationLike, args: JsonObject, call: Call) -
     if not availability.available:
         raise ConflictError(f"ServiceClass '{class_name}' is not available: {availability.reason}")
     known = {key: args[key] for key in ("serviceClassName", "name", "args") if key in args}
-    found = validation(app, read_args("service_validate", ServiceValidateArgs, known), numbers_as_text=False).structured
+    answer = validation(app, read_args("service_validate", ServiceValidateArgs, known), numbers_as_text=False)
+    found = as_object(answer.structured)
     if not found["valid"]:
         raise ConflictError("; ".join(argument_words([str(problem) for problem in found["problems"]])))
     return f"Validation successful for service {text_arg(args, 'name')}"
