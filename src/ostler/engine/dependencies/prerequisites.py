@@ -87,8 +87,7 @@ class Prerequisites:
         """
         resolved = self._take(instance)
         self._graph.refuse_cycle(instance, instance.dependencies)
-        if instance.vitals.dependency_problems:
-            instance.set_vitals(dependency_problems={})
+        instance.set_vitals(dependency_problems={})
         self._blocked.pop(instance.name, None)
         servers = [name for name in instance.service_class.servers() if self._server_trouble(name)]
         absent = [dependency.name for dependency in resolved if not self._is_met(dependency)]

@@ -178,7 +178,7 @@ class ServiceInstance(InstanceState):
         if self.vitals.left_open:
             self._drop_pending()
             return
-        if operation.kind is not OperationKind.VERIFY and self.vitals.is_idle is not (operation.reason == IDLE):
+        if operation.kind is not OperationKind.VERIFY:
             self.set_vitals(is_idle=operation.reason == IDLE)
         if current is not None and operation.kind.takes_down and current.kind in _CANCELLABLE:
             current.cancel(f"a {operation.kind.value} was requested", leaves_all=operation.asked.abandon)
@@ -421,7 +421,7 @@ class ServiceInstance(InstanceState):
     def _status_changed(self, old: ServiceStatus, new: ServiceStatus) -> None:
         events = self.runtime.events
         if old.state is not new.state:
-            if new.state.is_up and self.vitals.calls_before != self.runtime.batches.begun:
+            if new.state.is_up:
                 self.set_vitals(calls_before=self.runtime.batches.begun)
             data = {"from": old.state.value, "to": new.state.value}
             if new.reason:

@@ -124,8 +124,7 @@ async def bring_up(service: InstanceState, operation: Operation, *, restart: any
         if service.service_class.config.dependencies and not operation.committed:
             await service.commit(operation)  # waiting may take long: what was accepted outlives a crash
         facts = await service.runtime.await_dependencies(service, operation)
-        if facts.names or service.record.dependency_facts or service.record.dependency_secrets:
-            service.set_record(dependency_facts=facts.names, dependency_secrets=tuple(sorted(facts.secrets)))
+        service.set_record(dependency_facts=facts.names, dependency_secrets=tuple(sorted(facts.secrets)))
         with deadline(service, operation, limit, key) as scope:
             await _start_steps(service, operation, scope)
 
@@ -245,11 +244,9 @@ async def come_up(service: InstanceState, operation: Operation, scope: anyio.Can
     wanted = service.service_class.config.outputs
     outputs = render_outputs(wanted, service.template_names()) if wanted else {}
     service.take_outputs(outputs)
-    if service.record.held:
-        service.set_record(held=False)
+    service.set_record(held=False)
     service.forget_health()
-    if service.vitals.gone:
-        service.set_vitals(gone=False)
+    service.set_vitals(gone=False)
     service.report(Transition.STARTED)
     if outputs:
         service.runtime.events.append(EventKind.OUTPUTS_CHANGED, service.name, f"outputs: {', '.join(sorted(outputs))}")

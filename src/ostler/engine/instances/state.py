@@ -212,7 +212,7 @@ class InstanceState(BaseService):
     # -- changes -------------------------------------------------------------------------------------------
 
     def set_record(self, **changes: object) -> None:
-        """Replace fields of the record (durable with the next commit)."""
+        """Replace fields of the record (durable with the next commit); one that is as it was is left alone."""
         if (record := replace(self.record, **changes)) == self.record:
             return
         self.record = record
@@ -226,7 +226,7 @@ class InstanceState(BaseService):
         return [self.name, *(str(value) for value in given if isinstance(value, str | int))]
 
     def set_vitals(self, **changes: object) -> None:
-        """Replace fields of the vitals."""
+        """Replace fields of the vitals; those that are as they were are left alone."""
         if (vitals := replace(self.vitals, **changes)) != self.vitals:
             self.vitals = vitals
             self._touch()

@@ -96,8 +96,7 @@ def take_start_key(service: InstanceState, operation: Operation) -> None:
 
     That something was gone before says nothing of what this start leaves.
     """
-    if service.vitals.gone:
-        service.set_vitals(gone=False)
+    service.set_vitals(gone=False)
     is_open = service.record.start_unsettled and service.record.start_key
     service.set_record(start_key=service.record.start_key if is_open else operation.id, start_unsettled=True)
 

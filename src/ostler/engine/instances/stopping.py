@@ -167,8 +167,7 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
     was_gone, before, is_proven = service.vitals.gone, service.status, True
     if service.state is not ServiceState.STOPPED:
         service.report(Transition.STOP_REQUESTED)
-    if service.record.missed_stop or service.record.missed_delete:
-        service.set_record(missed_stop=False, missed_delete=False)
+    service.set_record(missed_stop=False, missed_delete=False)
     try:
         with deadline(service, operation, service.service_class.config.timeout.delete, "delete"):
             is_proven = await run_known_plan(

@@ -142,8 +142,7 @@ class RestartKeeper:
         instance.report(Transition.FAILED, reason=CRASH_LOOP, error=error)
 
     def _drop_retry(self, instance: ServiceInstance, trouble: _Trouble | None) -> None:
-        if instance.vitals.next_retry_at is not None:
-            instance.set_vitals(next_retry_at=None)
+        instance.set_vitals(next_retry_at=None)
         if trouble is not None and trouble.retry is not None:
             trouble.retry.cancel()
             trouble.retry = None
