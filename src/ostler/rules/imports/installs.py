@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ostler.model.label_names import label_of
-from ostler.rules.imports.found import PROGRAMS, Found, FoundService, job
+from ostler.rules.imports.found import PROGRAMS, Found, FoundService, job, named_in
 from ostler.rules.imports.node_package import INSTALL, LOCKS
 
 _INSTALLING = r"\b(?:ci|i|install|sync|deps\.get)\b"
@@ -77,7 +76,7 @@ def _installed(services: list[FoundService], folder: str, lock: str) -> list[Fou
     needing = {each.name for each in services if _folder(each) == folder and installer.used.search(f"{_line(each)} ")}
     if not needing:
         return services
-    base = label_of(f"{folder.rpartition('/')[2]}-{INSTALL}", "service") if folder else INSTALL
+    base = named_in(folder, INSTALL)
     taken = {each.name for each in services}
     name = base if base not in taken else f"{base}-{installer.program}"
     added = job(name, installer.line, lock, directory=folder, watch=(lock,))

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object
-from ostler.rules.imports.found import PROGRAMS, Found, FoundService, job, label
+from ostler.rules.imports.found import PROGRAMS, Found, FoundService, job, label, named_in
 from ostler.rules.imports.workspaces import Workspace, read_package
 
 _SOURCE = re.compile(r"(?:^|/)src/|(?<!\.d)\.[cm]?tsx?$")
@@ -98,7 +98,7 @@ def _names_of_builds(folders: Iterable[str]) -> dict[str, str]:
     """Return what the job is called that builds the package in each folder: after its folder, else after its path."""
     named: dict[str, str] = {}
     for folder in folders:
-        short = label(f"{folder.rpartition('/')[2]}-build")
+        short = named_in(folder, "build")
         named[folder] = short if short not in named.values() else label(f"{folder}-build")
     return named
 

@@ -7,7 +7,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, as_object
-from ostler.rules.imports.found import READY_NOTE, Found, FoundService, UnreadableSourceError, job, label, shell_service
+from ostler.rules.imports.found import (
+    READY_NOTE,
+    Found,
+    FoundService,
+    UnreadableSourceError,
+    job,
+    named_in,
+    shell_service,
+)
 from ostler.rules.imports.task_files import read_toml, waits
 
 _FOLDERS = ("", "app", "src", "api", "backend", "server", "src/app", "src/api")
@@ -64,22 +72,17 @@ def read_python_app(text: str, file: str, beside: Collection[str], read: Callabl
     if not services:
         return Found()
     files = (".env",) if ".env" in beside else ()
-    own = label(file.split("/")[-2]) if "/" in file else ""
-    if own:
-        services = [replace(each, name=own if each.name == "web" else f"{own}-{each.name}") for each in services]
+    folder = file.rpartition("/")[0]
+    services = [replace(each, name=named_in(folder, each.name)) for each in services]
     needs: dict[str, str] = {}
     made: list[FoundService] = []
     if runner.install:
-        needs = {(install := f"{own}-install" if own else "install"): "completed"}
+        needs = {(install := named_in(folder, "install")): "completed"}
         made.append(job(install, runner.install, file, watch=runner.watch))
     if "alembic.ini" in beside:
         line = f"{runner.python} -m alembic upgrade head"
-        name = f"{own}-migrate" if own else "migrate"
-        made.append(
-            job(
-                name, line, file, enabled=False, notes=waits(file.rpartition("/")[0]), depends_on=needs, env_files=files
-            )
-        )
+        name, notes = named_in(folder, "migrate"), waits(folder)
+        made.append(job(name, line, file, enabled=False, notes=notes, depends_on=needs, env_files=files))
     notes = (runner.note,) if runner.note else ()
     made += [replace(e, depends_on=needs, env_files=files, notes=(*e.notes, *notes)) for e in services]
     return Found(tuple(made))
