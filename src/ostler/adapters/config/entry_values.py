@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ostler.adapters.config.dialects.client_texts import SourceError, read_text
 from ostler.adapters.config.dialects.draft import Report
 from ostler.adapters.config.dialects.variables import LONE_SHELL_VARIABLE, Resolved, Surroundings, expand
-from ostler.adapters.config.dialects.windows import WINDOWS_PATH
+from ostler.adapters.config.dialects.windows import path_below
 from ostler.model.credentials import is_secret_name
 from ostler.model.json import JsonObject, JsonValue, KeyPath, as_object
 from ostler.model.servers import OAuthClient, ServerEntry, ServerOptions, ServerTransport
@@ -94,9 +94,7 @@ class EntryValues:
     def _folder(self) -> str | None:
         cwd = self._home(self._text("cwd"))
         base = self._around.workspace or self._around.folder
-        if not cwd or base is None or WINDOWS_PATH.match(cwd):
-            return cwd or None
-        return str(base / cwd)
+        return path_below(base, cwd) if cwd and base is not None else cwd or None
 
     def _own_folder(self, args: tuple[str, ...]) -> str | None:
         """Return the file's folder when a path among `args` is found from there."""

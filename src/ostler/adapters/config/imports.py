@@ -13,7 +13,7 @@ from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import places_in
 from ostler.adapters.config.dialects.questions import Question, questions_in
 from ostler.adapters.config.dialects.variables import Surroundings, portable
-from ostler.adapters.config.dialects.windows import WINDOWS_PATH
+from ostler.adapters.config.dialects.windows import path_below
 from ostler.adapters.config.entry_values import with_whole_path
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json, plugin_of
@@ -139,14 +139,14 @@ class _ClientFile(Struct, frozen=True):
         if other not in self.limiters:
             self.limiters[other] = read_source(other)
         source = self.limiters[other]
-        if other.name == "extension-enablement.json":  # Gemini CLI: {"name": {"overrides": ["!/home/ada/*"]}}
-            rules = as_object(as_object(source.value).get(str(as_object(self.source.value).get("name")))).get(
-                "overrides"
-            )
-            place = workspace or Surroundings(self.environment).home or "/"
-            is_off = self.path.name.endswith("-extension.json") and not _is_enabled(as_texts(rules), str(place))
-            return replace(source, value={"allowedMcpServers": []} if is_off else {})
-        return replace(source, value=_limits_of(other, as_object(source.value), workspace))
+        said = as_object(source.value)
+        if other.name != "extension-enablement.json":
+            return replace(source, value=_limits_of(other, said, workspace))
+        # Gemini CLI: {"name": {"overrides": ["!/home/ada/*"]}}, with the name that the extension itself says
+        rules = as_texts(as_object(said.get(str(as_object(self.source.value).get("name")))).get("overrides"))
+        place = workspace or Surroundings(self.environment).home or "/"
+        is_off = self.path.name.endswith("-extension.json") and not _is_enabled(rules, str(place))
+        return replace(source, value={"allowedMcpServers": []} if is_off else {})
 
     def candidates(self, loaded: McpJson, project: str, workspace: Path | None) -> Iterator[Candidate]:
         """Yield what `load` found, without Ostler's own servers."""
@@ -239,13 +239,8 @@ def _portable(draft: JsonObject, around: Surroundings, clients: frozenset[str]) 
     base = around.workspace or around.folder
     for key in _PATHS:
         value = entry.get(key)
-        if (
-            isinstance(value, str)
-            and base is not None
-            and value[:1] not in ("~", "$")
-            and not WINDOWS_PATH.match(value)
-        ):
-            entry[key] = str(base / value)
+        if isinstance(value, str) and base is not None and value[:1] not in ("~", "$"):
+            entry[key] = path_below(base, value)
     if isinstance(helper := entry.get("headersHelper"), str):
         entry["headersHelper"] = with_whole_path(helper, base)
     if around.workspace is not None and "command" in entry:

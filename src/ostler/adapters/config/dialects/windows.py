@@ -4,6 +4,7 @@ import re
 import shlex
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from ostler.adapters.config.dialects.draft import Draft
@@ -21,6 +22,11 @@ _VARIABLE: Final = re.compile(r"%([A-Za-z_]\w*)%")
 _OPERATOR: Final = re.compile(r"[&|<>].*|.*[&|<>]")
 _ELSEWHERE: Final = re.compile(r"[&|<>^\\]|(?i:\.(?:bat|ps1)$)")
 """What only that shell understands: its operators, and paths and scripts of Windows."""
+
+
+def path_below(base: Path, path: str) -> str:
+    """Return a path that may be relative to `base` as a whole one; one of Windows is whole on any system."""
+    return path if WINDOWS_PATH.match(path) else str(base / path)
 
 
 def without_windows_shell(draft: Draft, platform: str = sys.platform) -> None:
