@@ -130,7 +130,7 @@ class SecretCalls:
 
 def masked_response(response: ToolResponse, secrets: Collection[str]) -> ToolResponse:
     """Return an answer of a tool with `secrets` masked in all its parts."""
-    return _changed(response, lambda part: mask(part, secrets))
+    return _changed(response, lambda part: mask(part, secrets)) if secrets else response
 
 
 def _changed(response: ToolResponse, change: Callable[[JsonValue], JsonValue]) -> ToolResponse:

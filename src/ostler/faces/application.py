@@ -296,9 +296,7 @@ class Application:
 
     async def hide_secrets(self, server: str, response: ToolResponse) -> ToolResponse:
         """Return a server's answer with the secrets masked that args of services, and its own entry, refer to."""
-        response = await self._secrets.hide(response)
-        secrets = self.downstream.secrets_in_answers(server)
-        return masked_response(response, secrets) if secrets else response
+        return masked_response(await self._secrets.hide(response), self.downstream.secrets_in_answers(server))
 
     def server_entries(self) -> list[JsonObject]:
         """Return every downstream server's entry with its state, masked, and the entries that were refused."""

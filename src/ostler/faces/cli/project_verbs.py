@@ -49,7 +49,7 @@ def up(  # noqa: PLR0917 (typer's parameters are the options)
     """Bring up the services of this folder's ostler.yaml; what is right stays untouched. A named job is waited for."""
     args = {**_args(directory, names), **({"dryRun": True} if dry_run else {})}
     answer = _until_done(context, "project_up", args, timeout)
-    _show(answer, is_good=not (answer.is_error or _is_any_unwell(answer)), as_json=as_json)
+    _show(answer, is_unwell=_is_any_unwell(answer), as_json=as_json)
 
 
 def down(
@@ -60,8 +60,7 @@ def down(
     as_json: AsJson = False,
 ) -> None:
     """Stop and remove the services of this folder's project."""
-    answer = _until_done(context, "project_down", _args(directory, names), timeout)
-    _show(answer, is_good=not answer.is_error, as_json=as_json)
+    _show(_until_done(context, "project_down", _args(directory, names), timeout), as_json=as_json)
 
 
 def prune(
@@ -71,8 +70,7 @@ def prune(
 ) -> None:
     """Stop the services of projects whose folders are gone, and processes that an earlier run of Ostler left."""
     if not dry_run:
-        answer = _until_done(context, "project_down", {"leftOver": True})
-        _show(answer, is_good=not answer.is_error, as_json=as_json)
+        _show(_until_done(context, "project_down", {"leftOver": True}), as_json=as_json)
         return
     status = session_of(context).ask("project_status").structured
     rows: list[JsonObject] = status["leftOver"]
@@ -239,10 +237,10 @@ def _with_earlier(answer: ToolAnswer, earlier: Sequence[ToolAnswer]) -> ToolAnsw
     return replace(answer, structured=structured, text="\n".join(lines))
 
 
-def _show(answer: ToolAnswer, *, is_good: bool, as_json: bool) -> None:
+def _show(answer: ToolAnswer, *, is_unwell: bool = False, as_json: bool) -> None:
     if "draft" in answer.structured:  # for clients without this command line, which has project init
         answer = replace(answer, text=answer.text.partition("\n")[0])
-    if is_good or "services" not in answer.structured:
+    if not (answer.is_error or is_unwell) or "services" not in answer.structured:
         show(require(answer), as_json=as_json)
         return
     if as_json:

@@ -256,8 +256,7 @@ async def answer_for_client(app: ApplicationLike, tool: str, response: ToolRespo
     server = tool.partition("/")[0]
     response = await app.hide_secrets(server, response)
     # The built-in server's tools show what `service_logs` and others show masked.
-    secrets = app.manager.secrets() if server == PROCESS_SERVER else ()
-    return masked_response(response, secrets) if secrets else response
+    return masked_response(response, app.manager.secrets()) if server == PROCESS_SERVER else response
 
 
 @cache
