@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 
 import anyio.to_thread
-from dotenv.parser import parse_stream
 
 from ostler.adapters.projects.folders import ProjectFolder, project_at
 from ostler.adapters.regular_files import expanded, read_regular
@@ -141,6 +140,8 @@ def variables_of(file: Path) -> dict[str, str]:
     Raises:
         ManifestError: it cannot be read, or has a line that sets no variable.
     """
+    from dotenv.parser import parse_stream  # noqa: PLC0415 (few projects have such a file)
+
     found: dict[str, str] = {}
     for line in parse_stream(io.StringIO(_read_text(file, _MAX_ENV_FILE))):
         written = line.original.string
