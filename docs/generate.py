@@ -21,6 +21,7 @@ from ostler.adapters.config.dialects.keys import KEYS
 from ostler.adapters.config.dialects.locations import LOCATIONS
 from ostler.adapters.config.dialects.variables import VARIABLES
 from ostler.adapters.config.prepared_classes import prepared_text
+from ostler.adapters.process import readiness
 from ostler.adapters.process.server import listed_tools
 from ostler.adapters.telemetry.instruments import METRICS, STANDBY_METRICS
 from ostler.adapters.telemetry.span_table import SPANS
@@ -28,7 +29,8 @@ from ostler.faces.mcp.definitions import AnyTool
 from ostler.faces.mcp.fixed_answers import fixed_answers
 from ostler.faces.mcp.resources import TEMPLATES
 from ostler.faces.mcp.toolbox import TOOLS
-from ostler.model import errors
+from ostler.model import downstream_errors, errors
+from ostler.model.downstream_errors import DownstreamError
 from ostler.model.json import JsonObject
 from ostler.model.states import TRANSITIONS, HealthStatus, Reachability, ServiceState, Transition
 from ostler.rules.checking.tool_lists import saved_text
@@ -154,13 +156,14 @@ def state_list() -> str:
 
 
 def error_classes() -> list[type[errors.OstlerError]]:
-    """Return the error classes, in the order of the module."""
-    found = [
+    """Return the error classes that have codes, in the order of their modules."""
+    return [
         item
-        for item in vars(errors).values()
-        if inspect.isclass(item) and issubclass(item, errors.OstlerError) and item is not errors.OstlerError
+        for module in (errors, downstream_errors, readiness)
+        for item in vars(module).values()
+        if inspect.isclass(item) and issubclass(item, errors.OstlerError) and item.__module__ == module.__name__
+        if item is not errors.OstlerError
     ]
-    return sorted(found, key=lambda item: inspect.getsourcelines(item)[1])
 
 
 def error_table() -> str:
@@ -179,7 +182,7 @@ def delivery_table() -> str:
 
     def rows() -> Iterator[Sequence[str]]:
         for item in error_classes():
-            if issubclass(item, errors.DownstreamError) and item is not errors.DownstreamError:
+            if issubclass(item, DownstreamError) and item is not DownstreamError:
                 yield f"`{item.code}`", f"`{item.delivery.value}`"
 
     return table(["code", "delivery"], rows())

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ostler.engine.services.reporting import StatusReporter, StatusUpdate, StatusWord
     from ostler.engine.services.service import BaseService, HealthChecker, Service, ServiceDataProvider, StateUpdater
     from ostler.engine.services.views import CreateRequest, OperationResult, ServiceFilter, ServiceView
-    from ostler.model.errors import DownstreamError, OstlerError
+    from ostler.model.downstream_errors import DownstreamError
+    from ostler.model.errors import OstlerError
     from ostler.model.events import Event, EventKind
     from ostler.model.records import OperationKind
     from ostler.model.responses import ToolResponse
@@ -103,7 +104,8 @@ _HOMES = {
     "engine.services.reporting": ("StatusReporter", "StatusUpdate", "StatusWord"),
     "engine.services.service": ("BaseService", "HealthChecker", "Service", "ServiceDataProvider", "StateUpdater"),
     "engine.services.views": ("CreateRequest", "OperationResult", "ServiceFilter", "ServiceView"),
-    "model.errors": ("DownstreamError", "OstlerError"),
+    "model.downstream_errors": ("DownstreamError",),
+    "model.errors": ("OstlerError",),
     "model.events": ("Event", "EventKind"),
     "model.records": ("OperationKind",),
     "model.responses": ("ToolResponse",),

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry import trace
 from tests.support.downstream import open_pool
 
-from ostler.model.errors import BadResponseError, ToolRejectedError
+from ostler.model.downstream_errors import BadResponseError, ToolRejectedError
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
 

@@ -16,7 +16,7 @@ from ostler.adapters.downstream.authorization import Challenge, challenge_of, to
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.service import McpServerService
 from ostler.faces.assembly import open_application
-from ostler.model.errors import Delivery, ServerUnavailableError
+from ostler.model.downstream_errors import Delivery, ServerUnavailableError
 from ostler.model.servers import ServerEntry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]

@@ -16,19 +16,19 @@ from ostler.adapters.downstream import links, liveness
 from ostler.adapters.downstream.direct_calls import DirectCalls
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.engine.call_context import before_sending
-from ostler.model.errors import (
+from ostler.model.downstream_errors import (
     BadResponseError,
     ConnectionLostError,
     Delivery,
     DownstreamError,
     ResponseTooLargeError,
     ServerUnavailableError,
-    StoreError,
     ToolDeniedError,
     ToolNotFoundError,
     ToolRejectedError,
     ToolTimeoutError,
 )
+from ostler.model.errors import StoreError
 from ostler.model.responses import NEXT_MARK
 from ostler.model.servers import ServerEntry
 

@@ -17,16 +17,15 @@ from ostler.adapters.downstream.pool import DownstreamPool, builtin_entry
 from ostler.adapters.downstream.service import McpServerService
 from ostler.adapters.downstream.slots import CallSlots, TimeLimit
 from ostler.engine.protocols import ToolInfo
-from ostler.model.errors import (
-    AlreadyExistsError,
+from ostler.model.downstream_errors import (
     ConnectionLostError,
     Delivery,
     DownstreamError,
-    NotFoundError,
     ServerUnavailableError,
     ToolRejectedError,
     ToolTimeoutError,
 )
+from ostler.model.errors import AlreadyExistsError, NotFoundError
 from ostler.model.servers import ServerEntry
 from ostler.model.states import HealthStatus
 

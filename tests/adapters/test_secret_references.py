@@ -12,7 +12,7 @@ from keyring.backend import KeyringBackend
 from tests.support.downstream import PROGRAM, open_pool
 
 from ostler.adapters.config.mcp_json import load_mcp_json
-from ostler.model.errors import ServerUnavailableError
+from ostler.model.downstream_errors import ServerUnavailableError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 

@@ -29,7 +29,8 @@ from ostler.adapters.signing_in.grants import Grants
 from ostler.adapters.signing_in.login import revoke, sign_in
 from ostler.adapters.signing_in.vault import Vault
 from ostler.engine.clock import SystemClock
-from ostler.model.errors import OperationError, ServerUnavailableError, StoreError
+from ostler.model.downstream_errors import ServerUnavailableError
+from ostler.model.errors import OperationError, StoreError
 from ostler.model.servers import OAuthClient, ServerEntry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]

@@ -12,7 +12,8 @@ from ostler.engine.instances.handles import Handles, Holder
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import PutOperation, PutService
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import ConnectionLostError, OstlerError
+from ostler.model.downstream_errors import ConnectionLostError
+from ostler.model.errors import OstlerError
 from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]

@@ -24,6 +24,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Activity, PutOperation, PutService
 from ostler.engine.services.views import CreateRequest, ServiceFilter
 from ostler.model import manifest as model
+from ostler.model.downstream_errors import ToolTimeoutError
 from ostler.model.errors import (
     ArgumentError,
     ConflictError,
@@ -34,7 +35,6 @@ from ostler.model.errors import (
     OperationTimeoutError,
     OstlerError,
     ToolFailedError,
-    ToolTimeoutError,
 )
 from ostler.model.events import EventKind
 from ostler.model.policies import IdleStopSpec

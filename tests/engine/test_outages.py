@@ -12,7 +12,8 @@ from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import PutService
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import BadResponseError, OstlerError, StoreError, ToolFailedError
+from ostler.model.downstream_errors import BadResponseError
+from ostler.model.errors import OstlerError, StoreError, ToolFailedError
 from ostler.model.records import CallOutcome, OperationKind, OperationOutcome
 from ostler.model.responses import ToolResponse
 from ostler.model.states import DesiredState, HealthStatus, ServiceState

@@ -17,7 +17,8 @@ from ostler.engine.insight.explanation import explain
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import PutOperation, PutService, StoredState
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import OstlerError, ToolTimeoutError
+from ostler.model.downstream_errors import ToolTimeoutError
+from ostler.model.errors import OstlerError
 from ostler.model.events import EventKind
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.responses import ToolResponse

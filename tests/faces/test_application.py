@@ -11,7 +11,8 @@ from ostler.adapters.config.paths import Paths
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.assembly import open_application
-from ostler.model.errors import ClassUnavailableError, NotFoundError, ToolDeniedError
+from ostler.model.downstream_errors import ToolDeniedError
+from ostler.model.errors import ClassUnavailableError, NotFoundError
 from ostler.model.events import EventKind
 
 SCRIPT = Path(__file__).parents[1] / "support" / "scripted_server.py"

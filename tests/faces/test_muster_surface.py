@@ -17,7 +17,7 @@ from ostler.faces.muster.exposed_names import exposed
 from ostler.faces.muster.meta_tools import META_TOOLS
 from ostler.faces.muster.muster_json import server_state
 from ostler.faces.muster.reachable_tools import CORE_TOOLS
-from ostler.model.errors import DownstreamError
+from ostler.model.downstream_errors import DownstreamError
 from ostler.model.states import ServiceState
 
 pytestmark = pytest.mark.anyio

@@ -20,7 +20,8 @@ from ostler.faces.assembly import open_application
 from ostler.faces.client_facts import client_of
 from ostler.faces.hosted_projects import HostedProjects
 from ostler.faces.mcp.server import build_server
-from ostler.model.errors import ArgumentError, ManifestError, SecretMissingError
+from ostler.model.downstream_errors import SecretMissingError
+from ostler.model.errors import ArgumentError, ManifestError
 from ostler.model.manifest import ArgSpec
 from ostler.model.responses import ToolResponse
 from ostler.rules.calls.arguments import validate_args

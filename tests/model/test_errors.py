@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ostler.model import errors, near_names
+from ostler.model import downstream_errors, errors, near_names
 
 SOURCE = Path(errors.__file__).parents[1]
 CLASSES = {
     name: item
-    for name, item in vars(errors).items()
+    for name, item in {**vars(errors), **vars(downstream_errors)}.items()
     if inspect.isclass(item) and issubclass(item, errors.OstlerError) and item is not errors.OstlerError
 }
 

@@ -30,15 +30,8 @@ from ostler.faces.hosted_projects import HostedProjects
 from ostler.faces.mcp.server import OstlerServer, build_server
 from ostler.faces.mcp.toolbox import Toolset
 from ostler.faces.service_usage import ServiceUsages
-from ostler.model.errors import (
-    AlreadyExistsError,
-    ConflictError,
-    Finding,
-    NotFoundError,
-    OstlerError,
-    ToolDeniedError,
-    ToolNotFoundError,
-)
+from ostler.model.downstream_errors import ToolDeniedError, ToolNotFoundError
+from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, NotFoundError, OstlerError
 from ostler.model.responses import ToolResponse
 from ostler.model.settings import PolicySettings
 from ostler.rules.reading import load_manifests

@@ -19,7 +19,7 @@ from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ServerStatus, ToolInfo
-from ostler.model.errors import ConnectionLostError, ServerUnavailableError, ToolTimeoutError
+from ostler.model.downstream_errors import ConnectionLostError, ServerUnavailableError, ToolTimeoutError
 from ostler.model.responses import CHECK_FIRST, ToolResponse
 from ostler.rules.answers.responses import normalise
 from ostler.rules.reading import load_manifests

@@ -13,7 +13,8 @@ from ostler.adapters.caller_environment import environment_of_caller, without_ow
 from ostler.adapters.downstream.secret_references import MissingSecretError, look_up
 from ostler.adapters.environments import Environments
 from ostler.engine.protocols import Progress, ToolCaller
-from ostler.model.errors import OstlerError, SecretMissingError
+from ostler.model.downstream_errors import SecretMissingError
+from ostler.model.errors import OstlerError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import OWN_SERVER

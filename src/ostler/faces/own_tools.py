@@ -15,8 +15,8 @@ from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.progress import unreported
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.toolbox import NAMES, TOOLS
+from ostler.model.downstream_errors import ServerUnavailableError, ToolDeniedError, ToolNotFoundError, ToolTimeoutError
 from ostler.model.durations import format_duration
-from ostler.model.errors import ServerUnavailableError, ToolDeniedError, ToolNotFoundError, ToolTimeoutError
 from ostler.model.json import JsonMapping, sendable
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import OWN_SERVER

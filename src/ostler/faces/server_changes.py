@@ -11,7 +11,8 @@ from ostler.adapters.config.server_files import ServerFiles
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.engine.manager import ServiceManager
 from ostler.faces.server_entries import server_entry
-from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, ServerUnavailableError
+from ostler.model.downstream_errors import ServerUnavailableError
+from ostler.model.errors import AlreadyExistsError, ConflictError, Finding
 from ostler.model.json import JsonObject
 
 CONNECT_WAIT = 20.0

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.management import Manager
-from ostler.model.errors import DownstreamError, NotFoundError, OperationError, ToolFailedError
+from ostler.model.downstream_errors import DownstreamError
+from ostler.model.errors import NotFoundError, OperationError, ToolFailedError
 from ostler.model.json import JsonObject
 from ostler.model.tool_names import PROCESS_SERVER
 from ostler.rules.secrets.masking import without_likely_secrets

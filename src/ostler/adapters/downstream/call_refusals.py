@@ -8,7 +8,7 @@ from ostler.adapters.downstream.authorization import advice
 from ostler.adapters.downstream.refused_entries import RefusedEntries
 from ostler.adapters.downstream.snapshots import DISABLED, WAY_TO_ENABLE, ConnectionSnapshot
 from ostler.engine.protocols import ToolInfo
-from ostler.model.errors import (
+from ostler.model.downstream_errors import (
     Delivery,
     ServerUnavailableError,
     ToolDeniedError,

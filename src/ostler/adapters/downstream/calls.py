@@ -22,7 +22,7 @@ from ostler.adapters.downstream.slots import TimeLimit
 from ostler.adapters.downstream.tool_lists import next_steps_of, structured_of
 from ostler.engine.call_context import called_for
 from ostler.engine.protocols import Progress
-from ostler.model.errors import (
+from ostler.model.downstream_errors import (
     BadResponseError,
     ConnectionLostError,
     Delivery,

@@ -1,6 +1,6 @@
 """The policy on every call, lifecycle calls included: which tools, and how large their arguments."""
 
-from ostler.model.errors import ToolDeniedError
+from ostler.model.downstream_errors import ToolDeniedError
 from ostler.model.json import JsonMapping, encoded
 from ostler.model.settings import Settings
 

@@ -7,7 +7,8 @@ from ostler.adapters.downstream.call_refusals import auth_demanded
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.snapshots import DISABLED, WAY_TO_ENABLE, ConnectionSnapshot
 from ostler.engine.services.service import BaseService
-from ostler.model.errors import NotFoundError, ServerUnavailableError
+from ostler.model.downstream_errors import ServerUnavailableError
+from ostler.model.errors import NotFoundError
 from ostler.model.json import JsonObject
 from ostler.model.states import HealthStatus, Reachability, ServiceState
 

@@ -13,13 +13,13 @@ from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Progress, ToolCaller
 from ostler.model.class_tests import ExpectedCall
-from ostler.model.errors import (
+from ostler.model.downstream_errors import (
     ConnectionLostError,
     DownstreamError,
-    OstlerError,
     ServerUnavailableError,
     ToolTimeoutError,
 )
+from ostler.model.errors import OstlerError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
 from ostler.rules.loading.class_tests import load_class_tests

@@ -9,14 +9,14 @@ from msgspec import Struct
 
 from ostler.engine.protocols import Progress, ToolCaller
 from ostler.model.class_tests import CALL_SECONDS, ExpectedCall, ScriptedAnswer
-from ostler.model.errors import (
+from ostler.model.downstream_errors import (
     ConnectionLostError,
     DownstreamError,
-    OperationError,
     ServerUnavailableError,
     ToolRejectedError,
     ToolTimeoutError,
 )
+from ostler.model.errors import OperationError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import ServiceClass
 from ostler.model.responses import ToolResponse

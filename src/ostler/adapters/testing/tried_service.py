@@ -12,7 +12,8 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.judging import judge
 from ostler.engine.instances.steps import planned_call
 from ostler.engine.protocols import ToolCaller
-from ostler.model.errors import DownstreamError, OstlerError, TemplateError
+from ostler.model.downstream_errors import DownstreamError
+from ostler.model.errors import OstlerError, TemplateError
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.answers.batch_items import BatchAnswer
 

@@ -13,16 +13,9 @@ from ostler.engine.instances.judging import Answer, judge, located
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.protocols import Progress
+from ostler.model.downstream_errors import BadResponseError, Delivery, DownstreamError, ToolTimeoutError
 from ostler.model.durations import format_duration
-from ostler.model.errors import (
-    BadResponseError,
-    Delivery,
-    DownstreamError,
-    OstlerError,
-    StoreError,
-    ToolFailedError,
-    ToolTimeoutError,
-)
+from ostler.model.errors import OstlerError, StoreError, ToolFailedError
 from ostler.model.events import EventKind
 from ostler.model.records import CallOutcome, PlannedCall
 from ostler.model.responses import CHECK_FIRST, ToolResponse

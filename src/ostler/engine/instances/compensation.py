@@ -22,14 +22,9 @@ from ostler.engine.instances.stop_plans import (
     run_known_plan,
     run_through_losses,
 )
+from ostler.model.downstream_errors import DownstreamError, ServerUnavailableError
 from ostler.model.durations import format_duration
-from ostler.model.errors import (
-    DownstreamError,
-    OperationTimeoutError,
-    OstlerError,
-    ServerUnavailableError,
-    ToolFailedError,
-)
+from ostler.model.errors import OperationTimeoutError, OstlerError, ToolFailedError
 from ostler.model.records import START_STEPS, CallOutcome, PlannedCall
 from ostler.model.states import ServiceState, Transition
 

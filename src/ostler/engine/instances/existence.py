@@ -16,16 +16,14 @@ from ostler.engine.instances.judging import judge, located
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import LOOK_PAUSE, planned_call
-from ostler.model.errors import (
+from ostler.model.downstream_errors import (
     BadResponseError,
     ConnectionLostError,
     DownstreamError,
-    OstlerError,
     ServerUnavailableError,
-    TemplateError,
-    ToolFailedError,
     ToolTimeoutError,
 )
+from ostler.model.errors import OstlerError, TemplateError, ToolFailedError
 from ostler.model.manifest import ServiceClass, ToolCallSpec
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import PROCESS_SERVER

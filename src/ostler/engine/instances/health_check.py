@@ -11,15 +11,8 @@ from ostler.engine.instances.reasons import GONE
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
 from ostler.engine.protocols import RemoteChecks
-from ostler.model.errors import (
-    Delivery,
-    OstlerError,
-    ServerUnavailableError,
-    StoreError,
-    TemplateError,
-    ToolFailedError,
-    ToolTimeoutError,
-)
+from ostler.model.downstream_errors import Delivery, ServerUnavailableError, ToolTimeoutError
+from ostler.model.errors import OstlerError, StoreError, TemplateError, ToolFailedError
 from ostler.model.json import JsonMapping
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.records import PlannedCall

@@ -16,14 +16,8 @@ from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import LOOK_PAUSE, deadline, take_start_key, under_way_until
 from ostler.engine.instances.stopping import take_down
 from ostler.engine.instances.verification import adopt_unverified, conclude_absence, render_adopted_outputs
-from ostler.model.errors import (
-    ArgumentError,
-    DownstreamError,
-    OperationError,
-    OstlerError,
-    ServerUnavailableError,
-    TemplateError,
-)
+from ostler.model.downstream_errors import DownstreamError, ServerUnavailableError
+from ostler.model.errors import ArgumentError, OperationError, OstlerError, TemplateError
 from ostler.model.json import JsonObject
 from ostler.model.manifest import OutputSpec
 from ostler.model.records import START_STEPS, CallOutcome, CallRecord, OperationKind, OperationRecord

@@ -7,8 +7,9 @@ import anyio
 from msgspec import Struct, field
 
 from ostler.engine.call_context import EngineTasks
+from ostler.model.downstream_errors import DownstreamError, ToolTimeoutError
 from ostler.model.durations import format_duration
-from ostler.model.errors import DownstreamError, OstlerError, ToolTimeoutError
+from ostler.model.errors import OstlerError
 from ostler.model.records import PlannedCall
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.batch_items import BatchAnswer, batch_key

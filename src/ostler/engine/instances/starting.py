@@ -30,15 +30,8 @@ from ostler.engine.instances.steps import deadline, planned_call, remaining, tak
 from ostler.engine.instances.stop_plans import may_start_again
 from ostler.engine.instances.stopping import take_down
 from ostler.engine.instances.verification import verify
-from ostler.model.errors import (
-    ConnectionLostError,
-    Delivery,
-    DependencyError,
-    ExtractionError,
-    OperationError,
-    OstlerError,
-    TemplateError,
-)
+from ostler.model.downstream_errors import ConnectionLostError, Delivery
+from ostler.model.errors import DependencyError, ExtractionError, OperationError, OstlerError, TemplateError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ToolCallSpec

@@ -17,14 +17,11 @@ from ostler.engine.instances.existence import (
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import START_UNSEEN
 from ostler.engine.instances.state import InstanceState
+from ostler.model.downstream_errors import ConnectionLostError, Delivery, DownstreamError, ServerUnavailableError
 from ostler.model.errors import (
-    ConnectionLostError,
-    Delivery,
-    DownstreamError,
     OperationError,
     OperationTimeoutError,
     OstlerError,
-    ServerUnavailableError,
     StoreError,
     TemplateError,
     ToolFailedError,

@@ -12,13 +12,8 @@ from ostler.engine.instances.steps import deadline
 from ostler.engine.instances.stop_plans import is_gone_all_the_same, run_known_plan
 from ostler.engine.services.service import ServiceStatus
 from ostler.engine.services.views import MANAGED_LABEL
-from ostler.model.errors import (
-    ConnectionLostError,
-    OstlerError,
-    ServerUnavailableError,
-    StoreError,
-    ToolFailedError,
-)
+from ostler.model.downstream_errors import ConnectionLostError, ServerUnavailableError
+from ostler.model.errors import OstlerError, StoreError, ToolFailedError
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, PlannedCall
 from ostler.model.states import DesiredState, Reachability, ServiceState, Transition
 

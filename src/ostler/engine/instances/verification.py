@@ -21,7 +21,8 @@ from ostler.engine.instances.reasons import (
     UNSEEN_STARTS,
 )
 from ostler.engine.instances.state import InstanceState
-from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, TemplateError, ToolFailedError
+from ostler.model.downstream_errors import ServerUnavailableError
+from ostler.model.errors import OperationError, OstlerError, TemplateError, ToolFailedError
 from ostler.model.records import OperationKind
 from ostler.model.states import Reachability, ServiceState, Transition
 from ostler.rules.answers.extraction import render_outputs

@@ -12,14 +12,8 @@ from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance, instances_in
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import way_to_enable
-from ostler.model.errors import (
-    ExtractionError,
-    OperationError,
-    OperationTimeoutError,
-    OstlerError,
-    ServerUnavailableError,
-    ToolFailedError,
-)
+from ostler.model.downstream_errors import ServerUnavailableError
+from ostler.model.errors import ExtractionError, OperationError, OperationTimeoutError, OstlerError, ToolFailedError
 from ostler.model.json import JsonObject, JsonValue, as_list
 from ostler.model.manifest import LeftoversSpec
 from ostler.model.records import OperationKind, ServiceRecord

@@ -6,7 +6,7 @@ from ostler.engine.classes.catalogue import ClassDirectory
 from ostler.engine.protocols import Progress, ServerStatus, ToolInfo, ToolProvider
 from ostler.faces.access.acting import Acting
 from ostler.faces.access.rights import Rights
-from ostler.model.errors import ToolDeniedError
+from ostler.model.downstream_errors import ToolDeniedError
 from ostler.model.json import JsonMapping
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import MISSING_SERVER, OWN_SERVER

@@ -105,7 +105,7 @@ class LiveTools:
         """
         import anyio.to_thread
 
-        from ostler.model.errors import ServerUnavailableError, ToolRejectedError, ToolTimeoutError
+        from ostler.model.downstream_errors import ServerUnavailableError, ToolRejectedError, ToolTimeoutError
         from ostler.rules.answers.responses import normalise
 
         del progress

@@ -15,7 +15,8 @@ from ostler.adapters.serving.problems import accepted_names
 from ostler.adapters.serving.table import Effect
 from ostler.faces.daemon.http_answers import answer_json, header, refuse_busy
 from ostler.faces.mcp.toolbox import TOOLS
-from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError
+from ostler.model.downstream_errors import ServerUnavailableError
+from ostler.model.errors import OperationError, OstlerError
 from ostler.model.json import as_object, parse_json
 
 FORWARDED: Final = b"ostler-forwarded"

@@ -20,7 +20,8 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.paging import page
 from ostler.faces.mcp.service_tools import Cursor, Limit
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import NotFoundError, ToolNotFoundError
+from ostler.model.downstream_errors import ToolNotFoundError
+from ostler.model.errors import NotFoundError
 from ostler.model.json import JsonObject, JsonValue, is_longer, present
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import PROCESS_SERVER

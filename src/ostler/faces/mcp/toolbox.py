@@ -34,7 +34,8 @@ from ostler.faces.mcp.service_tools import SERVICE_TOOLS
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.visible import seen_with
 from ostler.faces.mcp.waiting_tools import WAITING_TOOLS
-from ostler.model.errors import ArgumentError, BusyError, NotFoundError, ToolDeniedError
+from ostler.model.downstream_errors import ToolDeniedError
+from ostler.model.errors import ArgumentError, BusyError, NotFoundError
 from ostler.model.events import Event, EventKind
 from ostler.model.json import as_object, parse_json
 from ostler.rules.secrets.secret_marks import marks_in

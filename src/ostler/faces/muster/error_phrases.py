@@ -5,15 +5,14 @@ from collections.abc import Sequence
 
 from ostler.faces.muster.core_tool import OWN, CoreTool, text_arg
 from ostler.faces.muster.exposed_names import CORE
+from ostler.model.downstream_errors import DownstreamError, ToolTimeoutError
 from ostler.model.errors import (
     ArgumentError,
     ClassUnavailableError,
-    DownstreamError,
     ManifestError,
     NotFoundError,
     OstlerError,
     TemplateError,
-    ToolTimeoutError,
 )
 from ostler.model.json import JsonObject
 
