@@ -586,17 +586,68 @@ OTHER=http://localhost:9000/x
     assert made["web"].env_files == made["db-seed"].env_files == (".env", ".env.development", ".env.local")
     outputs = "services['my-db'].outputs"
     url = f"{{{{ {outputs}.connectionString | replace('postgresql://', 'postgresql+asyncpg://', 1) }}}}"
-    assert made["web"].env == made["db-seed"].env == {"DATABASE_URL": url, "DB_PORT": f"{{{{ {outputs}.port }}}}"}
+    assert made["db-seed"].env == {"DATABASE_URL": url, "DB_PORT": f"{{{{ {outputs}.port }}}}"}
+    assert made["web"].env == {**made["db-seed"].env, "PORT": "{port}"}
     written(tmp_path, {"package.json": {"workspaces": ["*"]}, "app/.env": variables})
     written(tmp_path, {f"{name}/package.json": {"scripts": {"dev": "x", "seed": "x"}} for name in ("app", "db")})
     assert found_in(tmp_path)["db-seed"].env["DATABASE_URL"] == url, "what seeds a database is given it, too"
-    assert "PORT of its envFile" in made["web"].notes[-1]
+    assert "it had port 4000" in made["web"].notes[-1]
     assert load_project(project_text("shop", found)).project.services["web"].env_file == made["web"].env_files
     (tmp_path / "Procfile").write_text("web: serve $PORT\n")
     assert found_in(tmp_path)["web"].env_files == (".env",)
     (tmp_path / "later.env.example").write_text("")
     with pytest.raises(ManifestError, match=r"no such file; later\.env\.example is there to copy"):
         variables_of(tmp_path / "later.env")
+
+
+def test_variables_that_name_a_server_by_the_port_that_it_had_are_pointed_at_its_own(tmp_path: Path) -> None:
+    written(
+        tmp_path,
+        {
+            "Procfile": "web: vite --port 5173 --strictPort\napi: uvicorn app:app --port 8000\nworker: rq worker\n",
+            ".env": (
+                "API_URL=http://localhost:8000/v1\nWEB_URL=http://localhost:5173\n"
+                "HOOK=http://me:secret@localhost:8000/\nOTHER=http://localhost:80001\n"
+            ),
+        },
+    )
+    made = found_in(tmp_path)
+    api = "http://localhost:{{ services.api.outputs.port }}/v1"
+    web = "http://localhost:{{ services.web.outputs.port }}"
+    assert made["web"].env == {"API_URL": api, "WEB_URL": "http://localhost:{port}"}
+    assert made["api"].env == {"API_URL": "http://localhost:{port}/v1"}, "it is not to wait for what waits for it"
+    assert "WEB_URL names the port that web had" in made["api"].notes[-1]
+    assert made["worker"].env == {"API_URL": api, "WEB_URL": web}
+    assert "secret" not in project_text("shop", read_sources(tmp_path))
+
+
+def test_commands_that_run_a_script_of_a_package_get_its_server_s_own_port(tmp_path: Path) -> None:
+    configurations = [
+        {"name": "site", "runtimeExecutable": "npm", "runtimeArgs": ["run", "dev"], "port": 5173, "cwd": "site"},
+        {"name": "fixed", "runtimeExecutable": "npm", "runtimeArgs": ["start"], "port": 9, "autoPort": False},
+    ]
+    written(
+        tmp_path,
+        {
+            "Procfile": "web: yarn dev\nworker: npm run work\nfront: pnpm front\n",
+            ".claude/launch.json": {"configurations": configurations},
+            "package.json": {"scripts": {
+                "dev": "next dev -p 3000", "work": "node work.js", "front": "vite", "start": "next start",
+            }},
+            "site/package.json": {"scripts": {"dev": "vite --port 5173 --strictPort"}},
+        },
+    )  # fmt: skip
+    made = found_in(tmp_path)
+    said = {name: (each.class_name, each.args["command"], each.args.get("port")) for name, each in made.items()}
+    assert said == {
+        "web": ("dev-server", "yarn run dev -p {port}", None),
+        "worker": ("command", "npm run work", None),
+        "front": ("dev-server", "pnpm run front --port {port} --strictPort", None),
+        "site": ("dev-server", "npm run dev -- --port {port} --strictPort", None),
+        "fixed": ("dev-server", "npm run start -- -p {port}", 9),
+    }
+    assert [sum("it had port" in note for note in made[name].notes) for name in said] == [1, 0, 0, 1, 0]
+    assert "web" in {each.name for each in read_source(tmp_path / "Procfile").services}
 
 
 async def test_all_that_is_wrong_with_a_project_is_found_at_once(tmp_path: Path) -> None:

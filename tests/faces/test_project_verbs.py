@@ -5,8 +5,10 @@ import math
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Generator
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +28,7 @@ from ostler.faces.entry import begin_early
 
 pytestmark = pytest.mark.realtime
 
+NODE_MODULES = Path(__file__).parents[2] / ".npm-tools" / "node_modules"
 FILE = """\
 kind: Project
 services:
@@ -181,6 +184,31 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert ostler.run("down") == ExitStatus.OK, ostler.err
     assert [row["name"] for row in ostler.json("ps", "--json")["services"]] == ["docker", "process"]
     assert not any(psutil.pid_exists(pid) for pid in pids.values())
+
+
+@pytest.mark.parametrize("program", ["python", pytest.param("vite", marks=pytest.mark.npm)])
+def test_servers_whose_files_fix_their_ports_come_up_in_two_worktrees_from_what_init_writes(
+    ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        for name in ("one", "two"):
+            folder = tmp_path / name
+            folder.mkdir()
+            (folder / "index.html").write_text(f"<p>{name}</p>")
+            if program == "vite":
+                scripts = {"dev": f"vite --host 127.0.0.1 --port {port} --strictPort"}
+                (folder / "package.json").write_text(json.dumps({"scripts": scripts}))
+                (folder / "node_modules").symlink_to(NODE_MODULES)
+            else:
+                (folder / "Procfile").write_text(f"web: {sys.executable} -m http.server {port}\n")
+            monkeypatch.chdir(folder)
+            assert ostler.run("project", "init") == ExitStatus.OK, ostler.err
+            assert f"# it had port {port}" in (folder / "ostler.yaml").read_text()
+            assert up(ostler)[f"web.{name}"] == "created"
+            url = ostler.json("status", "web", "--json")["outputs"]["url"]
+            assert f"<p>{name}</p>" in urllib.request.urlopen(url, timeout=5).read().decode()
 
 
 def test_up_is_under_way_before_the_command_line_is_loaded(

@@ -177,9 +177,14 @@ processes:
     ("line", "expected"),
     [
         ("web: uv run python manage.py runserver", "uv run python manage.py runserver {port}"),
-        ("web: python manage.py runserver 0.0.0.0:8000", "python manage.py runserver 0.0.0.0:8000"),
+        ("web: python manage.py runserver 0.0.0.0:8000", "python manage.py runserver 0.0.0.0:{port}"),
         ("api: uvicorn app:app --reload", "uvicorn app:app --reload --port {port}"),
         ("site: npx vite", "npx vite --port {port} --strictPort"),
+        ("site: npx vite --port 5173 --strictPort", "npx vite --port {port} --strictPort"),
+        ("site: PORT=3000 node server.js", "PORT={port} node server.js"),
+        ("site: next dev --port=3000 & wait-on localhost:3000", "next dev --port={port} & wait-on localhost:{port}"),
+        ("site: gunicorn -b 0.0.0.0:8000 app", "gunicorn -b 0.0.0.0:{port} app"),
+        ("site: a -p 3000 & b -p 3001", "a -p 3000 & b -p 3001"),
         ("site: bin/vite dev", "bin/vite dev"),
         ("web: cd api && flask run", "cd api && flask run"),
         ("web: bin/rails server", "bin/rails server"),
@@ -234,12 +239,11 @@ processes:
         "process-compose.yaml",
     )
     made = services(found)
-    assert args(made["api"])["command"] == "uvicorn app:app --host 127.0.0.1 --port 8000"
+    assert args(made["api"])["command"] == "uvicorn app:app --host 127.0.0.1 --port {port}"
+    assert args(made["api"])["port"] == 0
     assert made["api"].depends_on == {}
     assert args(made["db"])["readyCommand"] == ["/bin/sh", "-c", "pg_isready -q"]
-    assert found.services[0].notes == (
-        "only one worktree can have port 8000: write {port} for it and 'port: 0', and each gets its own",
-    )
+    assert [note.partition(";")[0] for note in found.services[0].notes] == ["it had port 8000"]
     assert found.notes == (
         "process-compose.yaml: 'extends' is not followed: base.yaml", "'api' needs 'nginx', which is not in this file",
     )  # fmt: skip
@@ -258,7 +262,7 @@ def test_a_procfile_s_release_runs_before_the_rest() -> None:
     made = services(read_procfile("release: migrate\nweb: x -p 3000\nrelease: seed\n", "Procfile"))
     assert list(made["web"].depends_on) == ["release", "release-2"]
     assert list(made["release-2"].depends_on) == ["release"]
-    assert "port 3000" in read_procfile("web: x -p 3000", "Procfile").services[0].notes[0]
+    assert "it had port 3000" in read_procfile("web: x -p 3000", "Procfile").services[0].notes[0]
     listed = read_procfile(
         "etcd: etcd --peers http://127.0.0.1:12380 --clients http://[::1]:2379", "Procfile"
     ).services[0]
@@ -323,20 +327,34 @@ def test_folders_of_a_workspace_are_those_of_its_patterns(globs: list[str], has:
 
 
 @pytest.mark.parametrize(
-    ("line", "beside", "note"),
+    ("line", "beside", "command"),
     [
-        ("vite --port 5173", ["pnpm-lock.yaml"], "with 'command: pnpm exec vite --port {port}' and 'port: 0' each"),
-        ("node server.js --port=3000", [], "with 'command: node server.js --port={port}' and 'port: 0' each"),
-        ("vite --port 5173 && echo over", [], "if that takes the variable PORT, each gets its own with 'port: 0'"),
+        ("vite --port 5173 --strictPort", "pnpm-lock.yaml", "pnpm run dev --port {port} --strictPort"),
+        ("tsc -b && vite --port 5173", "", "npm run dev -- --port {port} --strictPort"),
+        ("NODE_ENV=x next dev -p 5173", "bun.lock", "bun run dev -p {port}"),
+        ("astro dev --port 5173", "pnpm-lock.yaml", "pnpm exec astro dev --port {port}"),
+        ("webpack serve --port 5173", "", "npm run dev -- --port {port}"),
+        ("ng serve --port 5173", "yarn.lock", "yarn run dev --port {port}"),
+        ("node server.js --port=5173", "", "node server.js --port={port}"),
+        ("A=1 http-server -p 5173", "", "A=1 npx http-server -p {port}"),
+        ("PORT=5173 react-scripts start", "", "PORT={port} npx react-scripts start"),
+        ("vite --port 5173 && echo over", "", ""),
+        ("vite --port 5173 & node api.js --port 3000", "", ""),
+        ('concurrently "vite --port 5173" "node a"', "", 'npx concurrently "vite --port {port}" "node a"'),
     ],
 )  # fmt: skip
-def test_a_script_with_a_fixed_port_says_how_each_worktree_gets_its_own(
-    line: str, beside: list[str], note: str
+def test_a_script_with_a_fixed_port_runs_with_the_worktree_s_own_where_that_can_be_said(
+    line: str, beside: str, command: str
 ) -> None:
-    found = read_package_json(json.dumps({"scripts": {"dev": line}}), "package.json", beside)
+    found = read_package_json(json.dumps({"scripts": {"dev": line}}), "package.json", [beside] if beside else [])
     web = next(each for each in found.services if each.name == "web")
-    assert web.args["port"]
-    assert note in web.notes[0]
+    assert web.args.get("port", 0) == (0 if command else 5173)
+    if command:
+        assert web.args["command"] == command
+        assert "it had port 5173; each worktree gets its own" in web.notes[-1]
+        assert web.served_at == web.args.get("port", 5173)
+    else:
+        assert "only one worktree can have port 5173, which its script has" in web.notes[-1]
 
 
 @pytest.mark.parametrize(("line", "is_noted"), [("node --watch server.js", True), ("next dev", False)])
@@ -515,6 +533,10 @@ def test_a_program_in_go_that_may_serve_is_named_and_one_that_needs_a_router_is_
 def test_tasks_of_deno_python_and_php() -> None:
     made = services(read_deno({"tasks": {"dev": "deno run main.ts"}}, "deno.json"))
     assert args(made["web"])["command"] == "deno task dev"
+    for task in ("vite --port 5173", {"command": "vite --port 5173"}):
+        (web,) = read_deno({"tasks": {"dev": task}}, "deno.json").services
+        assert web.args == {"command": "deno task dev --port {port} --strictPort"}
+        assert web.served_at == 5173
     assert "'deno task serve-all'" in read_deno({"tasks": {"serve-all": "x"}}, "deno.json").notes[0].replace('"', "'")
     for table, program in (
         ("poe.tasks", "uv run poe"), ("pdm.scripts", "pdm run"), ("hatch.envs.default.scripts", "hatch run"),
@@ -557,6 +579,8 @@ def test_launch_configurations_and_container_commands() -> None:
                 {"name": "Web App", "runtimeExecutable": "npm", "runtimeArgs": ["run", "dev"], "port": 3000,
                  "cwd": "${workspaceFolder}/web", "env": {"A": 1}},
                 {"name": "Free", "runtimeExecutable": "x", "port": 3000, "autoPort": True},
+                {"name": "Strict", "runtimeExecutable": "y", "port": 3000, "autoPort": False},
+                {"name": "Said", "runtimeExecutable": "serve", "runtimeArgs": ["3000"], "port": 3000},
                 {"name": "Debug", "request": "attach"},
                 "broken",
             ]
@@ -568,7 +592,10 @@ def test_launch_configurations_and_container_commands() -> None:
         "devcontainer.json",
     )
     made = services(launch, container)
-    assert args(made["web-app"]) == {"directory": "web", "command": "npm run dev", "port": 3000}
+    assert args(made["web-app"]) == {"directory": "web", "command": "npm run dev"}
+    assert args(made["strict"]) == {"command": "y", "port": 3000}
+    assert "as autoPort is false" in launch.services[2].notes[-1]
+    assert args(made["said"]) == {"command": "serve {port}"}
     assert made["web-app"].env == {"A": "1"}
     assert "port" not in made["free"].args
     assert made["postcreate"].class_name == "job"
@@ -662,7 +689,7 @@ def test_a_launch_configuration_with_a_script_runs_it_with_node() -> None:
         ".claude/launch.json",
     )  # fmt: skip
     made = services(launch)
-    assert args(made["api"]) == {"command": "node ./api/server.js --x", "port": 3000}
+    assert args(made["api"]) == {"command": "node ./api/server.js --x"}
     assert args(made["inner"]) == {"directory": "b/c", "command": "node server.js ../../a.json"}
     assert [note.split("'")[1] for note in launch.notes] == ["py", "seen"]
 
@@ -671,7 +698,7 @@ def test_a_launch_configuration_with_a_script_runs_it_with_node() -> None:
     ("line", "class_name", "expected"),
     [
         ("nohup bash -c 'npm ci && npm start &'", "command", "bash -c 'npm ci && npm start'"),
-        ("nohup ttyd -W -p 7681 bash > /tmp/ttyd.log 2>&1 &", "dev-server", "ttyd -W -p 7681 bash"),
+        ("nohup ttyd -W -p 7681 bash > /tmp/ttyd.log 2>&1 &", "dev-server", "ttyd -W -p {port} bash"),
         ("./a.sh && (npm run dev >/tmp/v.log 2>&1 &)", "command", "./a.sh && (npm run dev)"),
         ("streamlit run app.py", "dev-server", "streamlit run app.py --server.port {port}"),
         ("python manage.py runserver", "dev-server", "python manage.py runserver {port}"),

@@ -32,12 +32,12 @@ from ostler.rules.imports.installs import with_installs
 from ostler.rules.imports.launch_json import read_launch_json
 from ostler.rules.imports.library_builds import LibraryBuilds
 from ostler.rules.imports.local_addresses import with_addresses
-from ostler.rules.imports.node_package import LOCKS, read_package_json
+from ostler.rules.imports.node_package import LOCKS, read_package_json, with_scripts
 from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
 from ostler.rules.imports.python_apps import read_python_app
 from ostler.rules.imports.task_files import read_justfile, read_makefile, read_manage, read_mise, read_taskfile
-from ostler.rules.imports.workspaces import Workspace, workspace_of
+from ostler.rules.imports.workspaces import Workspace, read_package, workspace_of
 from ostler.rules.text.yaml_source import MAX_TEXT
 
 
@@ -236,11 +236,21 @@ def _sources_in(top: Path, at: str, packages: "_Packages") -> list[Found]:
         if file == _PACKAGE:
             new = packages(top, at, beside)
         else:
-            new = [_read(lambda text, name, read=source.read: read(text, name, beside), top, at, file)]
+            new = [_read(lambda text, name, read=source.read: _own(read(text, name, beside), folder), top, at, file)]
         found += new
         found += [Found(notes=(f"not read, as {file} is: {', '.join(alike)}",))] if alike else []
         others += [] if source.of_framework else new
     return found
+
+
+def _own(found: Found, folder: Path) -> Found:
+    """Return what a file in `folder` says, where servers that scripts of packages start get their own ports."""
+
+    def package(at: str) -> JsonObject:
+        inside = Path(os.path.normpath(folder / at / _PACKAGE))
+        return read_package(_text_of(inside)) if inside.is_relative_to(folder) else {}
+
+    return with_scripts(found, package)
 
 
 def _left_out(packages: Collection[Found], others: Collection[Found], at: str) -> list[Found]:
@@ -318,7 +328,8 @@ def read_named(paths: Sequence[Path]) -> list[Found]:
                 others = [each for each in paths if each.parent == folder and each != path]
                 over = [each.name for each in others if (one := _source_of(each)) is not None and one.read is _compose]
                 beside = _Beside.of(folder)._replace(over=tuple(over))
-                found.append(with_installs(_compose(_text(path), path.name, beside), partial(_names_in, folder)))
+                made = _own(_compose(_text(path), path.name, beside), folder)
+                found.append(with_installs(made, partial(_names_in, folder)))
         except UnreadableSourceError as error:
             raise UnreadableSourceError(f"{path} is not read: {error}") from None
     return found
@@ -332,7 +343,8 @@ def read_source(path: Path) -> Found:
     """
     source, text, beside = _known_source(path), _text(path), _Beside.of(path.parent)
     alike = [other for other in SOURCES if other is source or path.name in other.names]
-    return next((found for each in alike if (found := each.read(text, path.name, beside)) != Found()), Found())
+    found = next((found for each in alike if (found := each.read(text, path.name, beside)) != Found()), Found())
+    return found if path.name == _PACKAGE else _own(found, path.parent)
 
 
 def _known_source(path: Path) -> _Source:

@@ -22,7 +22,7 @@ from ostler.rules.imports.found import (
     variables,
     without_circle,
 )
-from ostler.rules.imports.shell_lines import exported, names_variables
+from ostler.rules.imports.shell_lines import exported, names_variables, with_own_port
 
 _CONDITIONS = {
     "service_started": "started",
@@ -202,17 +202,13 @@ def _local(name: str, service: JsonObject, origin: str, taken: Mapping[str, str]
     if taken[label(name)] == "command":
         made = shell_service(label(name), line, origin, directory=directory, notes=tuple(notes), **more)
         return replace(made, restart_policy=policy)
-    if inner and (named := re.compile(rf"(?<![\d.]){re.escape(inner)}(?!\d)")).search(line):
-        line = named.sub("{port}", line)
-        notes.append(
-            f"its port {inner} is chosen by Ostler, so that worktrees do not collide; 'port: {inner}' keeps it"
-        )
+    port = int(inner) if inner.isdecimal() and with_own_port(line, int(inner)) else 0
     ready: JsonObject = {}
     if path := _HEALTH_PATH.search(command_line(as_object(service.get("healthcheck")).get("test"))):
         ready["readyPath"] = path[1]
     else:
         notes.append(READY_NOTE)
-    made = shell_service(label(name), line, origin, directory=directory, port=0, notes=tuple(notes), **more)
+    made = shell_service(label(name), line, origin, directory=directory, port=port, notes=tuple(notes), **more)
     return replace(made, args=made.args | ready, restart_policy=policy)
 
 

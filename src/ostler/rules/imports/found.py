@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, parse_json
 from ostler.model.label_names import label_of
 from ostler.model.projects import VARIABLE
-from ostler.rules.imports.shell_lines import address_notes, port_notes, with_port_option
+from ostler.rules.imports.shell_lines import address_notes, own_port_note, port_notes, with_own_port, with_port_option
 
 
 class FoundService(Struct, frozen=True):
@@ -136,23 +136,48 @@ def within(found: Found, folder: str) -> Found:
 
 
 def shell_service(
-    name: str, line: str, origin: str, *, directory: str = "", port: int | None = None, port_note: str = "", **more: Any
+    name: str,
+    line: str,
+    origin: str,
+    *,
+    directory: str = "",
+    port: int | None = None,
+    had_port: int = 0,
+    kept: str = "",
+    notes: Sequence[str] = (),
+    **more: Any,
 ) -> FoundService:
     """Return a service that runs `line` by the shell; one with a port is a development server.
 
-    `port_note` says what to know of a port that is fixed, where that is not in `line`.
+    Args:
+        name: its name.
+        line: the command.
+        origin: where it was found.
+        directory: the folder to run in.
+        port: the port that its file fixes, which it does not keep if another can be given; 0 for any, None for none.
+        had_port: the port that it does not keep, where that is not in `line`.
+        kept: why it has to keep a fixed port.
+        notes: what to know of it.
+        more: what else it has.
     """
     folder = folder_arg(directory)
-    more["notes"] = (*more.get("notes", ()), *((port_note,) if port_note else port_notes(line, port)))
     if port is None:
-        more["notes"] = (*more["notes"], *address_notes(line))
-    line = template_free(line.strip())
-    if port is None:
-        return FoundService(name, "command", {"command": line, "shell": True, **folder}, origin, **more)
-    args: JsonObject = {**folder, "command": line if port else with_port_option(line)}
-    if port and "{port}" not in line and "PORT" not in line:
+        args: JsonObject = {"command": template_free(line.strip()), "shell": True, **folder}
+        return FoundService(name, "command", args, origin, notes=(*notes, *address_notes(line)), **more)
+    free = "" if kept or not port else with_own_port(line, port)
+    line = template_free((free or line).strip())
+    args = {**folder, "command": line if free or kept else with_port_option(line)}
+    if free:
+        had_port = port
+    elif port:
         args["port"] = port
-    return FoundService(name, "dev-server", args, origin, **more)
+        notes = (*notes, *((kept,) if kept else port_notes(line, port)))
+    env: dict[str, str] = more.pop("env", {})
+    if (said := env.get("PORT", "")).isdecimal() and not args.get("port"):
+        env, had_port = {**env, "PORT": "{port}"}, had_port or int(said)
+    if had_port:
+        notes = (*notes, own_port_note(had_port))
+    return FoundService(name, "dev-server", args, origin, env=env, served_at=had_port, notes=tuple(notes), **more)
 
 
 def job(name: str, line: str, origin: str, *, directory: str = "", **more: Any) -> FoundService:

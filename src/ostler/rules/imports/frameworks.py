@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import READY_NOTE, Found, FoundService, job, named_in, shell_service
+from ostler.rules.imports.shell_lines import port_of, run_with_own_port, script_port_note
 from ostler.rules.imports.task_files import noted_tasks, read_toml, waits
 
 UNREAD = {
@@ -157,7 +158,18 @@ def read_deno(content: JsonObject, file: str) -> Found:
     name = next((name for name in ("dev", "start", "serve") if name in tasks), "")
     if not name:
         return noted_tasks(file, "deno task", tasks)
-    return Found((shell_service("web", f"deno task {name}", f"{file}, task {name}", port=0),))
+    run, task = f"deno task {name}", tasks[name]
+    line = str(as_object(task).get("command") or "") if isinstance(task, dict) else str(task)
+    command, port = run_with_own_port(run, line), port_of(line) or 0
+    kept = "" if command or not port else script_port_note(port)
+    return Found(
+        (
+            shell_service(
+                "web", command or run, f"{file}, task {name}", port=port if kept else 0, had_port=0 if kept else port,
+                kept=kept,
+            ),
+        )
+    )  # fmt: skip
 
 
 def read_composer(content: JsonObject, file: str) -> Found:

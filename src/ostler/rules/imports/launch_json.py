@@ -2,6 +2,7 @@
 
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object
 from ostler.rules.imports.found import Found, FoundService, command_line, folder_arg, label, shell_service, variables
+from ostler.rules.imports.shell_lines import with_own_port
 
 
 def read_launch_json(content: JsonObject, file: str) -> Found:
@@ -22,10 +23,14 @@ def read_launch_json(content: JsonObject, file: str) -> Found:
             continue
         line = command_line(words)
         port = config.get("port")
-        fixed = port if isinstance(port, int) and config.get("autoPort") is not True else 0
+        fixed = port if isinstance(port, int) and not isinstance(port, bool) else 0
+        is_kept = config.get("autoPort") is False and fixed != 0
+        is_named = fixed != 0 and with_own_port(line, fixed) != ""
         services.append(
             shell_service(
-                label(shown), line, f"{file}, {shown}", directory=str(config.get("cwd") or ""), port=fixed,
+                label(shown), line, f"{file}, {shown}", directory=str(config.get("cwd") or ""),
+                port=fixed if is_kept or is_named else 0, had_port=0 if is_kept else fixed,
+                kept=f"only one worktree can have port {fixed}, as autoPort is false there" if is_kept else "",
                 env=variables(config.get("env")),
             )
         )  # fmt: skip

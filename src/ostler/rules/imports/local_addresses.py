@@ -1,47 +1,99 @@
-"""Variables with the address at which a database was reached until now, pointed at the service that replaces it."""
+"""Variables with the address at which a service was reached until now, pointed at the one that replaces it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from ostler.rules.imports.compose_addresses import pointed_at
-from ostler.rules.imports.found import PROGRAMS, Found, FoundService, outputs_of
+from ostler.rules.imports.found import PROGRAMS, RUNNING, Found, FoundService, outputs_of
+from ostler.rules.imports.shell_lines import own_port_note
 
 _HOSTS = r"localhost|127\.0\.0\.1|\[::1\]|0\.0\.0\.0|host\.docker\.internal"
+_PLACE = re.compile(rf"((?<![\w.])(?:{_HOSTS}):)(\d+)(?!\d)")
+_UNCOPIED = re.compile(r"[@?#{\s]")
+"""What a variable has that may hold a secret, or is a template already: it is not written into the project's file."""
+
 _URL = re.compile(rf"\w[\w+.-]*://(?:[^@/\s]*@)?(?:{_HOSTS}):(\d+)(?:/\S*)?")
 
 
 def with_addresses(found: Sequence[Found], variables: Mapping[str, Mapping[str, str]]) -> list[Found]:
-    """Return what was found, where programs reach the databases of the project's own by variables of their files.
+    """Return what was found, where programs reach services of the project's own by variables of their files.
 
     Args:
         found: what the project's files gave.
         variables: file of variables → its variables.
     """
-    services = [service for each in found for service in each.services]
-    served = {service.served_at: service for service in services if service.served_at}
 
-    known = {
-        service.name: {name: value for file in service.env_files for name, value in variables.get(file, {}).items()}
-        for service in services
-        if service.class_name in PROGRAMS
-    }
-    reached = {service: _reached(values, served) for service, values in known.items()}
+    def values_of(service: FoundService) -> dict[str, str]:
+        return {name: value for file in service.env_files for name, value in variables.get(file, {}).items()}
+
+    found = [replace(each, services=tuple(_with_port(one, values_of(one)) for one in each.services)) for each in found]
+    services = [service for each in found for service in each.services]
+    databases = {service.served_at: service for service in services if service.class_name not in PROGRAMS}
+    servers = {service.served_at: service for service in services if service.class_name in PROGRAMS}
+    had_ports = {str(port) for port in servers if port}
+    needs = {service.name: {*service.depends_on} for service in services}
+
+    known = {service.name: values_of(service) for service in services if service.class_name in PROGRAMS}
+    reached = {service: _reached(values, databases) for service, values in known.items()}
     shared = {name: value for values in reached.values() for name, value in values.items()}
+
+    def place(service: FoundService, port: str) -> str:
+        """Return the port of the server that had `port`; empty for none, or if that one waits for `service`."""
+        if port not in had_ports:
+            return ""
+        server = servers[int(port)]
+        if server.name == service.name:
+            return "{port}"
+        if _is_needed(service.name, server.name, needs):
+            return ""
+        needs[service.name].add(server.name)
+        return f"{{{{ {outputs_of(server.name)}.port }}}}"
 
     def pointed(service: FoundService) -> FoundService:
         values = known.get(service.name, {})
+        own = {name: value for name, value in values.items() if name not in service.env}
         env = reached.get(service.name, {}) | service.env
         if service.class_name == "job" and not service.enabled:  # what changes a database is often without a file
             env = {name: value for name, value in shared.items() if name not in values} | env
         notes = service.notes
-        if "PORT" in values and "PORT" not in env and service.class_name == "dev-server":
-            note = "only one worktree can have the PORT of its envFile: env: {PORT: '{port}'} gives each its own"
-            notes = (*notes, note)
+        for name, value in {**own, **service.env}.items():
+            if _UNCOPIED.search(value) or service.class_name not in RUNNING:
+                continue
+            made = _PLACE.sub(lambda at: at[1] + (place(service, at[2]) or at[2]), value)
+            env |= {name: made} if made != value else {}
+            left = [servers[int(at[2])].name for at in _PLACE.finditer(made) if at[2] in had_ports]
+            notes = (*notes, *(f"{name} names the port that {one} had, as {one} waits for this" for one in left))
         return replace(service, env=env, notes=notes)
 
     return [replace(each, services=tuple(map(pointed, each.services))) for each in found]
+
+
+def _with_port(service: FoundService, values: Mapping[str, str]) -> FoundService:
+    """Return a server whose files of variables fix its port with its own port instead."""
+    port = values.get("PORT", "")
+    if service.class_name != "dev-server" or not port.isdecimal() or "PORT" in service.env:
+        return service
+    if service.args.get("port"):  # which it is to keep
+        return service
+    notes = service.notes if service.served_at else (*service.notes, own_port_note(int(port)))
+    return replace(
+        service, env={**service.env, "PORT": "{port}"}, served_at=service.served_at or int(port), notes=notes
+    )
+
+
+def _is_needed(service: str, by: str, needs: Mapping[str, Collection[str]]) -> bool:
+    """Return whether `by` waits for `service`, also over others."""
+    left, seen = [by], set[str]()
+    while left:
+        one = left.pop()
+        if one == service:
+            return True
+        if one not in seen:
+            seen.add(one)
+            left += needs.get(one, ())
+    return False
 
 
 def _reached(known: Mapping[str, str], served: Mapping[int, FoundService]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import (
     READY_NOTE,
+    RUNNING,
     Found,
     FoundService,
     UnreadableSourceError,
@@ -17,7 +18,16 @@ from ostler.rules.imports.found import (
     label,
     shell_service,
 )
-from ostler.rules.imports.shell_lines import port_of, port_option, script_port_note
+from ostler.rules.imports.shell_lines import (
+    found_by,
+    is_joined,
+    own_port_note,
+    port_of,
+    port_option,
+    run_with_own_port,
+    script_port_note,
+    with_own_port,
+)
 
 APP_SCRIPTS = ("dev", "start", "serve", "develop")
 """Scripts that serve; the first one that there is stands for the app."""
@@ -47,6 +57,9 @@ _APIS = frozenset({
 """Packages that serve what a program says, and no page of their own."""
 
 _DOCKER = re.compile(r"\b(docker|podman)([ -]compose)?\b.*\bup\b")
+_RUN = re.compile(r"(npm|pnpm|yarn|bun)(?: run)? ([\w:.-]+)")
+"""A command that only runs a script."""
+
 INSTALL = "install"
 """The service that installs what packages need."""
 
@@ -172,12 +185,46 @@ def _server(name: str, line: str, run: str, origin: str, notes: tuple[str, ...])
     """Return the service of a script that serves; `run` runs it, and it has `line`."""
     if _WATCHER.fullmatch(line) and "success" not in line.lower():  # tsup --onSuccess starts a server
         return shell_service(name, run, origin)
-    options, port = port_option(line), port_of(line)
-    if options and port is None:
-        separator = " --" if run.startswith("npm ") else ""
-        return shell_service(name, f"{run}{separator} {options}", origin, port=0)
-    note = script_port_note(line, port, _finder(run.partition(" ")[0], line)) if port else ""
-    return shell_service(name, run, origin, port=port or 0, port_note=note, notes=notes)
+    port, manager = port_of(line) or 0, run.partition(" ")[0]
+    command = run_with_own_port(run, line, separator="--" if manager == "npm" else "")
+    if not command and port and not is_joined(line) and (free := with_own_port(line, port)):
+        command = found_by(_finder(manager, line), free)
+        notes = (*notes, f"its command is the line of that script with {{port}} for {port}")
+    if command:
+        return shell_service(name, command, origin, port=0, had_port=port, notes=notes)
+    return shell_service(name, run, origin, port=port, kept=script_port_note(port), notes=notes)
+
+
+def with_scripts(found: Found, package: Callable[[str], JsonObject]) -> Found:
+    """Return `found`, where commands that run a script which serves give that its port.
+
+    Args:
+        found: what a file says, with folders from its own.
+        package: returns the `package.json` of a folder; empty for none.
+    """
+
+    def made(service: FoundService) -> FoundService:
+        run = _RUN.fullmatch(str(service.args.get("command", ""))) if service.class_name in RUNNING else None
+        if run is None:
+            return service
+        scripts = as_object(package(str(service.args.get("directory", ""))).get("scripts"))
+        line = str(scripts.get(run[2]) or "")
+        if port_option(line) == "" and port_of(line) is None:
+            return service
+        server = _server(service.name, line, f"{run[1]} run {run[2]}", "", ())
+        if server.class_name != "dev-server":
+            return service
+        own = {key: value for key, value in service.args.items() if key not in ("command", "shell")}
+        before = [note for note in service.notes if not server.notes or note != own_port_note(service.served_at)]
+        return replace(
+            service,
+            class_name="dev-server",
+            args={**server.args, **own},
+            served_at=server.served_at or service.served_at,
+            notes=(*before, *server.notes),
+        )
+
+    return replace(found, services=tuple(map(made, found.services)))
 
 
 def _finder(manager: str, line: str) -> str:

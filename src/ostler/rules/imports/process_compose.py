@@ -22,8 +22,10 @@ from ostler.rules.imports.shell_lines import (
     exported,
     in_named_folder,
     names_variables,
+    own_port_note,
     port_notes,
     port_of,
+    with_own_port,
 )
 
 _CONDITIONS = {
@@ -106,11 +108,20 @@ def _service(
 ) -> FoundService:
     line = str(process.get("command") or "").strip()
     notes = [f"{key!r} is not converted" for key in _LEFT_OUT if process.get(key)]
-    notes += port_notes(line, port_of(line))
-    env, line = exported({**shared.env, **variables(process.get("environment"))}, line.replace("$$", "$"))
+    is_job, port = label(name) in jobs, 0 if label(name) in jobs else port_of(line) or 0
+    free = with_own_port(line, port) if port else ""
+    set_here = {**shared.env, **variables(process.get("environment"))}
+    if not is_job and not (port and not free) and set_here.get("PORT", "").isdecimal():
+        port, free = port or int(set_here["PORT"]), free or line
+        set_here["PORT"] = "{port}"
+    notes += [own_port_note(port)] if free else port_notes(line, port)
+    env, line = exported(set_here, (free or line).replace("$$", "$"))
     folder, line = in_named_folder(str(process.get("working_dir") or ""), line)
     args: JsonObject = {"command": template_free(line), "shell": True, **folder_arg(folder)}
-    notes += _take_probe(args, as_object(process.get("readiness_probe") or process.get("liveness_probe")))
+    if free:
+        args["port"] = 0
+    probe = as_object(process.get("readiness_probe") or process.get("liveness_probe"))
+    notes += _take_probe(args, probe, port if free else 0)
     if process.get("is_tty") or process.get("is_foreground"):
         args["terminal"] = True
     if process.get("ready_log_line"):
@@ -129,7 +140,6 @@ def _service(
         for other, need in objects(process.get("depends_on")).items()
         if label(other) != label(name)
     }
-    is_job = label(name) in jobs
     return FoundService(
         label(name),
         "job" if is_job else "command",
@@ -138,6 +148,7 @@ def _service(
         env=env,
         env_files=tuple(file for file in shared.env_files if file != ".env" or not process.get("is_dotenv_disabled")),
         depends_on=needs,
+        served_at=port if free else 0,
         restart_policy=_restart_policy(as_object(process.get("availability"))),
         notes=tuple(notes),
         enabled=not (process.get("disabled") or process.get("is_foreground")),
@@ -157,23 +168,26 @@ def _restart_policy(availability: JsonObject) -> JsonValue:
     return {"policy": policy, **more} if more else policy
 
 
-def _take_probe(args: JsonObject, probe: JsonObject) -> list[str]:
-    """Take over when a process is ready; return what to know of that."""
+def _take_probe(args: JsonObject, probe: JsonObject, had_port: int) -> list[str]:
+    """Take over when a process is ready; return what to know of that. `had_port` is the port that it does not keep."""
     notes: list[str] = []
     web = as_object(probe.get("http_get"))
     if web:
         host, port = web.get("host") or "127.0.0.1", web.get("port")
+        is_own = had_port != 0 and str(port) == str(had_port)
         scheme = str(web.get("scheme") or "http").lower()
         path = str(web.get("path") or "/")
-        address = template_free(f"{scheme}://{host}{f':{port}' if port else ''}/{path.lstrip('/')}")
+        shown = "{port}" if is_own else port
+        address = template_free(f"{scheme}://{host}{f':{shown}' if port else ''}/{path.lstrip('/')}")
         if names_variables(address):
             args["readyCommand"] = ["/bin/sh", "-c", f"curl -fsS -o /dev/null {double_quoted(address)}"]
         else:
             args["readyHttp"] = address
-        if _number(web.get("port")) and str(web["port"]) not in str(args["command"]):
+        if _number(web.get("port")) and not is_own and str(web["port"]) not in str(args["command"]):
             notes.append(f"only one worktree can have port {web['port']}, which its readiness names")
     elif command := as_object(probe.get("exec")).get("command"):
-        args["readyCommand"] = ["/bin/sh", "-c", template_free(str(command))]
+        asked = (with_own_port(str(command), had_port) if had_port else "") or str(command)
+        args["readyCommand"] = ["/bin/sh", "-c", template_free(asked)]
     if args.keys() & {"readyHttp", "readyCommand"}:
         tries = _number(probe.get("failure_threshold")) or 3
         seconds = _number(probe.get("initial_delay_seconds")) + (_number(probe.get("period_seconds")) or 10) * tries

@@ -14,17 +14,25 @@ _PORT_OPTIONS = {
 }  # fmt: skip
 """How tools take a port; others get it as the variable PORT."""
 
+_ONCE = frozenset({"astro", "nuxt", "remix", "http-server", "http.server", "hypercorn"})
+"""Tools that take their port once; of two, the others take the last."""
+
 _LOCAL_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):(\d{2,5})\b")
 _JOINED = re.compile(r"[|&;<>\n]")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _REFERENCE = re.compile(r"\$(?:\$|\{\w+[^}]*\}|\w+)")
+_ASSIGNMENTS = re.compile(r"(?:\w+=\S*\s+)*")
+_FIXED_PORT = re.compile(
+    r"(?:--port[= ]|--http-port[= ]|--server\.port[= ]|--dev-addr[= ]\S*:|-p[= ]|-S[= ]\S*:|(?:-b|--bind)[= ]\S*:"
+    r"|--listen[= ]\S*:|[\s=]:|\brunserver (?:\S+:)?|\bhttp\.server |(?<![\w$])PORT=)(\d{2,5})\b"
+)
 
 
 def port_of(line: str) -> int | None:
     """Return the port that a command line asks for by the options people use; 0 if it takes the variable PORT."""
     if re.search(r"\$\{?PORT\b", line):
         return 0
-    found = re.search(r"(?:--port[= ]|--http-port[= ]|-p[= ]|--bind[= ]\S*:|--listen[= ]\S*:|[\s=]:)(\d{2,5})\b", line)
-    found = found or re.search(r"\brunserver (?:\S+:)?(\d{2,5})\b", line)
+    found = _FIXED_PORT.search(line)
     return int(found[1]) if found else None
 
 
@@ -34,7 +42,7 @@ def port_option(line: str) -> str:
         return ""
     if re.search(r"\bmanage\.py runserver\s*$", line):
         return "{port}"
-    return next((option for tool, option in _PORT_OPTIONS.items() if _starts(line, tool)), "")
+    return _PORT_OPTIONS.get(_tool_of(line), "")
 
 
 def with_port_option(line: str) -> str:
@@ -43,28 +51,61 @@ def with_port_option(line: str) -> str:
     return f"{line} {option}" if option else line
 
 
+def with_own_port(line: str, port: int) -> str:
+    """Return `line` with `{port}` wherever it has `port`; empty if it has none, or fixes other ports, too."""
+    fixed = set(_FIXED_PORT.findall(line))
+    free = re.sub(rf"(?<![\d.]){port}(?!\d)", "{port}", line)
+    return free if fixed == {str(port)} or (not fixed and free != line) else ""
+
+
+def run_with_own_port(run: str, line: str, *, separator: str = "") -> str:
+    """Return the command that runs a script and gives the server in it its port; empty where no option at its end can.
+
+    Args:
+        run: the command that runs the script, as `npm run dev`.
+        line: the script's line.
+        separator: what stands before options that are the script's own.
+    """
+    last = _QUOTED.sub("", re.split(r"[|&;\n]", line)[-1])
+    tool = _tool_of(last)
+    option = port_option(last)
+    if not option or port_of(line) == 0 or (port_of(last) and (tool in _ONCE or not tool)):
+        return ""
+    if len(set(_FIXED_PORT.findall(line))) > 1 or (port_of(line) and not port_of(last)):
+        return ""
+    return " ".join(filter(None, (run, separator, option)))
+
+
+def found_by(finder: str, line: str) -> str:
+    """Return `line`, one command, with what finds its program put before that: after the variables that it sets."""
+    begin = _ASSIGNMENTS.match(line)
+    assert begin is not None
+    return f"{begin[0]}{finder}{line[begin.end() :]}"
+
+
+def is_joined(line: str) -> bool:
+    """Return whether `line` is more than one command."""
+    return _JOINED.search(_QUOTED.sub("", line)) is not None
+
+
+def own_port_note(port: int) -> str:
+    """Return what to know of a service that does not keep the port which its file fixes."""
+    return f"it had port {port}; each worktree gets its own, so that they do not collide ('port: {port}' keeps it)"
+
+
 def port_notes(line: str, port: int | None) -> tuple[str, ...]:
     """Return a note if a service that runs `line` has a fixed port, which only one worktree can use."""
-    if not port or "{port}" in line or "PORT" in line:
+    if not port or "{port}" in line:
         return ()
     if re.search(rf"\b{port}\b", line):
         return (f"only one worktree can have port {port}: write {{port}} for it and 'port: 0', and each gets its own",)
     return (f"only one worktree can have port {port}: with 'port: 0' each gets its own, as the variable PORT",)
 
 
-def script_port_note(line: str, port: int, runs: str) -> str:
-    """Return what to know of a script that fixes its port: what `runs` programs of the package can do so with another.
-
-    Args:
-        line: the script's line.
-        port: the port in it.
-        runs: what a line for the shell begins with to find those programs, as `npx `.
-    """
+def script_port_note(port: int) -> str:
+    """Return what to know of a script that fixes its port in a way that no option at its end changes."""
     said = f"only one worktree can have port {port}, which its script has"
-    if _JOINED.search(line) or re.match(r"\w+=", line):
-        return f"{said}: if that takes the variable PORT, each gets its own with 'port: 0'"
-    free = re.sub(rf"\b{port}\b", "{port}", line)
-    return f"{said}: with 'command: {runs}{free}' and 'port: 0' each gets its own"
+    return f"{said}: if that takes the variable PORT, each gets its own with 'port: 0'"
 
 
 def address_notes(line: str) -> tuple[str, ...]:
@@ -117,6 +158,10 @@ def double_quoted(text: str) -> str:
 
 def _escaped(text: str) -> str:
     return re.sub(r'([\\"`$])', r"\\\1", text)
+
+
+def _tool_of(line: str) -> str:
+    return next((tool for tool in _PORT_OPTIONS if _starts(line, tool)), "")
 
 
 def _starts(line: str, tool: str) -> bool:
