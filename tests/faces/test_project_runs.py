@@ -615,6 +615,32 @@ async def test_what_a_crash_cut_off_goes_on_whatever_else_is_wrong(shop: Path) -
         await until(lambda: manager.registry.find("api.shop") is not None and manager.view("api.shop").state.is_up)
 
 
+async def test_what_could_not_be_written_down_is_not_brought_up_by_the_next_run(shop: Path, worktree: Path) -> None:
+    state, away = shop.parent / "state", shop.parent / "away"
+    journal = UpJournal(state / "journal.json")
+
+    async def next_run_finds() -> object:
+        return await UpJournal(state / "journal.json").load()
+
+    async with life(World(), MemoryStore(), shop, journal) as (_, projects):
+        state.write_text("")  # so that nothing can be written in it
+        with pytest.raises(
+            StoreError, match="project shop is not brought up, .*'.*journal.json'.*; nothing was started"
+        ):
+            await up(projects, shop)
+        state.unlink()
+        opened = await journal.begin(str(worktree), ())
+        assert await next_run_finds() == {str(worktree): []}, "nothing of shop was begun"
+        state.rename(away)
+        state.write_text("")
+        with pytest.raises(StoreError, match=r"journal\.json"):
+            await journal.end(str(worktree), opened)
+        state.unlink()
+        away.rename(state)
+        await projects.down(str(worktree), (), timeout=None)
+        assert await next_run_finds() == {}, "what was taken down stays down"
+
+
 async def test_what_left_the_file_goes_with_what_it_needs_once_nothing_uses_it(shop: Path) -> None:
     async with life(World(), MemoryStore(), shop) as (manager, projects):
         chain = "  api: {class: basic, dependsOn: db}\n  db: {class: basic}\n"

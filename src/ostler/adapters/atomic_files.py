@@ -70,6 +70,19 @@ def write_private(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def remove(path: Path) -> None:
+    """Remove `path`, durable on return; it may be gone already. Needs no room on the disk.
+
+    Raises:
+        StoreError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as exc:
+        raise not_written(path, exc) from exc
+    _sync_folder(path.parent)
+
+
 def _rename(temporary: Path, path: Path) -> None:
     try:
         temporary.replace(path)

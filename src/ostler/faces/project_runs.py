@@ -1,7 +1,7 @@
 """Each `up` as a task of the server: equal ones are joined, others wait, and a crash does not end it."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import anyio
@@ -11,11 +11,12 @@ from msgspec import Struct, field
 from ostler.adapters.projects.journal import UpJournal
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import named_services
-from ostler.engine.projects.foresight import refuse_foreseen
+from ostler.engine.projects.foresight import UNTOUCHED, refuse_foreseen
 from ostler.engine.projects.runner import ProjectReport, ProjectRunner
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.protocols import Progress
-from ostler.model.errors import OstlerError, SupersededError
+from ostler.engine.services.views import ProjectRef
+from ostler.model.errors import OstlerError, StoreError, SupersededError
 from ostler.model.events import EventKind
 
 logger = logging.getLogger(__name__)
@@ -167,7 +168,10 @@ class ProjectRuns:
             run.cancelling.cancel()
             await run.done.wait()
         self._later = [run for run in self._later if run.scope.ref.directory != directory]
-        await self._journal.end(directory)
+        try:
+            await self._journal.end(directory)
+        except StoreError as error:
+            raise _not_recorded(f"the project in {directory} is not taken down", error) from error
 
     def _begin(self, scope: ProjectScope, names: tuple[str, ...], *, foresees: bool = True) -> _Run:
         assert self._group is not None, "run_in comes first"
@@ -184,7 +188,7 @@ class ProjectRuns:
             with run.cancelling:
                 if foresees:
                     await refuse_foreseen(run.scope, named_services(run.scope, run.names), self._manager)
-                opened = await self._journal.begin(ref.directory, run.names)
+                opened = await self._record(ref, run.names)
                 async with self._around(run.scope):
                     await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)
                 if jobs := sorted(run.report.working):
@@ -217,11 +221,24 @@ class ProjectRuns:
             self._later.append(run)
             run.brought.set()
 
+    async def _record(self, ref: ProjectRef, names: Sequence[str]) -> list[str]:
+        try:
+            return await self._journal.begin(ref.directory, names)
+        except StoreError as error:
+            raised = _not_recorded(f"project {ref.id} is not brought up", error)
+            raised.add(UNTOUCHED)
+            raise raised from error
+
     async def _forget(self, directory: str, opened: list[str]) -> None:
         try:
             await self._journal.end(directory, opened)
         except OstlerError as error:
             logger.warning("%s", error)
+
+
+def _not_recorded(what: str, error: StoreError) -> StoreError:
+    """Return the error for what is not done because the journal could not be written."""
+    return StoreError(f"{what}, as that could not be recorded: {error.summary}", next_actions=error.next_actions)
 
 
 def _taken_down(scope: ProjectScope) -> SupersededError:

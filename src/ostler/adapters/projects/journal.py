@@ -8,7 +8,8 @@ from typing import cast
 import anyio
 import anyio.to_thread
 
-from ostler.adapters.atomic_files import replace_private
+from ostler.adapters.atomic_files import remove, replace_private
+from ostler.model.errors import StoreError
 from ostler.model.json import parse_json
 
 
@@ -21,6 +22,8 @@ class UpJournal:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._open: dict[str, list[str]] = {}
+        self._is_behind = False
+        """Whether the file says something else, as it could not be written last time."""
         self._writing = anyio.Lock()
 
     def __repr__(self) -> str:
@@ -38,10 +41,17 @@ class UpJournal:
         Returns what `end` wants of the one who ends it.
 
         Raises:
-            StoreError: it could not be written.
+            StoreError: it could not be written; what was written down before stays.
         """
+        before = self._open.get(directory)
         opened = self._open[directory] = list(names)
-        await self._save()
+        try:
+            await self._save()
+        except StoreError:
+            if self._open.get(directory) is opened:
+                self._open.pop(directory)
+                self._open |= {} if before is None else {directory: before}
+            raise
         return opened
 
     async def end(self, directory: str, opened: list[str] | None = None) -> None:
@@ -57,12 +67,27 @@ class UpJournal:
         if directory in self._open and (opened is None or self._open[directory] is opened):
             del self._open[directory]
             await self._save()
+        elif self._is_behind:
+            await self._save()
 
     async def _save(self) -> None:
-        if self._file is not None:
-            with anyio.CancelScope(shield=True):
-                async with self._writing:
-                    await anyio.to_thread.run_sync(replace_private, self._file, json.dumps(self._open))
+        if self._file is None:
+            return
+        with anyio.CancelScope(shield=True):
+            async with self._writing:
+                try:
+                    await anyio.to_thread.run_sync(_write, self._file, dict(self._open))
+                except StoreError:
+                    self._is_behind = True
+                    raise
+                self._is_behind = False
+
+
+def _write(file: Path, entries: Mapping[str, Sequence[str]]) -> None:
+    if entries:
+        replace_private(file, json.dumps(entries))
+    else:
+        remove(file)
 
 
 def _read(file: Path) -> dict[str, list[str]]:

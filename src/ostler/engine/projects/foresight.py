@@ -18,6 +18,9 @@ from ostler.rules.loading.projects import LoadedProject, hopeless_needs, ports_a
 from ostler.rules.templates.template import optional_names, referenced_names, render
 from ostler.rules.text.findings import Violation, by_place, dotted
 
+UNTOUCHED = "nothing was started, stopped or changed"
+"""What an `up` that is refused says of itself."""
+
 
 async def refuse_foreseen(scope: ProjectScope, wanted: Sequence[str], manager: ServiceManager) -> None:
     """Refuse an `up` of `wanted`, before it does anything, if something of it is known to fail.
@@ -31,7 +34,7 @@ async def refuse_foreseen(scope: ProjectScope, wanted: Sequence[str], manager: S
     found = await foreseen(scope, changes, manager)
     if findings := by_place(finding for findings in found.values() for finding in findings):
         error = ManifestError(findings, what=scope.loaded.file)
-        error.add("nothing was started, stopped or changed")
+        error.add(UNTOUCHED)
         raise error
 
 
