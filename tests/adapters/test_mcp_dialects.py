@@ -494,7 +494,8 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
             {
                 "security": [{"tool": "mcp__a__get", "mode": "allow"}, {"tool": "bash", "mode": "deny"}],
                 "images": {"image": "mcp/a", "pull": "never"},
-                "hooks": {"PreToolUse": [{"matcher": "mcp__a__.*", "hooks": [{"type": "command", "command": "log"}]}]},
+                "official_docs": ["mcp__a__get"],
+                "offline": {"asking_price": "mcp__a__get"},
             },
             set(TOOLS),
         ),
@@ -564,6 +565,20 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"security": {"policy": {"mcp__a__drop": "ask"}}},
         {"security": {"denied": ["bash", "mcp__a__drop"]}},
         {"guard": [{"tools": ["mcp:a:*"], "decision": "block"}]},
+        {"guard": {"alwaysAsk": ["mcp__a__drop"]}},
+        {"guard": {"tool_denylist": ["mcp__a__drop"]}},
+        # Limits that are not lists, so that no one can obey them.
+        {"disabledMcpServers": "a"},
+        {"mcp": {"excluded": {"a": True}}},
+        {"deniedMcpServers": [1]},
+        {"permissions": {"deny": "mcp__a"}},
+        {"permissions": {"ask": {"mcp__a": True}}},
+        {"tools": {"exclude": "a__drop"}},
+        {"amp.tools.disable": "mcp__a__*"},
+        {"options": {"disabled_tools": [["a_drop"]]}},
+        {"rule": {"toolName": "*", "decision": "deny"}},
+        {"disabledTools": ["drop"]},
+        {"enabledServers": ["b"]},
     ],
 )
 def test_a_limit_next_to_the_servers_that_is_not_known_refuses_them(beside: dict[str, Any]) -> None:
@@ -972,12 +987,74 @@ def test_an_extension_of_gemini_that_is_disabled_stays_off(tmp_path: Path, rules
 
 
 @pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ('{"x": "off"}', "limit"),
+        ('{"x": {"overrides": "!/*"}}', "limit"),
+        ('{"x": {"overrides": ["!/*", 1]}}', "limit"),
+        ('["x"]', "not-an-object"),
+        ("{", "json-syntax"),
+    ],
+)
+def test_an_extension_of_gemini_is_not_imported_if_it_is_unclear_whether_it_is_on(
+    tmp_path: Path, text: str, rule: str
+) -> None:
+    file, other = tmp_path / "gemini-extension.json", tmp_path / "extension-enablement.json"
+    file.write_text(json.dumps({"name": "x", "mcpServers": {"a": {"command": "x"}}}))
+    other.write_text(text)
+    found, (problem,) = candidates_in(file, ENV, client="gemini", limiting=lambda _: [other])
+    assert found == []
+    assert (problem.file, problem.rule) == (str(other), rule)
+    assert str(file) in problem.message
+
+
+@pytest.mark.parametrize(
+    ("state", "is_on"), [({}, True), ({"enabled": True}, True), ({"enabled": "no"}, False), ("off", False)]
+)
+def test_a_server_of_gemini_is_on_only_if_nothing_else_is_said(tmp_path: Path, state: Any, is_on: bool) -> None:
+    file, other = tmp_path / "settings.json", tmp_path / "mcp-server-enablement.json"
+    file.write_text(json.dumps({"mcpServers": {"a": {"command": "x"}}}))
+    other.write_text(json.dumps({"a": state}))
+    (found,), _ = candidates_in(file, ENV, client="gemini", limiting=lambda _: [other])
+    assert found.entry.get("disabled", False) != is_on
+
+
+@pytest.mark.parametrize(
     ("name", "root", "says"),
     [
         ("fastmcp.json", {"source": {"path": "server.py"}, "environment": {"python": "3.12"}}, '"fastmcp.json"'),
         ("registry.yaml", {"registry": {"fetch": {"ref": ""}}}, '"--servers", "fetch"'),
         ("catalog.yaml", {"name": "mine", "registry": {"x": {"image": "mcp/x", "type": "server"}}}, '"--servers", "x"'),
         ("smithery.yaml", {"startCommand": {"type": "stdio", "commandFunction": "…"}}, "smithery.yaml"),
+        ("config.yaml", {"binds": [{"port": 3001, "listeners": []}]}, "http://localhost:3001/mcp"),
+        (
+            "config.yaml",
+            {"mcp": {"port": 4000, "targets": [{"name": "a", "stdio": {"cmd": "x"}}]}},
+            "localhost:4000/mcp",
+        ),
+        (
+            "agent.yaml",
+            {"agents": {"root": {"toolsets": [{"type": "mcp", "ref": "docker:fetch"}]}}},
+            '"--servers", "fetch"',
+        ),
+        ("agent.yaml", {"mcps": {"a": {"command": "x"}}}, "toolsets of its agents"),
+        ("application.yml", {"spring": {"ai": {"mcp": {"client": {"sse": {}}}}}}, "Spring AI"),
+        ("application.yml", {"spring.ai.mcp.client.enabled": False}, "Spring AI"),
+        (
+            "application.yml",
+            {"spring": {"ai": {"mcp": {"client": {"stdio": {"servers-configuration": "classpath:mcp.json"}}}}}},
+            "reads 'mcp.json'",
+        ),
+        (
+            "k.yaml",
+            {
+                "apiVersion": "kagent.dev/v1",
+                "kind": "RemoteMCPServer",
+                "spec": {"url": "https://h/", "protocol": "SSE"},
+            },
+            '{"type": "sse", "url": "https://h/"}',
+        ),
+        ("t.yaml", {"apiVersion": "toolhive.stacklok.dev/v1", "kind": "MCPServer", "metadata": {"name": "gh"}}, "'gh'"),
     ],
 )
 def test_a_file_that_describes_servers_in_another_way_says_what_to_do(name: str, root: Any, says: str) -> None:
@@ -1523,17 +1600,61 @@ def test_another_file_of_the_client_limits_its_servers(
         assert permitted(load({"mcpServers": {"a": found.entry}})) == tools
 
 
-def test_a_requirement_about_commands_refuses_what_it_may_forbid(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("server", "requirement", "is_on"),
+    [
+        ('command = "x"', '[mcp_servers.a.identity]\ncommand = "x"', True),
+        ('command = "x"\nargs = ["y"]', '[mcp_servers.a.identity]\ncommand = "x"', True),
+        ('command = "x"', '[mcp_servers.a.identity]\ncommand = "y"', False),
+        ('command = "x"', '[mcp_servers.a.identity]\nurl = "https://h/"', False),
+        ('url = "https://h/"', '[mcp_servers.a.identity]\nurl = "https://h/"', True),
+        ('url = "https://h/b"', '[mcp_servers.a.identity]\nurl = "https://h/"', False),
+        ('command = "x"', '[mcp_servers.a]\ncommand = "x"\nargs = []', True),
+        ('command = "x"\nargs = ["y"]', '[mcp_servers.a]\ncommand = "x"\nargs = []', False),
+        ('command = "x"', '[mcp_servers.a]\ncommand = "y"\nargs = []', False),
+        (
+            'command = "x"\nargs = ["-y", "@acme/b", "c1"]',
+            """
+[mcp_servers.a]
+command = "x"
+args = [{match = "exact", value = "-y"}, {match = "prefix", value = "@acme/"}, {match = "regex", expression = "c[0-9]"}]
+""",
+            True,
+        ),
+        (
+            'command = "x"\nargs = ["c10"]',
+            '[mcp_servers.a]\ncommand = "x"\nargs = [{match = "regex", expression = "c[0-9]"}]',
+            False,
+        ),
+        (
+            'command = "x"\nargs = ["y"]',
+            '[mcp_servers.a]\ncommand = "x"\nargs = [{match = "glob", value = "*"}]',
+            False,
+        ),
+        ('url = "https://h/b"', '[mcp_servers.a]\nurl = {match = "prefix", value = "https://h/"}', True),
+        ('url = "https://i/b"', '[mcp_servers.a]\nurl = {match = "prefix", value = "https://h/"}', False),
+        ('command = "x"', '[mcp_servers.a]\nurl = {match = "prefix", value = "https://h/"}', False),
+        ('command = "x"', '[mcp_servers.b.identity]\ncommand = "x"', False),
+    ],
+)
+def test_a_server_of_codex_is_on_if_it_is_what_is_required(
+    tmp_path: Path, server: str, requirement: str, is_on: bool
+) -> None:
     file, other = tmp_path / "config.toml", tmp_path / "requirements.toml"
+    file.write_text(f"[mcp_servers.a]\n{server}\n")
+    other.write_text(requirement)
+    (found,), problems = candidates_in(file, ENV, client="codex", limiting=lambda _: [other])
+    assert problems == []
+    assert not found.is_refused
+    assert found.entry.get("disabled", False) != is_on
+
+
+def test_a_limit_of_another_file_is_shown_where_it_is_written(tmp_path: Path) -> None:
+    file, allowed = tmp_path / "config.toml", tmp_path / "allowed.json"
     file.write_text('[mcp_servers.a]\ncommand = "x"\n')
-    other.write_text('[mcp_servers.a.identity]\ncommand = "y"\n')
-    (found,), _ = candidates_in(file, ENV, client="codex", limiting=lambda _: [other])
-    assert found.is_refused
-    assert "commands and addresses" in found.findings[0].message
-    allowed = tmp_path / "allowed.json"
     allowed.write_text('{"a": 1,\n"deniedMcpServers": [{"identity": {}}]}')
     (found,), _ = candidates_in(file, ENV, client="codex", limiting=lambda _: [allowed])
-    assert [(one.file, one.line) for one in found.findings] == [(str(allowed), 2)], "where the limit is written"
+    assert [(one.file, one.line) for one in found.findings] == [(str(allowed), 2)]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ostler.model.credentials import (
     secrets_in_url,
 )
 from ostler.model.durations import Duration
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, JsonValue, as_texts
 from ostler.model.strict import StrictModel
 
 MASK = "***"
@@ -214,7 +214,7 @@ class ServerEntry(_Model):
             shown["headersHelper"] = self._mask(self.headers_helper)
         if self.oauth is not None:
             fields = self.oauth.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-            shown["oauth"] = {**fields, "clientSecret": MASK} if self.oauth.client_secret else fields
+            shown["oauth"] = {name: self._masked_field(name, value) for name, value in fields.items()}
         if self.disabled:
             shown["disabled"] = True
         options = self.options.model_dump(mode="json", by_alias=True, exclude_defaults=True)
@@ -225,6 +225,12 @@ class ServerEntry(_Model):
     def same_connection(self, other: "ServerEntry") -> bool:
         """Whether `other` is reached in the same way, so that only limits and policy differ, if anything does."""
         return _connection_facts(self) == _connection_facts(other)
+
+    def _masked_field(self, name: str, value: JsonValue) -> JsonValue:
+        """Return a field of `oauth` as it is shown: variables with secrets may be in any of them."""
+        if isinstance(value, list):
+            return [self._mask(text) for text in as_texts(value)]
+        return MASK if name == "clientSecret" else self._mask(value) if isinstance(value, str) else value
 
     def _secrets(self) -> set[str]:
         return {

@@ -19,7 +19,7 @@ from ostler.adapters.config.dialects.entry_places import (
     places_in,
 )
 from ostler.adapters.config.dialects.file_limits import FileLimits, limits_in, limits_of_all
-from ostler.adapters.config.dialects.manifests import other_file
+from ostler.adapters.config.dialects.manifests import is_gateway, other_file
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.questions import questions_in
 from ostler.adapters.config.dialects.times import times_of_file
@@ -84,7 +84,7 @@ class EntryLoader:
         own = [root] if root is not None and not describes_one(root) else []
         of_project = [as_object(at(one, ("projects", project))) for one in own if project]
         beside = [as_object(one.value) for one in self._beside]
-        limits = limits_of_all([*own, *of_project, *beside])
+        limits = limits_of_all([*own, *of_project, *beside], self._clients)
         every = (*beside, *own)  # a project's own file counts before the user's
         self._times = {option: time for one in every for option, time in times_of_file(one, self._clients)}
         names = server_names(one.name for one in found)
@@ -125,7 +125,7 @@ class EntryLoader:
                 fix = f"'ostler servers import --from' reads {value!r}, which has them" if is_file else ""
                 self._find(path, message, "not-an-object", fix=fix)
         # with null in the place there are no servers yet
-        has_place = any(path[-1] in as_object(at(root, path[:-1])) for path, _ in PLACES)
+        has_place = not is_gateway(root) and any(path[-1] in as_object(at(root, path[:-1])) for path, _ in PLACES)
         if root and not has_place and "projects" not in root and not any(entries_in(root, self._clients)):
             message, hint = other_file(root, self._source.file)
             if not message:
@@ -172,7 +172,9 @@ class EntryLoader:
             self._find(found.path, message, "other-name", fix=fix, severity="warning")
 
     def _obey(self, limits: FileLimits, found: Found, draft: Draft, owners: frozenset[str]) -> None:
-        beside = [(one, limits_in(as_object(one.value))) for one in self._beside] if limits.refused else []
+        beside = (
+            [(one, limits_in(as_object(one.value), self._clients)) for one in self._beside] if limits.refused else []
+        )
         for refusal in limits.refused:
             reason, path = refusal
             where = ".".join(map(str, path))
@@ -190,6 +192,10 @@ class EntryLoader:
             draft.deny(denied)
             if allowed is not None:
                 draft.allow_only(allowed, found.path)
+        for hook in dict.fromkeys(hook.event for hook in limits.hooks if hook.is_for(names)):
+            message = f"a program of the {hook!r} hooks runs before calls of {found.name!r} and may deny them, not here"
+            fix = "forbid what it denies with 'denyTools' under 'ostler'"
+            self._find(found.path, message, "hook", fix=fix, severity="warning")
         if path := limits.rejected_by(draft.entry) or limits.rejected_by(entry):
             message = f"a rule of {'.'.join(map(str, path))!r} rejects the server {found.name!r}"
             self._find(path, message, "limit", fix="change the rule if the server may be used")

@@ -15,7 +15,7 @@ from ostler.adapters.config.dialects.draft import Report
 from ostler.adapters.config.dialects.variables import LONE_SHELL_VARIABLE, Resolved, Surroundings, expand
 from ostler.adapters.config.dialects.windows import path_below
 from ostler.model.credentials import is_secret_name
-from ostler.model.json import JsonObject, JsonValue, KeyPath, as_object
+from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object
 from ostler.model.servers import OAuthClient, ServerEntry, ServerOptions, ServerTransport
 from ostler.model.web_addresses import is_web_address
 
@@ -79,8 +79,7 @@ class EntryValues:
         if not isinstance(raw, dict) or not raw:
             return None  # whether to sign in (true, false) is the server's affair
         fields: JsonObject = {
-            name: value if isinstance(value, list | int) else self._scalar(value, ("oauth", name))
-            for name, value in cast("JsonObject", raw).items()
+            name: self._field(value, ("oauth", name)) for name, value in cast("JsonObject", raw).items()
         }
         try:
             return OAuthClient.model_validate({name: value for name, value in fields.items() if value is not None},
@@ -90,6 +89,13 @@ class EntryValues:
                 message = f"{problem['loc'][0]!r} is wrong: {problem['msg']}"
                 self._report(("oauth", *problem["loc"][:1]), message, "bad-value", severity="warning")
             return None
+
+    def _field(self, value: JsonValue, at: KeyPath) -> JsonValue:
+        """Return a number as it is, and a text, or the texts of a list, with variables replaced."""
+        if isinstance(value, list):
+            items = [self._field(item, (*at, index)) for index, item in enumerate(as_list(value))]
+            return [item for item in items if item is not None]
+        return value if isinstance(value, int) else self._scalar(value, at)
 
     def _folder(self) -> str | None:
         cwd = self._home(self._text("cwd"))

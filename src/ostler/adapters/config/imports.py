@@ -140,10 +140,19 @@ class _ClientFile(Struct, frozen=True):
             self.limiters[other] = read_source(other)
         source = self.limiters[other]
         said = as_object(source.value)
+        if source.value not in (None, said):
+            raise SourceError(Finding("the file must hold an object", file=str(other), line=1, rule="not-an-object"))
         if other.name != "extension-enablement.json":
             return replace(source, value=_limits_of(other, said, workspace))
         # Gemini CLI: {"name": {"overrides": ["!/home/ada/*"]}}, with the name that the extension itself says
-        rules = as_texts(as_object(said.get(str(as_object(self.source.value).get("name")))).get("overrides"))
+        name = str(as_object(self.source.value).get("name"))
+        own = as_object(said.get(name))
+        rules = as_texts(own.get("overrides"))
+        if said.get(name, own) != own or own.get("overrides", rules) != rules:
+            line, column = source.locate((name,))
+            message = f"what it says of the extension {name!r} is not an object with the list 'overrides'"
+            fix = f"gemini extensions disable or enable {name} writes it again"
+            raise SourceError(Finding(message, file=str(other), line=line, column=column, rule="limit", fix=fix))
         place = workspace or Surroundings(self.environment).home or "/"
         is_off = self.path.name.endswith("-extension.json") and not _is_enabled(rules, str(place))
         return replace(source, value={"allowedMcpServers": []} if is_off else {})
@@ -184,17 +193,13 @@ def _limits_of(path: Path, root: JsonObject, workspace: Path | None) -> JsonObje
     """Return what a file that limits another one's servers says of them, with what it says of one project on top."""
     match path.name:
         case "mcp-server-enablement.json":  # Gemini CLI: {"name": {"enabled": false}}
-            off: list[JsonValue] = [name for name, state in root.items() if as_object(state).get("enabled") is False]
+            states = {name: as_object(state) for name, state in root.items()}
+            off = [name for name, state in states.items() if state.get("enabled", state == root[name]) is not True]
             return {"disabledMcpServers": off}
         case "managed-mcp.json":  # Claude Code then has these servers alone
             return {"allowedMcpServers": []}
         case "requirements.toml" if "mcp_servers" in root:  # Codex then has servers that are as they say alone
-            servers = as_object(root["mcp_servers"])
-            only: list[JsonValue] = [
-                {"identity": rule["identity"]} if "identity" in (rule := as_object(value)) else name
-                for name, value in servers.items()
-            ]
-            return {**root, "allowedMcpServers": only}
+            return {**root, "requiredMcpServers": as_object(root["mcp_servers"])}
         case _:
             project = as_object(as_object(root.get("projects")).get(str(workspace)))
             return {key: value for key, value in {**root, **project}.items() if key not in ("mcpServers", "projects")}

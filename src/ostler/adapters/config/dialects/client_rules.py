@@ -20,6 +20,11 @@ _FOR_SOME_CALLS: Final = frozenset({
     "argsPattern", "commandPrefix", "commandRegex", "modes", "toolAnnotations", "subagent", "interactive",
 })  # fmt: skip
 """Keys of Gemini CLI's rules that make one a rule about some calls only."""
+_ECA: Final = frozenset({"eca"})
+_OMP: Final = frozenset({"omp"})
+_ECA_NAME: Final = re.compile(r"(?:[\w-]|\\?\.|\.\*)+")
+_DOTS: Final = {".*": "*", ".": "?", "\\.": "."}
+"""What the dots of a pattern are in a glob."""
 
 TOOL_POLICIES: Final = frozenset({"permission", "tool.use"})
 """What opencode's policies about tools are called."""
@@ -27,8 +32,13 @@ SERVER_POLICIES: Final[Mapping[str, str]] = {"mcp.use": "", "integration.use": "
 """What its policies about servers are called, and what comes before a server's name in them."""
 
 
-def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
-    """Yield lists of rules about tools: each must permit a tool, and in each the first rule that matches counts."""
+def rules_in(root: JsonObject, clients: frozenset[str]) -> Iterator[list[Rule]]:
+    """Yield lists of rules about tools: each must permit a tool, and in each the first rule that matches counts.
+
+    Args:
+        root: the file.
+        clients: those whose file it may be.
+    """
     yield list(_claude_rules(root))
     if at(root, ("permissions", "defaultMode")) == "dontAsk":  # Claude Code then denies what is not allowed
         allowed = [_claude_glob(text) for text in as_texts(at(root, ("permissions", "allow")))]
@@ -51,6 +61,8 @@ def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
     yield list(_augment_rules(root))
     yield list(_vibe_rules(root))
     yield list(_eca_rules(root))
+    if clients <= _ECA:
+        yield list(_eca_disabled(root) or ())
     yield from _openclaw_rules(root)
     yield from _kiro_rules(root)
 
@@ -234,12 +246,42 @@ def _vibe_rules(root: JsonObject) -> Iterator[Rule]:
         yield Rule("*", "", permits=False)
 
 
+def keys_obeyed(root: JsonObject, clients: frozenset[str]) -> set[str]:
+    """Return the keys whose lists are read here as one client alone writes them; elsewhere they mean what no one knows.
+
+    oh-my-pi's `enabledServers` forbids no server: it switches on what is off elsewhere.
+    """
+    found = {key for key, _ in vibe_lists(root)}
+    if clients <= _ECA and _eca_disabled(root) is not None:
+        found.add("disabledTools")
+    return found | ({"enabledServers"} if clients <= _OMP else set())
+
+
+def _eca_parts(root: JsonObject) -> list[JsonObject]:
+    """Return what ECA says of all of its agents, and of the one that it starts with."""
+    named = (("agent", "defaultAgent", "code"), ("behavior", "defaultBehavior", "agent"))
+    return [root, *(as_object(at(root, (key, str(root.get(first) or usual)))) for key, first, usual in named)]
+
+
+def _eca_disabled(root: JsonObject) -> list[Rule] | None:
+    """Return what ECA has disabled: servers, tools, and patterns over `SERVER__TOOL`; None if one is not a glob."""
+    lists = [part.get("disabledTools") for part in _eca_parts(root)]
+    names = [name for one in lists for name in as_texts(one)]
+    if any(one is not None and as_texts(one) != one for one in lists) or not all(map(_ECA_NAME.fullmatch, names)):
+        return None
+    globs = [re.sub(r"\\?\.\*?", lambda dot: _DOTS[dot[0]], name) for name in names]
+    of_servers = [Rule(glob if "__" in glob else f"{glob}__*", "{}__", permits=False) for glob in globs]
+    return [*of_servers, *(Rule(glob, "", permits=False) for glob in globs if "__" not in glob)]
+
+
 def _eca_rules(root: JsonObject) -> Iterator[Rule]:
     """ECA's `toolCall.approval`, in which a selector is `SERVER__TOOL`, or a server alone; a default counts last.
 
     A rule about some arguments denies its tool, and allows none.
     """
-    approval = as_object(at(root, ("toolCall", "approval")))
+    approval: JsonObject = {}
+    for part in _eca_parts(root):
+        approval |= as_object(at(part, ("toolCall", "approval")))
     for key, permits in (("deny", False), ("ask", False), ("allow", True)):
         for selector, condition in as_object(approval.get(key)).items():
             if not (permits and condition):

@@ -43,6 +43,7 @@ CLIENTS: Final[Mapping[str, str]] = {
     "picoclaw": "PicoClaw",
     "mcphub": "MCPHub",
     "mcp-proxy": "mcp-proxy (TBXark)",
+    "omp": "oh-my-pi",
     "openclaw": "OpenClaw",
     "openhands": "OpenHands",
     "theia": "Theia IDE",

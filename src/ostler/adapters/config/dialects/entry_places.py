@@ -9,6 +9,7 @@ from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.manifests import (
     bundle_entry,
     is_bundle,
+    is_gateway,
     is_registry_entry,
     registry_entry,
     registry_server,
@@ -111,7 +112,7 @@ def entries_in(root: JsonObject, clients: frozenset[str]) -> Iterator[Found]:
         path = ("packages",) if server.get("packages") else ("remotes",)
         yield Found(str(server.get("name")), registry_entry(root), path, frozenset({"registry"}))
         return
-    for path, writers in PLACES:
+    for path, writers in () if is_gateway(root) else PLACES:
         yield from _entries_at(root, path, (writers & clients) or writers)
     if is_bare(root):
         for name, raw in root.items():
@@ -168,7 +169,7 @@ def is_bare(root: JsonObject) -> bool:
 
 def places_in(root: JsonObject) -> list[KeyPath]:
     """Return the places of entries where the file has a value."""
-    if describes_one(root):
+    if describes_one(root) or is_gateway(root):
         return []
     return [path for path, _ in PLACES if at(root, path) is not None]
 

@@ -2,10 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Final, cast
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -13,12 +11,20 @@ from ostler.adapters.config.dialects.client_rules import (
     SERVER_POLICIES,
     TOOL_POLICIES,
     granted_in,
+    keys_obeyed,
     policies_in,
     rules_in,
-    vibe_lists,
 )
-from ostler.adapters.config.dialects.draft import exactly
+from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import PLACES, at, is_setting
+from ostler.adapters.config.dialects.hooks import Hook, hooks_in
+from ostler.adapters.config.dialects.server_lists import (
+    Domains,
+    Requirements,
+    Servers,
+    is_known_rule,
+    servers_in,
+)
 from ostler.adapters.config.dialects.tool_rules import Rule, limits_of
 from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object, as_objects, as_texts
 
@@ -33,7 +39,7 @@ _OFF: Final[tuple[KeyPath, ...]] = (
 _KNOWN: Final = frozenset({
     *(path[0] for path in (*_ONLY, *_OFF) if len(path) == 1),
     "enabledMcpjsonServers", "enableAllProjectMcpServers", "allowedTools", "excludeTools", "toolsSettings",
-    "useLegacyMcpJson", "includeMcpJson", "allowManagedMcpServersOnly",
+    "useLegacyMcpJson", "includeMcpJson", "allowManagedMcpServersOnly", "requiredMcpServers",
 })  # fmt: skip
 """Keys next to the entries that are read here, or that only say what is called without asking."""
 _LIMITING: Final = re.compile(
@@ -51,8 +57,8 @@ _HARMLESS: Final[tuple[KeyPath, ...]] = (
     ("mcpSettings", "allowedAddresses"), ("mcpSettings", "allowedDomains"), ("mcpToolSearch", "excludePattern"),
 )  # fmt: skip
 """Settings about MCP that are read elsewhere, or that limit no server."""
-_ELSEWHERE: Final = frozenset({"projects", "nativeMCPServers"})
-"""Keys with what is said of single projects, or (MCP Hub) of servers that are parts of the client."""
+_ELSEWHERE: Final = frozenset({"projects", "nativeMCPServers", "hooks"})
+"""Keys with what is said of single projects, of servers that are parts of the client (MCP Hub), or of hooks."""
 _AI_OFF: Final[tuple[tuple[KeyPath, bool | str], ...]] = (
     (("disable_ai",), True), (("chat.disableAIFeatures",), True), (("agent", "enabled"), False),
     (("chat.agent.enabled",), False), (("GOOSE_MODE",), "chat"), (("ai-features.AiEnable.enableAI",), False),
@@ -71,9 +77,19 @@ _RULES: Final = frozenset({
 """Keys whose rules about tools are read as one client or another writes them."""
 _MCP_TOOL: Final = re.compile(r"\W{0,2}mcp[_:(]", re.IGNORECASE)
 _DENYING: Final = re.compile(
-    r"(den(y|ies|ied)|block(ed)?|forbid(den)?|never|reject(ed)?|disabled?|exclud(e|ed|es)|off|ask|confirm)",
+    r"(den(y|ies|ied)|block(ed|s)?|forbid(den|s)?|never|reject(ed|s)?|disabled?|exclud(e|ed|es)|off|ask(ed|s)?|confirm)"
+    r"(list)?",
     re.IGNORECASE,
 )
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_LISTS: Final[tuple[KeyPath, ...]] = (
+    *_ONLY, *_OFF, *((key, kind) for key in ("permissions", "permission") for kind in ("deny", "ask")),
+    ("tools", "exclude"), ("excludeTools",), ("amp.tools.disable",), ("amp.permissions",), ("amp.mcpPermissions",),
+    ("options", "disabled_tools"), ("removedTools",), ("user", "never_allow"), ("user", "ask_before"), ("rule",),
+    ("safety_checker",), ("policies",), ("experimental", "policies"), ("tools", "deny"), ("tools", "allow"),
+    ("mcpSettings", "allowedDomains"),
+)  # fmt: skip
+"""Where limits are that are lists."""
 _ALL: Final = frozenset({"all", "any", "*"})
 _DEPTH: Final = 4
 
@@ -90,50 +106,6 @@ class _Address(Struct, frozen=True):
         return all(fnmatchcase(facts.get(key, ""), glob) for key, glob in self.matches.items())
 
 
-class Servers(Struct, frozen=True):
-    """A list of servers, by their names or, in Claude Code, by what they run or connect to.
-
-    Attributes:
-        names: their names, as the file calls them.
-        commands: whole commands, of servers with any name.
-        addresses: globs of addresses, of servers with any name.
-    """
-
-    names: frozenset[str] = frozenset()
-    commands: tuple[tuple[str, ...], ...] = ()
-    addresses: tuple[str, ...] = ()
-
-    def has(self, name: str, entry: JsonObject) -> bool:
-        """Whether a server is in the list by any of these."""
-        if not self.names.isdisjoint((name, name.lower())):
-            return True
-        if url := str(entry.get("url") or ""):
-            every = (url, *_spellings(url))
-            return any(fnmatchcase(one.lower(), glob.lower()) for one in every for glob in self.addresses)
-        return _words(entry) in self.commands
-
-    def admits(self, name: str, entry: JsonObject) -> bool:
-        """Whether a server may run if no other may: its name is not enough where commands or addresses are listed."""
-        url = str(entry.get("url") or "")
-        if not (self.addresses if url else self.commands):
-            return name in self.names
-        if url:
-            return any(fnmatchcase(one, glob) for one in _spellings(url) for glob in self.addresses)
-        return _words(entry) in self.commands
-
-
-class Domains(Struct, frozen=True):
-    """LibreChat's list of the hosts of servers, some with a protocol, a port or `*.` for all below."""
-
-    patterns: tuple[str, ...]
-
-    def admits(self, name: str, entry: JsonObject) -> bool:
-        """Whether a server may run: one without an address may."""
-        del name
-        url = entry.get("url")
-        return not url or any(_is_at(str(url), pattern) for pattern in self.patterns)
-
-
 class FileLimits(Struct, frozen=True):
     """What the rest of a file says about its servers.
 
@@ -143,14 +115,16 @@ class FileLimits(Struct, frozen=True):
         rules: lists of rules about tools; each list, its first rule that matches counts, must permit a tool.
         granted: alike, the rules of agents' files (Amazon Q, Kiro), which grant tools one by one.
         addresses: alike, lists of rules about what servers run or connect to.
+        hooks: programs that the client runs before calls.
         refused: why no entry of the file can be used, with the key that says so.
     """
 
-    only: tuple[Servers | Domains, ...] = ()
+    only: tuple[Servers | Domains | Requirements, ...] = ()
     off: tuple[Servers, ...] = ()
     rules: tuple[tuple[Rule, ...], ...] = ()
     granted: tuple[tuple[Rule, ...], ...] = ()
     addresses: tuple[tuple[_Address, ...], ...] = ()
+    hooks: tuple[Hook, ...] = ()
     refused: tuple[tuple[str, KeyPath], ...] = ()
 
     def switches_off(self, names: Sequence[str], written: JsonObject, entry: JsonObject) -> bool:
@@ -186,19 +160,25 @@ class FileLimits(Struct, frozen=True):
         return None
 
 
-def limits_in(root: JsonObject) -> FileLimits:
-    """Return what the keys next to the entries limit."""
+def limits_in(root: JsonObject, clients: frozenset[str] = ANY) -> FileLimits:
+    """Return what the keys next to the entries limit; `clients` are those whose file it may be."""
     root = _with_dots(root)
-    only = (_servers(at(root, path)) for path in _ONLY)
-    off = (_servers(at(root, path)) for path in _OFF)
+    only = (servers_in(at(root, path)) for path in _ONLY)
+    off = (servers_in(at(root, path)) for path in _OFF)
     domains = as_texts(at(root, ("mcpSettings", "allowedDomains")))
+    required = root.get("requiredMcpServers")
     return FileLimits(
-        only=(*(servers for servers in only if servers is not None), *([Domains(tuple(domains))] if domains else [])),
+        only=(
+            *(servers for servers in only if servers is not None),
+            *([Domains(tuple(domains))] if domains else []),
+            *([Requirements(cast("JsonObject", required))] if isinstance(required, dict) else []),
+        ),
         off=tuple(servers for servers in off if servers is not None),
-        rules=tuple(tuple(rules) for rules in rules_in(root) if rules),
+        rules=tuple(tuple(rules) for rules in rules_in(root, clients) if rules),
         granted=tuple(granted_in(root)),
         addresses=(tuple(_addresses_in(root)),),
-        refused=tuple(_refused_in(root)),
+        hooks=tuple(hooks_in(root)),
+        refused=tuple(_refused_in(root, clients)),
     )
 
 
@@ -209,15 +189,16 @@ def _with_dots(root: JsonObject) -> JsonObject:
     return {**{f"amp.{key}": value for key, value in own.items() if key != "tools"}, **tools, **root}
 
 
-def limits_of_all(roots: Iterable[JsonObject]) -> FileLimits:
+def limits_of_all(roots: Iterable[JsonObject], clients: frozenset[str] = ANY) -> FileLimits:
     """Return the limits of several files together: all of them count."""
-    every = [limits_in(root) for root in roots]
+    every = [limits_in(root, clients) for root in roots]
     return FileLimits(
         only=tuple(servers for limits in every for servers in limits.only),
         off=tuple(servers for limits in every for servers in limits.off),
         rules=tuple(rules for limits in every for rules in limits.rules),
         granted=tuple(rules for limits in every for rules in limits.granted),
         addresses=tuple(rules for limits in every for rules in limits.addresses),
+        hooks=tuple(hook for limits in every for hook in limits.hooks),
         refused=tuple(reason for limits in every for reason in limits.refused),
     )
 
@@ -228,17 +209,18 @@ def _addresses_in(root: JsonObject) -> Iterator[_Address]:
         yield _Address(matches, rule.get("action") == "allow", ("amp.mcpPermissions",))
 
 
-def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
+def _refused_in(root: JsonObject, clients: frozenset[str]) -> Iterator[tuple[str, KeyPath]]:
+    yield from _ill_formed_in(root)
     for rule in as_objects(at(root, ("amp.mcpPermissions",))):
         values = as_object(rule.get("matches"))
         if not (rule.keys() <= {"matches", "action"} and values.keys() <= {"command", "args", "url"}):
             yield "a rule there decides by what Ostler does not know", ("amp.mcpPermissions",)
     for key in ("allowedMcpServers", "deniedMcpServers"):
-        if not all(map(_is_known, as_objects(root.get(key)))):
+        if not all(map(is_known_rule, as_objects(root.get(key)))):
             yield "a rule there is about commands and addresses in a way that Ostler does not read", (key,)
     yield from _policies_in(root)
     yield from _client_off_in(root)
-    obeyed = {key for key, _ in vibe_lists(root)}
+    obeyed = keys_obeyed(root, clients)
     for key, value in root.items():
         if _LIMITING.search(key) and _ABOUT_SERVERS.search(key) and key not in (_KNOWN | obeyed) and value:
             yield "it may limit the servers in a way that Ostler does not know", (key,)
@@ -247,6 +229,15 @@ def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
         is_read = key in _RULES | _KNOWN | obeyed | _ELSEWHERE or key.startswith("amp.")
         if not is_read and not any(path[0] == key for path, _ in PLACES) and _denies_tools(value):
             yield "a rule there denies tools of MCP servers in a way that Ostler does not know", (key,)
+
+
+def _ill_formed_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
+    """Yield the limits that are not the lists of texts or objects that they should be, so that none may be obeyed."""
+    for path in _LISTS:
+        value = at(root, path)
+        items = as_list(value)
+        if value is not None and (value != items or len([*as_texts(items), *as_objects(items)]) < len(items)):
+            yield "it is not a list of names or of rules", path
 
 
 def _client_off_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
@@ -299,9 +290,14 @@ def _denies_tools(value: JsonValue, depth: int = 0) -> bool:
     texts = {key: as_texts(part if isinstance(part, list) else [part]) for key, part in rule.items()}
     tools = {key for key, named in texts.items() if any(map(_MCP_TOOL.match, named))}
     denied = {key for key, named in texts.items() if any(map(_DENYING.fullmatch, named))}
-    if (tools and denied) or any(map(_MCP_TOOL.match, denied)) or any(map(_DENYING.match, tools)):
+    if (tools and denied) or any(map(_MCP_TOOL.match, denied)) or any(map(_is_denying, tools)):
         return True
     return depth < _DEPTH and any(_denies_tools(part, depth + 1) for part in rule.values())
+
+
+def _is_denying(key: str) -> bool:
+    """Whether a word of a key denies what its value names: `denyTools`, `always_ask`, but not `official`."""
+    return any(map(_DENYING.fullmatch, _WORD.findall(key)))
 
 
 def _limits_mcp(names: tuple[str, ...], value: JsonValue) -> bool:
@@ -311,62 +307,3 @@ def _limits_mcp(names: tuple[str, ...], value: JsonValue) -> bool:
         return value
     is_open = value in (None, True, [], {}) or (isinstance(value, str) and value.lower() in _ALL)
     return bool(_LIMITING_MCP.search(names[-1])) and not is_open and names[-1] not in _KNOWN
-
-
-def _servers(value: JsonValue) -> Servers | None:
-    if not isinstance(value, list):
-        return None
-    rules = as_objects(value)
-    names = [*as_texts(value), *(rule["serverName"] for rule in rules if isinstance(rule.get("serverName"), str))]
-    return Servers(
-        names=frozenset(map(str, names)),
-        commands=tuple(tuple(as_texts(rule["serverCommand"])) for rule in rules if "serverCommand" in rule),
-        addresses=tuple(
-            _with_stars(str(rule["serverUrl"])) for rule in rules if isinstance(rule.get("serverUrl"), str)
-        ),
-    )
-
-
-def _is_known(rule: JsonObject) -> bool:
-    """Whether a rule names servers, and does it in nothing else than the known ways."""
-    command = rule.get("serverCommand", [])
-    names = [rule[key] for key in ("serverName", "serverUrl") if key in rule]
-    return (
-        bool(rule.keys() & {"serverName", "serverCommand", "serverUrl"})
-        and all(isinstance(name, str) for name in names)
-        and isinstance(command, list)
-        and as_texts(command) == command
-    )
-
-
-def _words(entry: JsonObject) -> tuple[str, ...]:
-    return (str(entry.get("command")), *map(str, as_list(entry.get("args"))))
-
-
-def _spellings(url: str) -> list[str]:
-    """Return an address as rules may spell it: its host in lower case, with and without the usual port and a path."""
-    with suppress(ValueError):  # a port that is not a number
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-        begin = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}"
-        usual = {"https": 443, "http": 80}.get(parts.scheme)
-        port = parts.port or usual
-        ends = [*([f":{port}"] if port else []), *([""] if port == usual else [])]
-        query = f"?{parts.query}" if parts.query else ""
-        return [f"{begin}{end}{path}{query}" for end in ends for path in {parts.path, parts.path or "/"}]
-    return []
-
-
-def _is_at(url: str, pattern: str) -> bool:
-    """Whether an address is at the host that a pattern names, and over the protocol and port that it may name."""
-    with suppress(ValueError):  # a port that is not a number
-        there, wanted = urlsplit(url), urlsplit(pattern if "//" in pattern else f"//{pattern}")
-        host, given = wanted.hostname or "", there.hostname or ""
-        is_there = given.endswith(host[1:]) if host.startswith("*.") else given == host
-        return is_there and wanted.scheme in ("", there.scheme) and wanted.port in (None, there.port)
-    return False
-
-
-def _with_stars(text: str) -> str:
-    """Return the glob of an address in which `*` alone is a pattern: `?` begins its query."""
-    return exactly(text).replace("[*]", "*")

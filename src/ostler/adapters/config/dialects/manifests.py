@@ -19,6 +19,13 @@ _FASTMCP: Final = frozenset({"$schema", "source", "environment", "deployment"})
 _CATALOGUE: Final = frozenset({"image", "ref", "snapshot", "tools", "remote", "longLived"})
 """What entries of Docker's catalogues, and of its list of those that are switched on, have."""
 
+_GATEWAY: Final = frozenset({"stdio", "sse", "mcp", "openapi"})
+"""How the targets of agentgateway are reached."""
+_OPERATORS: Final[Mapping[str, str]] = {
+    "kagent.dev": "kagent", "toolhive.stacklok.dev": "ToolHive", "kmcp.dev": "kmcp",
+}  # fmt: skip
+"""Operators of Kubernetes that run MCP servers, by the group of their resources."""
+
 
 def is_bundle(root: JsonObject) -> bool:
     """Whether the file is the manifest of an MCPB (DXT) bundle."""
@@ -83,12 +90,81 @@ def other_file(root: JsonObject, file: str) -> tuple[str, str]:
             "this is a catalogue of Docker's MCP Toolkit, whose servers its gateway runs",
             f'write an entry under \'mcpServers\' for each, such as "command": "docker", "args": {run}',
         )
+    if message := _gateway(root) or _kubernetes(root) or _spring(root) or _docker_agent(root):
+        return message
     if "startCommand" in root:
         return (
             "this is a smithery.yaml: it says how Smithery builds and starts one server",
             "write the command that it starts as an entry under 'mcpServers'",
         )
     return "", ""
+
+
+def is_gateway(root: JsonObject) -> bool:
+    """Whether the file is the configuration of agentgateway, whose `mcp` has other targets than that of fast-agent."""
+    targets = as_objects(as_object(root.get("mcp")).get("targets"))
+    return isinstance(root.get("binds"), list) or any(one.keys() & _GATEWAY for one in targets)
+
+
+def _gateway(root: JsonObject) -> tuple[str, str] | None:
+    if not is_gateway(root):
+        return None
+    port = as_object(root.get("mcp")).get("port") or next(
+        (bind.get("port") for bind in as_objects(root.get("binds")) if bind.get("port")), "PORT"
+    )
+    entry = json.dumps({"url": f"http://localhost:{port}/mcp"})
+    return (
+        "this is a configuration of agentgateway, which lets its own rules decide on calls",
+        f"write an entry under 'mcpServers' for the gateway, such as {entry}, so that its rules count here, too",
+    )
+
+
+def _kubernetes(root: JsonObject) -> tuple[str, str] | None:
+    group, kind = str(root.get("apiVersion")).partition("/")[0], str(root.get("kind"))
+    name, spec = as_object(root.get("metadata")).get("name") or "NAME", as_object(root.get("spec"))
+    if group not in _OPERATORS or not ("MCP" in kind or "ToolServer" in kind):
+        return None
+    if isinstance(url := spec.get("url"), str):
+        entry = json.dumps({"type": "sse" if "sse" in str(spec.get("protocol")).lower() else "http", "url": url})
+        how = f"write an entry under 'mcpServers' such as {entry}, with an address that is reached from here"
+    else:
+        entry = json.dumps({"url": "http://localhost:PORT/mcp"})
+        how = f"forward a port to it (a PortForward does) and write an entry under 'mcpServers' such as {entry}"
+    return f"this is the {kind} resource of {_OPERATORS[group]}, whose server {name!r} runs in a cluster", how
+
+
+def _spring(root: JsonObject) -> tuple[str, str] | None:
+    value: JsonValue = root
+    for key in ("spring", "ai", "mcp", "client"):
+        value = as_object(value).get(key)
+    client = as_object(value)
+    if not client and not any(str(key).startswith("spring.ai.mcp.client") for key in root):
+        return None
+    said = "this is a configuration of Spring AI, whose MCP client has its servers under 'spring.ai.mcp.client'"
+    if isinstance(named := as_object(client.get("stdio")).get("servers-configuration"), str):
+        file = named.rpartition(":")[2]
+        return (
+            said,
+            f"'ostler servers import --from' reads {file!r}, which has stdio servers; write the others yourself",
+        )
+    stdio, remote = ("write its stdio connections under 'mcpServers' as they are, the others as",
+                     json.dumps({"type": "sse", "url": "URL/sse"}))  # fmt: skip
+    return said, f"{stdio} {remote} or {json.dumps({'type': 'http', 'url': 'URL/mcp'})}, unless 'enabled' is false"
+
+
+def _docker_agent(root: JsonObject) -> tuple[str, str] | None:
+    agents = [as_object(one) for one in as_object(root.get("agents")).values()]
+    toolsets = [one for agent in agents for one in as_objects(agent.get("toolsets")) if one.get("type") == "mcp"]
+    toolsets += [as_object(one) for one in as_object(root.get("mcps")).values()]
+    if not toolsets:
+        return None
+    refs = [str(one["ref"]).removeprefix("docker:") for one in toolsets if str(one.get("ref")).startswith("docker:")]
+    run = json.dumps(["mcp", "gateway", "run", "--servers", *refs[:1]])
+    catalogue = f'; for one of Docker\'s catalogue "command": "docker", "args": {run}' if refs else ""
+    return (
+        "this is a file of Docker's agent (cagent), whose servers are toolsets of its agents",
+        f"write 'command', 'args', 'env' and 'tools' of each, or its remote 'url', under 'mcpServers'{catalogue}",
+    )
 
 
 def registry_server(root: JsonObject) -> JsonObject:

@@ -41,6 +41,7 @@ _TOKENS: Final[Mapping[str, tuple[str, str]]] = {
 }  # fmt: skip
 """LiteLLM's `auth_type`: the header, and what is before the token in it."""
 
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHELL: Final = re.compile(r"&&|\|\||[|;<>`]|\$\(")
 
 
@@ -72,6 +73,24 @@ def merged(target: str) -> Reading:
                 draft.put(target, name.strip(), text.strip(), (key,))
         else:
             draft.take(target, value, (key,))  # the reader of Ostler's own keys says what is wrong with it
+
+    return read
+
+
+def looked_up(target: str) -> Reading:
+    """A mapping of oh-my-pi: the name of a variable stands for its value if it is set, `!line` for what it prints."""
+
+    def read(draft: Draft, key: str, value: JsonValue) -> None:
+        fields = dict(as_object(value))
+        for name, text in fields.items():
+            if isinstance(text, str) and text.startswith("!"):
+                fields[name] = f"${{secret:command:{text[1:].strip()}}}"
+                if "}" in text:
+                    message = f"the command of {name!r} has a '}}', which a reference to a secret cannot have"
+                    draft.report((key, name), message, "bad-value", fix="save the line as a script, and write its path")
+            elif isinstance(text, str) and _NAME.fullmatch(text):
+                fields[name] = f"${{{text}:-{text}}}"
+        merged(target)(draft, key, fields if isinstance(value, dict) else value)
 
     return read
 

@@ -1,0 +1,80 @@
+"""The keys of an entry that describe it, or say what Ostler does anyway: none changes anything here."""
+
+from typing import Final
+
+from ostler.adapters.config.dialects.key_rows import Key, passing
+
+DESCRIBING: Final[tuple[Key, ...]] = tuple(
+    passing(name, clients, example, meaning)
+    for name, clients, example, meaning in (
+        ("name", "*", "Files", "a name for people"),
+        ("title", "*", "Files", "a name for people"),
+        ("displayName", "*", "Files", "a name for people"),
+        ("display_name", "goose", "Files", "a name for people"),
+        ("requestIdFormat", "omp", "string", "how its requests are numbered"),
+        ("serverName", "continue", "Files", "a name for people"),
+        ("description", "*", "Files", "a description for people"),
+        *((name, "*", "Files", "a remark for people") for name in ("comment", "note", "notes", "category")),
+        ("version", "*", "1.0.0", "the version that a gallery knew"),
+        ("gallery", "vscode", "https://example.com", "where the entry came from"),
+        ("owner", "mcphub", "ada", "who added it"),
+        ("keepAliveInterval", "mcphub", 60000, "how often the connection is tried, which Ostler does anyway"),
+        ("registryMetadata", "theia", {"name": "x"}, "where the entry came from"),
+        ("serverAuthTokenHeader", "theia", "X-Key", "the header that sends `serverAuthToken`"),
+        ("api_key_header", "vibe", "X-Key", "the header that sends the token of `api_key_env`"),
+        ("api_key_format", "vibe", "{token}", "how the token of `api_key_env` is sent"),
+        ("prompt", "vibe", "Use it well.", "what the client tells its model"),
+        ("deferred", "kimi", True, "the model finds its tools by a search"),
+        ("searchKey", "cherry", "x", "words to find it by"),
+        ("reference", "cherry", "https://example.com", "where it is described"),
+        ("dxtVersion", "cherry", "1.0.0", "the bundle that it came from"),
+        ("dxtPath", "cherry", "/srv/x", "the bundle that it came from"),
+        ("shouldConfig", "cherry", True, "it still has to be set up"),
+        ("configSample", "cherry", {"command": "x"}, "an example of its settings"),
+        ("registry", "windsurf", "io.windsurf/files", "where the entry came from"),
+        ("registryUrl", "cherry", "https://example.com", "where its package comes from"),
+        ("source", "*", "custom", "where the entry came from"),
+        ("sourceFile", "continue", "x.yaml", "where the entry came from"),
+        ("provider", "cherry", "x", "who made it"),
+        ("providerUrl", "cherry", "https://example.com", "who made it"),
+        ("logoUrl", "cherry", "https://example.com/x.png", "a picture"),
+        ("faviconUrl", "continue", "https://example.com/x.png", "a picture"),
+        ("iconPath", "librechat", "x.png", "a picture"),
+        ("icon", "*", "x", "a picture"),
+        ("tags", "*", ["x"], "words to find it by"),
+        ("id", "*", "x", "the client's own number of the entry"),
+        ("official", "*", True, "the client's makers offer it"),
+        ("bundled", "goose", True, "it came with the client"),
+        ("extensionName", "gemini", "x", "it came with an extension"),
+        ("alwaysLoad", "claude-code", True, "its tools are always shown to the model"),
+        ("discoveryCache", "claude-code", True, "its tools are remembered between sessions"),
+        ("isDefaultServer", "copilot", True, "it came with the client"),
+        ("instructions", "*", "Use it well.", "what the client tells its model"),
+        ("serverInstructions", "librechat", True, "what the client tells its model"),
+        ("include_instructions", "fast-agent", False, "whether the client tells its model what the server says"),
+        ("custom_instructions", "mcp-hub", {"text": "Use it well."}, "what the client tells its model"),
+        *(
+            (f"disabled_{one}", "mcp-hub", ["x"], f"{one} that are off; Ostler passes none on")
+            for one in ("resources", "resourceTemplates", "prompts")
+        ),
+        ("auth_type", "litellm", "bearer_token", "how `auth_value` is sent"),
+        *(
+            (name, "mcporter", "x", "how the client signs in, or calls itself")
+            for name in ("tokenCacheDir", "clientName", "oauthRedirectUrl")
+        ),
+        ("lifecycle", "mcporter", "keep-alive", "whether it keeps running, which it does in Ostler"),
+        ("remoteConfigured", "cline", True, "the client's makers, or an administrator, set it up"),
+        ("enable_instructions", "*", False, "whether the client tells its model what the server says"),
+        ("role", "claude-code", "comms", "what the client uses the server for"),
+        ("oauth", "cline", {"lastAuthenticatedAt": 1}, "what the client knows of its own sign-in"),
+        ("stderr", "librechat", "inherit", "where the client puts stderr; Ostler keeps it in a log"),
+        ("sessionless", "crush", True, "the server has no sessions, which Ostler finds out"),
+        ("longRunning", "cherry", True, "its calls may take long, which Ostler allows with progress"),
+        ("installSource", "cherry", "x", "how it was installed"),
+        ("isTrusted", "cherry", True, "the person has seen the entry"),
+        ("metadata", "*", {"x": 1}, "notes of a program"),
+        ("_target", "amp", "workspace", "which file the client keeps it in"),
+        ("$schema", "*", "https://example.com", "the schema of the file"),
+    )
+)
+"""What is passed over."""

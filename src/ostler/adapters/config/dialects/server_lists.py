@@ -1,0 +1,156 @@
+"""Lists of servers in clients' files: those that are switched off, and those that alone may run."""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from ostler.adapters.config.dialects.draft import exactly
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects, as_texts
+
+
+class Servers(Struct, frozen=True):
+    """A list of servers, by their names or, in Claude Code, by what they run or connect to.
+
+    Attributes:
+        names: their names, as the file calls them.
+        commands: whole commands, of servers with any name.
+        addresses: globs of addresses, of servers with any name.
+    """
+
+    names: frozenset[str] = frozenset()
+    commands: tuple[tuple[str, ...], ...] = ()
+    addresses: tuple[str, ...] = ()
+
+    def has(self, name: str, entry: JsonObject) -> bool:
+        """Whether a server is in the list by any of these."""
+        if not self.names.isdisjoint((name, name.lower())):
+            return True
+        if url := str(entry.get("url") or ""):
+            every = (url, *_spellings(url))
+            return any(fnmatchcase(one.lower(), glob.lower()) for one in every for glob in self.addresses)
+        return _words(entry) in self.commands
+
+    def admits(self, name: str, entry: JsonObject) -> bool:
+        """Whether a server may run if no other may: its name is not enough where commands or addresses are listed."""
+        url = str(entry.get("url") or "")
+        if not (self.addresses if url else self.commands):
+            return name in self.names
+        if url:
+            return any(fnmatchcase(one, glob) for one in _spellings(url) for glob in self.addresses)
+        return _words(entry) in self.commands
+
+
+class Domains(Struct, frozen=True):
+    """LibreChat's list of the hosts of servers, some with a protocol, a port or `*.` for all below."""
+
+    patterns: tuple[str, ...]
+
+    def admits(self, name: str, entry: JsonObject) -> bool:
+        """Whether a server may run: one without an address may."""
+        del name
+        url = entry.get("url")
+        return not url or any(_is_at(str(url), pattern) for pattern in self.patterns)
+
+
+class Requirements(Struct, frozen=True):
+    """Codex's requirements, by the names of the only servers that may run: what they run, or where they are."""
+
+    rules: Mapping[str, JsonValue]
+
+    def admits(self, name: str, entry: JsonObject) -> bool:
+        """Whether a server may run."""
+        if name not in self.rules:
+            return False
+        rule = as_object(self.rules[name])
+        program, *args = _words(entry)
+        url = entry.get("url")
+        if identity := as_object(rule.get("identity")):
+            return identity in ({"command": program}, {"url": url})
+        if "command" in rule and not url:
+            matchers = as_list(rule.get("args"))
+            is_alike = len(args) == len(matchers) and all(map(_matches, matchers, args))
+            return rule["command"] == program and is_alike
+        return _matches(rule.get("url"), str(url)) if url and rule else not rule
+
+
+def servers_in(value: JsonValue) -> Servers | None:
+    """Return what a list says; None if the value is not a list."""
+    if not isinstance(value, list):
+        return None
+    rules = as_objects(value)
+    names = [*as_texts(value), *(rule["serverName"] for rule in rules if isinstance(rule.get("serverName"), str))]
+    return Servers(
+        names=frozenset(map(str, names)),
+        commands=tuple(tuple(as_texts(rule["serverCommand"])) for rule in rules if "serverCommand" in rule),
+        addresses=tuple(
+            _with_stars(str(rule["serverUrl"])) for rule in rules if isinstance(rule.get("serverUrl"), str)
+        ),
+    )
+
+
+def is_known_rule(rule: JsonObject) -> bool:
+    """Whether a rule names servers, and does it in nothing else than the known ways."""
+    command = rule.get("serverCommand", [])
+    names = [rule[key] for key in ("serverName", "serverUrl") if key in rule]
+    return (
+        bool(rule.keys() & {"serverName", "serverCommand", "serverUrl"})
+        and all(isinstance(name, str) for name in names)
+        and isinstance(command, list)
+        and as_texts(command) == command
+    )
+
+
+def _words(entry: JsonObject) -> tuple[str, ...]:
+    return (str(entry.get("command")), *map(str, as_list(entry.get("args"))))
+
+
+def _matches(matcher: JsonValue, text: str) -> bool:
+    """Whether a text is what a matcher of Codex says: exactly, at its beginning, or as a whole by a pattern."""
+    fields = as_object(matcher)
+    value = fields.get("expression" if fields.get("match") == "regex" else "value")
+    if not isinstance(value, str):
+        return False
+    match fields.get("match"):
+        case "exact":
+            return text == value
+        case "prefix":
+            return text.startswith(value)
+        case "regex":
+            with suppress(re.error):
+                return re.fullmatch(value, text) is not None
+        case _:
+            pass
+    return False
+
+
+def _spellings(url: str) -> list[str]:
+    """Return an address as rules may spell it: its host in lower case, with and without the usual port and a path."""
+    with suppress(ValueError):  # a port that is not a number
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        begin = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}"
+        usual = {"https": 443, "http": 80}.get(parts.scheme)
+        port = parts.port or usual
+        ends = [*([f":{port}"] if port else []), *([""] if port == usual else [])]
+        query = f"?{parts.query}" if parts.query else ""
+        return [f"{begin}{end}{path}{query}" for end in ends for path in {parts.path, parts.path or "/"}]
+    return []
+
+
+def _is_at(url: str, pattern: str) -> bool:
+    """Whether an address is at the host that a pattern names, and over the protocol and port that it may name."""
+    with suppress(ValueError):  # a port that is not a number
+        there, wanted = urlsplit(url), urlsplit(pattern if "//" in pattern else f"//{pattern}")
+        host, given = wanted.hostname or "", there.hostname or ""
+        is_there = given.endswith(host[1:]) if host.startswith("*.") else given == host
+        return is_there and wanted.scheme in ("", there.scheme) and wanted.port in (None, there.port)
+    return False
+
+
+def _with_stars(text: str) -> str:
+    """Return the glob of an address in which `*` alone is a pattern: `?` begins its query."""
+    return exactly(text).replace("[*]", "*")
