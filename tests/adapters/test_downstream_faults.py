@@ -143,6 +143,18 @@ async def test_an_old_sse_server_is_found_behind_an_http_entry(tmp_path: Path) -
             assert isinstance(lost[0], ConnectionLostError)
 
 
+@pytest.mark.parametrize("sse", [False, True], ids=["http", "sse"])
+async def test_a_server_that_knows_no_newer_message_than_its_own_is_connected(tmp_path: Path, *, sse: bool) -> None:
+    with http_program(tmp_path, "--die-on-discover", sse=sse) as (_, port):
+        entry = http_entry("old", port, sse=sse)
+        async with open_pool(tmp_path, entry.model_copy(update={"transport": "sse"}) if sse else entry) as pool:
+            assert (await pool.call_tool("old/echo", {"text": "hi"}, timeout=60)).text == "hi"
+            before = pool.snapshot("old").connections
+            assert "HTTP 422" in str(await failure(pool, "old/echo", {"text": "unprocessable"}, timeout=60))
+            assert (await pool.call_tool("old/echo", {"text": "hi"}, timeout=60)).text == "hi"
+            assert pool.snapshot("old").connections == before, "one refused message is no end of the connection"
+
+
 @pytest.mark.parametrize("transport", ["http", "sse"])
 async def test_a_refused_connection_is_not_called_an_answer(tmp_path: Path, transport: str) -> None:
     port = free_port()

@@ -18,7 +18,8 @@ Options
     --stdout-noise TEXT write TEXT to stdout before the first message
     --stderr-noise TEXT write TEXT to stderr at start
     --silent            read messages and never answer
-    --die-on-discover   exit when asked `server/discover`, as some old servers do (stdio)
+    --die-on-discover   exit when asked `server/discover`, as some old servers do (stdio); over HTTP answer that, and
+                        what has the word `unprocessable`, with 422
     --stubborn          ignore SIGTERM and the end of stdin (stdio)
 
 Tools (all take and return JSON; answers are JSON text unless said otherwise)
@@ -580,6 +581,7 @@ def serve_http(tools: Tools, options: argparse.Namespace) -> None:
         temporary = Path(f"{options.port_file}.new")
         temporary.write_text(str(listener.getsockname()[1]))
         temporary.replace(options.port_file)
+    app = undiscovered(app) if options.die_on_discover else app
     config = uvicorn.Config(guarded(app, options.token), log_level="warning", timeout_graceful_shutdown=1)
     uvicorn.Server(config).run(sockets=[listener])
 
@@ -598,6 +600,32 @@ def sse_app(server: Any) -> Any:
         return Response()
 
     return Starlette(routes=[Route("/sse", endpoint=connect), Mount("/messages/", app=transport.handle_post_message)])
+
+
+def undiscovered(app: Any) -> Any:
+    """Refuse a message whose method the server has no type for, as those do that are made with rmcp."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await app(scope, receive, send)
+            return
+        body = b""
+        while (part := await receive())["type"] == "http.request":
+            body += part.get("body", b"")
+            if not part.get("more_body"):
+                break
+        if b'"server/discover"' in body or b"unprocessable" in body:
+            await send({"type": "http.response.start", "status": 422, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": b"data did not match any variant of JsonRpcMessage"})
+            return
+        whole = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> Any:
+            return whole.pop() if whole else await receive()
+
+        await app(scope, again, send)
+
+    return application
 
 
 def guarded(app: Any, token: str) -> Any:

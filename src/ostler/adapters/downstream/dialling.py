@@ -73,7 +73,8 @@ class Dial(Struct, eq=False):
 
     async def _over(self, transport: ServerTransport, watch: HttpWatch) -> None:
         chosen = self.entry.options.protocol
-        legacy = chosen == "2025" or (chosen == "auto" and self.legacy)
+        # The newer protocol has no SSE transport: its first message can only make such a server refuse the connection.
+        legacy = chosen == "2025" or (chosen == "auto" and (self.legacy or transport == "sse"))
         if await self._try(transport, watch, legacy=legacy, ask_again=chosen == "auto"):
             return
         try:

@@ -8,7 +8,7 @@ whose `data["ostler"]` names the fault, so that one bad request fails alone and 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import anyio
@@ -17,19 +17,17 @@ import mcp_types as types
 from mcp.client._transport import ReadStream, TransportStreams, WriteStream
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.message import SessionMessage
 
 from ostler.adapters.downstream.authorization import challenge_of
 from ostler.adapters.downstream.fault_codes import LOST_MARK, OWN_FAULT, TOO_LARGE_MARK, Fault
 from ostler.adapters.downstream.http_watch import HttpWatch
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
-from ostler.adapters.downstream.streams import Reads
+from ostler.adapters.downstream.streams import Reads, Received
 from ostler.engine.call_context import before_sending
 from ostler.model.errors import StoreError
 from ostler.model.servers import ServerEntry
 from ostler.model.web_addresses import port_of
-
-if TYPE_CHECKING:
-    from mcp.shared.message import SessionMessage
 
 _CONNECT_TIMEOUT: Final = 10.0
 _NOTIFICATION_TIMEOUT: Final = 5.0
@@ -53,20 +51,36 @@ async def http_transport(
 async def sse_transport(
     entry: ServerEntry, watch: HttpWatch, loss: LossSignal, auth: httpx2.Auth | None
 ) -> AsyncGenerator[TransportStreams]:
-    """Yield the streams of an HTTP+SSE connection (protocol version 2024-11-05)."""
+    """Yield the streams of an HTTP+SSE connection (protocol version 2024-11-05).
+
+    The SDK's transport stops writing when one POST is refused. So a refused request is answered here, by its fault.
+    """
+    answers, received = anyio.create_memory_object_stream[Received]()
 
     def client(
         headers: dict[str, str] | None = None,
         timeout: httpx2.Timeout | None = None,  # noqa: ARG001 (the guarded client has its own)
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
-        return GuardedClient(watch, limit=entry.max_response_bytes, headers=headers or {}, auth=auth)
+        limit = entry.max_response_bytes
+        return _PostingClient(watch, answers.send, limit=limit, headers=headers or {}, auth=auth)
+
+    async def forward(read: ReadStream[Received]) -> None:
+        async with answers:
+            async for message in read:
+                await answers.send(message)
 
     headers = dict(entry.headers)
-    async with sse_client(entry.url, headers=headers, auth=auth, httpx_client_factory=client) as (read, write):
-        reads: ReadStream[SessionMessage | Exception] = read
+    async with (
+        answers,
+        received,
+        sse_client(entry.url, headers=headers, auth=auth, httpx_client_factory=client) as (read, write),
+        anyio.create_task_group() as tasks,
+    ):
         writes: WriteStream[SessionMessage] = write
-        yield Reads(reads, on_end=_lost(loss)), writes
+        tasks.start_soon(forward, read)
+        yield Reads(received, on_end=_lost(loss)), writes
+        tasks.cancel_scope.cancel()
 
 
 class RenewedHeaders(httpx2.Auth):
@@ -165,11 +179,15 @@ class GuardedClient(httpx2.AsyncClient):
             return self._fault(request, status, Fault.SESSION_GONE, "the server has forgotten this session")
         if status >= 400 and request.method == "POST" and not is_json:
             await response.aclose()
-            return self._fault(request, status, Fault.HTTP_FAULT, f"HTTP {status} {response.reason_phrase}".rstrip())
+            return self._refused(request, response)
         if isinstance(response.stream, httpx2.AsyncByteStream):
             limit = self._limit if is_json else None  # an event stream's limit holds for each event, in the SDK
             response.stream = _GuardedStream(response.stream, limit, self._watch)
         return response
+
+    def _refused(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        status = response.status_code
+        return self._fault(request, status, Fault.HTTP_FAULT, f"HTTP {status} {response.reason_phrase}".rstrip())
 
     def _fault(self, request: httpx2.Request, status: int, kind: Fault, text: str) -> httpx2.Response:
         if request.method == "DELETE":  # the end of a session that is gone anyway
@@ -177,6 +195,28 @@ class GuardedClient(httpx2.AsyncClient):
         error = {"code": types.INTERNAL_ERROR, "message": text, "data": {"ostler": kind.value, "status": status}}
         answer = {"jsonrpc": "2.0", "id": None, "error": error}
         return httpx2.Response(status, json=answer, request=request, extensions={OWN_FAULT: (kind, text)})
+
+
+class _PostingClient(GuardedClient):
+    """The client of an SSE connection, on which the answer to a POST says no more than that it was taken."""
+
+    def __init__(self, watch: HttpWatch, answer: Callable[[Received], Awaitable[None]], **options: Any) -> None:
+        super().__init__(watch, **options)
+        self._answer = answer
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """Send `request`; the fault of a message that is refused answers it."""
+        response = await super().send(request, **options)
+        if request.method != "POST" or response.status_code < 400:
+            return response
+        if OWN_FAULT not in response.extensions:
+            await response.aclose()
+            response = self._refused(request, response)
+        if _holds_request(request):
+            answer = {**json.loads(response.content), "id": json.loads(request.content)["id"]}
+            with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):  # no one waits for it any more
+                await self._answer(SessionMessage(types.jsonrpc_message_adapter.validate_python(answer, by_name=False)))
+        return httpx2.Response(202, request=request)
 
 
 class _GuardedStream(httpx2.AsyncByteStream):
