@@ -483,8 +483,8 @@ def test_ports_are_looked_up_while_another_process_is_started(tmp_path: Path) ->
         return kind(record, tmp_path / key)
 
     starting.entries["one"] = entry_of("one", 20_001, Started)
-    assert starting.used_ports() == {20_001}
-    assert starting.used_ports() == {20_001, 20_002}
+    assert starting.ports.used() == {20_001}
+    assert starting.ports.used() == {20_001, 20_002}
 
 
 async def test_a_port_that_is_kept_for_one_is_given_to_no_other(state_dir: Path) -> None:

@@ -200,13 +200,7 @@ async def free_port(supervisor: Supervisor, request: FreePortRequest) -> FreePor
         ConflictError: there are not enough.
         RequestError: the host is not this machine.
     """
-    preferred = [] if request.preferred is None else [request.preferred]
-    avoid = supervisor.used_ports() | supervisor.folder.ports.all.difference(preferred)
-
-    def choose() -> list[int]:
-        return [supervisor.ports.choose(request.host, preferred=preferred, avoid=avoid) for _ in range(request.count)]
-
-    ports = await anyio.to_thread.run_sync(choose)
+    ports = await supervisor.ports.free(request.host, request.count, request.preferred)
     return FreePortResult(port=ports[0], ports=ports, host=request.host)
 
 

@@ -18,8 +18,8 @@ from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.launch import Child, Launch, ProgramNotFoundError, probe_with_port, request_digest
 from ostler.adapters.process.logfile import new_log
 from ostler.adapters.process.meter import Meter
-from ostler.adapters.process.port_owners import Sockets, held_port, holders_of, in_words, port_trouble
-from ostler.adapters.process.ports import PortBook
+from ostler.adapters.process.port_choice import PortChoice
+from ostler.adapters.process.port_owners import Sockets
 from ostler.adapters.process.probes import log_scanner
 from ostler.adapters.process.readiness import NotReadyError, await_ended, await_ready, await_started, awaited_by
 from ostler.adapters.process.records import ProcessRecord, RecordFolder
@@ -55,7 +55,7 @@ class Supervisor:
 
     Attributes:
         meter: measures what the processes use.
-        ports: the ports that were given out.
+        ports: gives the processes their ports.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Supervisor:
         self._roster = Roster(root, on_change)
         self.meter = Meter(self._roster)
         self._upkeep = Upkeep(self._roster, self.meter)
-        self.ports = PortBook()
+        self.ports = PortChoice(self._roster)
 
     def __repr__(self) -> str:
         return f"<Supervisor of {self._roster!r}>"
@@ -124,23 +124,8 @@ class Supervisor:
         _check(request)
         async with self._roster.exclusive(request.key):
             entry, already = await self._start_or_join(request, environment, service)
-        log_path = self.folder.log_path(request.key)
         try:
-            if request.ready is not None and not request.ready.is_empty:
-                probe = probe_with_port(request.ready, entry.record.port)
-                if not already:
-                    entry.awaited = awaited_by(probe, log_path)
-                await await_ready(
-                    self.sockets(entry),
-                    probe,
-                    log_path,
-                    is_current=lambda: self._roster.is_current(entry),
-                    progress=progress,
-                )
-            elif request.ends_within is not None:
-                await await_ended(entry, request.ends_within, log_path)
-            elif entry.starting:
-                await await_started(entry, request.start_seconds, log_path)
+            await self._await(entry, request, progress, already=already)
         except OstlerError as error:
             if not already:
                 with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
@@ -170,14 +155,28 @@ class Supervisor:
             earlier = self.entries.get(request.key)
             kept = environment_of_caller() or (earlier.record.environment if earlier is not None else None)
             await self._launch(request, request.port, kept)
-            if request.port:
-                others = list(self.entries.values())
-                return await anyio.to_thread.run_sync(
-                    port_trouble, request.host, request.port, others, request.key, abandon_on_cancel=True
-                )
+            return await self.ports.trouble(request)
         except OstlerError as error:
             return error
-        return None
+
+    async def _await(self, entry: Entry, request: StartRequest, progress: Progress | None, *, already: bool) -> None:
+        """Wait until a process is ready, has ended, or has stayed long enough, whichever `request` asks for."""
+        log_path = self.folder.log_path(request.key)
+        if request.ready is not None and not request.ready.is_empty:
+            probe = probe_with_port(request.ready, entry.record.port)
+            if not already:
+                entry.awaited = awaited_by(probe, log_path)
+            await await_ready(
+                self.sockets(entry),
+                probe,
+                log_path,
+                is_current=lambda: self._roster.is_current(entry),
+                progress=progress,
+            )
+        elif request.ends_within is not None:
+            await await_ended(entry, request.ends_within, log_path)
+        elif entry.starting:
+            await await_started(entry, request.start_seconds, log_path)
 
     async def _settle(self, entry: Entry) -> None:
         """Check what a start is about to answer; a server killed then must not leave an ended process's pid."""
@@ -255,31 +254,11 @@ class Supervisor:
         self, request: StartRequest, earlier: Entry | None, environment: Mapping[str, str] | None, service: str
     ) -> Entry:
         """Start the process of a key of which none runs; `earlier` is its last run."""
-        port, note = await self._choose_port(request, earlier)
+        port, note = await self.ports.for_run(request, earlier)
         try:
             kept = environment if environment is not None else earlier.record.environment if earlier else None
             launch = await self._launch(request, port, kept)
-            token = secrets.token_hex(16)
-            record = ProcessRecord(
-                key=request.key,
-                token=token,
-                digest=request_digest(request, token),
-                command=launch.label,
-                started_at=datetime.now(UTC),
-                stop_signal=request.stop_signal,
-                stop_timeout=request.stop_timeout,
-                log_max_bytes=request.log_max_bytes,
-                host=request.host,
-                port=port,
-                cwd=str(launch.cwd),
-                user=request.user,
-                stdin=request.stdin,
-                ends=request.ends_within is not None,
-                stays=request.has_to_stay,
-                memory_limit=request.memory_limit,
-                environment=kept,
-                service=service,
-            )
+            record = _record_of(request, launch, port, kept, service)
             # From here on there is a process or there is none, whatever is cancelled: it must never be half known.
             with anyio.CancelScope(shield=True):
                 child, record = await anyio.to_thread.run_sync(
@@ -287,7 +266,7 @@ class Supervisor:
                 )
                 entry = self.entries[request.key] = Entry(
                     record,
-                    self.folder.endings_path(token),
+                    self.folder.endings_path(record.token),
                     child=child,
                     starting=not record.ends,
                     changed=self._roster.report_change,
@@ -297,7 +276,7 @@ class Supervisor:
                     entry.process = find_process(record.pid, record.created, record.since_boot)
                 self._upkeep.watch(entry)
         except BaseException:
-            if port is not None and self.entries.get(request.key) is earlier:
+            if self.entries.get(request.key) is earlier:
                 self.ports.release(port)
             raise
         return self.entries[request.key]
@@ -334,45 +313,6 @@ class Supervisor:
         if changed:
             entry.update(**changed)
             await self._roster.write(entry)
-
-    async def _choose_port(self, request: StartRequest, earlier: Entry | None) -> tuple[int | None, str]:
-        """Return the port for a new run, and why it is not the one of the last run when that is taken."""
-        if earlier is not None and earlier.record.port is not None:
-            self.ports.release(earlier.record.port)
-        match request.port:
-            case None:
-                return None, ""
-            case 0:
-                last = earlier.record.port if earlier is not None else None
-                return await anyio.to_thread.run_sync(self._choose, request.key, request.host, last)
-            case port:
-                await anyio.to_thread.run_sync(self._claim, request.key, request.host, port)
-                return port, ""
-
-    def _choose(self, key: str, host: str, last: int | None) -> tuple[int, str]:
-        """Return the port that `key` had last, or while another program holds that, one that is nobody's. Blocks."""
-        kept = self.folder.ports
-        before = last or kept.of(key)
-        preferred = [] if before is None else [before]
-        port = self.ports.choose(host, preferred=preferred, avoid=self.used_ports() | kept.of_others(key))
-        kept.keep(key, port)
-        if before is None or port == before:
-            return port, ""
-        holders = in_words(holders_of(before, list(self.entries.values()))) or "another program"
-        return port, f"port {before}, which it had before, is held by {holders}"
-
-    def _claim(self, key: str, host: str, port: int) -> None:
-        try:
-            self.ports.claim(host, port)
-        except ConflictError as error:
-            if holders := holders_of(port, list(self.entries.values())):
-                raise held_port(host, port, holders, key) from error
-            raise
-
-    def used_ports(self) -> set[int]:
-        """Return the ports of processes that have not ended, whether they listen yet or not; for any thread."""
-        entries = list(self.entries.values())  # a start may add one meanwhile
-        return {entry.record.port for entry in entries if entry.state != "exited" and entry.record.port}
 
     def _spawn(
         self, launch: Launch, record: ProcessRecord, earlier: ProcessRecord | None
@@ -418,14 +358,40 @@ class Supervisor:
             await self._upkeep.hear_end(entry)
             if entry.refresh() == "exited":
                 entry.update(swept=True)
-                if entry.record.port is not None:
-                    self.ports.release(entry.record.port)
+                self.ports.release(entry.record.port)
         finally:
             entry.is_ending = False
             if entry.dirty:
                 with anyio.CancelScope(shield=True):
                     await self._roster.write(entry)
         return sorted(tree.members), killed
+
+
+def _record_of(
+    request: StartRequest, launch: Launch, port: int | None, kept: Mapping[str, str] | None, service: str
+) -> ProcessRecord:
+    """Return what is written down of a new run before it is spawned."""
+    token = secrets.token_hex(16)
+    return ProcessRecord(
+        key=request.key,
+        token=token,
+        digest=request_digest(request, token),
+        command=launch.label,
+        started_at=datetime.now(UTC),
+        stop_signal=request.stop_signal,
+        stop_timeout=request.stop_timeout,
+        log_max_bytes=request.log_max_bytes,
+        host=request.host,
+        port=port,
+        cwd=str(launch.cwd),
+        user=request.user,
+        stdin=request.stdin,
+        ends=request.ends_within is not None,
+        stays=request.has_to_stay,
+        memory_limit=request.memory_limit,
+        environment=kept,
+        service=service,
+    )
 
 
 def _signal_number(name: str) -> int:
