@@ -393,6 +393,12 @@ def test_a_shipped_class_is_read_from_its_yaml_if_that_was_changed(tmp_path: Pat
     with (tmp_path / "shipped" / "command.yaml").open("a") as changed:
         changed.write("# changed\n")
     assert read_from_yaml(tmp_path) == ["command"]
+    whole = prepared.read_text()
+    prepared.write_text(whole.replace('"manifest":{"apiVersion":"ostler/v1"', '"manifest":{"apiVersion":1', 1))
+    assert read_from_yaml(tmp_path) == ["browser", "command"]
+    for damaged in (whole.replace('"digest":', '"digst":', 1), "[]"):
+        prepared.write_text(damaged)
+        assert len(read_from_yaml(tmp_path)) > 20
     prepared.unlink()
     assert len(read_from_yaml(tmp_path)) > 20
 

@@ -4,11 +4,13 @@ To read the YAML of all of them takes 18 ms of CPU, which every first start wait
 """
 
 import hashlib
-import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
+from msgspec.json import decode, encode
 
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.checking.loaded_class import LoadedClass
@@ -17,10 +19,19 @@ from ostler.rules.loading.manifests import prepared_class
 _PLACE: Final = ("prepared", "classes.json")
 
 
+class _Prepared(Struct, frozen=True):
+    """A class without its YAML: the digest of its text, its own digest, the line where it begins, and its value."""
+
+    sha256: str
+    digest: str
+    line: int
+    manifest: JsonObject
+
+
 class PreparedClasses:
     """What the folder of the shipped classes has of them besides their files. Methods block on the disk.
 
-    A class whose file was changed, or that is missing, is read from its YAML.
+    A class whose file was changed, or that is missing or damaged here, is read from its YAML.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,31 +42,29 @@ class PreparedClasses:
 
     def load(self, text: str, file: str) -> LoadedClass | None:
         """Return the class in `text`, as it is loaded from `file`; None if it was not prepared."""
-        facts = self._saved.get(Path(file).name)
-        if facts is None or facts["sha256"] != _sha256(text):
+        saved = self._saved.get(Path(file).name)
+        if saved is None or saved.sha256 != _sha256(text):
             return None
-        return prepared_class(text, file, facts["manifest"], line=facts["line"], digest=facts["digest"])
+        try:
+            return prepared_class(text, file, saved.manifest, line=saved.line, digest=saved.digest)
+        except ValueError:
+            return None
 
     @cached_property
-    def _saved(self) -> JsonObject:
+    def _saved(self) -> dict[str, _Prepared]:
         try:
-            return as_object(json.loads(self._file.read_bytes()))
+            return decode(self._file.read_bytes(), type=dict[str, _Prepared])
         except (OSError, ValueError):
             return {}
 
 
 def prepared_text(classes: Iterable[LoadedClass]) -> str:
     """Return the content of the file that has `classes`, one on a line."""
-    lines: list[str] = []
-    for each in classes:
-        facts = {
-            "sha256": _sha256(each.text),
-            "digest": each.digest,
-            "line": each.line,
-            "manifest": each.document.value,
-        }
-        shown = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
-        lines.append(f"{json.dumps(Path(each.file).name)}: {shown}")
+    lines = [
+        f"{encode(Path(each.file).name).decode()}: "
+        + encode(_Prepared(_sha256(each.text), each.digest, each.line, as_object(each.document.value))).decode()
+        for each in classes
+    ]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
