@@ -13,7 +13,7 @@ import pytest
 from processes.bridge_client import MODERN_META, BridgeClient, clean_place, eventually, scripted, servers_of
 from tests.support.small_disk import fill, small_disk
 
-from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
+from ostler.faces.bridge.dialer import Dialer, OstlerUnavailableError
 from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.place import ServerPlace
 
@@ -187,7 +187,7 @@ def test_a_server_that_cannot_write_why_it_does_not_start_is_explained(tmp_path:
         place.log_file.parent.mkdir(exist_ok=True)
         fill(disk)
         command = [sys.executable, "-c", "raise SystemExit(1)"]
-        with pytest.raises(ServerUnavailableError, match="because the disk is full. Next: free space there"):
+        with pytest.raises(OstlerUnavailableError, match="because the disk is full. Next: free space there"):
             Dialer(place, kind="cli", note=print, command=command).connect()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.bridge.dialer import CRASH_LIMIT, Dialer, ServerUnavailableError
+from ostler.faces.bridge.dialer import CRASH_LIMIT, Dialer, OstlerUnavailableError
 from ostler.faces.bridge.greeting import decode_line, encode_line, proof, proves
 from ostler.faces.bridge.launcher import launch
 from ostler.faces.bridge.ledger import Ledger, read_messages
@@ -194,10 +194,10 @@ def test_a_server_that_keeps_dying_is_not_started_forever(state_dir: Path) -> No
     command = [sys.executable, "-S", "-c", "import sys; sys.exit('no space left on the moon')"]
     dialer = Dialer(place, kind="bridge", note=print, command=command)
     for _ in range(CRASH_LIMIT):
-        with pytest.raises(ServerUnavailableError, match="ended with status 1") as said:
+        with pytest.raises(OstlerUnavailableError, match="ended with status 1") as said:
             dialer.connect()
         assert "no space left on the moon" in str(said.value)
-    with pytest.raises(ServerUnavailableError, match=f"ended {CRASH_LIMIT} times within 60 s") as said:
+    with pytest.raises(OstlerUnavailableError, match=f"ended {CRASH_LIMIT} times within 60 s") as said:
         dialer.connect()
     assert str(place.log_file) in str(said.value)
 
@@ -207,7 +207,7 @@ def test_a_server_that_is_on_its_way_is_waited_for(state_dir: Path) -> None:
     place = ServerPlace(Paths.resolve(state_dir / "config", state_dir / "state"))
     first = launch(place, [sys.executable, "-S", "-c", "import sys; sys.exit('the first one ended')"])
     second = [sys.executable, "-S", "-c", "import sys; sys.exit('a second one was started')"]
-    with pytest.raises(ServerUnavailableError, match="the first one ended") as said:
+    with pytest.raises(OstlerUnavailableError, match="the first one ended") as said:
         Dialer(place, kind="cli", note=print, command=second, launched=first).connect()
     assert f"pid {first.pid}" in str(said.value)
     assert "second" not in place.log_file.read_text()
@@ -233,5 +233,5 @@ def test_only_verbs_that_start_something_start_the_server_early(state_dir: Path)
 def test_a_state_folder_that_cannot_be_used_is_named(state_dir: Path) -> None:
     (state_dir / "file").write_text("")
     place = ServerPlace(Paths.resolve(state_dir, state_dir / "file" / "state"))
-    with pytest.raises(ServerUnavailableError, match="state folder"):
+    with pytest.raises(OstlerUnavailableError, match="state folder"):
         Dialer(place, kind="bridge", note=print).connect()

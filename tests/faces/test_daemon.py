@@ -29,7 +29,7 @@ from tests.support.small_disk import fill, small_disk
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.process.marks import known_life, marks_of_servers
 from ostler.faces.bridge import greeting
-from ostler.faces.bridge.dialer import Dialer, ServerSilentError, ServerUnavailableError
+from ostler.faces.bridge.dialer import Dialer, OstlerUnavailableError, ServerSilentError
 from ostler.faces.bridge.greeting import RefusedError, ask
 from ostler.faces.bridge.holder import owner_of, read_holder
 from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
@@ -85,7 +85,7 @@ def test_a_server_that_stands_by_is_not_waited_for_and_its_http_address_is_advis
     monkeypatch.setattr("ostler.faces.bridge.dialer.STANDBY_TIMEOUT", 0.0)
     place = ServerPlace(Paths.resolve(state_dir, state_dir / "state"))
     with StateLock(place, version="1.2.3", stands_by=True) as lock:
-        with pytest.raises(ServerUnavailableError, match="stands by for another server.*Next: use its HTTP address"):
+        with pytest.raises(OstlerUnavailableError, match="stands by for another server.*Next: use its HTTP address"):
             dialer_of(place).connect()
         lock.serve()
         assert "stands by" not in owner_of(place)
@@ -149,7 +149,7 @@ def test_a_server_that_stands_by_says_so_on_its_socket_and_keeps_it_when_it_take
     try:
         eventually(place.socket_file.exists, "it listens")
         said = "stands by: server there holds the database, and is reached at http://there:1/mcp. Next: use that one"
-        with pytest.raises(ServerUnavailableError, match=said):
+        with pytest.raises(OstlerUnavailableError, match=said):
             dialer_of(place).connect()
         (early, secret), (other, _) = place.dial(), place.dial()
         status = dialer_of(place).request("status")
@@ -192,7 +192,7 @@ def test_a_client_that_is_refused_for_now_starts_no_other_server(place: ServerPl
 
         refusing = threading.Thread(target=refuse)
         refusing.start()
-        with pytest.raises(ServerUnavailableError, match="not yet"):
+        with pytest.raises(OstlerUnavailableError, match="not yet"):
             dialer_of(place).connect()
         refusing.join(30)
     assert was_launched == [False, False, False]
@@ -265,7 +265,7 @@ def test_it_ends_when_idle_but_not_while_there_is_work_or_a_client(place: Server
 @pytest.mark.realtime
 def test_status_and_stop_are_answered_beside_mcp(place: ServerPlace) -> None:
     dialer = dialer_of(place, "--busy")
-    with pytest.raises(ServerUnavailableError, match="no Ostler server runs"):
+    with pytest.raises(OstlerUnavailableError, match="no Ostler server runs"):
         dialer.request("status")
     with ServerClient(dialer) as client:
         pid = int(client.call_tool("pid", {}).text)
@@ -274,7 +274,7 @@ def test_status_and_stop_are_answered_beside_mcp(place: ServerPlace) -> None:
         with pytest.raises(RefusedError, match="does not know the request 'dance'"):
             dialer.request("dance")
         assert dialer.request("stop")["pid"] == pid
-        with pytest.raises(ServerUnavailableError, match=r"ended while tools/call was under way|broke"):
+        with pytest.raises(OstlerUnavailableError, match=r"ended while tools/call was under way|broke"):
             client.call_tool("pid", {})
 
 

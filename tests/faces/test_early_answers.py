@@ -15,7 +15,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from processes.bridge_client import MODERN_META
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.bridge.dialer import Dialer, Link, ServerUnavailableError
+from ostler.faces.bridge.dialer import Dialer, Link, OstlerUnavailableError
 from ostler.faces.bridge.known_answers import KnownAnswers
 from ostler.faces.bridge.ledger import OWN_ID
 from ostler.faces.bridge.place import ServerPlace
@@ -45,7 +45,7 @@ class StartingDialer(Dialer):
             launched()
         outcome = self.outcomes.get(timeout=PATIENCE)
         if isinstance(outcome, str):
-            raise ServerUnavailableError(outcome)
+            raise OstlerUnavailableError(outcome)
         return outcome
 
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 import psutil
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
+from ostler.faces.bridge.dialer import Dialer, OstlerUnavailableError
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.rpc import ServerClient
 
@@ -149,7 +149,7 @@ class ForkedServer:
         """Whether the server takes connections."""
         try:
             Dialer(self.place, kind="cli", note=lambda _: None).request("status")
-        except ServerUnavailableError:
+        except OstlerUnavailableError:
             return False
         return True
 

@@ -21,7 +21,7 @@ from typing import Any, Self
 import psutil
 from tests.support.forked_server import HERE, MARK, PATIENCE, ForkedServer, Forker
 
-from ostler.faces.bridge.dialer import ServerUnavailableError
+from ostler.faces.bridge.dialer import OstlerUnavailableError
 from ostler.faces.cli.rpc import RequestFailedError
 from ostler.model.marks import KEY_VARIABLE
 
@@ -176,7 +176,7 @@ class Killer(ForkedServer):
         try:
             with self.direct_client() as client:
                 answer = client.call_tool(f"service_{operation}", args)
-        except (ServerUnavailableError, RequestFailedError, OSError):
+        except (OstlerUnavailableError, RequestFailedError, OSError):
             return  # it was killed before it answered
         asked[name] = (operation, "failed" if answer.is_error else "done")
 

@@ -114,7 +114,7 @@ def begin_early(arguments: Sequence[str]) -> "Early | None":
 
 def _sent_ahead(place: "ServerPlace", names: Sequence[str]) -> "Early | None":
     """Send the call of an `up`; nothing where the server ends at this moment."""
-    from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
+    from ostler.faces.bridge.dialer import Dialer, OstlerUnavailableError
     from ostler.faces.cli.asking import asker
     from ostler.faces.cli.rpc import Early, ServerClient
     from ostler.faces.output import complain
@@ -122,7 +122,7 @@ def _sent_ahead(place: "ServerPlace", names: Sequence[str]) -> "Early | None":
     client = ServerClient(Dialer(place, kind="cli", note=complain), asker())
     try:
         client.send_ahead("project_up", {"services": list(names)} if names else {})
-    except ServerUnavailableError:
+    except OstlerUnavailableError:
         return None
     return Early(client=client)
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 import psutil
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
+from ostler.faces.bridge.dialer import Dialer, OstlerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.place import ServerPlace
 
@@ -199,7 +199,7 @@ def clean_place(state_dir: Path) -> Generator[ServerPlace]:
 
     def is_ended() -> bool:
         """Ask what serves to stop, also a server that a bridge had begun to start and that found the folder free."""
-        with contextlib.suppress(ServerUnavailableError, RefusedError):
+        with contextlib.suppress(OstlerUnavailableError, RefusedError):
             Dialer(place, kind="cli", note=notes.append).request("stop")
         return not processes_of(place)
 

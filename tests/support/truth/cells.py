@@ -27,7 +27,7 @@ from tests.support.truth.drivers import (
 )
 from tests.support.truth.timeline import NEEDS_A_PERSON, Timeline
 
-from ostler.faces.bridge.dialer import ServerUnavailableError
+from ostler.faces.bridge.dialer import OstlerUnavailableError
 from ostler.faces.cli.rpc import RequestFailedError, ToolAnswer
 
 WAYS = (
@@ -365,7 +365,7 @@ class Stage:
         """Call a tool, and wait for nothing."""
 
         def send() -> None:
-            with contextlib.suppress(ServerUnavailableError, RequestFailedError, OSError, psutil.Error):
+            with contextlib.suppress(OstlerUnavailableError, RequestFailedError, OSError, psutil.Error):
                 self.call(tool, **args)
 
         self._asked.append(threading.Thread(target=send, daemon=True))

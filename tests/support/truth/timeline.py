@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support.forked_server import ForkedServer
 
-from ostler.faces.bridge.dialer import ServerUnavailableError
+from ostler.faces.bridge.dialer import OstlerUnavailableError
 from ostler.faces.cli.rpc import RequestFailedError, ServerClient
 
 _PAUSE = 0.02
@@ -86,7 +86,7 @@ class Timeline:
                     client = self.server.direct_client()
                     client.__enter__()
                 claim = self._asked(client)
-            except (ServerUnavailableError, RequestFailedError, OSError):
+            except (OstlerUnavailableError, RequestFailedError, OSError):
                 if client is not None:
                     client.__exit__(None, None, None)
                 client, claim = None, NO_ANSWER

@@ -36,11 +36,11 @@ Note = Callable[[str], None]
 """Takes one line for people (the bridge writes it to stderr)."""
 
 
-class ServerUnavailableError(Exception):
+class OstlerUnavailableError(Exception):
     """There is no server to talk to and none could be started; the text says why and what to do."""
 
 
-class ServerSilentError(ServerUnavailableError):
+class ServerSilentError(OstlerUnavailableError):
     """There is a server, but it does not answer."""
 
 
@@ -137,7 +137,7 @@ class Dialer:
             launched: called when there was none and one of this version was started.
 
         Raises:
-            ServerUnavailableError: there is none, or it could not be started.
+            OstlerUnavailableError: there is none, or it could not be started.
         """
         began = time.monotonic()
         may_launch_at = began + patience
@@ -158,7 +158,7 @@ class Dialer:
             waited = now - began
             is_silent = trouble == _NOTHING and waited > STANDBY_TIMEOUT
             if waited > START_TIMEOUT or (is_silent and self._stands_by()):
-                raise ServerUnavailableError(self._late(trouble, waited))
+                raise OstlerUnavailableError(self._late(trouble, waited))
             may_launch_at = self._keep_launching(now, may_launch_at)
             if self._launched_now and launched is not None:
                 launched()
@@ -186,14 +186,14 @@ class Dialer:
         `stop` and `handover` return when the server has ended, which takes as long as it announces at most.
 
         Raises:
-            ServerUnavailableError: no server runs.
+            OstlerUnavailableError: no server runs.
             ServerSilentError: it did not answer.
             RefusedError: the server refused.
         """
         try:
             connection, secret = self._place.dial()
         except OSError:
-            raise ServerUnavailableError(
+            raise OstlerUnavailableError(
                 f"no Ostler server runs for the state folder {self._place.state_dir}"
             ) from None
         with connection:
@@ -232,7 +232,7 @@ class Dialer:
             self._note(f"{error}; going on with server {link.version}")
             self._joins_older.add(link.pid)
             return self._greet()
-        except ServerUnavailableError as error:
+        except OstlerUnavailableError as error:
             self._note(str(error))
         return None
 
@@ -249,7 +249,7 @@ class Dialer:
                 return max(may_launch_at, now + _RELAUNCH_PAUSE)
             if status != 0 and self._launched_now:
                 self.record_failure()
-                raise ServerUnavailableError(self._stillborn(launched, status))
+                raise OstlerUnavailableError(self._stillborn(launched, status))
         if now < may_launch_at:
             return may_launch_at
         self._refuse_crash_loop()
@@ -258,7 +258,7 @@ class Dialer:
             self._launched_now = True
         except (OSError, StoreError) as error:
             self.record_failure()
-            raise ServerUnavailableError(
+            raise OstlerUnavailableError(
                 f"the Ostler server cannot be started for the state folder {self._place.state_dir}: {error}"
             ) from error
         return now + _RELAUNCH_PAUSE
@@ -276,7 +276,7 @@ class Dialer:
             self._failures.popleft()
         if len(self._failures) >= CRASH_LIMIT:
             wait = CRASH_WINDOW - (now - self._failures[0])
-            raise ServerUnavailableError(
+            raise OstlerUnavailableError(
                 f"the Ostler server ended {CRASH_LIMIT} times within {CRASH_WINDOW:.0f} s and is not started again "
                 f"for {wait:.0f} s; see {self._place.log_file} for the cause, then try again"
             )
@@ -311,10 +311,10 @@ def _occupied_after(error: GreetingError) -> float:
     """Return for how many seconds it makes no sense to start a server, as one is there that answered with `error`.
 
     Raises:
-        ServerUnavailableError: that will not change soon.
+        OstlerUnavailableError: that will not change soon.
     """
     if not isinstance(error, RefusedError) or error.is_ending:
         return 0.0
     if error.is_final:
-        raise ServerUnavailableError(str(error)) from error
+        raise OstlerUnavailableError(str(error)) from error
     return _RELAUNCH_PAUSE

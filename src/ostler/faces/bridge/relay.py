@@ -14,7 +14,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
-from ostler.faces.bridge.dialer import Dialer, Link, Note, ServerUnavailableError
+from ostler.faces.bridge.dialer import Dialer, Link, Note, OstlerUnavailableError
 from ostler.faces.bridge.greeting import PREFIX, decode_line
 from ostler.faces.bridge.known_answers import KnownAnswers
 from ostler.faces.bridge.ledger import (
@@ -133,7 +133,7 @@ class Relay:
         """Look for the server before the first message needs it."""
         try:
             self._establish()
-        except ServerUnavailableError as error:
+        except OstlerUnavailableError as error:
             self._note(str(error))
 
     # -- client to server
@@ -168,7 +168,7 @@ class Relay:
         while True:
             try:
                 link = self._bring_up()
-            except ServerUnavailableError as error:
+            except OstlerUnavailableError as error:
                 self._refuse(messages, str(error))
                 return
             with self._changed:
@@ -215,7 +215,7 @@ class Relay:
         """Return the link, waiting for the thread that looks for one, or looking for one here.
 
         Raises:
-            ServerUnavailableError: none is available now.
+            OstlerUnavailableError: none is available now.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._phase not in _SEARCHING)
@@ -240,7 +240,7 @@ class Relay:
                     self._dialer.record_failure()
                 else:
                     break
-        except ServerUnavailableError as error:
+        except OstlerUnavailableError as error:
             with self._changed:
                 self._phase = _Phase.DOWN
                 self._waiting.clear()
@@ -325,7 +325,7 @@ class Relay:
             try:
                 # Who asked for the handover starts a newer server than this bridge would.
                 link = self._establish(patience=HANDOVER_PATIENCE if reason == "handover" else 0.0)
-            except ServerUnavailableError as error:
+            except OstlerUnavailableError as error:
                 self._note(str(error))
             else:
                 self._note(f"joined server {link.version}, pid {link.pid}")

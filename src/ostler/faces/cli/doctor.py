@@ -12,7 +12,7 @@ import typer
 from msgspec import Struct
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.bridge.dialer import ServerSilentError, ServerUnavailableError
+from ostler.faces.bridge.dialer import OstlerUnavailableError, ServerSilentError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.cli.server_verbs import OTHER_CODE, runs_other_code
@@ -103,7 +103,7 @@ def _server(session: Session) -> JsonObject | ServerSilentError | RefusedError |
         return session.dialer().request("status")
     except (ServerSilentError, RefusedError) as error:
         return error
-    except ServerUnavailableError:
+    except OstlerUnavailableError:
         return None
 
 

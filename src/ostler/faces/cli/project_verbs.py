@@ -11,7 +11,7 @@ from typing import Annotated, cast
 import typer
 from msgspec.structs import replace
 
-from ostler.faces.bridge.dialer import ServerUnavailableError
+from ostler.faces.bridge.dialer import OstlerUnavailableError
 from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.rpc import CALL_TIMEOUT, LateAnswerError, ServerClient, ToolAnswer
 from ostler.faces.cli.services import AsJson, seconds_of, waiting_shown
@@ -207,7 +207,7 @@ def _under_way(session: Session, tool: str, args: JsonObject) -> str:
     try:
         with ServerClient(session.dialer()) as client:  # the other connection has a call under way
             answer = client.call_tool("project_status", present({"directory": args.get("directory")}), timeout=_LOOK)
-    except ServerUnavailableError:
+    except OstlerUnavailableError:
         return ""
     if answer.is_error:
         return ""

@@ -12,7 +12,7 @@ from typing import Final, Self, cast
 
 from msgspec import Struct
 
-from ostler.faces.bridge.dialer import Dialer, Link, ServerUnavailableError
+from ostler.faces.bridge.dialer import Dialer, Link, OstlerUnavailableError
 from ostler.faces.bridge.greeting import PREFIX
 from ostler.faces.bridge.launcher import LaunchedServer
 from ostler.faces.bridge.lines import LineTooLongError
@@ -43,7 +43,7 @@ AskPerson = Callable[[str, JsonObject], JsonObject]
 """Shows a message and a form's JSON Schema to the person, and returns the protocol's reply to an elicitation."""
 
 
-class LateAnswerError(ServerUnavailableError):
+class LateAnswerError(OstlerUnavailableError):
     """The server did not answer in time; what was asked of it goes on."""
 
 
@@ -128,7 +128,7 @@ class ServerClient:
         """Return what a resource of JSON holds.
 
         Raises:
-            ServerUnavailableError: the server ended, or did not answer in time.
+            OstlerUnavailableError: the server ended, or did not answer in time.
             RequestFailedError: there is no such resource.
         """
         result = self._request("resources/read", {"uri": address}, None)
@@ -140,7 +140,7 @@ class ServerClient:
         """Send a call now; `call_tool` with the same arguments then only waits for its answer.
 
         Raises:
-            ServerUnavailableError: there is no server, or it ended.
+            OstlerUnavailableError: there is no server, or it ended.
         """
         params: JsonObject = {"name": tool, "arguments": dict(args)}
         self._link = self._dialer.connect()
@@ -148,7 +148,7 @@ class ServerClient:
             self._ahead = self._send("tools/call", params, has_progress=True), params
         except OSError as error:
             self.close()
-            raise ServerUnavailableError(f"the connection to the Ostler server broke: {error}") from error
+            raise OstlerUnavailableError(f"the connection to the Ostler server broke: {error}") from error
 
     def call_tool(
         self,
@@ -167,7 +167,7 @@ class ServerClient:
             timeout: seconds to wait for the answer.
 
         Raises:
-            ServerUnavailableError: the server ended, or did not answer in time (LateAnswerError).
+            OstlerUnavailableError: the server ended, or did not answer in time (LateAnswerError).
             RequestFailedError: the server does not know the tool, or refused the request.
         """
         params: JsonObject = {"name": tool, "arguments": dict(args)}
@@ -206,10 +206,10 @@ class ServerClient:
         except TimeoutError:
             raise self._late(method, timeout) from None
         except (OSError, LineTooLongError) as error:
-            raise ServerUnavailableError(f"the connection to the Ostler server broke: {error}") from error
+            raise OstlerUnavailableError(f"the connection to the Ostler server broke: {error}") from error
         if time.monotonic() > deadline:
             raise self._late(method, timeout)
-        raise ServerUnavailableError(
+        raise OstlerUnavailableError(
             f"the Ostler server (pid {link.pid}) ended while {method} was under way; "
             "run the command again: it starts the server, which recovers what was interrupted"
         )

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.bridge.dialer import ServerSilentError, ServerUnavailableError
+from ostler.faces.bridge.dialer import OstlerUnavailableError, ServerSilentError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.version import VERSION, code_id
@@ -119,7 +119,7 @@ def stop_server(context: typer.Context) -> None:
         answer = session.dialer().request("stop")
     except RefusedError as error:
         fail(str(error), ExitStatus.FAILED)
-    except ServerUnavailableError as error:
+    except OstlerUnavailableError as error:
         if holder is None:
             complain(str(error))
             return
@@ -142,7 +142,7 @@ def server_status(context: typer.Context, as_json: AsJson = False) -> None:
     session = session_of(context)
     try:
         facts = session.dialer().request("status")
-    except (ServerUnavailableError, RefusedError) as error:
+    except (OstlerUnavailableError, RefusedError) as error:
         if as_json:
             silent = {"answers": False} if isinstance(error, ServerSilentError) else {}
             say_json({"running": bool(silent), "stateDir": str(session.paths.state_dir), **silent})
@@ -176,7 +176,7 @@ def dashboard(
         url = str(dialer.request("dashboard")["url"])
     except RefusedError as error:
         fail(f"{error}. Next: ostler stop-server, then ostler dashboard", ExitStatus.FAILED)
-    except ServerUnavailableError as error:
+    except OstlerUnavailableError as error:
         fail(str(error), ExitStatus.UNAVAILABLE)
     opened = not no_browser and open_browser(url)
     say(

@@ -10,7 +10,7 @@ import typer
 from msgspec import Struct, field
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
+from ostler.faces.bridge.dialer import Dialer, OstlerUnavailableError
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.asking import asker
 from ostler.faces.cli.next_steps import in_verbs
@@ -58,7 +58,7 @@ class Session(Struct, frozen=True):
         try:
             with self.early.taken_client() or ServerClient(self.dialer(), asker()) as client:
                 yield client
-        except ServerUnavailableError as error:
+        except OstlerUnavailableError as error:
             fail(str(error), ExitStatus.UNAVAILABLE)
         except RequestFailedError as error:
             fail(str(error), ExitStatus.FAILED)

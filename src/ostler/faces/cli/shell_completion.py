@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.bridge.dialer import ServerUnavailableError
+from ostler.faces.bridge.dialer import OstlerUnavailableError
 from ostler.faces.cli.rpc import RequestFailedError, ServerClient
 from ostler.faces.cli.session import Session, usage_error
 from ostler.faces.output import say
@@ -50,7 +50,7 @@ def client_names(incomplete: str) -> list[str]:
 
 def _names(context: typer.Context, tool: str, args: JsonObject, key: str, incomplete: str) -> list[str]:
     options: JsonObject = context.find_root().params
-    with suppress(OSError, OstlerError, ServerUnavailableError, RequestFailedError):
+    with suppress(OSError, OstlerError, OstlerUnavailableError, RequestFailedError):
         session = Session(Paths.resolve(_text(options.get("config")), _text(options.get("state"))))
         connection, _ = session.place.dial()
         connection.close()

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from ostler.faces.bridge.dialer import ServerUnavailableError
+from ostler.faces.bridge.dialer import OstlerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.cli.rpc import RequestFailedError, ServerClient, ToolAnswer
 from ostler.faces.cli.session import Session
@@ -58,7 +58,7 @@ class ServerFeed:
                 with ServerClient(self._session.dialer()) as client:
                     self._client, is_known = client, True
                     self._read_on(client, board, changed)
-            except (ServerUnavailableError, RefusedError, RequestFailedError, OSError) as error:
+            except (OstlerUnavailableError, RefusedError, RequestFailedError, OSError) as error:
                 if not self._ended.is_set():
                     changed(str(error))
             finally:
@@ -78,7 +78,7 @@ class ServerFeed:
         try:
             with ServerClient(self._session.dialer()) as client:
                 return client.call_tool(tool, args)
-        except (ServerUnavailableError, RefusedError, RequestFailedError, OSError) as error:
+        except (OstlerUnavailableError, RefusedError, RequestFailedError, OSError) as error:
             return ToolAnswer({}, str(error), is_error=True)
 
     def close(self) -> None:
