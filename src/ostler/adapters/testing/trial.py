@@ -28,6 +28,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ToolCaller
 from ostler.engine.services.views import CreateRequest, ServiceView
 from ostler.model.class_tests import StandIn
+from ostler.model.durations import format_duration
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.states import HealthStatus, ServiceState
@@ -39,6 +40,8 @@ _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _MOST_CHECKS = 6
 _SHOWN = 160
 _DAY = 86400.0
+_CLEANUP_GRACE = 15.0
+"""Seconds that the removal may take beyond the timeouts of the class."""
 
 KillTarget = Callable[[Mapping[str, object]], Awaitable[str]]
 """Ends the thing from outside, given what templates may name; returns what it did."""
@@ -132,8 +135,7 @@ class _Trial:
                     await add_stand_in(manager, self._caller, service)
                 await self._live_through()
             finally:
-                with anyio.CancelScope(shield=True):
-                    left = await self._remove()
+                left = await self._remove()
         return TrialReport(
             self._entry.name, self._name, tuple(self._steps), tuple(self._adviser.advice()), tuple(left), self._test()
         )
@@ -366,13 +368,17 @@ class _Trial:
     # -- the end -------------------------------------------------------------------------------------------
 
     async def _remove(self) -> list[str]:
-        """Remove whatever is left of it, and return what could not be."""
+        """Remove whatever is left of it, also if the trial was cut off, and return what could not be removed."""
         left: list[str] = []
         if self._name in self._manager.registry:
-            try:
-                await self._manager.delete(self._name, force=True)
-            except OstlerError as error:
-                left.append(str(error))
+            limit = 2 * self._entry.service_class.config.timeout.delete + _CLEANUP_GRACE  # a stop, and what it keeps
+            with anyio.move_on_after(limit, shield=True) as removal:
+                try:
+                    await self._manager.delete(self._name, force=True)
+                except OstlerError as error:
+                    left.append(str(error))
+            if removal.cancelled_caught:
+                left.append(f"service {self._name!r} was not removed within {format_duration(limit)}")
         for pid in self._outside.left():
             self._outside.kill(pid)
         left += [f"process {pid} still runs" for pid in self._outside.left()]

@@ -87,12 +87,18 @@ def _recorded(
 
 
 class LiveTools:
-    """Calls downstream tools through the Ostler server that is running, one at a time."""
+    """Calls downstream tools through the Ostler server that is running, one at a time.
 
-    def __init__(self, client: "ServerClient") -> None:
+    Args:
+        client: the connection to the server.
+        patience: seconds that the server may take for its answer beyond the timeout of the tool.
+    """
+
+    def __init__(self, client: "ServerClient", *, patience: float = 10.0) -> None:
         import anyio
 
         self._client = client
+        self._patience = patience
         self._turn = anyio.Lock()
 
     async def call_tool(
@@ -105,16 +111,30 @@ class LiveTools:
         """
         import anyio.to_thread
 
-        from ostler.model.downstream_errors import ServerUnavailableError, ToolRejectedError, ToolTimeoutError
+        from ostler.faces.bridge.dialer import OstlerUnavailableError
+        from ostler.faces.cli.rpc import CALL_TIMEOUT, LateAnswerError
+        from ostler.model.downstream_errors import (
+            ConnectionLostError,
+            ServerUnavailableError,
+            ToolRejectedError,
+            ToolTimeoutError,
+        )
         from ostler.rules.answers.responses import normalise
 
         del progress
         request: JsonObject = {"name": tool, "args": dict(args)}
+        patience = CALL_TIMEOUT
         if timeout is not None:
             request["timeout"] = min(timeout, _MAX_SECONDS)
+            patience = request["timeout"] + self._patience
         async with self._turn:
-            call = partial(self._client.call_tool, "tool_call", request)
-            answer = await anyio.to_thread.run_sync(call, abandon_on_cancel=False)
+            call = partial(self._client.call_tool, "tool_call", request, timeout=patience)
+            try:
+                answer = await anyio.to_thread.run_sync(call, abandon_on_cancel=False)
+            except LateAnswerError as late:
+                raise ToolTimeoutError(str(late), tool=tool) from late
+            except OstlerUnavailableError as lost:
+                raise ConnectionLostError(str(lost), tool=tool) from lost
         if "error" in answer.structured:
             text = answer.text
             kinds = {"tool_timeout": ToolTimeoutError, "server_unavailable": ServerUnavailableError}
