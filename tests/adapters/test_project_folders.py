@@ -487,6 +487,7 @@ def test_what_a_package_loads_from_its_workspace_is_built_first(tmp_path: Path) 
             ),
             "packages/source/package.json": library("@t/source", exports={".": "./src/index.ts"}),
             "packages/rules/package.json": library("@t/rules"),
+            **{f"themes/ui/{name}": "" for name in ("index.ts", "parts/a.ts", "dist/index.js", "LICENSE", ".npmrc")},
             "themes/ui/package.json": library("@t/theme", main="dist/index.js"),
         },
     )
@@ -502,6 +503,7 @@ def test_what_a_package_loads_from_its_workspace_is_built_first(tmp_path: Path) 
     }
     assert made["ui-build"].args == {"command": "npm run build", "shell": True, "directory": "packages/ui"}
     assert made["ui-build"].watch == ("packages/ui/src/**",)
+    assert made["themes-ui-build"].watch == ("themes/ui/index.ts", "themes/ui/parts/**")
 
 
 def test_a_framework_runs_next_to_the_scripts_of_packages_and_not_next_to_a_procfile(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 # ruff: noqa: E501 (one case a line)
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ostler.model.json import JsonObject
 from ostler.model.projects import ProjectServiceSpec
 from ostler.rules.imports.compose import read_compose
 from ostler.rules.imports.devcontainer import read_devcontainer
@@ -25,8 +27,8 @@ from ostler.rules.imports.node_package import read_package_json
 from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
 from ostler.rules.imports.project_text import project_text
-from ostler.rules.imports.python_apps import read_python_app
-from ostler.rules.imports.task_files import read_justfile, read_makefile, read_manage, read_mise, read_taskfile
+from ostler.rules.imports.python_apps import read_manage, read_python_app
+from ostler.rules.imports.task_files import read_justfile, read_makefile, read_mise, read_taskfile
 from ostler.rules.imports.workspaces import workspace_of
 from ostler.rules.loading.projects import load_project
 from ostler.rules.templates.template import render
@@ -361,7 +363,7 @@ def test_a_script_with_a_fixed_port_runs_with_the_worktree_s_own_where_that_can_
 @pytest.mark.parametrize("library", ["express", "pg"])
 def test_an_api_has_a_note_that_its_ready_path_may_have_to_be_named(line: str, is_noted: bool, library: str) -> None:
     text = json.dumps({"scripts": {"dev": line}, "dependencies": {library: "*"}})
-    (found,) = read_package_json(text, "package.json").services
+    found = read_package_json(text, "package.json").services[-1]
     assert any("readyPath names what does" in note for note in found.notes) is (is_noted and library == "express")
 
 
@@ -373,18 +375,62 @@ def test_scripts_that_change_a_database_are_jobs_that_run_when_they_are_named() 
     assert all(spec.class_name == "job" and not spec.enabled for spec in made.values())
 
 
+MANAGE = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings.local')"
+IN_VENV = "[ -x {0}/bin/pip ] || python3 -m venv {0} && {0}/bin/python -m pip install -q"
+
+
 @pytest.mark.parametrize(
-    ("beside", "python"),
-    [([], "python3"), (["uv.lock", ".venv"], "uv run python"), (["venv", ".env"], "venv/bin/python")],
+    ("beside", "python", "install"),
+    [
+        ([], "python3", ""),
+        (["venv", ".env"], "venv/bin/python", ""),
+        (["uv.lock", ".venv"], "uv run python", "uv sync --inexact"),
+        (["requirements.txt"], ".venv/bin/python", f"{IN_VENV.format('.venv')} -r requirements.txt"),
+    ],
 )
 def test_a_django_project_is_served_and_migrated_by_the_python_that_has_its_packages(
-    beside: list[str], python: str
+    beside: list[str], python: str, install: str
 ) -> None:
-    made = services(read_manage("from django.core.management import execute_from_command_line", "manage.py", beside))
-    assert args(made["web"])["command"] == f"{python} manage.py runserver {{port}}"
+    files = {"shop/celery.py": "from celery import Celery\napp = Celery('shop')\n"}
+    made = services(read_manage(MANAGE, "manage.py", beside, reads(files)))
+    assert {name: args(each)["command"] for name, each in made.items()} == {
+        **({"install": install} if install else {}),
+        "migrate": f"{python} manage.py migrate",
+        "web": f"{python} manage.py runserver {{port}}",
+        "worker": f"{python} -m celery -A shop.celery:app worker --loglevel info",
+    }
     assert (made["migrate"].class_name, made["migrate"].enabled) == ("job", False)
     assert made["web"].env_file == ((".env",) if ".env" in beside else ())
-    assert read_manage("print('another manage.py')", "manage.py").services == ()
+    assert list(made["worker"].depends_on) == (["install"] if install else [])
+    assert "worker" not in services(read_manage(MANAGE, "manage.py", beside, reads({})))
+    assert read_manage("print('another manage.py')", "manage.py", [], reads({})).services == ()
+
+
+def reads(files: Mapping[str, str]) -> Callable[[str], str]:
+    """Return what returns the text of one of `files`, and refuses every other."""
+
+    def read(path: str) -> str:
+        if path not in files:
+            raise UnreadableSourceError("no such file")
+        return files[path]
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("package", "installs"),
+    [
+        ({"devDependencies": {"vite": "*"}}, "npm install --no-audit --no-fund"),
+        ({"dependencies": {"express": "*"}, "packageManager": "pnpm@9.0.0"}, "pnpm install"),
+        ({}, ""),
+    ],
+)
+def test_what_a_package_needs_is_installed_before_it_has_a_lock_file(package: JsonObject, installs: str) -> None:
+    made = services(read_package_json(json.dumps({"scripts": {"dev": "vite"}, **package}), "package.json"))
+    assert [args(each)["command"] for each in made.values() if each.class_name == "job"] == [installs][: bool(installs)]
+    if installs:
+        assert list(made["web"].depends_on) == ["install"]
+        assert made["install"].watch == ("package.json",)
 
 
 @pytest.mark.parametrize(
@@ -469,10 +515,15 @@ DEPENDS = "[project]\nname = 'my-shop'\ndependencies = ['fastapi', 'flask', 'str
             "web": "hatch run python -m streamlit run app.py --server.port {port} --server.headless true",
         }),
         (DEPENDS + "[build-system]\n", ["venv"], {"main.py": FLASK.replace("Flask", "FastAPI")}, {
-            "install": "python3 -m venv venv && venv/bin/python -m pip install -q -e .",
+            "install": f"{IN_VENV.format('venv')} -e .",
             "web": "venv/bin/python -m uvicorn main:create_app --factory --reload --port {port}",
         }),
         (DEPENDS, [], {"main.py": "application = Flask(__name__)"}, {
+            "install": (
+                "[ -x .venv/bin/pip ] || python3 -m venv .venv && .venv/bin/python -c 'import tomllib; "
+                'print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\\n")\' | '
+                ".venv/bin/python -m pip install -q -r /dev/stdin"
+            ),
             "web": ".venv/bin/python -m flask --app main:application run --debug --port {port}",
         }),
         (DEPENDS, ["uv.lock"], {"main.py": "print('no application')"}, {}),
@@ -482,12 +533,7 @@ DEPENDS = "[project]\nname = 'my-shop'\ndependencies = ['fastapi', 'flask', 'str
 def test_an_application_in_python_is_served_as_its_source_shows(
     text: str, beside: list[str], files: dict[str, str], runs: dict[str, str]
 ) -> None:
-    def read(path: str) -> str:
-        if path not in files:
-            raise UnreadableSourceError("no such file")
-        return files[path]
-
-    made = services(read_python_app(text, "pyproject.toml", beside, read))
+    made = services(read_python_app(text, "pyproject.toml", beside, reads(files)))
     assert {name: args(spec)["command"] for name, spec in made.items()} == runs
     for name in made.keys() & {"web", "worker"}:
         assert list(made[name].depends_on) == (["install"] if "install" in made else [])

@@ -35,8 +35,8 @@ from ostler.rules.imports.local_addresses import with_addresses
 from ostler.rules.imports.node_package import LOCKS, read_package_json, with_scripts
 from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
-from ostler.rules.imports.python_apps import read_python_app
-from ostler.rules.imports.task_files import read_justfile, read_makefile, read_manage, read_mise, read_taskfile
+from ostler.rules.imports.python_apps import read_manage, read_python_app
+from ostler.rules.imports.task_files import read_justfile, read_makefile, read_mise, read_taskfile
 from ostler.rules.imports.workspaces import Workspace, read_package, workspace_of
 from ostler.rules.text.yaml_source import MAX_TEXT
 
@@ -119,7 +119,7 @@ def _devcontainer(text: str, file: str, _beside: _Beside) -> Found:
 
 
 def _django(text: str, file: str, beside: _Beside) -> Found:
-    return read_manage(text, file, beside.names)
+    return read_manage(text, file, beside.names, partial(_inner_text, beside.folder))
 
 
 def _framework(text: str, file: str, beside: _Beside) -> Found:
@@ -294,7 +294,7 @@ def _packages(top: Path, at: str, beside: _Beside) -> list[Found]:
         return [_read(lambda text, file: workspace.package(text, file, inside, beside.names), top, inside, _PACKAGE)]
 
     folders = [one for one in inner_folders(top, 4) if workspace.has(one)]
-    built = LibraryBuilds({one: _text_of(top / one / _PACKAGE) for one in folders}, workspace)
+    built = LibraryBuilds({one: _text_of(top / one / _PACKAGE) for one in folders}, workspace, partial(_names_in, top))
     parts = [built.before(each, one) for one in folders for each in _sources_in(top, one, member)]
     split = _runs(parts)
     root = _read(lambda text, file: read_package_json(text, file, beside.names, split=split), top, at, _PACKAGE)

@@ -1,7 +1,7 @@
 """Packages of a workspace that must be built before those that load them run, as Turborepo's `^build` does."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,16 +11,27 @@ from ostler.rules.imports.found import PROGRAMS, Found, FoundService, job, label
 from ostler.rules.imports.workspaces import Workspace, read_package
 
 _SOURCE = re.compile(r"(?:^|/)src/|(?<!\.d)\.[cm]?tsx?$")
+_CODE = re.compile(r"^(?!\.).*\.(?:[cm]?[jt]sx?|css|s[ac]ss|vue|svelte|graphql|proto)$")
+_NO_SOURCES = {"node_modules", "dist", "build", "out", "lib", "coverage", "test", "tests", "__tests__", "docs"}
 _NEEDS = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
 
 
 class _Package(Struct, frozen=True):
-    """One package: its folder, what its build is called, which others it needs, and whether it is built before use."""
+    """One package.
+
+    Attributes:
+        folder: where it is in the project.
+        build: what the job is called that builds it.
+        needs: the folders of the others that it needs.
+        is_built: whether it is built before others can load it.
+        sources: patterns of what it is built from, in its folder.
+    """
 
     folder: str
     build: str
     needs: tuple[str, ...]
     is_built: bool
+    sources: tuple[str, ...]
 
 
 class LibraryBuilds:
@@ -30,14 +41,22 @@ class LibraryBuilds:
     its source.
     """
 
-    def __init__(self, texts: Mapping[str, str], workspace: Workspace) -> None:
-        """Take the text of each `package.json` by its folder."""
+    def __init__(
+        self, texts: Mapping[str, str], workspace: Workspace, names_in: Callable[[str], Collection[str]]
+    ) -> None:
+        """Take the text of each `package.json` by its folder; `names_in` returns the names of what a folder has."""
         read = {folder: read_package(text) for folder, text in texts.items()}
         names = {str(one.get("name") or folder): folder for folder, one in read.items()}
         builds = _names_of_builds(read)
         self._workspace = workspace
         self._packages = {
-            folder: _Package(folder, builds[folder], tuple(_needs(one, names)), _is_built(one))
+            folder: _Package(
+                folder,
+                builds[folder],
+                tuple(_needs(one, names)),
+                _is_built(one),
+                tuple(_sources(one, names_in(folder))),
+            )
             for folder, one in read.items()
         }
         self._loaded = {need for one in self._packages.values() for need in one.needs}
@@ -89,7 +108,7 @@ class LibraryBuilds:
             f"{self._workspace.manager} run build",
             f"{folder}/package.json, script build",
             directory=folder,
-            watch=(f"{folder}/src/**",),
+            watch=tuple(f"{folder}/{source}" for source in package.sources),
             depends_on=dict.fromkeys([installed, *needs] if installed else needs, "completed"),
         )
 
@@ -108,8 +127,21 @@ def _needs(package: JsonObject, names: Mapping[str, str]) -> Iterator[str]:
     yield from dict.fromkeys(names[name] for key in _NEEDS for name in as_object(package.get(key)) if name in names)
 
 
+def _sources(package: JsonObject, names: Collection[str]) -> list[str]:
+    """Return patterns of what a package is built from: `src`, else its other code and folders but what others load."""
+    built = {file.removeprefix("./").partition("/")[0] for file in _loaded(package)} | _NO_SOURCES
+    others = () if "src" in names else sorted(set(names) - built)
+    files = [name for name in others if _CODE.search(name)]
+    folders = [f"{name}/**" for name in others if "." not in name and name != name.upper()]  # as LICENSE is
+    return [*files, *folders] or ["src/**"]
+
+
+def _loaded(package: JsonObject) -> list[str]:
+    return [file for key in ("main", "module", "exports") for file in _files(package.get(key))]
+
+
 def _is_built(package: JsonObject) -> bool:
-    files = [file for key in ("main", "module", "exports") for file in _files(package.get(key))]
+    files = _loaded(package)
     return "build" in as_object(package.get("scripts")) and bool(files) and not any(map(_SOURCE.search, files))
 
 

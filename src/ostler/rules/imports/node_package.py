@@ -102,11 +102,12 @@ def read_package_json(
     files = tuple(name for name in _env_names(package) if name in beside)
     made = (_noted(_named(service, own), package) for service in found if service is not None)
     services = [replace(service, env_files=files) for service in made]
-    lock = "" if manager else lock_of(beside)
-    if lock and (services or split):
+    lock = lock_of(beside)
+    if not manager and (lock or _needs(package)) and (services or split):
         installed_by = f"{own}-{INSTALL}" if own else INSTALL
         line = f"{in_force} install" + (" --no-audit --no-fund" if in_force == "npm" else "")
-        services.insert(0, job(installed_by, line, f"{file}, {lock}", watch=(lock,)))
+        origin = f"{file}, {lock}" if lock else file
+        services.insert(0, job(installed_by, line, origin, watch=(lock or "package.json",)))
     return Found(tuple(_after(service, installed_by) for service in services))
 
 

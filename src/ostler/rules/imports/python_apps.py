@@ -1,6 +1,7 @@
-"""Web applications in Python, whose own source shows what serves them: FastAPI, Flask, Streamlit and others."""
+"""Web applications in Python, whose own source shows what serves them: Django, FastAPI, Flask, Streamlit and others."""
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterator
 
 from msgspec import Struct
@@ -26,7 +27,12 @@ _ASGI = re.compile(_MADE.format(kinds="FastAPI|Starlette|Litestar|Quart"))
 _FLASK = re.compile(_MADE.format(kinds="Flask|APIFlask"))
 _CELERY = re.compile(_MADE.format(kinds="Celery"))
 _FACTORY = re.compile(r"(?m)^def (?P<name>create_app|make_app|get_app|create_application)\(")
+_SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE['"]\s*,\s*['"](?P<package>\w+)""")
 _STREAMLIT = re.compile(r"(?m)^(?:import|from) streamlit\b")
+
+
+_LIST = 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\\n")'
+"""Python that lists the packages that a `pyproject.toml` needs, as in a `requirements.txt`."""
 
 
 class _Runner(Struct, frozen=True):
@@ -69,6 +75,40 @@ def read_python_app(text: str, file: str, beside: Collection[str], read: Callabl
     services = [found for path, source in sources if (found := _server(path, source, runner, file)) is not None][:1]
     workers = (_worker(path, source, runner, file) for path, source in (*_sources(folders, _WORKERS, read), *sources))
     services += [found for found in workers if found is not None][:1]
+    return _project(
+        services, runner, file, beside, migrate="-m alembic upgrade head" if "alembic.ini" in beside else ""
+    )
+
+
+def read_manage(text: str, file: str, beside: Collection[str], read: Callable[[str], str]) -> Found:
+    """Return the server of a Django project, the job that migrates its database, and the worker of its Celery.
+
+    Args:
+        text: its `manage.py`.
+        file: the path of that in the project.
+        beside: the names of the files next to it, by which the Python that has its packages is known.
+        read: returns the text of a file, by its path from there; raises UnreadableSourceError.
+
+    Raises:
+        UnreadableSourceError: its `pyproject.toml` is not TOML.
+    """
+    if "django" not in text.lower():
+        return Found()
+    runner = _runner(beside, read_toml(read("pyproject.toml")) if "pyproject.toml" in beside else {})
+    if not runner.install and not {".venv", "venv"} & set(beside):
+        runner = _Runner("python3")
+    serve = f"{runner.python} manage.py runserver {{port}}"
+    services = [shell_service("web", serve, file, port=0, notes=(READY_NOTE,))]
+    if settings := _SETTINGS.search(text):
+        sources = _sources((settings["package"],), ("celery",), read)
+        services += [found for path, source in sources if (found := _worker(path, source, runner, file)) is not None]
+    return _project(services, runner, file, beside, migrate="manage.py migrate")
+
+
+def _project(
+    services: list[FoundService], runner: _Runner, file: str, beside: Collection[str], *, migrate: str
+) -> Found:
+    """Return `services` after the job that installs their packages, with the one that migrates their database."""
     if not services:
         return Found()
     files = (".env",) if ".env" in beside else ()
@@ -79,9 +119,8 @@ def read_python_app(text: str, file: str, beside: Collection[str], read: Callabl
     if runner.install:
         needs = {(install := named_in(folder, "install")): "completed"}
         made.append(job(install, runner.install, file, watch=runner.watch))
-    if "alembic.ini" in beside:
-        line = f"{runner.python} -m alembic upgrade head"
-        name, notes = named_in(folder, "migrate"), waits(folder)
+    if migrate:
+        line, name, notes = f"{runner.python} {migrate}", named_in(folder, "migrate"), waits(folder)
         made.append(job(name, line, file, enabled=False, notes=notes, depends_on=needs, env_files=files))
     notes = (runner.note,) if runner.note else ()
     made += [replace(e, depends_on=needs, env_files=files, notes=(*e.notes, *notes)) for e in services]
@@ -102,15 +141,20 @@ def _runner(beside: Collection[str], content: JsonObject) -> _Runner:
     if "envs" in as_object(tool.get("hatch")):
         return _Runner("hatch run python", "hatch env create", ("pyproject.toml",))
     venv = next((name for name in (".venv", "venv") if name in beside), ".venv")
+    made = f"[ -x {venv}/bin/pip ] || python3 -m venv {venv}"  # made again, it would get another Python
     if "build-system" in content:
         packages, watched = "-e .", "pyproject.toml"
     elif "requirements.txt" in beside:
         packages, watched = "-r requirements.txt", "requirements.txt"
+    elif "dependencies" in as_object(content.get("project")):  # a project that is no package: pip cannot install it
+        listed = f"{venv}/bin/python -c {shlex.quote(_LIST)}"
+        install = f"{made} && {listed} | {venv}/bin/python -m pip install -q -r /dev/stdin"
+        return _Runner(f"{venv}/bin/python", install, ("pyproject.toml",))
     else:
         return _Runner(
             f"{venv}/bin/python", note=f"its packages must be in {venv}, of which each worktree needs its own"
         )
-    install = f"python3 -m venv {venv} && {venv}/bin/python -m pip install -q {packages}"
+    install = f"{made} && {venv}/bin/python -m pip install -q {packages}"
     return _Runner(f"{venv}/bin/python", install, (watched,))
 
 

@@ -1,13 +1,12 @@
-"""What runs by a framework's own program, and files of tasks, whose names alone do not say what serves."""
+"""Files of tasks, whose names alone do not say what serves."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from ostler.model.json import JsonObject, as_object
-from ostler.rules.imports.found import READY_NOTE, Found, UnreadableSourceError, job, named_in, read_yaml, shell_service
+from ostler.rules.imports.found import Found, UnreadableSourceError, named_in, read_yaml
 from ostler.rules.text.toml_source import TomlError, parse_toml
 
-_RUNNERS = {"uv.lock": "uv run python", "poetry.lock": "poetry run python", "Pipfile.lock": "pipenv run python"}
 _SERVING = frozenset({"dev", "run", "serve", "server", "start", "watch", "up", "worker", "runserver"})
 _MAKE = re.compile(r"^([A-Za-z0-9][\w.-]*)\s*:(?![=:])", re.MULTILINE)
 _JUST = re.compile(r"^@?([A-Za-z_][\w-]*)(?:[ \t]+[^:\n]*)?:(?!=)", re.MULTILINE)
@@ -19,35 +18,6 @@ def waits(folder: str = "") -> tuple[str, ...]:
     web, migrate = named_in(folder, "web"), named_in(folder, "migrate")
     said = f"remove that, and let {web} wait by dependsOn: {{{migrate}: completed}}"
     return (f"enabled: false, as it changes a database: {said}",)
-
-
-def read_manage(text: str, file: str, beside: Collection[str] = ()) -> Found:
-    """Return the server of a Django project, and the job that migrates its database.
-
-    Args:
-        text: its `manage.py`.
-        file: the path of that in the project.
-        beside: the names of the files next to it, by which the Python that has its packages is known.
-    """
-    if "django" not in text.lower():
-        return Found()
-    venv = next((name for name in (".venv", "venv") if name in beside), "")
-    known = next((line for lock, line in _RUNNERS.items() if lock in beside), "")
-    python = known or (f"{venv}/bin/python" if venv else "python3")
-    files = (".env",) if ".env" in beside else ()
-    folder = file.rpartition("/")[0]
-    migrate, web = named_in(folder, "migrate"), named_in(folder, "web")
-    notes = [READY_NOTE]
-    if venv and not known:
-        notes.append(f"a worktree needs its own {venv}")
-    return Found(
-        (
-            job(migrate, f"{python} manage.py migrate", file, enabled=False, env_files=files, notes=waits(folder)),
-            shell_service(
-                web, f"{python} manage.py runserver {{port}}", file, port=0, env_files=files, notes=tuple(notes)
-            ),
-        )
-    )
 
 
 def read_makefile(text: str, file: str) -> Found:
