@@ -132,6 +132,37 @@ services:
     assert "'mail' runs image axllent/mailpit" in text
 
 
+@pytest.mark.parametrize(
+    ("command", "runs", "left"),
+    [
+        (
+            ">\n      uvicorn shop:app\n        --host 0.0.0.0\n        --reload",
+            "uvicorn shop:app   --host 0.0.0.0   --reload",
+            "",
+        ),
+        ("|\n      uvicorn shop:app\n      --reload", "uvicorn shop:app --reload", ""),
+        ("npm run build && npm start", "npm run build", "&& npm start"),
+        ("crawl http://shop/?page=1&size=9", "crawl http://shop/?page=1", "&size=9"),
+        ("serve 2>&1", "serve", "2>&1"),
+        ("serve a2 > log", "serve a2", "> log"),
+        (r"""say a\;b 'c;d' "e|f" `g&h`""", r"""say a\;b 'c;d' "e|f" `g&h`""", ""),
+        ("sh -c 'npm run build && npm start'", "sh -c 'npm run build && npm start'", ""),
+        ("[sh, -c, npm run build && npm start]", "sh -c 'npm run build && npm start'", ""),
+        ("serve it's; true", "serve it's; true", ""),
+    ],
+)
+def test_a_compose_command_is_what_compose_runs_of_it(command: str, runs: str, left: str) -> None:
+    """Compose 2 (compose-go 2.16.2) has no shell: line breaks are blanks, and it stops at an operator, silently."""
+    found = read_compose(f"services:\n  web:\n    build: .\n    command: {command}\n", "compose.yaml")
+    web = found.services[0]
+    assert web.args["command"] == runs
+    assert [note for note in web.notes if "does not run" in note] == (
+        [f"Compose does not run {left!r}, which follows its command; to run it, write it into 'command' here"]
+        if left
+        else []
+    )
+
+
 def test_a_compose_service_with_a_dash_in_its_name_is_named_as_a_template_can() -> None:
     text = (
         "services: {my-db: {image: postgres}, api: {build: ., command: serve, environment: {DB: 'postgres://my-db/x'}}}"

@@ -22,7 +22,7 @@ from ostler.rules.imports.found import (
     variables,
     without_circle,
 )
-from ostler.rules.imports.shell_lines import exported, names_variables, with_own_port
+from ostler.rules.imports.shell_lines import as_compose_runs, exported, names_variables, with_own_port
 
 _CONDITIONS = {
     "service_started": "started",
@@ -175,8 +175,13 @@ def _is_local(service: JsonObject) -> bool:
 
 def _command(service: JsonObject) -> str:
     """Return what a service runs; `$$` is Compose's `$`."""
-    lines = [command_line(service.get(key)).strip() for key in ("entrypoint", "command")]
-    return " ".join(filter(None, lines)).replace("$$", "$")
+    return " ".join(line for line, _ in _lines(service) if line).replace("$$", "$")
+
+
+def _lines(service: JsonObject) -> list[tuple[str, str]]:
+    """Return the lines of the entrypoint and the command, each with the rest of it that Compose never runs."""
+    both = (service.get("entrypoint"), service.get("command"))
+    return [as_compose_runs(words) if isinstance(words, str) else (command_line(words), "") for words in both]
 
 
 def _source_of(volume: JsonValue) -> str:
@@ -191,6 +196,11 @@ def _local(name: str, service: JsonObject, origin: str, taken: Mapping[str, str]
     needs = _needs(service, taken)
     env, line = exported(reached(variables(service.get("environment")), taken, needs), _command(service))
     notes = ["in a container until now: its command runs with the programs that are installed on this machine"]
+    notes += [
+        f"Compose does not run {rest!r}, which follows its command; to run it, write it into 'command' here"
+        for _, rest in _lines(service)
+        if rest
+    ]
     ports = [port for port in as_list(service.get("ports")) if not isinstance(port, dict)]
     inner = str(ports[0]).partition("/")[0].rpartition(":")[2] if ports else ""
     more: dict[str, Any] = {"env": env, "depends_on": needs, "env_files": _env_files(service, has_dotenv=has_dotenv)}

@@ -20,6 +20,12 @@ _ONCE = frozenset({"astro", "nuxt", "remix", "http-server", "http.server", "hype
 _LOCAL_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):(\d{2,5})\b")
 _JOINED = re.compile(r"[|&;<>\n]")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_PARTS = re.compile(
+    r"""
+    (?P<sign>[;&|<>]) | (?P<break>\n) | \\(?s:.)? | '[^']*'? | "(?:\\(?s:.)|[^"\\])*"? | `[^`]*`? | [^;&|<>\n\\'"`]+
+    """,
+    re.VERBOSE,
+)
 _REFERENCE = re.compile(r"\$(?:\$|\{\w+[^}]*\}|\w+)")
 _ASSIGNMENTS = re.compile(r"(?:\w+=\S*\s+)*")
 _FIXED_PORT = re.compile(
@@ -114,6 +120,24 @@ def address_notes(line: str) -> tuple[str, ...]:
     if not ports:
         return ()
     return (f"only one worktree can have the ports at which it listens, of those in its command: {', '.join(ports)}",)
+
+
+def as_compose_runs(text: str) -> tuple[str, str]:
+    """Return a command of Compose as one line for the shell, and the rest that Compose never runs.
+
+    Compose has no shell: it splits the text at blanks and line breaks, and silently stops at the first `;`, `&`, `|`,
+    `<` or `>` that is not quoted.
+    """
+    line = text.strip()
+    kept: list[str] = []
+    for part in _PARTS.finditer(line):
+        if part.lastgroup == "sign":
+            words = "".join(kept)
+            if part[0] == ">":
+                words = re.sub(r"(?<!\S)\d\S*$", "", words)  # 2> is one sign
+            return words.rstrip(), line[len(words) :].lstrip()
+        kept.append(" " if part.lastgroup == "break" else part[0])
+    return "".join(kept), ""
 
 
 def exported(env: Mapping[str, str], line: str) -> tuple[dict[str, str], str]:
