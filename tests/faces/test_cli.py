@@ -263,6 +263,8 @@ def test_next_steps_are_verbs_and_a_file_is_no_class(ostler: CommandLine) -> Non
         ("no. Next: service_logs shows what it printed", "no. Next: ostler logs shows what it printed"),
         ("no. Next: tool_list with server 'x' shows its tools", "no. Next: ostler tools list x shows its tools"),
         ("no. Next: tool_list with more", "no. Next: tool_list with more"),
+        ("no. Next: serviceclass_available x shows which", "no. Next: ostler class show x shows which"),
+        ("no. Next: project_status lists them", "no. Next: ostler project status lists them"),
         ("no. Next: name both: start=TOOL and stop=TOOL", "no. Next: name both: --start TOOL and --stop TOOL"),
         ('no. Next: service_get {"name": "x"} shows it', "no. Next: ostler get x shows it"),
         ('Next: service_delete {"name": "x", "abandon": true} if', "Next: ostler delete x --abandon if"),

@@ -8,7 +8,7 @@ import pytest
 from mcp.client import Client
 from tests.engine.test_recovery import crashed_start
 from tests.support.ledger_app import LedgerApplication, LedgerTools, call, ledger, quiet, refusal, server_over
-from tests.support.world import EPOCH, Answer, Fail, World, manifest, until
+from tests.support.world import EPOCH, Answer, Fail, Hang, World, manifest, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.clock import LoopClock
@@ -165,6 +165,17 @@ async def test_a_service_that_is_gone_is_explained_by_what_failed_last() -> None
         await call(client, "service_delete", name="db")
         [cause] = (await explained(client, "db"))["causes"]
         assert cause.endswith("ago: requested"), "what failed in an earlier life is not said of this one"
+
+
+@pytest.mark.virtual
+async def test_a_create_that_ran_out_of_time_says_whose_limit_it_was_and_what_is_possible_now() -> None:
+    world = World()
+    async with ledger(world, quiet(timeout__create="20s")) as app, Client(server_over(app)) as client:
+        world.faults["w/start"].append(Hang(acts=True))
+        text, _ = await refusal(client, "service_create", serviceClassName="basic", name="db")
+        assert "if it needs longer, raise the timeout of 'start' in class 'basic' (20 s)" in text
+        cause = (await explained(client, "db"))["causes"][1]
+        assert cause.endswith("; correct the cause, then create it again"), "no one can start what is gone"
 
 
 async def test_lists_and_status_never_wait_for_the_disk() -> None:

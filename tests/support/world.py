@@ -19,7 +19,12 @@ from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ServerStatus, ToolInfo
-from ostler.model.downstream_errors import ConnectionLostError, ServerUnavailableError, ToolTimeoutError
+from ostler.model.downstream_errors import (
+    CALLERS_LIMIT,
+    ConnectionLostError,
+    ServerUnavailableError,
+    ToolTimeoutError,
+)
 from ostler.model.responses import CHECK_FIRST, ToolResponse
 from ostler.rules.answers.responses import normalise
 from ostler.rules.reading import load_manifests
@@ -240,7 +245,10 @@ class World:
                 if acts:
                     self._do(tool, args)
                 await anyio.sleep(timeout)
-                raise ToolTimeoutError(f"tool {tool!r} did not answer within {timeout:g}s")
+                raise ToolTimeoutError(
+                    f"tool {tool!r} did not answer within {timeout:g}s",
+                    next_actions=(CHECK_FIRST, f"if it needs longer, raise {CALLERS_LIMIT} ({timeout:g} s)"),
+                )
             case Lost(acts):
                 if acts:
                     self._do(tool, args)

@@ -4,6 +4,9 @@ from enum import StrEnum
 
 from ostler.model.errors import OstlerError
 
+CALLERS_LIMIT = "what the caller allows it"
+"""Names the time limit of a call, in next steps, where only the caller knows what sets it."""
+
 
 class Delivery(StrEnum):
     """What is known about whether a tool call reached the tool."""

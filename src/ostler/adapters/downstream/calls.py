@@ -23,6 +23,7 @@ from ostler.adapters.downstream.tool_lists import next_steps_of, structured_of
 from ostler.engine.call_context import called_for
 from ostler.engine.protocols import Progress
 from ostler.model.downstream_errors import (
+    CALLERS_LIMIT,
     BadResponseError,
     ConnectionLostError,
     Delivery,
@@ -189,7 +190,7 @@ def _timed_out(link: Link, tool: str, limit: TimeLimit) -> ToolTimeoutError:
     """Return the error of a call that got no answer in time."""
     noise = link.noise.describe()
     seconds = f"{round(limit.seconds, 2):g} s"
-    allowed = limit.entry.setting("timeout", seconds) if limit.entry else f"what the caller allows it ({seconds})"
+    allowed = limit.entry.setting("timeout", seconds) if limit.entry else f"{CALLERS_LIMIT} ({seconds})"
     return ToolTimeoutError(
         f"no answer from {tool!r} within {seconds}; the call was cancelled" + (f"; {noise}" if noise else ""),
         tool=tool,

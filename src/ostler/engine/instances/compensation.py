@@ -79,6 +79,10 @@ async def compensate(service: InstanceState, operation: Operation, *, may_act_ye
         return await _after_failed_cleanup(service, failure, refused=refused)
 
 
+CREATE_AGAIN = "correct the cause, then create it again"
+"""The next step after a create that failed and left nothing, not even the service."""
+
+
 def start_again(name: str) -> str:
     """Return the next step after a start of service `name` that failed and left nothing."""
     return f"correct the cause, then service_start {name}"

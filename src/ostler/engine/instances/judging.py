@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from ostler.engine.instances.state import InstanceState
+from ostler.model.downstream_errors import CALLERS_LIMIT, ToolTimeoutError
 from ostler.model.errors import ExtractionError, OstlerError, ToolFailedError
 from ostler.model.json import JsonObject
 from ostler.model.records import START_STEPS, PlannedCall
@@ -129,6 +130,9 @@ def located(service: InstanceState, error: OstlerError, call: PlannedCall) -> Os
     error.summary = service.mask_text(error.summary)
     if isinstance(error, ExtractionError) and not error.summary.startswith(call.step):
         error.summary = f"{call.step} tool's answer: {error.summary}"
+    if isinstance(error, ToolTimeoutError):
+        limit = f"the timeout of {call.step!r} in class {service.service_class.name!r}"
+        error.next_actions = tuple(each.replace(CALLERS_LIMIT, limit) for each in error.next_actions)
     return error.located(service=service.name, step=call.step, tool=call.tool)
 
 

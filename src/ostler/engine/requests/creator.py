@@ -11,12 +11,12 @@ from msgspec.structs import replace as with_fields
 
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
-from ostler.engine.instances.compensation import is_in_doubt
+from ostler.engine.instances.compensation import CREATE_AGAIN, is_in_doubt, start_again
 from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.refusals import failure_of_start, refuse_failing_start
 from ostler.engine.instances.runtime import Runtime
-from ostler.engine.instances.starting import first_intent, start_again
+from ostler.engine.instances.starting import first_intent
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.requests.idempotency import key_conflict, used_for
 from ostler.engine.requests.instance_factory import InstanceFactory, NewService, dependency_request
@@ -334,10 +334,7 @@ class Creator:
                 return
             again = start_again(instance.name)
             error.add(f"service {instance.name!r} was not created")
-            steps = (
-                "correct the cause, then create it again" if each == again else each for each in error.next_actions
-            )
-            error.next_actions = tuple(steps)
+            error.next_actions = tuple(CREATE_AGAIN if each == again else each for each in error.next_actions)
             if logs_call(instance.service_class) is not None and _may_have_printed(start, error):
                 error.next_actions = (*error.next_actions, f"service_logs {instance.name} still shows what it printed")
 

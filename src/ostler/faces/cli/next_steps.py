@@ -23,11 +23,14 @@ VERBS: Final = {
     "service_delete": "delete",
     "service_wait": "wait",
     "serviceclass_list": "classes",
+    "service_secrets": "secret",
     "serviceclass_get": "class show",
+    "serviceclass_available": "class show",
     "mcpserver_list": "servers",
     "tool_list": "tools list",
     "project_up": "up",
     "project_down": "down",
+    "project_status": "project status",
 }
 """Tool → the verb that does the same. The other tools take what the command line has other forms for."""
 

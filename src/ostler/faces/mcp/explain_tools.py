@@ -9,6 +9,7 @@ from ostler.adapters.serving.answers import Answer, clipped
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.insight.explanation import Explanation, PastCall, explain, is_noteworthy
+from ostler.engine.instances.compensation import CREATE_AGAIN, start_again
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
@@ -71,7 +72,8 @@ def _gone_shown(name: str, events: Sequence[Event], deleted: Event, now: datetim
     why = began.partition(": ")[2]
     causes = [f"{name} was deleted {shapes.age(deleted.at, now)} ago" + (f": {why}" if why else "")]
     failed = (e for e in life if e.kind is EventKind.OPERATION_ENDED and e.data.get("outcome") == "failed")
-    causes += [clipped(event.message, _GONE_TEXT) for event in islice(failed, 2)]
+    again = start_again(name)
+    causes += [clipped(event.message.replace(again, CREATE_AGAIN), _GONE_TEXT) for event in islice(failed, 2)]
     called = [event for event in life if event.kind is EventKind.TOOL_CALLED]
     past: list[JsonObject] = [
         {
