@@ -250,6 +250,24 @@ async def test_a_create_is_decided_by_its_service_in_any_namespace_and_by_no_oth
 # -- the whole way -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.virtual
+async def test_a_delete_does_not_advise_to_start_what_had_failed_before_it() -> None:
+    world = World()
+    async with ledger(world) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="one")
+        await call(client, "service_stop", name="one")
+        world.faults["w/start"].append(Fail("no room"))
+        text, _ = await refusal(client, "service_start", name="one")
+        assert "then service_start one" in text
+        said = await client.call_tool("service_delete", {"name": "one"})
+        assert text_of(said) == "service one was deleted (basic, failed, health unknown)"
+        assert "error" not in said.structured_content["service"]
+        await call(client, "service_create", serviceClassName="basic", name="one")
+        world.always["w/stop"] = Fail("it is busy")
+        forced = text_of(await client.call_tool("service_delete", {"name": "one", "force": True}))
+        assert "it is busy" in forced, "what it leaves is said"
+
+
 @ERAS
 @pytest.mark.virtual
 async def test_a_service_from_create_to_delete(mode: Any) -> None:

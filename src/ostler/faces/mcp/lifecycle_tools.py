@@ -253,7 +253,9 @@ async def _changed(app: ApplicationLike, result: OperationResult, goal: Goal, cu
     lines = [f"{result.message} ({shapes.kind_of(view)}, {view.state.value}, health {shapes.brief_health(view)})"]
     if result.job is not None and result.finished:
         return await _ended(app, result, structured, lines)
-    if view.error:
+    if goal == "deleted" and result.finished:
+        structured["service"].pop("error", None)  # what failed before is over, and what it says to do next, too
+    elif view.error:
         lines.append(f"last error: {shapes.value_text(view.error)}")
     if view.outputs and goal == "running":
         lines.append(shapes.outputs_text(view.outputs))
