@@ -31,6 +31,13 @@ services:
     args: {script: "echo begin; echo 'error: no route to the database'; echo password=hunter2; sleep 300"}
   web: {class: command, args: {command: "seq 1 300 | sed 's/^/line /'; sleep 300", shell: true}}
 """
+ONCE = """\
+services:
+  once:
+    class: job
+    args: {{command: "echo said $WORD_PASSWORD", shell: true}}
+    env: {{WORD_PASSWORD: {word}}}
+"""
 BARE = """\
 apiVersion: ostler/v1
 kind: ServiceClass
@@ -130,6 +137,29 @@ async def test_one_cursor_reads_all_logs_of_a_project(state_dir: Path, tmp_path:
 
 
 @pytest.mark.anyio
+@pytest.mark.realtime
+async def test_the_log_of_a_service_that_exists_is_never_read_as_that_of_a_removed_one(
+    state_dir: Path, tmp_path: Path
+) -> None:
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    paths = Paths(tmp_path / "config", state_dir)
+    async with open_application(paths) as app, client_in(shop, app) as client:
+        await app.downstream.wait_until_connected("process", 60)
+        for word in ("correcthorse", "batterystaple"):  # the second time a removed one has the name, and other secrets
+            (shop / "ostler.yaml").write_text(ONCE.format(word=word))
+            await call(client, "project_up", services=["once"])
+            assert (await call(client, "service_logs", name="once"))["lines"] == ["said ***"]
+            async with client_in(tmp_path, app) as elsewhere:
+                text, _ = await refusal(elsewhere, "service_logs", name="once")
+                assert "'once' not found; did you mean 'once.shop'?" in text
+            await call(client, "project_down")
+        async with client_in(tmp_path, app) as elsewhere:
+            left = await call(elsewhere, "service_logs", name="once")
+            assert left["lines"] == ["said ***"], "its secrets are still known"
+
+
+@pytest.mark.anyio
 async def test_what_one_service_does_not_need_goes_to_the_others() -> None:
     logs = {"a": [f"a{number}" for number in range(2)], "b": [f"b{number}" for number in range(50)]}
     logs["c"] = [f"c{number}" for number in range(50)]
@@ -192,6 +222,12 @@ def test_lines_of_a_time_are_found_by_what_the_log_had_then(tmp_path: Path) -> N
         ('{"password": "a b", "user": "ann"}', '{"password": ***, "user": "ann"}'),
         ("http://localhost:8080/a?token=xyz&b=1", "http://localhost:8080/a?token=***&b=1"),
         ("token refreshed, passwords: none here", "token refreshed, passwords: none here"),
+        ("SESSION_KEY=abcdef01 PORT=80", "SESSION_KEY=*** PORT=80"),
+        ("STRIPE_KEY='a b' and KEY_FILE=/run/key", "STRIPE_KEY=*** and KEY_FILE=/run/key"),
+        ('{"jwt": "abc", "keys": 3}', '{"jwt": "***", "keys": 3}'),
+        ("charged by sk_live_51Habcdefghijklmnop now", "charged by *** now"),
+        ("MY_KEY='of sk_live_51Habcdefghijklmnop of 1'", "MY_KEY=***"),
+        ("JWT=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0.dozjgNryP4J3jV", "JWT=***"),
     ],
 )
 def test_what_looks_like_a_secret_is_not_shown(line: str, shown: str) -> None:

@@ -175,7 +175,7 @@ class ServiceManager(Manager):
 
     def find_removed(self, name: str) -> ServiceInstance | None:
         """See `Manager.find_removed`."""
-        return self._parts.departed.find(name)
+        return self._parts.departed.find(name, lambda full: self.registry.find(full) is not None)
 
     def leftovers(self) -> "Leftovers":
         """Return what finds and removes resources of services that no longer exist."""

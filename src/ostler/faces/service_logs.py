@@ -101,7 +101,8 @@ class ServiceLogs(Struct, frozen=True):
         """Return the key of the process of a removed service: its name, or the only full name that begins with it."""
         found = await self._ask("list", {"prefix": name, "state": "exited", "limit": _KEYS_SHOWN})
         processes = [] if found is None else cast("list[JsonObject]", found["processes"])
-        keys = [str(each["key"]) for each in processes]
+        registry = self.manager.registry  # what exists is not removed, and only its own log is masked with its secrets
+        keys = [key for key in (str(each["key"]) for each in processes) if registry.find(key) is None]
         full = [key for key in keys if key.startswith(f"{name}.")]
         return name if name in keys else full[0] if len(full) == 1 else None
 

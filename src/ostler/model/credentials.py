@@ -40,10 +40,12 @@ _HEADER: Final = re.compile(r"(?P<name>(?:--?)?[A-Za-z][A-Za-z0-9-]*)\s*:\s*(?P<
 _SCHEME: Final = re.compile(r"(?<![\w$-])(?:Bearer|Basic|Token|ApiKey|Digest)\s+(?P<rest>(?![$-])\S+)", re.IGNORECASE)
 _URL: Final = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]+://[^\s'\"]+")
 _VALUE: Final = r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s;,&\"'$][^\s;,&\"']*)"
+_ASSIGNED: Final = re.compile(r"(?<![\w.-])(?P<name>(?:--?)?[A-Za-z_][\w.-]*)\s*=\s*" + _VALUE)
+_IN_JSON: Final = re.compile(r'"(?P<name>[^"\\]{1,80})"\s*:\s*"(?P<value>(?:[^"\\]|\\.)*)"')
 _WITHIN: Final = (
-    re.compile(r"(?<![\w.-])(?P<name>(?:--?)?[A-Za-z_][\w.-]*)\s*=\s*" + _VALUE),
+    _ASSIGNED,
     re.compile(r"(?<![\w.-])(?P<name>--?[A-Za-z][\w.-]*)\s+(?!-)" + _VALUE),
-    re.compile(r'"(?P<name>[^"\\]{1,80})"\s*:\s*"(?P<value>(?:[^"\\]|\\.)*)"'),
+    _IN_JSON,
 )
 """Pairs in connection strings and queries, options of command lines, and pairs in JSON."""
 
@@ -134,6 +136,15 @@ def secrets_in_arguments(args: Sequence[str], *, by_looks: bool = True) -> Itera
             if by_looks or before.rstrip().endswith((":", "=")):
                 yield scheme["rest"].strip("\"'")
         yield from _in_text(text, by_looks=by_looks)
+
+
+def credential_places(text: str) -> Iterator[tuple[int, int]]:
+    """Yield from where to where credentials are in a line: values of secret names, and keys of a known form."""
+    for pair in (found for form in (_ASSIGNED, _IN_JSON) for found in form.finditer(text)):
+        if is_secret_name(pair["name"]) and pair["value"].strip("\"'").lower() not in _PLAIN:
+            yield pair.span("value")
+    for found in _KNOWN_LOOKS.finditer(text):
+        yield found.span()
 
 
 def secrets_in_headers(headers: Mapping[str, str]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Services that were removed a while ago, for questions that outlive them: what did it print?"""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from ostler.engine.instances.instance import ServiceInstance
@@ -44,13 +45,17 @@ class Departed:
         while len(self._gone) > KEPT:
             del self._gone[next(iter(self._gone))]
 
-    def find(self, name: str) -> ServiceInstance | None:
-        """Return the removed service `name`, or else the newest one whose short name that is; None: there is none."""
+    def find(self, name: str, exists: Callable[[str], bool]) -> ServiceInstance | None:
+        """Return the removed service `name`, or else the newest one whose short name that is; None: there is none.
+
+        Not one whose name a service has again that `exists`: what is known of the old one does not hold for it.
+        """
         oldest = self._clock.now() - timedelta(seconds=KEPT_SECONDS)
         self._gone = {each: kept for each, kept in self._gone.items() if kept[0] >= oldest}
-        if name in self._gone:
-            return self._gone[name][1]
-        short = [instance for _, instance in self._gone.values() if _short_name(instance) == name]
+        gone = {each: instance for each, (_, instance) in self._gone.items() if not exists(each)}
+        if name in gone:
+            return gone[name]
+        short = [instance for instance in gone.values() if _short_name(instance) == name]
         return short[-1] if short else None
 
     def why_removed(self, name: str) -> str:

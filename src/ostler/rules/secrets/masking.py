@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import cast
 from urllib.parse import quote, quote_plus
 
-from ostler.model.credentials import is_secret_name, secrets_in_arguments, secrets_in_environment
+from ostler.model.credentials import credential_places, is_secret_name, secrets_in_arguments, secrets_in_environment
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_texts
 from ostler.model.manifest import ArgSpec
 from ostler.model.servers import MASK, MIN_SECRET_LENGTH
@@ -44,11 +44,18 @@ _LIKELY_SECRET = re.compile(
 
 
 def without_likely_secrets(text: str) -> str:
-    """Return a line without what looks like a secret: a password in a URL, a value whose key says that it is one.
+    """Return a line without what looks like a secret.
 
+    That is a password in a URL, a value whose key says that it is one, and what has the form of a known kind of key.
     For texts whose secrets are not known any more, such as the log of a service that was removed.
     """
-    return _LIKELY_SECRET.sub(lambda found: f"{found['before'] or found['key']}{MASK}", text)
+    text = _LIKELY_SECRET.sub(lambda found: f"{found['before'] or found['key']}{MASK}", text)
+    shown, end = "", 0
+    for begin, upto in sorted(credential_places(text)):
+        if begin >= end:  # else it begins inside of the one before
+            shown += text[end:begin] + MASK
+        end = max(end, upto)
+    return shown + text[end:]
 
 
 def secret_strings(specs: Mapping[str, ArgSpec], args: JsonMapping) -> frozenset[str]:
