@@ -8,7 +8,7 @@ import pytest
 from mcp.client import Client
 from tests.engine.test_recovery import crashed_start
 from tests.support.ledger_app import LedgerApplication, LedgerTools, call, ledger, quiet, refusal, server_over
-from tests.support.world import EPOCH, Answer, Fail, Hang, World, manifest, until
+from tests.support.world import EPOCH, Answer, Fail, Hang, Slow, World, manifest, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.clock import LoopClock
@@ -176,6 +176,21 @@ async def test_a_create_that_ran_out_of_time_says_whose_limit_it_was_and_what_is
         assert "if it needs longer, raise the timeout of 'start' in class 'basic' (20 s)" in text
         cause = (await explained(client, "db"))["causes"][1]
         assert cause.endswith("; correct the cause, then create it again"), "no one can start what is gone"
+
+
+@pytest.mark.virtual
+async def test_a_stop_that_ran_out_of_time_names_its_tool_and_what_is_asked_is_a_question() -> None:
+    world = World(always={"w/stop": Slow(100)})
+    async with ledger(world, quiet(timeout__delete="5s")) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="db")
+        text, _ = await refusal(client, "service_stop", name="db")
+        assert "stop took longer than 5s (timeout.delete) (service 'db', step 'stop', tool 'w/stop')" in text
+        found = await explained(client, "db")
+        assert found["question"] == "does db run?"
+        assert any("stop took longer than 5s" in cause for cause in found["causes"])
+        await until(lambda: any("verify began" in event.message for event in app.manager.events.read().events))
+        verified = [event.message for event in app.manager.events.read().events if "verify began" in event.message]
+        assert "restored" not in verified[0], "it was not restored from the store"
 
 
 async def test_lists_and_status_never_wait_for_the_disk() -> None:

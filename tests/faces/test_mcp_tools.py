@@ -1016,7 +1016,9 @@ async def test_tool_call_passes_the_answer_on_as_it_came() -> None:
         )
         world.faults["w/find"].append(Hang())
         text, error = await refusal(client, "tool_call", name="w/find", args={"name": "x"}, timeout="200ms")
-        assert text == snapshot("tool 'w/find' did not answer within 0.2s")
+        assert text == snapshot(
+            "tool 'w/find' did not answer within 0.2s. Next: check what the tool did before calling it again; if it needs longer, raise what the caller allows it (0.2 s)"
+        )
         assert error["retryable"]
 
 

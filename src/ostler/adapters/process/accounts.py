@@ -63,7 +63,10 @@ def account_of(name: str) -> Account:
     if not own and os.geteuid() != 0:
         raise OperationError(
             f"only root may start a process as another user ({name!r})",
-            next_actions=("leave 'user' out to run it as the user of Ostler", "run Ostler as that user, or as root"),
+            next_actions=(
+                "leave 'user' (runAs) out to run it as the user of Ostler",
+                "run Ostler as that user, or as root",
+            ),
         )
     return Account(
         name=name,

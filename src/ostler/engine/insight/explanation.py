@@ -119,7 +119,7 @@ def _question(service: Service, view: ServiceView) -> str:
         text = error.summary
     if view.reason == NO_STOP_PLAN:
         return f"{view.name} runs. What are {', '.join(_needed(service)) or 'the outputs of its start tool'}?"
-    return text or f"does {view.name} run?"
+    return text if "?" in text else f"does {view.name} run?"
 
 
 def _causes(service: Service, registry: RegistryAdapter, tools: ToolDirectory | None, depth: int) -> Iterator[str]:

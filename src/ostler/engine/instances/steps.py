@@ -69,7 +69,8 @@ def deadline(service: InstanceState, operation: Operation, seconds: float, key: 
         if operation.step == "stopped" and operation.last_miss:
             what += f"; its stop tool answered, but it is still there: {operation.last_miss}"
             actions.insert(0, f"service_stop {service.name} tries again")
-        raise OperationTimeoutError(what, service=service.name, step=operation.step, next_actions=actions)
+        tool = calls[-1].tool if (calls := operation.calls(operation.step)) else None
+        raise OperationTimeoutError(what, service=service.name, step=operation.step, tool=tool, next_actions=actions)
 
 
 def under_way_until(service: InstanceState, old: OperationRecord) -> datetime | None:

@@ -53,6 +53,9 @@ _STOP_LOOKS = 10
 """How often a service is looked for after a failed stop, or a failed start that may have left something: some 6
 minutes."""
 
+_AGAIN = "looking again"
+"""Why a service is verified whose state is not known for sure, later than at the start."""
+
 _PROMISED = (ServiceState.WAITING, ServiceState.RETRYING)
 """States in which a start was due automatically."""
 
@@ -236,10 +239,10 @@ class Recovery:
 
     async def _look(self, instance: ServiceInstance) -> None:
         def step(instance: ServiceInstance) -> Operation | None:
-            operation = self._first_step(instance)
+            operation = self._first_step(instance, reason=_AGAIN)
             is_gone = instance.vitals.removed or instance.state is ServiceState.STOPPED
             if operation is None and not is_gone:
-                operation = instance.request(OperationKind.VERIFY, reason="looking again")
+                operation = instance.request(OperationKind.VERIFY, reason=_AGAIN)
             return operation
 
         try:
@@ -248,8 +251,11 @@ class Recovery:
         except OstlerError as error:
             logger.warning("verification of %r: %s", instance.name, error)
 
-    def _first_step(self, instance: ServiceInstance) -> Operation | None:
-        """Ask for what is to be done first about `instance`; None when its record says all."""
+    def _first_step(self, instance: ServiceInstance, *, reason: str = "restored") -> Operation | None:
+        """Ask for what is to be done first about `instance`; None when its record says all.
+
+        `reason` is why it is verified.
+        """
         old = instance.journal.interrupted
         if instance.vitals.removed or instance.operation is not None:  # someone was quicker and has decided
             return instance.operation
@@ -257,9 +263,9 @@ class Recovery:
             is_unknown = instance.state.is_unverified
             if old is None and not is_unknown and not self._is_to_be_looked_at(instance):
                 return None
-            return instance.request(OperationKind.VERIFY, reason="restored")
+            return instance.request(OperationKind.VERIFY, reason=reason)
         if self._waits_for_driver(instance, old.kind):
-            return instance.request(OperationKind.VERIFY, reason="restored")
+            return instance.request(OperationKind.VERIFY, reason=reason)
         return instance.submit(
             OperationRequest(old.kind, force=old.force, abandon=old.abandon, keep=old.keep),
             reason="resumed after a crash",
