@@ -142,8 +142,11 @@ def client_files() -> str:
         for location in LOCATIONS:
             own = written((*location.paths, *location.further))
             project = ", ".join(f"`{path}`" for path in (location.project, *location.project_further) if path)
-            limits = [written((*location.limits, *(f"{{managed}}/{name}" for name in location.managed)))]
-            limits += [f"`{path}`" for path in location.project_limits if path not in location.limits]
+            limits = [
+                written((*location.limits, *location.overrides, *(f"{{managed}}/{name}" for name in location.managed)))
+            ]
+            of_project = (*location.project_limits, *location.project_overrides)
+            limits += [f"`{path}`" for path in of_project if path not in location.limits]
             yield f"`{location.client}`", location.label, own, project, ", ".join(filter(None, limits))
 
     return table(["id", "client", "files of the user", "files of a project", "files that limit servers"], rows())

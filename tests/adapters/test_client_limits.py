@@ -1,11 +1,15 @@
-"""What clients say of their servers apart from the entries: hooks, and lists that only one client writes."""
+"""What clients say of their servers apart from the entries: hooks, lists of one client, other files, settings."""
 
 import json
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ostler.adapters.config.client_files import Machine
 from ostler.adapters.config.dialects.clients import ANY
+from ostler.adapters.config.imports import Candidate, candidates_in
 from ostler.adapters.config.mcp_content import McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json
 
@@ -100,3 +104,193 @@ def test_a_secret_in_the_data_of_a_sign_in_is_not_shown() -> None:
     }
     shown = load_mcp_json(json.dumps(root), ENV).entries["a"].masked()
     assert shown["oauth"] == {"clientId": "***", "scopes": ["***", "b"]}
+
+
+class Files:
+    """A home and a project with files of clients, and what Ostler finds in one of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {"HOME": str(folder), "TOKEN": "s3cret-token"}
+
+    def write(self, path: str, content: Any) -> Path:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content if isinstance(content, str) else json.dumps(content))
+        return file
+
+    def found(self, path: str, project: str = "") -> dict[str, Candidate]:
+        machine = Machine(self.environment, "linux", self.folder / "root")
+        files = machine.files(self.folder / project if project else None)
+        file = next(one for one in files if one.path == self.folder / path)
+        found, problems = candidates_in(
+            file.path,
+            self.environment,
+            client=file.location.writer,
+            workspace=file.workspace,
+            limiting=partial(machine.limiting, file),
+            layers=partial(machine.layers, file),
+        )
+        assert problems == []
+        return {one.name: one for one in found}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("own", "path", "content"),
+    [
+        (".config/opencode/opencode.json", "root/etc/opencode/opencode.json", {"mcp": {"a": {"enabled": False}}}),
+        (".codex/config.toml", "root/etc/codex/managed_config.toml", "[mcp_servers.a]\nenabled = false\n"),
+        (
+            ".gemini/settings.json",
+            "root/etc/gemini-cli/settings.json",
+            {"mcpServers": {"a": {"command": "x", "includeTools": []}}},
+        ),
+        (".config/crush/crush.json", ".local/share/crush/crush.json", {"mcp": {"a": {"disabled": True}}}),
+    ],
+)
+def test_what_another_file_says_of_a_server_counts_where_the_client_lets_it(
+    files: Files, own: str, path: str, content: Any
+) -> None:
+    servers: Any = {"a": {"command": "x"}, "b": {"command": "x"}}
+    if "opencode" in own:
+        servers = {name: {"type": "local", "command": ["x"]} for name in servers}
+    key = "mcpServers" if "gemini" in own else "mcp"
+    files.write(
+        own, "[mcp_servers.a]\ncommand = 'x'\n[mcp_servers.b]\ncommand = 'x'\n" if "toml" in own else {key: servers}
+    )
+    assert not any(one.findings for one in files.found(own).values())
+    other = files.write(path, content)
+    found = files.found(own)
+    assert found["a"].entry.get("disabled") or found["a"].entry["ostler"] == {"allowTools": []}
+    assert found["a"].entry["command"] == "x"
+    assert [(one.rule, str(other) in one.message) for one in found["a"].findings] == [("layer", True)]
+    assert found["b"].findings == ()
+    assert "disabled" not in found["b"].entry
+
+
+@pytest.mark.parametrize(
+    ("local", "is_on"),
+    [({"a": {"command": "x", "disabled": True}}, False), ({"b": {"disabled": True}}, True), ({}, True)],
+)
+def test_a_file_that_is_not_shared_counts_more_than_that_of_the_project(files: Files, local: Any, is_on: bool) -> None:
+    files.write("p/.augment/settings.json", {"mcpServers": {"a": {"command": "x"}}})
+    files.write("p/.augment/settings.local.json", {"mcpServers": local})
+    assert files.found("p/.augment/settings.json", "p")["a"].entry.get("disabled", False) != is_on
+
+
+def test_a_client_that_merges_has_in_a_project_what_the_user_s_file_says(files: Files) -> None:
+    files.write(
+        ".codex/config.toml",
+        '[mcp_servers.a]\ncommand = "x"\nenabled_tools = ["get"]\nenv = { A = "1", B = "1" }\n'
+        '[mcp_servers.b]\ncommand = "y"\nenabled = false\n',
+    )
+    files.write("p/.codex/config.toml", '[mcp_servers.a]\nenv = { B = "2" }\n[mcp_servers.b]\nenabled = true\n')
+    found = files.found("p/.codex/config.toml", "p")
+    assert found["a"].entry == {
+        "command": "x", "env": {"A": "1", "B": "2"}, "cwd": str(files.folder / "p"), "ostler": {"allowTools": ["get"]},
+    }  # fmt: skip
+    assert (found["b"].entry["command"], found["b"].entry.get("disabled")) == ("y", None)
+    assert files.found(".codex/config.toml", "p")["b"].entry["disabled"], "that of the user is for all projects"
+
+
+def test_a_client_that_does_not_merge_has_the_project_s_entry_alone(files: Files) -> None:
+    files.write(".cursor/mcp.json", {"mcpServers": {"a": {"command": "x", "disabled": True}}})
+    files.write("p/.cursor/mcp.json", {"mcpServers": {"a": {"command": "x"}}})
+    assert "disabled" not in files.found("p/.cursor/mcp.json", "p")["a"].entry
+
+
+def test_a_worktree_has_what_claude_code_switched_off_in_its_main_checkout(files: Files) -> None:
+    main, worktree = files.folder / "main", files.folder / "side"
+    files.write("main/.git/worktrees/side/commondir", "../..\n")
+    files.write("main/.git/worktrees/side/gitdir", f"{worktree}/.git\n")
+    files.write("main/.git/worktrees/side/HEAD", "ref: refs/heads/side\n")
+    files.write("main/.git/HEAD", "ref: refs/heads/main\n")
+    files.write("side/.git", f"gitdir: {main}/.git/worktrees/side\n")
+    files.write("side/.mcp.json", {"mcpServers": {name: {"command": "x"} for name in ("a", "b", "c", "d")}})
+    projects = {
+        str(main): {"disabledMcpjsonServers": ["a"]},
+        str(worktree): {"disabledMcpServers": ["b"]},
+        str(files.folder): {"disabledMcpServers": ["c"]},
+    }
+    files.write(".claude.json", {"mcpServers": {}, "projects": projects})
+    found = files.found("side/.mcp.json", "side")
+    assert {name for name, one in found.items() if one.entry.get("disabled")} == {"a", "b"}
+
+
+def test_copilot_s_lists_and_its_sandbox_are_its_own(files: Files) -> None:
+    servers = {name: {"type": "local", "command": "x", "tools": ["*"]} for name in ("a", "b", "c")}
+    servers["d"] = {"type": "http", "url": "https://h/mcp", "tools": ["*"]}
+    files.write("p/.github/mcp.json", {"mcpServers": servers})
+    files.write(".copilot/settings.json", {"enabledMcpServers": ["computer-use"], "sandbox": {"enabled": False}})
+    files.write("p/.github/copilot/settings.json", {"disabledMcpServers": ["a"]})
+    files.write("p/.github/copilot/settings.local.json", {"disabledMcpServers": ["b"]})
+    found = files.found("p/.github/mcp.json", "p")
+    assert {name for name, one in found.items() if one.entry.get("disabled")} == {"a", "b"}
+    files.write("root/etc/github-copilot/managed-settings.json", {"deniedMcpServers": [{"serverName": "d"}]})
+    assert files.found("p/.github/mcp.json", "p")["d"].entry["disabled"]
+    files.write(".copilot/settings.json", {"sandbox": {"enabled": True}})
+    found = files.found("p/.github/mcp.json", "p")
+    assert {name for name, one in found.items() if one.is_refused} == {"a", "b", "c"}
+    assert "confines" in found["c"].findings[0].message
+
+
+BUNDLE = {
+    "manifest_version": "0.3",
+    "name": "files",
+    "server": {
+        "type": "node",
+        "entry_point": "i.js",
+        "mcp_config": {
+            "command": "node",
+            "args": ["${__dirname}/i.js", "${user_config.folders}", "${user_config.level}"],
+            "env": {"KEY": "${user_config.key}"},
+        },
+    },
+    "user_config": {
+        "folders": {"type": "directory", "multiple": True, "required": True},
+        "level": {"type": "number", "default": 1},
+        "key": {"type": "string", "sensitive": True, "required": True},
+    },
+}
+
+
+@pytest.mark.parametrize(("is_enabled", "is_on"), [(True, True), (False, False), ("no", False), (None, False)])
+def test_an_extension_of_claude_desktop_is_as_its_user_set_it_up(files: Files, is_enabled: Any, is_on: bool) -> None:
+    path = ".config/Claude/Claude Extensions/local.files/manifest.json"
+    folder = files.write(path, BUNDLE).parent
+    settings = {"isEnabled": is_enabled, "userConfig": {"folders": ["/a", "/b"], "level": 3, "key": "__encrypted__:x"}}
+    files.write(".config/Claude/Claude Extensions Settings/local.files.json", settings)
+    files.environment["INPUT_KEY"] = "k"
+    entry = files.found(path)["files"].entry
+    assert entry["args"] == [f"{folder}/i.js", "/a", "/b", "${input:level}"]
+    assert entry["env"] == {"KEY": "${input:key}"}
+    assert entry.get("disabled", False) != is_on
+    (question,) = (one for one in files.found(path)["files"].questions if one["id"] == "level")
+    assert question["default"] == "3"
+    del files.environment["INPUT_KEY"]
+    assert files.found(path)["files"].is_refused == is_on, "what is encrypted is asked for again"
+
+
+def test_an_extension_of_gemini_has_what_its_user_set(files: Files) -> None:
+    path = ".gemini/extensions/x/gemini-extension.json"
+    asked = [{"name": "Place", "envVar": "PLACE"}, {"name": "Key", "envVar": "X_KEY", "sensitive": True}]
+    servers = {
+        "a": {"command": "x", "args": ["--at", "${PLACE}", "$PLACES"], "env": {"P": "$PLACE"}},
+        "b": {"url": "https://h/"},
+    }
+    folder = files.write(path, {"name": "x", "settings": asked, "mcpServers": servers}).parent
+    files.write(".gemini/extensions/x/.env", 'PLACE="over there"\nX_KEY=old\n')
+    found = files.found(path)
+    assert found["a"].entry == {
+        "command": "x",
+        "args": ["--at", "over there", "$PLACES"],
+        "env": {"X_KEY": "${env:X_KEY}", "P": "over there"},
+        "envFile": f"{folder}/.env",
+    }
+    assert ["X_KEY" in one.message for one in found["a"].findings] == [True]
+    assert "env" not in found["b"].entry

@@ -579,6 +579,9 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"rule": {"toolName": "*", "decision": "deny"}},
         {"disabledTools": ["drop"]},
         {"enabledServers": ["b"]},
+        {"disallowedTools": ["mcp__a__drop"]},
+        {"mcpToolsDisabled": ["a"]},
+        {"server_blocklist": ["a"]},
     ],
 )
 def test_a_limit_next_to_the_servers_that_is_not_known_refuses_them(beside: dict[str, Any]) -> None:

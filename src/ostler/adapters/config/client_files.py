@@ -16,6 +16,8 @@ from msgspec import Struct
 from ostler.adapters.config.dialects.locations import HOMES, LOCATIONS, MANAGED, ROAMING, Location
 
 _VARIABLE: Final = re.compile(r"\{([A-Z_]+)\}")
+_NO_ENTRIES: Final = frozenset({"managed-mcp.json", "requirements.toml", "system-defaults.json"})
+"""Files of administrators whose entries say which servers there may be, or count less than those of the user."""
 
 
 class ClientFile(Struct, frozen=True):
@@ -30,6 +32,20 @@ class ClientFile(Struct, frozen=True):
     location: Location
     path: Path
     workspace: Path | None = None
+
+
+class LayerFiles(Struct, frozen=True):
+    """The existing files of a client that have entries of the same servers as another one, lowest first.
+
+    Attributes:
+        below: those that count less.
+        above: those that count more.
+        merges: whether the client merges entries of the same name.
+    """
+
+    below: tuple[Path, ...] = ()
+    above: tuple[Path, ...] = ()
+    merges: bool = False
 
 
 class Machine:
@@ -83,14 +99,32 @@ class Machine:
         hashes = [] if project is None else _hashes(project, self._platform)
         limits = (
             name.replace("{hash}", one)
-            for name in (*location.limits, *managed)
+            for name in (*location.limits, *location.overrides, *managed)
             if not name.startswith("./")
             for one in (hashes if "{hash}" in name else [""])
         )
         own = chain(self._own(location), self._there(location, limits), _below(file.path.parent, near))
-        names = (location.project, *location.project_further, *location.project_limits)
+        names = (location.project, *location.project_further, *location.project_limits, *location.project_overrides)
         projects = iter(()) if project is None else _below(project, names)
         yield from dict.fromkeys(path for path in chain(own, projects) if path != file.path)
+
+    def layers(self, file: ClientFile, project: Path | None = None) -> LayerFiles:
+        """Return the other files with entries of the servers that `file` has for all or for one project."""
+        location, workspace = file.location, file.workspace
+        if (project is not None and workspace is None) or _is_named(file.path, location.anywhere):
+            return LayerFiles()
+        overrides = list(self._there(location, location.overrides))
+        own = list(dict.fromkeys([*self._own(location), *overrides] if location.merges else [file.path]))
+        if workspace is not None:
+            names = (location.project, *location.project_further) if location.merges else ()
+            own += _below(workspace, (*names, *location.project_overrides))
+        if not location.merges:
+            own += overrides
+        managed = self._there(location, (f"{{managed}}/{name}" for name in location.managed))
+        own = list(dict.fromkeys(own))
+        place = own.index(file.path) if file.path in own else len(own)
+        above = [*own[place + 1 :], *(path for path in managed if path.name not in _NO_ENTRIES and path != file.path)]
+        return LayerFiles(tuple(own[:place]) if location.merges else (), tuple(above), location.merges)
 
     def file_at(self, path: Path) -> ClientFile | None:
         """Return the file of a client that `path` is, when it is one that is known."""
@@ -126,7 +160,7 @@ class Machine:
             return self._managed_folder(location.client) / rest
         if start in ("{config}", "{data}", "{local}"):
             return self._platform_folder(start) / rest
-        if home := self._environment.get(variable):
+        if (home := self._environment.get(variable)) and not path.startswith(".local/"):
             return self._folder(home) / below / path.removeprefix(prefix)
         roaming = next((start for start in ROAMING if path.startswith(start)), "")
         if self._platform == "win32" and roaming:

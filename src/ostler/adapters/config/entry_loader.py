@@ -19,6 +19,7 @@ from ostler.adapters.config.dialects.entry_places import (
     places_in,
 )
 from ostler.adapters.config.dialects.file_limits import FileLimits, limits_in, limits_of_all
+from ostler.adapters.config.dialects.layers import NO_LAYERS, Layers
 from ostler.adapters.config.dialects.manifests import is_gateway, other_file
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.questions import questions_in
@@ -48,6 +49,7 @@ class EntryLoader:
         plugin: the name of the plugin of Claude Code that the file is part of, by which settings call its servers
             `plugin:PLUGIN:SERVER`, or by their own names if the file is also that of a project; empty if it is part of
             none.
+        layers: the client's other files that have entries of the same servers.
     """
 
     def __init__(
@@ -57,12 +59,15 @@ class EntryLoader:
         clients: frozenset[str],
         beside: Sequence[Source],
         plugin: str,
+        *,
+        layers: Layers = NO_LAYERS,
     ) -> None:
         self._source = source
         self._around = around
         self._clients = clients
         self._beside = beside
         self._plugin = plugin
+        self._layers = layers
         self._findings: list[Finding] = []
         self._times: Mapping[str, str] = {}
 
@@ -90,6 +95,7 @@ class EntryLoader:
         names = server_names(one.name for one in found)
         entries: dict[str, ServerEntry] = {}
         refused: dict[str, tuple[Finding, ...]] = {}
+        noted: dict[str, tuple[Finding, ...]] = {}
         drafts: dict[str, JsonObject] = {}
         for one in found:
             name = names[one.name]
@@ -107,9 +113,10 @@ class EntryLoader:
                 refused[name] = errors
             else:
                 entries[name] = entry
+                noted[name] = tuple(self._findings[before:])
         findings = tuple(sorted(self._findings, key=lambda finding: (finding.line, finding.column)))
         written = {names[one.name]: one.name for one in found if names[one.name] != one.name}
-        return McpJson(entries, findings, refused, written, drafts)
+        return McpJson(entries, findings, refused, written, drafts, noted)
 
     def _root(self) -> JsonObject | None:
         root = _object_in(self._source.value)
@@ -137,7 +144,11 @@ class EntryLoader:
 
     def _entry(self, name: str, found: Found, limits: FileLimits, drafts: dict[str, JsonObject]) -> ServerEntry:
         self._check_name(name, found)
-        raw = _object_in(found.raw)
+        effective, changed = self._layers.entry(found, self._clients)
+        for source in changed:
+            message = f"what {source.file} says of {found.name!r} counts, too"
+            self._find(found.path, message, "layer", fix="change it there", severity="warning")
+        raw = _object_in(effective)
         if raw is None:
             self._find(found.path, f"server {found.name!r} must be an object", "not-an-object")
             raise _BrokenEntryError
@@ -196,6 +207,10 @@ class EntryLoader:
             message = f"a program of the {hook!r} hooks runs before calls of {found.name!r} and may deny them, not here"
             fix = "forbid what it denies with 'denyTools' under 'ostler'"
             self._find(found.path, message, "hook", fix=fix, severity="warning")
+        if limits.confined and "command" in draft.entry:
+            where = ".".join(map(str, limits.confined[0]))
+            message = f"{where!r} confines the program of {found.name!r}, which Ostler cannot do"
+            self._find(found.path, message, "limit", fix="switch it off there if the program may run unconfined")
         if path := limits.rejected_by(draft.entry) or limits.rejected_by(entry):
             message = f"a rule of {'.'.join(map(str, path))!r} rejects the server {found.name!r}"
             self._find(path, message, "limit", fix="change the rule if the server may be used")

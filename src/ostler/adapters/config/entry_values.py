@@ -136,7 +136,7 @@ class EntryValues:
         base = self._around.workspace or (Path(cwd) if cwd else self._around.folder)
         path = base / written if base is not None else Path(written)
         try:
-            return _variables_in(read_text(path, str(path)))
+            return variables_in(read_text(path, str(path)))
         except SourceError as error:
             message = f"the variables of 'envFile' are missing: {error.finding.message} ({path})"
             self._report(("envFile",), message, "no-file", fix="write the whole path", severity="warning")
@@ -251,7 +251,7 @@ def _object_form(value: JsonValue) -> str:
     return f"write {json.dumps(found, ensure_ascii=False)}" if found else ""
 
 
-def _variables_in(text: str) -> dict[str, str]:
+def variables_in(text: str) -> dict[str, str]:
     """Return the variables of an env file; lines that set none are ignored, as clients do."""
     from dotenv.parser import parse_stream  # noqa: PLC0415 (few entries have such a file)
 

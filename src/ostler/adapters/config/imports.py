@@ -8,15 +8,19 @@ from typing import Final, cast
 
 from msgspec import Struct
 
+from ostler.adapters.config.client_files import LayerFiles
 from ostler.adapters.config.dialects.client_texts import Source, SourceError, read_source
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import places_in
+from ostler.adapters.config.dialects.layers import Layers
 from ostler.adapters.config.dialects.questions import Question, questions_in
 from ostler.adapters.config.dialects.variables import Surroundings, portable
 from ostler.adapters.config.dialects.windows import path_below
 from ostler.adapters.config.entry_values import with_whole_path
+from ostler.adapters.config.extensions import as_set_up
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json, plugin_of
+from ostler.adapters.projects.folders import find_checkout
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects, as_texts
 
@@ -62,6 +66,7 @@ def candidates_in(
     workspace: Path | None = None,
     answer: Callable[[str], str | None] | None = None,
     limiting: Callable[[Path | None], Iterable[Path]] | None = None,
+    layers: Callable[[Path | None], LayerFiles] | None = None,
 ) -> tuple[list[Candidate], list[Finding]]:
     """Return the entries of a client's file, and what is wrong with the file itself.
 
@@ -74,13 +79,14 @@ def candidates_in(
         answer: returns what a person answered to a question of the file.
         limiting: returns the client's other files that limit the servers of all or of one project; while one cannot be
             read, no entry is returned.
+        layers: alike, the client's other files with entries of the same servers.
     """
     try:
-        source = read_source(path)
+        source = as_set_up(path, read_source(path))
     except SourceError as error:
         return [], [error.finding]
     clients = frozenset({client}) if client else ANY
-    file = _ClientFile(path, source, environment, clients, label or client or "a client", answer, limiting)
+    file = _ClientFile(path, source, environment, clients, label or client or "a client", answer, limiting, layers)
     root = as_object(source.value)
     workspace = workspace or _folder_opened_by(path, root)
     projects, has_others = _projects(root)
@@ -116,6 +122,7 @@ class _ClientFile(Struct, frozen=True):
     label: str
     answer: Callable[[str], str | None] | None
     limiting: Callable[[Path | None], Iterable[Path]] | None
+    layers: Callable[[Path | None], LayerFiles] | None
     limiters: dict[Path, Source] = {}
 
     def load(self, project: str, workspace: Path | None) -> McpJson:
@@ -124,6 +131,8 @@ class _ClientFile(Struct, frozen=True):
         Raises:
             SourceError: a file that limits them cannot be read.
         """
+        files = LayerFiles() if self.layers is None else self.layers(Path(project) if project else None)
+        below, above = (tuple(map(self._read, paths)) for paths in (files.below, files.above))
         return load_mcp_json(
             self.source,
             self.environment,
@@ -132,18 +141,30 @@ class _ClientFile(Struct, frozen=True):
             workspace=workspace,
             project=project,
             answer=self.answer,
-            beside=[self._limits_from(other, workspace) for other in self.limiting(workspace)] if self.limiting else [],
+            beside=[
+                limits
+                for other in (self.limiting(workspace) if self.limiting else ())
+                for limits in self._limits_from(other, workspace)
+            ],
+            layers=Layers(below, above, files.merges),
         )
 
-    def _limits_from(self, other: Path, workspace: Path | None) -> Source:
+    def _read(self, other: Path) -> Source:
         if other not in self.limiters:
             self.limiters[other] = read_source(other)
         source = self.limiters[other]
-        said = as_object(source.value)
-        if source.value not in (None, said):
+        if source.value not in (None, as_object(source.value)):
             raise SourceError(Finding("the file must hold an object", file=str(other), line=1, rule="not-an-object"))
+        return source
+
+    def _limits_from(self, other: Path, workspace: Path | None) -> Iterator[Source]:
+        source = self._read(other)
+        said = as_object(source.value)
         if other.name != "extension-enablement.json":
-            return replace(source, value=_limits_of(other, said, workspace))
+            yield replace(source, value=_limits_of(other, said))
+            projects = as_object(said.get("projects"))
+            yield from (replace(source, value=as_object(projects.get(key))) for key in _keys_of(workspace))
+            return
         # Gemini CLI: {"name": {"overrides": ["!/home/ada/*"]}}, with the name that the extension itself says
         name = str(as_object(self.source.value).get("name"))
         own = as_object(said.get(name))
@@ -155,7 +176,7 @@ class _ClientFile(Struct, frozen=True):
             raise SourceError(Finding(message, file=str(other), line=line, column=column, rule="limit", fix=fix))
         place = workspace or Surroundings(self.environment).home or "/"
         is_off = self.path.name.endswith("-extension.json") and not _is_enabled(rules, str(place))
-        return replace(source, value={"allowedMcpServers": []} if is_off else {})
+        yield replace(source, value={"allowedMcpServers": []} if is_off else {})
 
     def candidates(self, loaded: McpJson, project: str, workspace: Path | None) -> Iterator[Candidate]:
         """Yield what `load` found, without Ostler's own servers."""
@@ -173,7 +194,7 @@ class _ClientFile(Struct, frozen=True):
                 project=project or (str(workspace) if workspace else ""),
                 entry=made,
                 shown={} if entry is None else {**entry.masked(), **({"cwd": made["cwd"]} if "cwd" in made else {})},
-                findings=loaded.refused.get(name) or tuple(_about(loaded.findings, loaded.written.get(name, name))),
+                findings=loaded.refused.get(name) or loaded.noted.get(name, ()),
                 questions=tuple(_written(one) for one in questions.values() if f"${{input:{one.id}}}" in str(made)),
             )
 
@@ -189,8 +210,17 @@ def _folder_opened_by(path: Path, root: JsonObject) -> Path | None:
     return (path.parent / opened).resolve() if isinstance(opened, str) else None
 
 
-def _limits_of(path: Path, root: JsonObject, workspace: Path | None) -> JsonObject:
-    """Return what a file that limits another one's servers says of them, with what it says of one project on top."""
+def _keys_of(workspace: Path | None) -> list[str]:
+    """Return what Claude Code calls a project: its folder, or that of the main checkout of its repository."""
+    if workspace is None:
+        return []
+    checkout = find_checkout(workspace)
+    folders = [workspace] if checkout is None else [workspace, checkout.root, checkout.main]
+    return list(dict.fromkeys(map(str, folders)))
+
+
+def _limits_of(path: Path, root: JsonObject) -> JsonObject:
+    """Return what a file that limits another one's servers says of them, but not what it says of single projects."""
     match path.name:
         case "mcp-server-enablement.json":  # Gemini CLI: {"name": {"enabled": false}}
             states = {name: as_object(state) for name, state in root.items()}
@@ -201,8 +231,7 @@ def _limits_of(path: Path, root: JsonObject, workspace: Path | None) -> JsonObje
         case "requirements.toml" if "mcp_servers" in root:  # Codex then has servers that are as they say alone
             return {**root, "requiredMcpServers": as_object(root["mcp_servers"])}
         case _:
-            project = as_object(as_object(root.get("projects")).get(str(workspace)))
-            return {key: value for key, value in {**root, **project}.items() if key not in ("mcpServers", "projects")}
+            return {key: value for key, value in root.items() if key not in ("mcpServers", "projects")}
 
 
 def _is_enabled(rules: Sequence[str], folder: str) -> bool:
@@ -218,12 +247,6 @@ def _is_enabled(rules: Sequence[str], folder: str) -> bool:
 def _written(question: Question) -> JsonObject:
     shown = {"description": question.text, **({} if question.default is None else {"default": question.default})}
     return {"id": question.id, "type": "promptString", **shown}
-
-
-def _about(findings: Sequence[Finding], written: str) -> Iterator[Finding]:
-    for finding in findings:
-        if f".{written}." in f".{finding.path}.":
-            yield finding
 
 
 def _portable(draft: JsonObject, around: Surroundings, clients: frozenset[str]) -> JsonObject:

@@ -28,6 +28,7 @@ class McpJson:
         refused: the errors of each entry that did not load, by the name that its server would have.
         written: the names of servers in the file, by their names in Ostler, where the two differ.
         drafts: every entry in Ostler's own keys before variables were expanded, by name, refused ones included.
+        noted: what is worth knowing about each good entry, by name.
     """
 
     entries: Mapping[str, ServerEntry] = field(default_factory=dict[str, ServerEntry])
@@ -35,6 +36,7 @@ class McpJson:
     refused: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict[str, tuple[Finding, ...]])
     written: Mapping[str, str] = field(default_factory=dict[str, str])
     drafts: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject], repr=False)
+    noted: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict[str, tuple[Finding, ...]])
 
     @property
     def errors(self) -> tuple[Finding, ...]:

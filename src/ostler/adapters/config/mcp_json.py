@@ -12,6 +12,7 @@ from typing import Final
 
 from ostler.adapters.config.dialects.client_texts import Source, SourceError, parse_source, read_source
 from ostler.adapters.config.dialects.clients import ANY
+from ostler.adapters.config.dialects.layers import NO_LAYERS, Layers
 from ostler.adapters.config.mcp_content import McpJson
 from ostler.model.json import JsonValue, as_object
 
@@ -29,6 +30,7 @@ def load_mcp_json(
     project: str = "",
     answer: Callable[[str], str | None] | None = None,
     beside: Sequence[Source] = (),
+    layers: Layers = NO_LAYERS,
 ) -> McpJson:
     """Read an `mcp.json`, or any client's file.
 
@@ -42,6 +44,7 @@ def load_mcp_json(
         project: read only the servers that the file has for this single project.
         answer: returns what a person answered to the question of an id; None when no one has.
         beside: the client's other files that limit these servers.
+        layers: its other files that have entries of the same servers.
     """
     try:
         match source:
@@ -60,7 +63,8 @@ def load_mcp_json(
 
     plugin = plugin_of(folder)
     around = Surroundings(env, folder, workspace, plugin, answer=answer)
-    return EntryLoader(source, around, clients, beside, "" if plugin is None else _name_of(plugin)).load(project)
+    name = "" if plugin is None else _name_of(plugin)
+    return EntryLoader(source, around, clients, beside, name, layers=layers).load(project)
 
 
 def _name_of(plugin: Path) -> str:

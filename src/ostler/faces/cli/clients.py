@@ -216,6 +216,7 @@ def _candidates_of(
         workspace=workspace,
         answer=answer,
         limiting=None if file is None else partial(machine.limiting, file),
+        layers=None if file is None else partial(machine.layers, file),
     )
 
 

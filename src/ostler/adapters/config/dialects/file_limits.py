@@ -45,6 +45,7 @@ _KNOWN: Final = frozenset({
 _LIMITING: Final = re.compile(
     r"^(allow|den[yi]|disabl|enabl|block|exclu|includ|filter|restrict|forbid|approv)", re.IGNORECASE
 )
+_FORBIDDING: Final = ("disallow", "deny", "deni", "block", "exclu", "restrict", "forbid", "disabl")
 _ABOUT_SERVERS: Final = re.compile(r"(?<!language_)server|tool|mcp", re.IGNORECASE)
 _ABOUT_MCP: Final = re.compile(r"mcp", re.IGNORECASE)
 _LIMITING_MCP: Final = re.compile(
@@ -91,6 +92,7 @@ _LISTS: Final[tuple[KeyPath, ...]] = (
 )  # fmt: skip
 """Where limits are that are lists."""
 _ALL: Final = frozenset({"all", "any", "*"})
+_COPILOT: Final = frozenset({"copilot"})
 _DEPTH: Final = 4
 
 
@@ -116,6 +118,7 @@ class FileLimits(Struct, frozen=True):
         granted: alike, the rules of agents' files (Amazon Q, Kiro), which grant tools one by one.
         addresses: alike, lists of rules about what servers run or connect to.
         hooks: programs that the client runs before calls.
+        confined: where it is said that the programs of servers are confined.
         refused: why no entry of the file can be used, with the key that says so.
     """
 
@@ -125,6 +128,7 @@ class FileLimits(Struct, frozen=True):
     granted: tuple[tuple[Rule, ...], ...] = ()
     addresses: tuple[tuple[_Address, ...], ...] = ()
     hooks: tuple[Hook, ...] = ()
+    confined: tuple[KeyPath, ...] = ()
     refused: tuple[tuple[str, KeyPath], ...] = ()
 
     def switches_off(self, names: Sequence[str], written: JsonObject, entry: JsonObject) -> bool:
@@ -163,7 +167,8 @@ class FileLimits(Struct, frozen=True):
 def limits_in(root: JsonObject, clients: frozenset[str] = ANY) -> FileLimits:
     """Return what the keys next to the entries limit; `clients` are those whose file it may be."""
     root = _with_dots(root)
-    only = (servers_in(at(root, path)) for path in _ONLY)
+    # Copilot's list switches on servers of its own
+    only = (servers_in(at(root, path)) for path in _ONLY if path != ("enabledMcpServers",) or not clients <= _COPILOT)
     off = (servers_in(at(root, path)) for path in _OFF)
     domains = as_texts(at(root, ("mcpSettings", "allowedDomains")))
     required = root.get("requiredMcpServers")
@@ -178,6 +183,7 @@ def limits_in(root: JsonObject, clients: frozenset[str] = ANY) -> FileLimits:
         granted=tuple(granted_in(root)),
         addresses=(tuple(_addresses_in(root)),),
         hooks=tuple(hooks_in(root)),
+        confined=tuple(_confined_in(root, clients)),
         refused=tuple(_refused_in(root, clients)),
     )
 
@@ -199,6 +205,7 @@ def limits_of_all(roots: Iterable[JsonObject], clients: frozenset[str] = ANY) ->
         granted=tuple(rules for limits in every for rules in limits.granted),
         addresses=tuple(rules for limits in every for rules in limits.addresses),
         hooks=tuple(hook for limits in every for hook in limits.hooks),
+        confined=tuple(path for limits in every for path in limits.confined),
         refused=tuple(reason for limits in every for reason in limits.refused),
     )
 
@@ -222,13 +229,20 @@ def _refused_in(root: JsonObject, clients: frozenset[str]) -> Iterator[tuple[str
     yield from _client_off_in(root)
     obeyed = keys_obeyed(root, clients)
     for key, value in root.items():
-        if _LIMITING.search(key) and _ABOUT_SERVERS.search(key) and key not in (_KNOWN | obeyed) and value:
+        if _limits(key) and _ABOUT_SERVERS.search(key) and key not in (_KNOWN | obeyed) and value:
             yield "it may limit the servers in a way that Ostler does not know", (key,)
     yield from _limits_of_mcp(root, (), ())
     for key, value in root.items():
         is_read = key in _RULES | _KNOWN | obeyed | _ELSEWHERE or key.startswith("amp.")
         if not is_read and not any(path[0] == key for path, _ in PLACES) and _denies_tools(value):
             yield "a rule there denies tools of MCP servers in a way that Ostler does not know", (key,)
+
+
+def _confined_in(root: JsonObject, clients: frozenset[str]) -> Iterator[KeyPath]:
+    """Yield where Copilot's sandbox is on; those of other clients are for commands of the model alone."""
+    sandbox = as_object(root.get("sandbox"))
+    if clients <= _COPILOT and sandbox.get("enabled") is True and sandbox.get("sandboxMcpServers") is not False:
+        yield ("sandbox", "enabled")
 
 
 def _ill_formed_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
@@ -273,7 +287,7 @@ def _limits_of_mcp(value: JsonObject, path: KeyPath, names: tuple[str, ...]) -> 
         if any(here == place for place, _ in PLACES) or key in _ELSEWHERE or parts in _HARMLESS:
             continue
         is_about_mcp = any(_ABOUT_MCP.search(name) for name in parts)
-        if is_about_mcp and not (len(parts) == 1 and _LIMITING.search(key)) and _limits_mcp(parts, part):
+        if is_about_mcp and not (len(parts) == 1 and _limits(key)) and _limits_mcp(parts, part):
             yield "it limits MCP servers in a way that Ostler does not know", here
         elif isinstance(part, dict) and len(here) < _DEPTH:
             yield from _limits_of_mcp(cast("JsonObject", part), here, parts)
@@ -293,6 +307,12 @@ def _denies_tools(value: JsonValue, depth: int = 0) -> bool:
     if (tools and denied) or any(map(_MCP_TOOL.match, denied)) or any(map(_is_denying, tools)):
         return True
     return depth < _DEPTH and any(_denies_tools(part, depth + 1) for part in rule.values())
+
+
+def _limits(key: str) -> bool:
+    """Whether a key begins with a word that limits, or has one that forbids; `chat.tools.…` of an editor is no such."""
+    words = [word.lower() for word in _WORD.findall(key)]
+    return bool(_LIMITING.search(key)) or ("." not in key and any(word.startswith(_FORBIDDING) for word in words))
 
 
 def _is_denying(key: str) -> bool:

@@ -34,6 +34,9 @@ class Location:
             the file that has the servers; `{hash}` stands for that of the project's path.
         project_limits: the same below a project's folder.
         anywhere: globs of the ends of paths of files that are the client's in any folder, such as those of extensions.
+        overrides: files of the user whose entries count more than those of the other files, below the same folders.
+        project_overrides: the same below a project's folder.
+        merges: whether entries of the same name in several of its files are merged.
         managed: the same in the folder where the machine's administrator sets the client up, see `MANAGED`.
     """
 
@@ -53,6 +56,9 @@ class Location:
     project_limits: tuple[str, ...] = ()
     managed: tuple[str, ...] = ()
     anywhere: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    project_overrides: tuple[str, ...] = ()
+    merges: bool = False
 
     @property
     def label(self) -> str:
@@ -102,7 +108,8 @@ _REMOTE: Final = ".vscode-server/data/User"
 _EXTENSIONS: Final = f"{_CODE}/globalStorage"
 
 LOCATIONS: Final[tuple[Location, ...]] = (
-    Location("claude-desktop", ("{config}/Claude/claude_desktop_config.json",)),
+    Location("claude-desktop", ("{config}/Claude/claude_desktop_config.json",),
+             further=("{config}/Claude/Claude Extensions/*/manifest.json",)),
     Location("claude-code", (".claude.json",), project=".mcp.json", entry=_typed("stdio"), markers=(".claude",),
              further=("{managed}/managed-mcp.json",), limits=(".claude/settings.json",),
              project_limits=(".claude/settings.json", ".claude/settings.local.json"),
@@ -131,8 +138,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("devin", (".config/devin/mcp_config.json",), project=".devin/mcp_config.json", dialect="windsurf",
              name="Devin", further=(".config/devin/config.json",),
              project_further=(".devin/mcp_config.local.json", ".devin/config.json", ".devin/config.local.json"),
-             limits=(".config/devin/config.json",),
-             project_limits=(".devin/config.json", ".devin/config.local.json")),
+             limits=(".config/devin/config.json",), project_limits=(".devin/config.json",),
+             project_overrides=(".devin/mcp_config.local.json", ".devin/config.local.json")),
     Location("antigravity", (".gemini/config/mcp_config.json", ".gemini/antigravity/mcp_config.json"),
              project=".agents/mcp_config.json", markers=(".gemini/antigravity", ".gemini/antigravity-cli"),
              limits=(".gemini/antigravity-cli/settings.json",), project_limits=(".antigravity/settings.json",)),
@@ -152,29 +159,29 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              name="Zoo Code"),
     Location("kilo", (".config/kilo/kilo.json", ".config/kilo/kilo.jsonc"), ("mcp",), "kilo.json", _opencode,
              dialect="opencode", name="Kilo Code",
-             project_further=("kilo.jsonc", ".kilo/kilo.json", ".kilo/kilo.jsonc")),
+             project_further=("kilo.jsonc", ".kilo/kilo.json", ".kilo/kilo.jsonc"), merges=True),
     Location("gemini", (".gemini/settings.json",), project=".gemini/settings.json", name="Gemini CLI",
              further=(".gemini/extensions/*/gemini-extension.json",),
              limits=(".gemini/mcp-server-enablement.json", ".gemini/extensions/extension-enablement.json",
-                     ".gemini/policies/*.toml",
-                     "{GEMINI_CLI_SYSTEM_SETTINGS_PATH}", "{GEMINI_CLI_SYSTEM_DEFAULTS_PATH}"),
+                     ".gemini/policies/*.toml", "{GEMINI_CLI_SYSTEM_DEFAULTS_PATH}"),
+             overrides=("{GEMINI_CLI_SYSTEM_SETTINGS_PATH}",),
              project_limits=(".gemini/policies/*.toml",),
              managed=("settings.json", "system-defaults.json", "policies/*.toml"), anywhere=("gemini-extension.json",)),
     Location("qwen", (".qwen/settings.json",), project=".qwen/settings.json", dialect="gemini", name="Qwen Code",
              further=(".qwen/extensions/*/qwen-extension.json",),
-             limits=(".qwen/extensions/extension-enablement.json", "{QWEN_CODE_SYSTEM_SETTINGS_PATH}",
-                     "{QWEN_CODE_SYSTEM_DEFAULTS_PATH}"),
+             limits=(".qwen/extensions/extension-enablement.json", "{QWEN_CODE_SYSTEM_DEFAULTS_PATH}"),
+             overrides=("{QWEN_CODE_SYSTEM_SETTINGS_PATH}",),
              managed=("settings.json", "system-defaults.json"), anywhere=("qwen-extension.json",)),
     Location("codex", (".codex/config.toml",), ("mcp_servers",), ".codex/config.toml", name="Codex",
              limits=(".codex/hooks.json",), project_limits=(".codex/hooks.json",),
-             managed=("requirements.toml", "managed_config.toml")),
+             managed=("requirements.toml", "managed_config.toml"), merges=True),
     Location("grok", (".grok/config.toml",), ("mcp_servers",), ".grok/config.toml", dialect="codex", name="Grok"),
     Location("opencode", (".config/opencode/opencode.json", ".config/opencode/opencode.jsonc"), ("mcp",),
              "opencode.json", _opencode, name="opencode",
              further=("{OPENCODE_CONFIG}", "{OPENCODE_CONFIG_DIR}/opencode.json",
                       "{OPENCODE_CONFIG_DIR}/opencode.jsonc"),
              project_further=("opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc"),
-             managed=("opencode.json", "opencode.jsonc")),
+             managed=("opencode.json", "opencode.jsonc"), merges=True),
     Location("continue", (".continue/config.yaml",), is_list=True,
              head="name: Local Config\nversion: 1.0.0\nschema: v1\n",
              further=tuple(f".continue/mcpServers/*.{kind}" for kind in ("yaml", "yml", "json")),
@@ -193,12 +200,16 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              limits=(".warp/settings.toml", ".config/warp-terminal/settings.toml")),
     Location("copilot", (".copilot/mcp-config.json",), entry=_copilot, project=".github/mcp.json",
              limits=(".copilot/config.json", ".copilot/settings.json", ".copilot/hooks/*.json"),
-             project_limits=(".github/hooks/*.json",)),
-    Location("crush", (".config/crush/crush.json",), ("mcp",), "crush.json", _typed("stdio")),
+             project_limits=(".github/copilot/settings.json", ".github/copilot/settings.local.json",
+                             ".github/hooks/*.json"), managed=("managed-settings.json",)),
+    Location("crush", (".config/crush/crush.json",), ("mcp",), ".crush.json", _typed("stdio"),
+             project_further=("crush.json",), project_overrides=(".crush/crush.json",), merges=True,
+             overrides=("{CRUSH_GLOBAL_DATA}/crush.json", "{XDG_DATA_HOME}/crush/crush.json",
+                        ".local/share/crush/crush.json")),
     Location("amp", ("{AMP_SETTINGS_FILE}", ".config/amp/settings.json", ".config/amp/settings.jsonc"),
              ("amp.mcpServers",), ".amp/settings.json", managed=("managed-settings.json",)),
     Location("augment", (".augment/settings.json",), project=".augment/settings.json", entry=_typed("stdio"),
-             project_further=(".augment/settings.local.json",), project_limits=(".augment/settings.local.json",),
+             project_further=(".augment/settings.local.json",), project_overrides=(".augment/settings.local.json",),
              managed=("settings.json",)),
     Location("omp", (".omp/agent/mcp.json",), project=".omp/mcp.json", markers=(".omp",),
              further=(".omp/agent/.mcp.json", ".omp/profiles/*/agent/mcp.json"), project_further=(".omp/.mcp.json",)),
@@ -220,7 +231,7 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("boltai", (".boltai/mcp.json",), dialect="claude-desktop", name="BoltAI"),
     Location("jan", ("{data}/Jan/data/mcp_config.json",), dialect="claude-desktop", name="Jan"),
     Location("vibe", (".vibe/config.toml",), ("mcp_servers",), ".vibe/config.toml", _vibe, is_list=True),
-    Location("eca", (".config/eca/config.json",), project=".eca/config.json"),
+    Location("eca", (".config/eca/config.json",), project=".eca/config.json", merges=True),
     Location("hermes", (".hermes/config.yaml",), ("mcp_servers",)),
     Location("nanobot", (".nanobot/config.json",), ("tools", "mcpServers")),
     Location("mcp-hub", (".config/mcphub/servers.json",)),
@@ -266,6 +277,7 @@ MANAGED: Final[Mapping[str, tuple[str, str, str]]] = {
     "qwen": ("/etc/qwen-code", "/Library/Application Support/QwenCode", "C:/ProgramData/qwen-code"),
     "codex": ("/etc/codex", "/etc/codex", "C:/ProgramData/OpenAI/Codex"),
     "opencode": ("/etc/opencode", "/Library/Application Support/opencode", "C:/ProgramData/opencode"),
+    "copilot": ("/etc/github-copilot", "/Library/Application Support/GitHubCopilot", "C:/Program Files/GitHubCopilot"),
     "amp": ("/etc/ampcode", "/Library/Application Support/ampcode", "C:/ProgramData/ampcode"),
     "augment": ("/etc/augment", "/etc/augment", "C:/ProgramData/augment"),
 }

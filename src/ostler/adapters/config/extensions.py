@@ -1,0 +1,77 @@
+"""Extensions of Claude Desktop and Gemini CLI as their user has set them up, which is apart from their manifests."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace  # noqa: TID251 (a dataclass)
+from pathlib import Path
+from typing import Final
+
+from ostler.adapters.config.dialects.client_texts import Source, read_source, read_text
+from ostler.adapters.config.entry_values import variables_in
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects
+
+_EXTENSIONS: Final = "Claude Extensions"
+_ENCRYPTED: Final = "__encrypted__:"
+
+
+def as_set_up(path: Path, source: Source) -> Source:
+    """Return a manifest with the settings of its extension; any other file as it is.
+
+    Raises:
+        SourceError: the settings cannot be read.
+    """
+    root = as_object(source.value)
+    if path.name == "manifest.json" and path.parent.parent.name == _EXTENSIONS:
+        settings = path.parents[2] / f"{_EXTENSIONS} Settings" / f"{path.parent.name}.json"
+        return replace(source, value=_of_claude(root, settings)) if os.path.lexists(settings) else source
+    if path.name.endswith("-extension.json") and (asked := as_objects(root.get("settings"))):
+        return replace(source, value=_of_gemini(root, asked, path.parent / ".env"))
+    return source
+
+
+def _of_claude(root: JsonObject, path: Path) -> JsonObject:
+    """Return the manifest of a bundle with what its user configured as defaults; one that is not enabled is off.
+
+    Claude Desktop encrypts what is sensitive, so that is asked for again.
+    """
+    settings = as_object(read_source(path).value)
+    configured = as_object(root.get("user_config"))
+    for name, value in as_object(settings.get("userConfig")).items():
+        described = as_object(configured.get(name))
+        is_hidden = described.get("sensitive") is True or (isinstance(value, str) and value.startswith(_ENCRYPTED))
+        if described and not is_hidden and value not in (None, ""):
+            configured = {**configured, name: {**described, "default": value}}
+    server = as_object(root.get("server"))
+    if settings.get("isEnabled") is not True:
+        server = {**server, "mcp_config": {**as_object(server.get("mcp_config")), "disabled": True}}
+    return {**root, "user_config": configured, "server": server}
+
+
+def _of_gemini(root: JsonObject, asked: list[JsonObject], file: Path) -> JsonObject:
+    """Return the manifest of an extension with what its user set: in the file `.env`, which its programs get, too.
+
+    Gemini CLI keeps what is sensitive in the keyring instead, where it is missing here unless a variable has it.
+    """
+    names = {one["envVar"]: one.get("sensitive") is True for one in asked if isinstance(one.get("envVar"), str)}
+    hidden: JsonObject = {name: f"${{env:{name}}}" for name, is_hidden in names.items() if is_hidden}
+    there = variables_in(read_text(file, str(file))) if file.exists() else {}
+    shown = {name: there[name] for name in names.keys() & there.keys() - hidden.keys()}
+    servers = as_object(_filled(as_object(root.get("mcpServers")), shown))
+    for entry in map(as_object, servers.values()):
+        if "command" in entry:
+            entry.update({"envFile": ".env", **entry} if there else {})
+            entry.update({"env": {**hidden, **as_object(entry.get("env"))}} if hidden else {})
+    return {**root, "mcpServers": servers} if servers else root
+
+
+def _filled(value: JsonValue, variables: Mapping[str, str]) -> JsonValue:
+    """Return a value with `$NAME` and `${NAME}` replaced in all of its texts."""
+    if isinstance(value, str):
+        for name, text in variables.items():
+            value = re.sub(rf"\$\{{{name}\}}|\${name}(?!\w)", lambda _, text=text: text, value)
+        return value
+    if isinstance(value, list):
+        return [_filled(item, variables) for item in as_list(value)]
+    fields = as_object(value)
+    return {name: _filled(item, variables) for name, item in fields.items()} if fields else value
