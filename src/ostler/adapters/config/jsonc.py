@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue, KeyPath
+from ostler.model.late_patterns import late_pattern
 
-_SPACE = re.compile(r"[ \t\r\n\ufeff]+|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_SPACE = late_pattern(r"[ \t\r\n\ufeff]+|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _MAX_DEPTH = 64
 _JSON5 = (".json5", "openclaw.json")
 """How the names of files end that are written in JSON5."""
 
-_NAME = re.compile(r"[A-Za-z_$][\w$]*")
-_SINGLE_QUOTED = re.compile(r"'((?:[^'\\\n]|\\.)*)'")
-_ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.")
+_NAME = late_pattern(r"[A-Za-z_$][\w$]*")
+_SINGLE_QUOTED = late_pattern(r"'((?:[^'\\\n]|\\.)*)'")
+_ESCAPED = late_pattern(r"(?:\\u[0-9a-fA-F]{4})+|\\.")
 
 
 class JsoncError(ValueError):

@@ -1,11 +1,11 @@
 """Programs that install a server before they run it (`npx`, `uvx`, `docker run` …), and what they leave broken."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final
 
 from ostler.model.json import parse_json
+from ostler.model.late_patterns import late_pattern
 from ostler.model.servers import ServerEntry
 
 _INSTALLERS: Final = frozenset({
@@ -13,12 +13,12 @@ _INSTALLERS: Final = frozenset({
     "pnpx", "podman", "poetry", "uv", "uvx", "yarn",
 })  # fmt: skip
 _NPX: Final = frozenset({"npx", "npm"})
-_NPX_FOLDER: Final = re.compile(r"(?P<folder>(?:/|[A-Za-z]:\\)[^'\"\n]*?[/\\]_npx[/\\][0-9a-f]{8,})")
-_BROKEN: Final = re.compile(
+_NPX_FOLDER: Final = late_pattern(r"(?P<folder>(?:/|[A-Za-z]:\\)[^'\"\n]*?[/\\]_npx[/\\][0-9a-f]{8,})")
+_BROKEN: Final = late_pattern(
     r"ENOTEMPTY|EEXIST|MODULE_NOT_FOUND|Cannot find (?:module|package)|ENOENT|EINTEGRITY|invalid package config"
     r"|Unexpected end of JSON input"
 )
-_OLD_SDK: Final = re.compile(
+_OLD_SDK: Final = late_pattern(
     r"ModuleNotFoundError: No module named 'mcp\.|ImportError: cannot import name '\w+' from 'mcp[.']"
     r"|AttributeError: module 'mcp(?:\.[\w.]+)?' has no attribute "
     r"|AttributeError: '(?:Server|FastMCP)' object has no attribute '(?:call|complete|completion|get|list|progress|read"
@@ -26,7 +26,7 @@ _OLD_SDK: Final = re.compile(
 )
 """How a server that was written for version 1 of the Python SDK ends under version 2."""
 
-_NO_PROGRAM: Final = re.compile(r"(?:^|: )(?P<name>[\w.@/-]+): (?:command )?not found|could not determine executable")
+_NO_PROGRAM: Final = late_pattern(r"(?:^|: )(?P<name>[\w.@/-]+): (?:command )?not found|could not determine executable")
 
 
 def installs(entry: ServerEntry) -> bool:

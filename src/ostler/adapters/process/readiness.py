@@ -18,6 +18,7 @@ from ostler.adapters.process.probes import PROBE_SECONDS, LogScanner, Verdict, l
 from ostler.adapters.process.web_probe import valid_url
 from ostler.engine.protocols import Progress
 from ostler.model.errors import OperationError
+from ostler.model.late_patterns import late_pattern
 from ostler.rules.text.last_words import last_words, reports_trouble
 from ostler.rules.text.log_pages import LAST_LOG_LINES, NO_OUTPUT
 from ostler.rules.text.named_ports import named_ports
@@ -65,12 +66,12 @@ CRASH_SIGNALS = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "
 REASON_CHARS = 300
 """The longest text of a log in what a failure says first; its end is kept."""
 
-_TAKEN = re.compile(r"eaddrinuse|in use|already allocated", re.IGNORECASE)
-_ANSWERED = re.compile(r"answered 4\d\d, wanted")
+_TAKEN = late_pattern(r"eaddrinuse|in use|already allocated", re.IGNORECASE)
+_ANSWERED = late_pattern(r"answered 4\d\d, wanted")
 """A server that runs but has nothing at the path: an API often has nothing at /."""
 
-_PORT = re.compile(r"(?:[:,] ?|port:? )(\d{2,5})\b", re.IGNORECASE)
-_TIME = re.compile(r"\d\d:\d\d:\d\d(?:[.,]\d+)?")
+_PORT = late_pattern(r"(?:[:,] ?|port:? )(\d{2,5})\b", re.IGNORECASE)
+_TIME = late_pattern(r"\d\d:\d\d:\d\d(?:[.,]\d+)?")
 
 HANDED_OVER_SECONDS = 2.0
 """How long the holder of the awaited port is looked for when the process has ended well without listening there."""
@@ -81,7 +82,7 @@ _FOREGROUND = (
     "run it in the foreground: what it hands to another program (tmux, docker, systemctl) cannot be watched or stopped"
 )
 
-_TERMINAL = re.compile(
+_TERMINAL = late_pattern(
     r"(?:not|isn't|without) an? (?:tty|terminal)\b|inappropriate ioctl|\bno tty\b|raw mode is not supported"
     r"|(?:requires?|needs?|in|from|open) an? (?:new |interactive )?(?:tty|terminal)\b",
     re.IGNORECASE,

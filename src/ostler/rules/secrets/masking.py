@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus
 
 from ostler.model.credentials import credential_places, is_secret_name, secrets_in_arguments, secrets_in_environment
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_texts
+from ostler.model.late_patterns import late_pattern
 from ostler.model.manifest import ArgSpec
 from ostler.model.servers import MASK, MIN_SECRET_LENGTH
 
@@ -28,14 +29,14 @@ _MOST_WORDS = 1000
 _PASSWORD_OPTIONS = frozenset({"-a", "-p", "-P", "-w"})
 _LETTER_OPTION = len("-p")
 
-_SECRET_KEY = re.compile(
+_SECRET_KEY = late_pattern(
     r"pass(word|wd|phrase)?$|token$|secret|api_?key|authorization|credential|private_?key", re.IGNORECASE
 )
 
 
-_SIGNED_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://([^\s/:@]*:[^\s/@]+)@", re.IGNORECASE)
+_SIGNED_IN_URL = late_pattern(r"[a-z][a-z0-9+.-]*://([^\s/:@]*:[^\s/@]+)@", re.IGNORECASE)
 
-_LIKELY_SECRET = re.compile(
+_LIKELY_SECRET = late_pattern(
     r"(?P<before>[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)"
     r"|(?P<key>\b[\w-]*(?:pass(?:word|wd|phrase)?|token|secret|api_?key|credential|private_?key)[\"']?\s*[=:]\s*)"
     r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)",

@@ -1,9 +1,10 @@
 """Foreign text for a terminal, without control sequences that a terminal would obey."""
 
-import re
 from typing import Final
 
-_SEQUENCE: Final = re.compile(
+from ostler.model.late_patterns import late_pattern
+
+_SEQUENCE: Final = late_pattern(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, modes
     r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c\x9d]*(?:\x07|\x1b\\|\x9c)"  # OSC: title, clipboard, links
     r"|\x1b[ -/]*[0-~]"
@@ -11,10 +12,10 @@ _SEQUENCE: Final = re.compile(
 )
 """What a terminal acts on, in the 7-bit and the 8-bit form; tabs and line ends are text."""
 
-_MISLEADING: Final = re.compile(r"[\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_MISLEADING: Final = late_pattern(r"[\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What shows text in another order than it has, and halves of characters, which no encoding can write."""
 
-_NOT_IN_JSON: Final = re.compile(r"[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_NOT_IN_JSON: Final = late_pattern(r"[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What JSON may hold as it is, though a terminal acts on it."""
 
 

@@ -1,20 +1,20 @@
 """Numbers of YAML as JSON holds them, and as they are written again."""
 
 import json
-import re
 
 from ostler.model.json import JsonValue, is_json_number
+from ostler.model.late_patterns import late_pattern
 
 MAX_DIGITS = 400
 """The longest number that is read, in characters."""
 
-NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+NOT_FINITE = late_pattern(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 """Numbers of YAML that JSON does not have."""
 
-_INT = re.compile(r"[-+]?[0-9]+")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEX = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INT = late_pattern(r"[-+]?[0-9]+")
+_OCTAL = late_pattern(r"0o[0-7]+")
+_HEX = late_pattern(r"0x[0-9a-fA-F]+")
+_FLOAT = late_pattern(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _EXACT = 2**53
 """Below it, whole floating-point numbers are exact."""
 
