@@ -196,10 +196,10 @@ assert anyio.run(connected) == "b"
         pytest.param(
             COMMAND_LINE, 236, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic rich yaml", "", id="command-line"
         ),
-        pytest.param(LOCK, 140, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"),
+        pytest.param(LOCK, 130, "anyio argparse asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"),
         pytest.param(
             SERVER,
-            718,
+            715,
             "csv jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types rich "
             "regex._regex_core starlette typer uvicorn ostler.faces.daemon.http ostler.faces.mcp.server",
             "",
@@ -207,7 +207,7 @@ assert anyio.run(connected) == "b"
         ),
         pytest.param(
             STARTED,
-            749,
+            744,
             "jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types starlette "
             "ostler.rules.checking.call_check ostler.rules.checking.expressions",
             "",
@@ -215,7 +215,7 @@ assert anyio.run(connected) == "b"
         ),
         pytest.param(
             FIRST_CLIENT,
-            879,
+            880,
             "click cryptography csv html.entities httpx2._client jsonschema lightkube logging.handlers mcp.client.auth "
             "mcp.server.auth.handlers.token mcp.server.mcpserver.server multiprocessing opentelemetry.metrics "
             "opentelemetry.sdk prometheus_client psycopg referencing regex._regex_core rich typer wsproto "

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 EXIT_LOCK_HELD: Final = 75
 """The exit status of a server that found another one owning the state folder (EX_TEMPFAIL)."""
 
+_RUN: Final = "import sys; from ostler.faces.daemon.__main__ import main; sys.exit(main(sys.argv[2:]))"
+
 _TAIL_BYTES: Final = 4096
 _TAIL_LINES: Final = 12
 
@@ -23,10 +25,11 @@ _TAIL_LINES: Final = 12
 def server_command(place: ServerPlace) -> list[str]:
     """Return the command of a server in the background for `place`.
 
-    `-P` because the server's working folder is the user's home, whose files must not shadow modules.
+    `-P` because the server's working folder is the user's home, whose files must not shadow modules. It is the same
+    as `-m ostler.faces.daemon`, for which Python would first load modules for 3 ms; lists of processes show the name.
     """
     return [
-        sys.executable, "-P", "-m", "ostler.faces.daemon",
+        sys.executable, "-P", "-c", _RUN, "ostler.faces.daemon",
         "--config", place.config_dir, "--state", place.state_dir, "--log-file", str(place.log_file),
         *(() if sys.platform == "win32" else ("--detach",)),
     ]  # fmt: skip
