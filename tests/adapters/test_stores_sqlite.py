@@ -111,6 +111,27 @@ async def test_the_file_is_private_in_a_private_folder(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+async def test_what_is_left_of_a_database_that_was_half_made_is_made_again(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name(f"{path.name}-new").write_bytes(b"SQLite for")
+    async with SqliteStore.open(path) as store:
+        await store.commit([put("a")])
+    assert not path.with_name(f"{path.name}-new").exists()
+    async with SqliteStore.open(path) as store:
+        assert [service.name for service in (await store.load()).services] == ["sa"]
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_a_new_database_is_written_to_the_disk_once(path: Path) -> None:
+    """The first start of a server waits for each write."""
+    script = "import sys; from pathlib import Path; from ostler.adapters.stores.sqlite_schema import open_database; "
+    script += "open_database(Path(sys.argv[1])).close()"
+    command = ["strace", "-f", "-y", "-e", "trace=fsync,fdatasync", sys.executable, "-c", script, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert sum(f"<{path}" in line for line in done.stderr.splitlines()) == 1, done.stderr
+    inspect(path)
+
+
 async def test_an_empty_file_becomes_a_database(path: Path) -> None:
     path.parent.mkdir()
     path.touch()

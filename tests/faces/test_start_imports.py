@@ -196,7 +196,9 @@ assert anyio.run(connected) == "b"
         pytest.param(
             COMMAND_LINE, 236, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic rich yaml", "", id="command-line"
         ),
-        pytest.param(LOCK, 130, "anyio argparse asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"),
+        pytest.param(
+            LOCK, 130, "anyio argparse asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"
+        ),
         pytest.param(
             SERVER,
             715,

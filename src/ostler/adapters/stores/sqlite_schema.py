@@ -105,8 +105,8 @@ def open_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> s
         StoreError: it cannot be created, read or written.
     """
     try:
-        _create_privately(path)
-        is_full = path.stat().st_size > 0 and not _is_inspected(path, migrations)
+        is_new = _create(path, migrations)
+        is_full = not is_new and path.stat().st_size > 0 and not _is_inspected(path, migrations)
         Reserve(path).lend()
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as exc:
@@ -250,19 +250,46 @@ def _number(connection: sqlite3.Connection, pragma: str) -> int:
     return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
 
 
-def _create_privately(path: Path) -> None:
+def _create(path: Path, migrations: Sequence[Migration]) -> bool:
+    """Make a missing database, with its folder; return whether it was missing. One that exists is made private.
+
+    It is made next to its place, written to the disk once, and moved: what is interrupted leaves no half of a file, and
+    SQLite writes eight times to make one in its place. The first commit, which makes the log, writes the folder.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.path.lexists(path):
+        _make_private(path)
+        return False
+    new = path.with_name(f"{path.name}-new")
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise StoreError(
-                f"{str(path)!r} is not a file, so it cannot be the database",
-                next_actions=("remove it, or choose another state folder (--state)",),
-            ) from None
-        if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-            path.chmod(0o600)
+        new.unlink(missing_ok=True)
+        descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        try:
+            with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+                for pragma in ("synchronous=OFF", "journal_mode=MEMORY"):
+                    connection.execute(f"PRAGMA {pragma}")
+                migrate(connection, migrations)
+                connection.execute("PRAGMA journal_mode=WAL")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        new.rename(path)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _make_private(path: Path) -> None:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise StoreError(
+            f"{str(path)!r} is not a file, so it cannot be the database",
+            next_actions=("remove it, or choose another state folder (--state)",),
+        )
+    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+        path.chmod(0o600)
 
 
 def _refused(path: Path, problem: str) -> StoreCorruptError:
