@@ -93,6 +93,12 @@ def models(base):
 built = [model.__name__ for model in models(BaseModel) if model.__pydantic_complete__]
 assert len(built) <= 28, f"models are built when they are first used, but for {built}"
 assert len(patterns) <= 142, f"{len(patterns)} patterns are compiled, each 0.1 ms of CPU"
+
+import gc
+from jinja2 import Template
+
+compiled = sum(isinstance(each, Template) for each in gc.get_objects())
+assert compiled <= 4, f"{compiled} templates are compiled, each 0.4 ms of CPU: those that are more than a name"
 '''
 HIGH_LEVEL_SERVER = """
 from ostler.rules.reading import load_manifests
@@ -201,7 +207,7 @@ assert anyio.run(connected) == "b"
         ),
         pytest.param(
             SERVER,
-            715,
+            716,
             "csv jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types rich "
             "regex._regex_core starlette typer uvicorn ostler.faces.daemon.http ostler.faces.mcp.server",
             "",
@@ -209,7 +215,7 @@ assert anyio.run(connected) == "b"
         ),
         pytest.param(
             STARTED,
-            744,
+            745,
             "jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types starlette "
             "ostler.rules.checking.call_check ostler.rules.checking.expressions",
             "",
@@ -217,7 +223,7 @@ assert anyio.run(connected) == "b"
         ),
         pytest.param(
             FIRST_CLIENT,
-            880,
+            877,
             "click cryptography csv html.entities httpx2._client jsonschema lightkube logging.handlers mcp.client.auth "
             "mcp.server.auth.handlers.token mcp.server.mcpserver.server multiprocessing opentelemetry.metrics "
             "opentelemetry.sdk prometheus_client psycopg referencing regex._regex_core rich typer wsproto "

@@ -254,6 +254,32 @@ def test_is_template(text: str, expected: bool) -> None:
     assert is_template(text) is expected
 
 
+SPECIAL = ["absent", "omit", "range", "fail", "none", "true", "None", "self", "loop", "not", "if", "is", "caller"]
+ROOTS = [*NAMES, *SPECIAL]
+PARTS = ["pid", "info", "items", "keys", "port", "upper", "fromkeys", "if", "absent"]
+DOTTED = st.tuples(st.sampled_from(ROOTS), st.lists(st.sampled_from(PARTS), max_size=3)).map(
+    lambda given: ".".join([given[0], *given[1]])
+)
+
+
+def rendered(template: str) -> tuple[object, ...]:
+    """Return what becomes of a template and what it needs, or how it fails."""
+    needs = (referenced_names(template), optional_names(template), template_syntax_errors(template))
+    try:
+        return (render([template], NAMES), *needs)
+    except TemplateError as error:
+        return (str(error), error.missing, *needs)
+
+
+@given(DOTTED, st.none() | DOTTED)
+def test_a_name_means_the_same_in_brackets(name: str, default: str | None) -> None:
+    """Names alone are read without Jinja2, which reads what is in brackets."""
+    rest = "" if default is None else f" | default({default})"
+    inside = f"{{{{ ({name}{rest}) }}}}"
+    plain = inside.replace("(", "", 1)[: -len(") }}")] + " }}"
+    assert repr(rendered(plain)) == repr(rendered(inside)).replace(inside, plain)
+
+
 @given(JSON)
 def test_a_lone_expression_gives_any_value_back_unchanged(value: object) -> None:
     assert render({"x": ["{{ value }}"]}, {"value": value}) == {"x": [value]}

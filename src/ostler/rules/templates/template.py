@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from ostler.model.errors import TemplateError
 from ostler.model.json import JsonMapping, JsonValue, KeyPath
+from ostler.rules.templates.dotted_names import DottedName, dotted_name
 from ostler.rules.templates.plain_values import MAX_OUTPUT, OMIT, TooLargeError, encodable, to_json
 from ostler.rules.templates.references import References, references_of
 from ostler.rules.templates.sandbox import MAX_SOURCE, MAX_TOKENS, GivenUpError, bound, check_statements, environment
@@ -27,7 +28,7 @@ _SHOWN = 100
 class CompiledTemplate(Struct, frozen=True):
     """A template that can be rendered."""
 
-    template: Template
+    template: Template | DottedName
     is_expression: bool
     references: References
 
@@ -205,6 +206,8 @@ def render_compiled(
 
 def _run(compiled: CompiledTemplate, names: Mapping[str, Any]) -> JsonValue:
     template = compiled.template
+    if isinstance(template, DottedName):
+        return _result(template.value(names))
     context = template.new_context(dict(names))
     chunks: list[str] = []
     size = 0
@@ -214,13 +217,18 @@ def _run(compiled: CompiledTemplate, names: Mapping[str, Any]) -> JsonValue:
             raise TooLargeError(f"makes more than {MAX_OUTPUT} characters")
         chunks.append(chunk)
     if compiled.is_expression:
-        result = context.vars["result"]
-        return result if result is OMIT else to_json(result)
+        return _result(context.vars["result"])
     return encodable("".join(chunks))
+
+
+def _result(made: Any) -> JsonValue:
+    return made if made is OMIT else to_json(made)
 
 
 @lru_cache(maxsize=4096)
 def _compile(text: str) -> CompiledTemplate | BrokenTemplate:
+    if len(text) <= MAX_SOURCE and (name := dotted_name(text)) is not None:
+        return CompiledTemplate(name, is_expression=True, references=name.references)
     return compile_rewritten(text, lambda tree: tree)
 
 
