@@ -135,9 +135,14 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     impossible = [change for change in ostler.json("diff", "--json")["changes"] if change["change"] == "impossible"]
     assert [change["name"] for change in impossible] == ["api.fix.shop"]
     assert "'services.files.outputs.link' is undefined" in impossible[0]["reason"]
+    assert ostler.run("diff") == ExitStatus.OK
+    refused = ", once api.fix.shop can be brought up (until then, up is refused)"
+    assert f"services would change{refused}\n" in ostler.out, "what up answers is foreseen"
+    assert ostler.run("up") == ExitStatus.FAILED
     (worktree / "ostler.yaml").write_text(changed.replace("class: command", "class: comand"))
     assert ostler.run("project", "status") == ExitStatus.OK, "what runs is shown all the same"
     assert "api.fix.shop [command] running" in ostler.out
+    assert "an up would change, once api.fix.shop, page.fix.shop can be brought up (" in ostler.out
     assert "api.fix.shop: cannot be brought up (ServiceClass 'comand' not found" in ostler.out
     two = "".join(f"  {name}: {{class: comand, envFile: no.env, args: {{port: 80}}}}\n" for name in ("one", "two"))
     for more in ("", "extra: 1\n"):

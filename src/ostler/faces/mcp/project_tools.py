@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from pydantic import Field
@@ -23,6 +23,7 @@ from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import DASHBOARD_PAGE
 from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
 from ostler.faces.mcp.lifecycle_tools import last_lines
+from ostler.faces.mcp.project_changes import change_facts, change_line, counted, while_refused
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import NotFoundError, OstlerError
 from ostler.model.json import JsonObject, present
@@ -105,8 +106,8 @@ async def _up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
     directory = directory_of(args)
     if args.dry_run:
         scope, changes = await app.projects.plan(directory, args.services)
-        structured: JsonObject = {"project": scope.ref.id, "changes": [_change(change) for change in changes]}
-        lines = [f"project {scope.ref.id}: {_counted(changes)}", *(_change_line(change) for change in changes)]
+        structured: JsonObject = {"project": scope.ref.id, "changes": [change_facts(change) for change in changes]}
+        lines = [f"project {scope.ref.id}: {counted(changes)}", *map(change_line, changes)]
         return Answer(structured, "\n".join(lines))
     scope, report = await app.projects.up(directory, args.services, timeout=MAX_OPERATION_WAIT, progress=call.progress)
     names = {name: scope.full_name(name) for name in scope.services}
@@ -252,7 +253,7 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
         "project": status.ref.id,
         "directory": status.ref.directory,
         "services": [_service(view) for view in views],
-        "changes": [_change(change) for change in pending],
+        "changes": [change_facts(change) for change in pending],
         **facts,
     }
     count = len(status.members)
@@ -268,8 +269,7 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
         what = "ostler.yaml" if await anyio.Path(status.ref.directory).is_dir() else "folder"
         lines.append(f"its {what} is gone: these services are left over. Next: project_down")
     elif pending:
-        lines.append("an up would change:")
-        lines += [_change_line(change) for change in pending]
+        lines += [f"an up would change{while_refused(pending)}:", *map(change_line, pending)]
     lines += [
         f"left over: project {each['project']}, {_why_left(each)}. Next: ostler prune"
         for each in gone
@@ -391,25 +391,6 @@ def _service_line(view: ServiceView) -> str:
         + (f", {where}" if where else "")
         + (f": {view.error}" if view.error else "")
     )
-
-
-def _change(change: Change) -> JsonObject:
-    return {"name": change.full_name, "change": change.kind.value, **present({"reason": change.reason})}
-
-
-def _change_line(change: Change) -> str:
-    words: dict[Any, str] = {
-        ChangeKind.UNKNOWN: "seen when what it needs is up",
-        ChangeKind.IMPOSSIBLE: "cannot be brought up",
-    }
-    return f"{change.full_name}: {words.get(change.kind, change.kind.value)}" + (
-        f" ({change.reason})" if change.reason else ""
-    )
-
-
-def _counted(changes: Sequence[Change]) -> str:
-    kinds = [change.kind for change in changes if change.kind is not ChangeKind.KEEP]
-    return f"{len(kinds)} of {len(changes)} services would change" if kinds else "everything is as ostler.yaml says"
 
 
 PROJECT_TOOLS = (
