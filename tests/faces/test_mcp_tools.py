@@ -268,6 +268,19 @@ async def test_a_delete_does_not_advise_to_start_what_had_failed_before_it() -> 
         assert "it is busy" in forced, "what it leaves is said"
 
 
+@pytest.mark.virtual
+async def test_a_list_shows_the_line_of_an_error_that_says_what_happened() -> None:
+    world = World()
+    async with ledger(world) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="one")
+        await call(client, "service_stop", name="one")
+        world.faults["w/start"].append(Fail("no room.\nLast log lines:\nwarming up"))
+        await refusal(client, "service_start", name="one")
+        listed = await client.call_tool("service_list", {})
+        assert "one failed (start-failed) (basic) error: start tool failed: no room. …" in text_of(listed).splitlines()
+        assert "warming up" in (await call(client, "service_status", name="one"))["lastError"]
+
+
 @ERAS
 @pytest.mark.virtual
 async def test_a_service_from_create_to_delete(mode: Any) -> None:

@@ -58,8 +58,14 @@ def brief(listed: Listed, used: Measured | None = None) -> JsonObject:
     if failed_checks(listed):
         facts["healthCheckFailures"] = listed.health_failures
     if listed.error:
-        facts["error"] = clipped(listed.error, MAX_LIST_ERROR)
+        facts["error"] = _list_error(listed.error)
     return facts | usage(used)
+
+
+def _list_error(error: str) -> str:
+    """Return the line of an error that says what happened, without those of a log that follow."""
+    first, _, more = error.partition("\n")
+    return clipped(f"{first} …" if more.strip() else first, MAX_LIST_ERROR)
 
 
 def usage(used: Measured | None) -> JsonObject:
@@ -367,7 +373,7 @@ def list_line(listed: Listed, used: Measured | None = None) -> str:
     health = "" if why and listed.health is HealthStatus.UNKNOWN else f"/{brief_health(listed)}"
     line = f"{listed.name} {listed.state.value}{why}{health} ({kind_of(listed)})"
     line += f" {usage_text(used)}" if used is not None else ""
-    return f"{line} error: {clipped(listed.error, MAX_LIST_ERROR)}" if listed.error else line
+    return f"{line} error: {_list_error(listed.error)}" if listed.error else line
 
 
 def brief_health(listed: Listed) -> str:
