@@ -412,6 +412,17 @@ def test_a_server_that_cannot_be_had_is_told_as_such(tmp_path: Path, capsys: pyt
     assert "state folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("group", ["", "project", "servers", "tools", "class", "store", "token"])
+def test_a_list_of_commands_says_what_each_does_in_a_whole_sentence(
+    group: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run_command([*group.split(), "--help"]) == ExitStatus.OK
+    commands = capsys.readouterr().out.partition("Commands:")[2]
+    assert commands
+    assert "..." not in commands
+
+
 def test_help_is_light(tmp_path: Path) -> None:
     probe = (
         "import atexit, sys\n"

@@ -72,7 +72,7 @@ def class_draft(  # noqa: PLR0917 (typer's parameters are options)
     stop: Annotated[str | None, typer.Option(metavar="TOOL", help="The server's tool that stops.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draft a ServiceClass from the tool calls just made with `ostler call`: start it, look at it, stop it.
+    """Draft a ServiceClass from calls just made with `ostler call`. They start something, look at it and stop it.
 
     With a server's name, it is drafted from the server's tools, as `class new` does.
     """
@@ -129,7 +129,7 @@ def class_add(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Add a pack without asking.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Add a class to your serviceclasses folder: a manifest, a copy of a shipped class to change; or a pack of classes.
+    """Add a class to your serviceclasses folder. A shipped class is copied, to be changed.
 
     Says which downstream servers it needs that mcp.json does not have, and the entries that add them. The files of a
     pack are checked, tested and pinned by digest; its code is not run.
@@ -185,7 +185,7 @@ def class_new(  # noqa: PLR0917 (typer's parameters are options)
     save: Annotated[bool, typer.Option("--save", help="Save it in your serviceclasses folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draft a ServiceClass from the tools of a server that start and stop a thing."""
+    """Draft a ServiceClass from the tools of a server."""
     session = session_of(context)
     wanted: JsonObject = {"server": server, "name": name, "start": start, "stop": stop}
     # a server that is just being connected has listed no tools yet; what else is wrong is reported by the draft
@@ -211,7 +211,7 @@ def validate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Manifests: YAML or JSON.")],
     as_json: AsJson = False,
 ) -> None:
-    """Check manifests without a server; print each finding with its place."""
+    """Check manifests without a server. Prints each finding with its place."""
     from ostler.rules.loading.static_services import holds_static_services, load_static_services
     from ostler.rules.reading import FORMATS, load_manifests
 
@@ -247,7 +247,7 @@ def validate(
 
 
 def servers(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the downstream MCP servers, or import those of other clients."""
+    """List, import and sign in to downstream MCP servers."""
     if context.invoked_subcommand is not None:
         return
     answer = session_of(context).ask("mcpserver_list")

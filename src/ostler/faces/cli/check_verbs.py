@@ -33,7 +33,7 @@ def check(
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print what was found.")] = Format.HUMAN,
 ) -> None:
-    """Check classes against their tools, and ostler.yaml against its classes; exit status 1 when something is found."""
+    """Check classes and ostler.yaml. Classes are checked against their tools; exit status 1 if something is found."""
     from ostler.faces.cli.checking import check_classes
 
     if not check_classes(session_of(context), targets or [], tools or [], offline=offline, form=form.value):
@@ -47,7 +47,7 @@ def save(
         bool, typer.Option("--answers", help="Call the tools that only read and need no args, and keep their answers.")
     ] = False,
 ) -> None:
-    """Save the tools lists of downstream servers, for checks without them (ostler check --offline)."""
+    """Save the tools lists of downstream servers. With them, ostler check --offline needs no servers."""
     from ostler.faces.cli.checking import save_lists
 
     if not save_lists(session_of(context), servers or [], answers=answers):

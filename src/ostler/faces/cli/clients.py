@@ -30,7 +30,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Change the files without
 
 
 def install(context: typer.Context, clients: Clients = None, dry_run: DryRun = False, yes: Yes = False) -> None:
-    """Add Ostler to the configuration of MCP clients: shows the change, and keeps a backup of each file."""
+    """Add Ostler to the configuration of MCP clients. Shows the change, and keeps a backup of each file."""
     from ostler.adapters.config.client_edit import addition, own_command
 
     session = session_of(context)
@@ -58,7 +58,7 @@ def import_servers(
     every: Annotated[bool, typer.Option("--all", help="Import all that can be imported.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find the servers of other MCP clients, show what each would become here, and take the chosen ones over."""
+    """Copy servers from other MCP clients. Without names, shows what each would become here."""
     from ostler.adapters.signing_in.vault import answers_in
 
     session = session_of(context)

@@ -54,7 +54,7 @@ class Check(Struct, frozen=True):
 
 
 def doctor(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check this machine: folders, programs, PATH, clients, servers, leftover processes; each line says what to do."""
+    """Check this machine. Folders, programs, PATH, clients, servers, leftover processes: each line says what to do."""
     session = session_of(context)
     checks = list(_checks(session))
     if as_json:

@@ -42,7 +42,7 @@ def import_(
         ),
     ] = None,
 ) -> None:
-    """Translate manifests of muster (muster.giantswarm.io/v1alpha1) to ostler/v1; all of them, or none."""
+    """Translate manifests of muster to ostler/v1. Translates all of them (muster.giantswarm.io/v1alpha1), or none."""
     if stdout and output is not None:
         raise typer.BadParameter("--stdout and --output exclude each other", param_hint="--stdout")
     session = session_of(context)

@@ -95,7 +95,7 @@ def class_list(context: typer.Context, as_json: AsJson = False) -> None:
 def class_remove(
     context: typer.Context, name: Annotated[str, typer.Argument(metavar="PACK", help="The pack's name.")]
 ) -> None:
-    """Remove a pack of classes; running services keep the plan that they were started with."""
+    """Remove a pack of classes. Running services keep the plan that they were started with."""
     from ostler.adapters.config.class_packs import remove_pack
     from ostler.model.errors import NotFoundError
 

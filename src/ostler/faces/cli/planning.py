@@ -31,7 +31,7 @@ def plan(  # noqa: PLR0917 (typer's parameters are the options)
     abandon: Annotated[bool, typer.Option("--abandon", help="With --action delete: without stopping it.")] = False,
     form: Annotated[Format, typer.Option("--format", help="How to show it.")] = "human",
 ) -> None:
-    """Show the tool calls that creating (or starting, stopping …) a service would make, without making them."""
+    """Show the tool calls that an operation would make. Creates nothing, and starts and stops nothing."""
     given = parse_object("--args-json", args_json)
     pairs = parse_pairs("--arg", arg or [])
     if name and new_name:

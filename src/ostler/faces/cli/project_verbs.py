@@ -46,7 +46,7 @@ def up(  # noqa: PLR0917 (typer's parameters are the options)
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring up the services of this folder's ostler.yaml; what is right stays untouched. A named job is waited for."""
+    """Bring up the services of this folder's ostler.yaml. What is right stays untouched. A named job is waited for."""
     args = {**_args(directory, names), **({"dryRun": True} if dry_run else {})}
     answer = _until_done(context, "project_up", args, timeout)
     _show(answer, is_unwell=_is_any_unwell(answer), as_json=as_json)
@@ -68,7 +68,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is left over.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Stop the services of projects whose folders are gone, and processes that an earlier run of Ostler left."""
+    """Stop services of projects that are gone. Processes that an earlier run of Ostler left are stopped, too."""
     if not dry_run:
         _show(_until_done(context, "project_down", {"leftOver": True}), as_json=as_json)
         return
@@ -110,7 +110,7 @@ def diff(context: typer.Context, names: Names = None, directory: Directory = Non
 
 
 def project_status(context: typer.Context, directory: Directory = None, as_json: AsJson = False) -> None:
-    """Show the services of this folder's project, and what differs from its ostler.yaml."""
+    """Show this folder's project. Its services, and what differs from its ostler.yaml."""
     show(session_of(context).ask("project_status", _args(directory, None)), as_json=as_json)
 
 
@@ -122,7 +122,7 @@ def init(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the file and write nothing.")] = False,
 ) -> None:
-    """Write an ostler.yaml from what the folder has: Compose, process-compose, Procfile, package.json and others."""
+    """Write an ostler.yaml from what the folder has. Reads Compose files, a Procfile, package.json and others."""
     from ostler.adapters.atomic_files import write_new
     from ostler.adapters.projects.import_sources import source_names
     from ostler.adapters.projects.project_drafts import drafted

@@ -66,7 +66,9 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
     config: Folder = None,
     state: Folder = None,
 ) -> None:
-    """Serve MCP: without options, join a client's stdio to the one server of the state folder, starting it if need be.
+    """Serve MCP to a client.
+
+    Without options, joins the client's stdio to the one server of the state folder, and starts that if need be.
 
     Services and their supervision outlive the client. Configure this command in an MCP client.
     """
@@ -105,14 +107,14 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the demonstration's folder.")] = False,
 ) -> None:
-    """Show one service's whole life through a real MCP client, in a throw-away folder."""
+    """Show one service's whole life. Uses a real MCP client and a temporary folder."""
     from ostler.faces.cli.demo import run_demo
 
     raise typer.Exit(run_demo(keep=keep))
 
 
 def stop_server(context: typer.Context) -> None:
-    """End the server of the state folder; persisted services go on without their supervisor."""
+    """End the server of the state folder. Persisted services keep running without their supervisor."""
     session = session_of(context)
     holder = read_holder(session.place)
     try:
@@ -138,7 +140,7 @@ def runs_other_code(server: Mapping[str, object]) -> bool:
 
 
 def server_status(context: typer.Context, as_json: AsJson = False) -> None:
-    """Show the server of the state folder; exit status 4 when none runs."""
+    """Show the server of the state folder. Exit status 4 if none runs."""
     session = session_of(context)
     try:
         facts = session.dialer().request("status")
@@ -169,7 +171,7 @@ def dashboard(
     context: typer.Context,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
 ) -> None:
-    """Show all services live in the browser; the address is for you alone, and good for one use."""
+    """Show all services live in the browser. The address is for you alone, and works once."""
     dialer = session_of(context).dialer()
     try:
         dialer.connect().close()  # starts the server when there is none

@@ -64,7 +64,7 @@ def secret(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Also into a pipe or a file.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a service's args and outputs with what is masked everywhere else; only on a terminal, unless --yes."""
+    """Show a service's args and outputs unmasked. Only on a terminal, unless --yes."""
     if not yes and not sys.stdout.isatty():
         usage_error("secrets are shown on a terminal only. Next: --yes writes them elsewhere, too")
     show(session_of(context).ask("service_secrets", {"name": name}), as_json=as_json)
@@ -101,7 +101,7 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create a service from a class, start it, and wait until it is ready."""
+    """Create a service from a class. Starts it, and waits until it is ready."""
     class_named(class_name)
     if name and by_name:
         usage_error("give the new service's name once: as NAME or by --name")
@@ -191,7 +191,7 @@ def wait(  # noqa: PLR0917 (typer's parameters are the options)
     timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Fail after that time.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Wait until services are as wanted: exits with 0 then, and with 1 if that is late or will not come."""
+    """Wait until services are as wanted. Exits with 0 then, and with 1 if that is late or will not come."""
     allowed = seconds_of("--timeout", timeout)
     wanted = present({"state": state or ([] if health else list(_UP)), "health": health or []})
     with session_of(context).client() as client, _shown(f"waiting for {', '.join(names)}"):
@@ -242,7 +242,7 @@ def type_input(
     no_enter: Annotated[bool, typer.Option("--no-enter", "-n", help="Do not press Enter after it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send text to what a service runs, such as the answer to a question that it asks."""
+    """Type into what a service runs, such as an answer."""
     typed = sys.stdin.read().removesuffix("\n") if text == "-" else text
     show(
         session_of(context).ask("service_input", {"name": name, "text": typed, "enter": not no_enter}), as_json=as_json
@@ -310,7 +310,7 @@ def logs(  # noqa: PLR0917 (what follows the name are options)
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show what a service's process wrote; without a name, what those of this folder's project wrote."""
+    """Show what a service's process wrote. Without a name, what those of this folder's project wrote."""
     if best and (search or follow):
         fail("--best searches the whole log for words: leave --search and --follow out", ExitStatus.USAGE)
     pause = threading.Event()

@@ -72,7 +72,9 @@ def completion(
         str | None, typer.Argument(metavar="SHELL", help=f"{', '.join(_SHELLS)}; default: that of SHELL.")
     ] = None,
 ) -> None:
-    """Print the script that makes a shell complete verbs, and names of services, classes, servers and clients.
+    """Print the completion script of a shell.
+
+    It completes verbs, and the names of services, classes, servers and clients.
 
     bash: source <(ostler completion bash). fish: ostler completion fish > ~/.config/fish/completions/ostler.fish.
     --install-completion adds it to the start files of the shell that you are in.

@@ -39,7 +39,7 @@ def login(
         typer.Option("--paste", help="The browser is on another machine: paste the address that it ends at."),
     ] = False,
 ) -> None:
-    """Sign in to a downstream server in the browser; its tokens are kept in the keyring, and renewed."""
+    """Sign in to a downstream server in the browser. Its tokens are kept in the keyring, and renewed."""
     import anyio
 
     session = session_of(context)
@@ -63,7 +63,7 @@ def login(
 
 
 def logout(context: typer.Context, name: ServerName) -> None:
-    """Sign out of a downstream server: its tokens are revoked, where that is possible, and forgotten."""
+    """Sign out of a downstream server. Its tokens are revoked, where that is possible, and forgotten."""
     import anyio
 
     session = session_of(context)
@@ -82,7 +82,7 @@ def answer(
     *,
     forget: Annotated[bool, typer.Option("--forget", help="Forget the answer instead.")] = False,
 ) -> None:
-    """Answer a question of VS Code's entries, ${input:ID}; what you type is not shown, and is kept in the keyring."""
+    """Answer a question of VS Code's entries, ${input:ID}. What you type is not shown, and is kept in the keyring."""
     from ostler.adapters.signing_in.vault import Vault
 
     paths = session_of(context).paths

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def check(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check the database: integrity, every record, and what is open; exit status 1 when something is wrong."""
+    """Check the database. Integrity, every record, and what is open; exit status 1 if something is wrong."""
     place = _existing(context)
     try:
         report = _report(place)
@@ -79,7 +79,7 @@ def export(
     ] = None,
     reveal_secrets: Annotated[bool, typer.Option("--reveal-secrets", help="Do not mask secrets.")] = False,
 ) -> None:
-    """Print everything as JSON lines: services, operations with their calls, events. Secrets are masked."""
+    """Print everything as JSON lines. Services, operations with their calls, events; secrets are masked."""
     import anyio
 
     from ostler.adapters.stores.contents import without_secrets
@@ -109,7 +109,7 @@ def export(
 
 
 def migrate(context: typer.Context) -> None:
-    """Bring the database's tables to the version of this Ostler, or make them. A server does so when it starts."""
+    """Bring the database to this version's tables. A server does so when it starts."""
     place = _place(context)
     try:
         before, after = _migrated(context, place)
@@ -122,7 +122,9 @@ def migrate(context: typer.Context) -> None:
 
 
 def take(context: typer.Context) -> None:
-    """Take a PostgreSQL database that another machine used last, which is gone for good: its local processes, too.
+    """Take a PostgreSQL database from a machine that is gone for good.
+
+    The local processes of that machine count as gone, too.
 
     A server refuses such a database while it knows of local processes, for it would take them for gone and start them
     again here.
@@ -150,7 +152,7 @@ def move(
         typer.Argument(metavar="STORE", help="postgresql://USER@HOST/DATABASE, or sqlite for the file."),
     ],
 ) -> None:
-    """Move everything to another, empty store, and put the present one aside. The server must not run meanwhile."""
+    """Move everything to another, empty store. Puts the present one aside. The server must not run meanwhile."""
     import anyio
 
     from ostler.adapters.config.settings_file import STORE_VARIABLE, with_store

@@ -37,7 +37,7 @@ def run_tests(  # noqa: PLR0917 (typer's parameters are the options)
     output: Annotated[Path | None, typer.Option("--output", "-o", help="With --record: the file to write.")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of test files instead.")] = False,
 ) -> None:
-    """Run the tests of ServiceClasses (NAME.test.yaml) on the real engine; no server, tool or time is needed."""
+    """Run the tests of ServiceClasses. NAME.test.yaml runs on the real engine; no server, tool or time is needed."""
     if schema:
         from ostler.rules.loading.class_tests import class_test_json_schema
 

@@ -72,7 +72,7 @@ def list_tokens(context: typer.Context, as_json: AsJson = False) -> None:
 def remove(
     context: typer.Context, token_id: Annotated[str, typer.Argument(metavar="ID", help="As 'token list' shows it.")]
 ) -> None:
-    """Remove a token: whoever has it is refused from now on, and their streams end within seconds."""
+    """Remove a token. Whoever has it is refused from now on, and their streams end within seconds."""
     from ostler.adapters.access.token_file import TokenFile
 
     try:
@@ -89,7 +89,7 @@ def audit(
     lines: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=1, help="How many of the newest.")] = 50,
     who: Annotated[str, typer.Option(metavar="NAME", help="Only of this principal.")] = "",
 ) -> None:
-    """Show what was changed, by whom and from where: one JSON object a line."""
+    """Show what was changed, by whom and from where. Each line is a JSON object."""
     from collections import deque
 
     changes = _changes(session_of(context).paths.audit_dir)

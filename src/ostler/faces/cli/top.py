@@ -13,7 +13,7 @@ def top(
     context: typer.Context,
     search: Annotated[str, typer.Argument(metavar="WORDS", help="Only services that match, to begin with.")] = "",
 ) -> None:
-    """Show all services live, with their logs and events, and keys to start, stop, restart and delete them."""
+    """Show all services live, with logs and events. Keys start, stop, restart and delete them."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         usage_error("top needs a terminal. Next: ostler ps shows the services once, ostler ps --watch again and again")
     try:

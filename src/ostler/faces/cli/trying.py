@@ -55,7 +55,7 @@ def class_try(  # noqa: PLR0917 (typer's parameters are the options)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
 ) -> None:
-    """Try a class: check it, live one service's whole life on the live servers, and say what to change.
+    """Try a class with one service's whole life on the live servers. Says what to change.
 
     Create, ready, healthy, looked at, killed from outside, recovered, stopped, gone: each step is verified by the
     class's tools and by the processes and ports of this machine. What is left is removed, whatever fails.
