@@ -17,7 +17,7 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.toolbox import NAMES, TOOLS
 from ostler.model.downstream_errors import ServerUnavailableError, ToolDeniedError, ToolNotFoundError, ToolTimeoutError
 from ostler.model.durations import format_duration
-from ostler.model.json import JsonMapping, sendable
+from ostler.model.json import JsonMapping, as_objects
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import OWN_SERVER
 from ostler.rules.answers.responses import normalise
@@ -78,7 +78,9 @@ class OwnTools:
             _depth.reset(token)
         assert isinstance(answer, Answer), "no one was asked"
         duration = anyio.current_time() - began
-        return normalise(answer.blocks(), sendable(answer.structured), is_error=answer.is_error, duration=duration)
+        sent = answer.plain()
+        content, structured = as_objects(sent["content"]), sent.get("structuredContent")
+        return normalise(content, structured, is_error=answer.is_error, duration=duration)
 
     def find(self, tool: str) -> ToolInfo | None:
         """Return the tool `ostler/tool`, or None when there is none of the name."""

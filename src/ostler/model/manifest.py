@@ -251,6 +251,7 @@ class HealthCheckSpec(StrictModel):
 
 
 _DEFAULT_HEALTH: Final = HealthCheckSpec()
+_NO_RESTARTS: Final = RestartPolicySpec()
 
 
 class TimeoutSpec(StrictModel):
@@ -371,7 +372,7 @@ class ServiceConfig(StrictModel):
     @property
     def restart(self) -> RestartPolicySpec:
         """The restart policy in force (`never` when none is written)."""
-        return self.restart_policy or RestartPolicySpec()
+        return self.restart_policy or _NO_RESTARTS
 
 
 class ServiceClassSpec(StrictModel):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta
+from msgspec import Meta, to_builtins
 
 
 def format_time(moment: datetime) -> str:
@@ -12,7 +12,8 @@ def format_time(moment: datetime) -> str:
         if moment.tzinfo is None:
             raise ValueError(f"{moment!r} has no time zone")
         moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
+    text: str = to_builtins(moment)  # in a tenth of the time that `isoformat` takes, but without a fraction of 0
+    return text if moment.microsecond else text[:-1] + ".000000Z"
 
 
 def format_brief(moment: datetime, *, precision: Literal["milliseconds", "seconds"] = "milliseconds") -> str:

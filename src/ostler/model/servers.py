@@ -275,7 +275,7 @@ _ODD: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def _is_permitted(tool: str, allowed: tuple[str, ...] | None, denied: tuple[str, ...]) -> bool:
-    if _matches(tool, denied) or _matches(_ODD.sub("_", tool), denied):
+    if denied and (_matches(tool, denied) or _matches(_ODD.sub("_", tool), denied)):
         return False
     return allowed is None or _matches(tool, allowed)
 

@@ -17,7 +17,7 @@ from ostler.model.errors import (
     OstlerError,
     TemplateError,
 )
-from ostler.model.json import JsonObject, sendable
+from ostler.model.json import JsonObject, as_object, sendable
 
 logger = logging.getLogger(__name__)
 
@@ -57,17 +57,14 @@ class Answer(Struct, frozen=True):
             _meta=self.meta or None,
         )
 
-    def blocks(self) -> list[JsonObject]:
-        """Return its content blocks as JSON."""
-        if not self.content:
-            return [{"text": sendable(self.text), "type": "text"}]
-        return [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in self.content]
-
     def plain(self) -> JsonObject:
         """Return it as the SDK sends `result`; to define its types takes longer than the start of a program."""
-        structured = {} if self.structured is None else {"structuredContent": sendable(self.structured)}
+        blocks = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in self.content]
+        content = blocks or [{"text": self.text, "type": "text"}]
+        structured = {} if self.structured is None else {"structuredContent": self.structured}
         meta = {"_meta": self.meta} if self.meta else {}
-        return {"content": self.blocks(), "isError": self.is_error, "resultType": "complete", **structured, **meta}
+        result = {"content": content, "isError": self.is_error, "resultType": "complete", **structured, **meta}
+        return as_object(sendable(result))
 
 
 def finding_json(finding: Finding) -> JsonObject:

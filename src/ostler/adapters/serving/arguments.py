@@ -1,6 +1,7 @@
 """The arguments of tools: one lenient base, and the types whose JSON Schema a model reads."""
 
 import json
+from functools import cache
 from typing import Annotated, Any, ClassVar, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -50,6 +51,7 @@ class Args(BaseModel):
         }
 
 
+@cache  # one entry for each of Ostler's own tools
 def _flags_of(args: type[Args]) -> frozenset[str]:
     """Return the arguments, as callers write them, that may be booleans."""
     fields = args.model_fields.items()

@@ -7,7 +7,6 @@ know, and is strict about types: a stored value of the wrong type is `StoreCorru
 
 import json
 import re
-from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, Generic, TypeVar, cast
@@ -93,9 +92,12 @@ class RecordForm(Generic[_T]):
         Raises:
             StoreError: a value in it is not JSON.
         """
-        with suppress(TypeError, ValueError, RecursionError):
-            if text := self._quick(record):
-                return text
+        try:
+            text = self._quick(record)
+        except (TypeError, ValueError, RecursionError):
+            text = ""  # `json` takes more, such as half of a surrogate pair
+        if text:
+            return text
         try:
             return _PYTHONS.encode(record)
         except (TypeError, ValueError, RecursionError) as exc:
@@ -107,7 +109,9 @@ class RecordForm(Generic[_T]):
     def _quick(self, record: _T, nulls: int = 0) -> str:
         """Return the text of `record` by msgspec, empty if it may lack a number; `nulls` are in its JSON values."""
         text = _ENCODE(record)
-        return text.decode() if text.count(b"null") == nulls + _nulls(record, self._parts) else ""
+        if b"null" in text and text.count(b"null") != nulls + _nulls(record, self._parts):
+            return ""
+        return text.decode()
 
     def read(self, text: str) -> _T:
         """Return the record in `text`.

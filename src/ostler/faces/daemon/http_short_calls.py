@@ -6,7 +6,6 @@ for requests of protocol 2026-07-28 that are plain in every respect, to the tool
 else a request says, the SDK answers it, faults included: nothing is refused here.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -28,7 +27,7 @@ from ostler.faces.daemon.http_answers import WaitingClients, answer_json, replay
 from ostler.faces.hanging_up import WHEN_LOST, UntilHangingUp
 from ostler.faces.mcp.server import Change, Look, OstlerServer
 from ostler.faces.mcp.toolbox import CHANGES, LOOKS
-from ostler.model.json import as_object, parse_json
+from ostler.model.json import as_object, encoded, parse_json
 
 VERSION: Final = "2026-07-28"
 
@@ -41,7 +40,6 @@ _ASKED: Final = {"roots", "elicitation"}
 """Capabilities of clients that can be asked during a call, which takes the SDK."""
 _MESSAGE: Final = {"jsonrpc", "id", "method", "params"}
 _PARAMS: Final = {"name", "arguments", "_meta"}
-_ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 _ACCEPTED: Final = {"application/json", "text/event-stream"}
 _USUAL: Final = b"application/json, text/event-stream"
 _SURROGATE: Final = b"\\ud"
@@ -93,7 +91,7 @@ class ShortCalls:
     def _answer(self, request: Mapping[str, Any], answer: Answer) -> bytes:
         """Return the answer to a request, whole and as the SDK gives it."""
         envelope = {"jsonrpc": "2.0", "id": request["id"], "result": {**answer.plain(), "_meta": self._meta}}
-        return _ENCODE(envelope).encode()
+        return encoded(envelope)
 
 
 def with_short_calls(app: ASGIApp, server: object, waiting: WaitingClients) -> ASGIApp:

@@ -12,7 +12,7 @@ from typing import cast
 from urllib.parse import quote, quote_plus
 
 from ostler.model.credentials import credential_places, is_secret_name, secrets_in_arguments, secrets_in_environment
-from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_texts
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_texts, encoded
 from ostler.model.late_patterns import late_pattern
 from ostler.model.manifest import ArgSpec
 from ostler.model.servers import MASK, MIN_SECRET_LENGTH
@@ -179,6 +179,8 @@ def shorten(value: JsonValue, limit: int) -> JsonValue:
         value: what is to be shown, already masked.
         limit: the most characters of the result (of its JSON, when it is not a text).
     """
+    if not isinstance(value, str) and 2 * len(encoded(value)) <= limit:
+        return value  # a space behind each comma and colon makes it no more than twice as long
     text = value if isinstance(value, str) else _AS_TEXT(value)
     if len(text) <= limit:
         return value
