@@ -207,7 +207,7 @@ assert anyio.run(connected) == "b"
         ),
         pytest.param(
             SERVER,
-            716,
+            721,
             "csv jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types rich "
             "regex._regex_core starlette typer uvicorn ostler.faces.daemon.http ostler.faces.mcp.server",
             "",
@@ -215,7 +215,7 @@ assert anyio.run(connected) == "b"
         ),
         pytest.param(
             STARTED,
-            745,
+            750,
             "jsonschema mcp.client.session mcp.server.lowlevel mcp_types._types starlette "
             "ostler.rules.checking.call_check ostler.rules.checking.expressions",
             "",
@@ -223,7 +223,7 @@ assert anyio.run(connected) == "b"
         ),
         pytest.param(
             FIRST_CLIENT,
-            877,
+            882,
             "click cryptography csv html.entities httpx2._client jsonschema lightkube logging.handlers mcp.client.auth "
             "mcp.server.auth.handlers.token mcp.server.mcpserver.server multiprocessing opentelemetry.metrics "
             "opentelemetry.sdk prometheus_client psycopg referencing regex._regex_core rich typer wsproto "
