@@ -177,6 +177,10 @@ async def test_redis_keeps_its_data_and_its_password(tmp_path: Path) -> None:
         assert 'a"b' not in " ".join(psutil.Process(outputs["pid"]).cmdline())
         assert password not in str(manager.view("cache").outputs)
 
+        with pytest.raises(OstlerError, match="another server keeps its data in .*the data; stop it"):
+            # Redis 7.0 would start, and the one that stops last would overwrite the other's keys
+            await create(manager, "redis", "second", dataDirectory=data)
+
         await manager.restart_service("cache")
         assert await redis(port, "GET", "x", password=password) == "kept"
         assert "User requested shutdown" in "\n".join(
