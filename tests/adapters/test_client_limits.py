@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ostler.adapters.config.client_files import Machine
+from ostler.adapters.config.client_files import Machine, workspace_of
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.imports import Candidate, candidates_in
 from ostler.adapters.config.mcp_content import McpJson
@@ -294,3 +294,33 @@ def test_an_extension_of_gemini_has_what_its_user_set(files: Files) -> None:
     }
     assert ["X_KEY" in one.message for one in found["a"].findings] == [True]
     assert "env" not in found["b"].entry
+
+
+@pytest.mark.parametrize(
+    ("path", "client", "project"),
+    [
+        ("p/.warp/.mcp.json", "warp", "p"),
+        ("p/.mcp.json", "claude-code", "p"),
+        ("p/.omp/.mcp.json", "omp", "p"),
+        ("p/.omp/mcp.json", "omp", "p"),
+        ("p/.cursor/mcp.json", "cursor", "p"),
+    ],
+)
+def test_a_file_is_of_the_client_whose_folder_it_is_in(files: Files, path: str, client: str, project: str) -> None:
+    whole = files.write(path, {"mcpServers": {}})
+    file = Machine(files.environment, "linux", files.folder / "root").file_at(whole)
+    assert file is not None
+    assert (file.location.client, file.workspace) == (client, files.folder / project)
+
+
+@pytest.mark.parametrize("path", [".warp/.mcp.json", ".cursor/mcp.json", ".config/opencode/opencode.json"])
+def test_the_user_s_own_file_is_of_no_project(files: Files, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setenv("HOME", str(files.folder))
+    assert workspace_of(files.folder / path) is None
+
+
+def test_the_scopes_of_kiro_are_taken() -> None:
+    root = {"mcpServers": {"a": {"url": "https://h/mcp", "oauth": {"oauthScopes": ["read"]}}}}
+    loaded = load_mcp_json(json.dumps(root), ENV, clients=frozenset({"kiro"}))
+    assert loaded.findings == ()
+    assert loaded.drafts["a"]["oauth"] == {"scopes": ["read"]}

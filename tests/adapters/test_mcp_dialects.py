@@ -714,13 +714,14 @@ EXAMPLES = {
     "$(command)": "$(date)", "${cmd: line}": "${cmd: date}", "os.environ/VAR": "os.environ/TOKEN",
     "${__dirname}": "${__dirname}", "${HOME}": "${DOWNLOADS}",
     "${user_config.X}": "${user_config.key}", "${secret:kind:what}": "${secret:env:TOKEN}",
+    "${file:path}": "${file:/run/key}",
 }  # fmt: skip
 VALUES = {
     "$${…}": "${X}", "${env:VAR}": "s3cret-token", "{env:VAR}": "s3cret-token", "${workspaceFolder}": "/srv/shop",
     "${CLAUDE_PROJECT_DIR}": "/srv/shop", "${userHome}": "/home/ada", "${/}": "/", "${VAR:-default}": "d",
     "${VAR}": "s3cret-token", "${{ secrets.X }}": "s3cret-token", "$VAR": "s3cret-token",
     "${HOME}": "/home/ada/Downloads", "os.environ/VAR": "s3cret-token",
-    "${secret:kind:what}": "${secret:env:TOKEN}",
+    "${secret:kind:what}": "${secret:env:TOKEN}", "${file:path}": "${secret:file:/run/key}",
 }  # fmt: skip
 
 
@@ -746,6 +747,14 @@ def test_every_variable_means_what_its_client_means(form: str) -> None:
 @pytest.mark.parametrize("form", ["$TOKEN", "$(date)", "{{ x }}", "{file:x}", "os.environ/X"])
 def test_what_only_one_client_reads_is_plain_text_elsewhere(form: str) -> None:
     assert entry({"command": "x", "args": [form]}).entries["a"].args == (form,)
+
+
+def test_what_a_file_holds_is_looked_up_when_the_server_is_connected() -> None:
+    loaded = entry({"serverUrl": "https://h/mcp", "headers": {"X": "Bearer ${file:/run/key}"}}, "windsurf")
+    assert loaded.entries["a"].headers == {"X": "Bearer ${secret:file:/run/key}"}
+    assert loaded.entries["a"].references == ("${secret:file:/run/key}",)
+    (finding,) = entry({"command": "x", "env": {"X": "${file:key}"}}, "windsurf").refused["a"]
+    assert "whole path" in finding.fix
 
 
 def test_headers_may_be_lines() -> None:

@@ -217,12 +217,16 @@ def _below(folder: Path, names: Iterable[str]) -> Iterator[Path]:
 
 def workspace_of(path: Path) -> Path | None:
     """Return the project that a file belongs to by its place in it, as `.vscode/mcp.json` does; None for no project."""
-    for location in LOCATIONS:
-        is_own = any(_ends_with(path, own) for own in location.paths if own[0] == ".")
-        for name in (location.project, *location.project_further):
-            if name and _ends_with(path, name):
-                folder = path.parents[len(Path(name).parts) - 1]
-                return None if is_own and folder == _home() else folder
+    named = [
+        (name, location)
+        for location in LOCATIONS
+        for name in (location.project, *location.project_further)
+        if name and _ends_with(path, name)
+    ]
+    if named:  # `.warp/.mcp.json` is more than the `.mcp.json` of another client
+        name, location = max(named, key=lambda one: len(Path(one[0]).parts))
+        is_own = path in [_home() / own for own in location.paths]
+        return None if is_own else path.parents[len(Path(name).parts) - 1]
     above = path.parent.parent  # of a client that is not known
     is_clients = path.parent.name.startswith(".") and "mcp" in path.name
     return above if is_clients and above != _home() else None

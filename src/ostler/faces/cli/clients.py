@@ -187,7 +187,9 @@ def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tup
         path = Path(source).absolute()
         if not os.path.lexists(path):
             fail(f"{source!r} is neither a file nor a client; {_meant(source)}", ExitStatus.NOT_FOUND)
-        found, findings = _candidates_of(path, machine.file_at(path), machine, workspace_of(path), answer)
+        file = machine.file_at(path)
+        workspace = workspace_of(path) if file is None else file.workspace
+        found, findings = _candidates_of(path, file, machine, workspace, answer)
         return found, [str(finding) for finding in findings]
     every: list[Candidate] = []
     problems: list[str] = []

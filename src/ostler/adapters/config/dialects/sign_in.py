@@ -17,6 +17,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "oauthclientsecret": "clientSecret",
     "scope": "scopes",
     "scopes": "scopes",
+    "oauthscopes": "scopes",
     "callbackport": "callbackPort",
     "oauthcallbackport": "callbackPort",
     "redirectport": "callbackPort",

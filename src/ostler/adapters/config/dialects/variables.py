@@ -208,6 +208,13 @@ def _secret(match: re.Match[str], around: Surroundings) -> Resolved:
     return Resolved(problem=f"{match[0]} does not say where a secret is", fix=f"write {SECRET_FORMS}")
 
 
+def _file(match: re.Match[str], around: Surroundings) -> Resolved:
+    del around
+    if is_reference("file", match["what"]):
+        return Resolved(f"${{secret:file:{match['what']}}}", is_reference=True)
+    return Resolved(problem=f"{match[0]} has a path that is not whole", fix="write the whole path in it")
+
+
 def _not_here(what: str, fix: str) -> Callable[[re.Match[str], Surroundings], Resolved]:
     def resolve(match: re.Match[str], around: Surroundings) -> Resolved:
         del around
@@ -246,6 +253,8 @@ VARIABLES: Final[tuple[Variable, ...]] = (
          "as `${env:VAR}`", _optional),
     _row("${cmd: line}", r"\$\{cmd:[^}]*\}", "mcp-hub eca", "what a command prints", "refuses the entry",
          _not_here("what a command prints", "write ${secret:command:LINE}, or ${VAR}")),
+    _row("${file:path}", r"\$\{file:(?P<what>[^}]*)\}", "windsurf eca", "what a file holds",
+         "as `${secret:file:PATH}`; the entry is refused if the path is relative", _file),
     _row("os.environ/VAR", rf"os\.environ/(?P<name>{_VAR})", "litellm", "a variable",
          "the variable; the entry is refused when it is not set", _required),
     _row("{file:path}", r"\{file:[^}]*\}", "opencode", "what a file holds", "refuses the entry",
