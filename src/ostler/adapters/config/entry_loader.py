@@ -19,7 +19,7 @@ from ostler.adapters.config.dialects.entry_places import (
     places_in,
 )
 from ostler.adapters.config.dialects.file_limits import FileLimits, limits_in, limits_of_all
-from ostler.adapters.config.dialects.layers import NO_LAYERS, Layers
+from ostler.adapters.config.dialects.layers import Layers
 from ostler.adapters.config.dialects.manifests import is_gateway, other_file
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.questions import questions_in
@@ -60,14 +60,14 @@ class EntryLoader:
         beside: Sequence[Source],
         plugin: str,
         *,
-        layers: Layers = NO_LAYERS,
+        layers: Layers | None = None,
     ) -> None:
         self._source = source
         self._around = around
         self._clients = clients
         self._beside = beside
         self._plugin = plugin
-        self._layers = layers
+        self._layers = layers or Layers()
         self._findings: list[Finding] = []
         self._times: Mapping[str, str] = {}
 

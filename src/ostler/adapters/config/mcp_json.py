@@ -8,13 +8,15 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ostler.adapters.config.dialects.client_texts import Source, SourceError, parse_source, read_source
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.dialects.layers import NO_LAYERS, Layers
 from ostler.adapters.config.mcp_content import McpJson
 from ostler.model.json import JsonValue, as_object
+
+if TYPE_CHECKING:
+    from ostler.adapters.config.dialects.layers import Layers
 
 _MANIFEST: Final = Path(".claude-plugin", "plugin.json")
 
@@ -30,7 +32,7 @@ def load_mcp_json(
     project: str = "",
     answer: Callable[[str], str | None] | None = None,
     beside: Sequence[Source] = (),
-    layers: Layers = NO_LAYERS,
+    layers: "Layers | None" = None,
 ) -> McpJson:
     """Read an `mcp.json`, or any client's file.
 

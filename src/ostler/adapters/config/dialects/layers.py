@@ -1,7 +1,5 @@
 """Entries of one server in several files of its client: what one file leaves to another, and which of them counts."""
 
-from typing import Final
-
 from msgspec import Struct
 
 from ostler.adapters.config.dialects.client_texts import Source
@@ -35,10 +33,6 @@ class Layers(Struct, frozen=True):
                 raw, before = _merged(raw, other) if self.merges else other, raw
                 changed += [source] if raw != before else []
         return raw, changed
-
-
-NO_LAYERS: Final = Layers()
-"""There is no other file."""
 
 
 def _entry_in(source: Source, found: Found, clients: frozenset[str]) -> JsonObject:
