@@ -29,6 +29,12 @@ def hint_at(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(repr(each) for each in close)}?" if close else ""
 
 
+def did_you_mean(name: str, known: Sequence[str], otherwise: str = "") -> str:
+    """Return `did you mean 'x'?` with the name of `known` that is most like `name`; `otherwise` if none is."""
+    close = close_names(name, known, 1)
+    return f"did you mean {close[0]!r}?" if close else otherwise
+
+
 def close_names(name: str, known: Sequence[str], most: int = 3) -> list[str]:
     """Return the names that are most like `name`; among very many, of those that begin and end most like it."""
     if len(known) > MOST:

@@ -31,6 +31,7 @@ from ostler.adapters.config.entry_values import EntryValues
 from ostler.adapters.config.mcp_content import BUILTIN_NAMES, RESERVED_NAME, SERVER_KEYS, McpJson
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object
+from ostler.model.near_names import did_you_mean
 from ostler.model.servers import OPTION_NAMES, ServerEntry, ServerOptions, ServerTransport
 
 
@@ -263,8 +264,7 @@ class EntryLoader:
                 at: KeyPath = ("ostler", *problem["loc"])
                 if problem["type"] == "extra_forbidden":
                     key = str(problem["loc"][-1])
-                    close = get_close_matches(key, OPTION_NAMES, n=1)
-                    fix = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(OPTION_NAMES)}"
+                    fix = did_you_mean(key, OPTION_NAMES, f"known keys: {', '.join(OPTION_NAMES)}")
                     report(at, f"unknown key {key!r} under 'ostler'", "unknown-key", fix=fix)
                 else:
                     message = problem["msg"].removeprefix("Value error, ")

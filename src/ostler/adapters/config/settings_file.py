@@ -1,6 +1,5 @@
 """`ostler.toml` as Settings, with every problem at its line."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from ostler.adapters.regular_files import read_regular_text
 from ostler.model.errors import Finding, ManifestError, StoreError
+from ostler.model.near_names import did_you_mean
 from ostler.model.settings import Settings
 
 if TYPE_CHECKING:
@@ -103,12 +103,11 @@ def _finding(problem: Any, places: "KeyPlaces", file: str) -> Finding:
     line, column = places.nearest(location)
     path = ".".join(map(str, location))
     if problem["type"] == "extra_forbidden":
-        known = _keys_at(location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        if len(location) > 1 and location[-1] in _keys_at(()):
-            fix = f"{location[-1]!r} belongs to the top: write it before the first [table]"
+        known, key = _keys_at(location[:-1]), str(location[-1])
+        if len(location) > 1 and key in _keys_at(()):
+            fix = f"{key!r} belongs to the top: write it before the first [table]"
         else:
-            fix = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+            fix = did_you_mean(key, known, f"known keys: {', '.join(known)}")
         message, rule = f"unknown key {path!r}", "unknown-key"
     else:
         fix, rule = "", "value"

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -12,6 +11,7 @@ from msgspec import Struct
 from ostler.adapters.kubernetes.trouble import misconfigured
 from ostler.adapters.regular_files import expanded, read_regular_text
 from ostler.model.json import JsonObject, as_objects
+from ostler.model.near_names import did_you_mean
 from ostler.model.web_addresses import without_user
 
 _MAX_BYTES = 8 * 1024 * 1024
@@ -130,8 +130,7 @@ def _named(merged: JsonObject, plural: str, name: str, source: str) -> JsonObjec
     if name in entries:
         return entries[name]
     singular = _LISTS[plural]
-    close = get_close_matches(name, list(entries), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(sorted(entries)[:10]) or 'none'}"
+    hint = did_you_mean(name, list(entries), f"it has {', '.join(sorted(entries)[:10]) or 'none'}")
     raise misconfigured(
         f"{source} has no {singular} {name!r}; {hint}",
         "write one of its contexts as 'context'" if plural == "contexts" else "fix the kubeconfig",

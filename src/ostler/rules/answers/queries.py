@@ -7,7 +7,6 @@ counts what it makes and stops at a limit, before memory is taken.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Final, cast
 
@@ -19,6 +18,7 @@ from jmespath.visitor import TreeInterpreter
 
 from ostler.model.errors import ExtractionError
 from ostler.model.json import JsonMapping, JsonValue, json_flaw, parse_json
+from ostler.model.near_names import did_you_mean
 from ostler.rules.text.work_budget import WorkSpentError, bounded_work, spend
 
 MAX_PATH: Final = 4096
@@ -209,8 +209,7 @@ def _takes_expression(name: str, index: int) -> bool:
 
 def _call_problem(name: str, given: int) -> str:
     if name not in _FUNCTIONS:
-        close = get_close_matches(name, _FUNCTIONS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "take it with a 'regex' or a template instead"
+        hint = did_you_mean(name, list(_FUNCTIONS), "take it with a 'regex' or a template instead")
         return f"there is no function {name!r}; {hint}"
     signature = cast("list[Mapping[str, Any]]", _FUNCTIONS[name]["signature"])
     is_open = bool(signature) and bool(signature[-1].get("variadic"))

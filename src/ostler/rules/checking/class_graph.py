@@ -1,12 +1,12 @@
 """Dependencies among classes: cycles of classes that would create each other forever, and missing classes."""
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
 from ostler.model.errors import Finding
 from ostler.model.manifest import DependencySpec, ServiceClass
+from ostler.model.near_names import did_you_mean
 from ostler.rules.checking.names import CONFIG
 from ostler.rules.text.findings import Violation, finding_of
 from ostler.rules.text.yaml_source import Document
@@ -75,9 +75,8 @@ def missing_class_findings(
         for edge in class_edges(service_class):
             if edge.target in names:
                 continue
-            close = difflib.get_close_matches(edge.target, names, n=1)
             message = f"class {name!r} depends on class {edge.target!r}, which does not exist"
-            fix = f"did you mean {close[0]!r}?" if close else "add that class, or correct the name"
+            fix = did_you_mean(edge.target, names, "add that class, or correct the name")
             place = (*CONFIG, "dependencies", edge.index, "serviceClassName")
             violation = Violation(place, "unknown-class", message, fix, is_certain=edge.need.required)
             yield finding_of(violation, document)

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ostler.model.json import JsonMapping, JsonValue
+from ostler.model.near_names import did_you_mean
 from ostler.rules.checking.filters import FILTERS, METHODS, joined
 from ostler.rules.checking.narrowing import Names, narrowed
 from ostler.rules.checking.shapes import (
@@ -240,11 +241,8 @@ class _Evaluator(Struct):
         return shape.or_missing() if owner.may_miss else shape
 
     def _unknown_key(self, owner: Shape, key: str) -> None:
-        import difflib  # noqa: PLC0415 (only wanted when something is wrong)
-
         known = list(owner.properties or ())
-        close = difflib.get_close_matches(key, known, n=1)
-        fix = f"did you mean {close[0]!r}?" if close else f"there is: {', '.join(known[:12]) or 'nothing'}"
+        fix = did_you_mean(key, known, f"there is: {', '.join(known[:12]) or 'nothing'}")
         self.problems.append(Problem(f"there is no {key!r} in it", fix, "unknown-name"))
 
     def _filter(self, node: nodes.Filter, subject: nodes.Node, names: Names) -> Shape:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath, as_list
+from ostler.model.near_names import did_you_mean
 from ostler.rules.checking.schemas import kinds_of, resolved
 from ostler.rules.checking.shapes import NUMERIC, OBJECT, Shape, bounds, constant, described, kind_of
 from ostler.rules.checking.string_formats import fits_format
@@ -176,9 +177,8 @@ class _Fitter(Struct, frozen=True):
             return [Mismatch(f"{self._named(place)} must be one of {listed}, not {described(shape)}", place)]
         for value in shape.values:
             if not any(_same(value, item) for item in wanted):
-                close = difflib.get_close_matches(str(value), [str(item) for item in wanted], n=1)
                 listed = ", ".join(map(_shown, wanted[:8])) + (", …" if len(wanted) > 8 else "")
-                fix = f"did you mean {close[0]!r}?" if close else ""
+                fix = did_you_mean(str(value), [str(item) for item in wanted])
                 message = f"{self._named(place)} must be one of {listed}, not {_shown(value)}"
                 return [Mismatch(message, place, "arg-value", fix)]
         return []

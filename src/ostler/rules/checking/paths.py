@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ostler.model.errors import ExtractionError
+from ostler.model.near_names import did_you_mean
 from ostler.rules.answers.extraction import RESULT
 from ostler.rules.answers.queries import compile_path
 from ostler.rules.checking.shapes import (
@@ -149,10 +150,9 @@ class _Finder(Struct):
 
     def _miss(self, owner: Shape, key: str) -> None:
         known = sorted(owner.properties or ())
-        close = difflib.get_close_matches(key, known, n=1)
         listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
         where = "recorded answers have" if owner.is_seen else "there is"
-        fix = f"did you mean {close[0]!r}?" if close else f"{where}: {listed or 'nothing'}"
+        fix = did_you_mean(key, known, f"{where}: {listed or 'nothing'}")
         what = "is in no recorded answer" if owner.is_seen else "is not in the tool's answer"
         self.missed.append(Missed(f"{key!r} {what}", fix, is_certain=owner.closed))
 

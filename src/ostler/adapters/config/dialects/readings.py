@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Final, cast
 
@@ -11,6 +10,7 @@ from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
 from ostler.adapters.config.dialects.times import milliseconds
 from ostler.adapters.config.dialects.windows import WINDOWS_PATH
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_texts
+from ostler.model.near_names import did_you_mean
 from ostler.model.web_addresses import is_web_address
 
 TYPES: Final[Mapping[str, str]] = {
@@ -212,8 +212,7 @@ def transport(draft: Draft, key: str, value: JsonValue) -> None:
     if what is not None:
         draft.report((key,), f"{key} {value!r} is {what}", "unknown-type")
         return
-    close = get_close_matches(value.lower(), TYPES, n=1) if isinstance(value, str) else []
-    fix = f"did you mean {close[0]!r}?" if close else ""
+    fix = did_you_mean(value, list(TYPES)) if isinstance(value, str) else ""
     draft.report((key,), f"unknown {key} {value!r}; it can be {known}", "unknown-type", fix=fix)
 
 
