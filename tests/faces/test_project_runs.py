@@ -594,6 +594,18 @@ async def test_what_may_be_right_when_its_turn_comes_refuses_no_up(shop: Path) -
         assert (await up(projects, shop, "web")).is_good, "web can do without mail"
 
 
+async def test_an_up_finds_a_port_that_two_services_ask_for_in_templates(shop: Path) -> None:
+    text = BASIC.replace("    size:", "    port: {type: integer}\n    size:")
+    async with life(World(), MemoryStore(), shop) as (manager, projects):
+        manager.classes.add(manifest(text.replace("name: basic", "name: web"), healthCheck=None))
+        made = "services:\n  a: {class: web, args: {port: 8001}}\n  b: {class: web, args: {port: '{{ 8000 + 1 }}'}}\n"
+        (shop / "ostler.yaml").write_text(made)
+        with pytest.raises(ManifestError, match="port 8001 is asked for by 'a' and 'b'"):
+            await up(projects, shop)
+        (shop / "ostler.yaml").write_text(made.replace("8000", "8001"))
+        assert (await up(projects, shop)).is_good
+
+
 async def test_an_up_foresees_no_start_of_a_shared_service_that_another_checkout_decides_on(
     shop: Path, worktree: Path
 ) -> None:

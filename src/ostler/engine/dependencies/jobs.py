@@ -10,6 +10,7 @@ from ostler.engine.services.registry import RegistryAdapter
 from ostler.engine.services.service import Service, ServiceStatus
 from ostler.model.errors import DependencyError, OperationError
 from ostler.model.states import ServiceState
+from ostler.rules.checking.class_graph import Unmeetable, unmeetable
 
 
 def is_job(service: Service | None) -> TypeGuard[ServiceInstance]:
@@ -19,22 +20,23 @@ def is_job(service: Service | None) -> TypeGuard[ServiceInstance]:
 
 def hopelessness(service: Service, condition: str) -> DependencyError | None:
     """Return why nothing can ever show that `service` is as `condition` says; None if something can."""
-    name = service.name
-    if condition == "completed" and not is_job(service):
-        return DependencyError(
-            f"nothing can ever show that service {name!r} has completed: its class has no 'completed'",
-            next_actions=("write 'condition: started'", "or serviceConfig.completed in its class"),
-        )
-    if condition != "healthy" or not isinstance(service, ServiceInstance) or service.can_be_healthy:
+    if (never := _never(service, condition)) is None:
         return None
-    if service.service_class.config.health_rules.enabled:
-        why, fix = "its class has no healthCheck and no status tool", "give its class a healthCheck tool"
-    else:
-        why, fix = "its healthCheck.enabled is false", "remove that"
+    state = "has completed" if condition == "completed" else f"is {condition}"
     return DependencyError(
-        f"nothing can ever show that service {name!r} is healthy: {why}",
-        next_actions=("write 'condition: started'", f"or {fix}"),
+        f"nothing can ever show that service {service.name!r} {state}: {never.why}", next_actions=(never.fix,)
     )
+
+
+def _never(service: Service, condition: str) -> Unmeetable | None:
+    if not isinstance(service, ServiceInstance):
+        return Unmeetable("it has no class", "write 'started' or 'healthy'") if condition == "completed" else None
+    if never := unmeetable(condition, service.service_class):
+        return never
+    if condition == "healthy" and not service.can_be_healthy:
+        why = "its class has no healthCheck and no status tool"
+        return Unmeetable(why, "write 'started', or give its class a healthCheck tool")
+    return None
 
 
 async def await_end(registry: RegistryAdapter, job: ServiceInstance) -> None:

@@ -127,7 +127,18 @@ class _Foresight:
             for each in hopeless_needs(name, project, self._class_called):
                 if self._scope.is_required(name, str(each.path[-1])):
                     yield each
-        yield from ports_asked_twice(project, [name for name in project.services if name in self._changes])
+        yield from ports_asked_twice({name: self._address(name) for name in project.services if name in self._changes})
+
+    def _address(self, name: str) -> JsonObject:
+        """Return the `host` and `port` among the args of service `name`; empty if they are still to come."""
+        args = self._scope.written(name)["args"]
+        address = {key: args[key] for key in ("host", "port") if key in args}
+        if "port" not in address or self._takes_what_is_open(name, address):
+            return {}
+        try:
+            return render(address, self._scope.template_names(name, self._manager))
+        except TemplateError:  # shown at its line
+            return {}
 
     def _finding(self, path: KeyPath, message: str, fix: str = "") -> Finding:
         line, column = self._scope.loaded.document.locate(path)

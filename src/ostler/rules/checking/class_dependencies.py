@@ -6,7 +6,7 @@ from ostler.model.json import KeyPath
 from ostler.model.manifest import DependencySpec, ServiceClass
 from ostler.rules.calls.arguments import args_json_schema
 from ostler.rules.checking.call_check import mismatch_violations, problem_violations
-from ostler.rules.checking.class_graph import ClassEdge, class_edges, way_back
+from ostler.rules.checking.class_graph import ClassEdge, class_edges, unmeetable, way_back
 from ostler.rules.checking.expressions import shape_of_value
 from ostler.rules.checking.fitting import near, object_mismatches
 from ostler.rules.checking.names import CONFIG
@@ -31,6 +31,13 @@ def dependency_violations(
     yield from _circle_violations(service_class, classes)
 
 
+def unknown_class(path: KeyPath, name: str, classes: Mapping[str, ServiceClass]) -> Violation:
+    """Return what is wrong with the name of a class, at `path`, that is not among `classes`."""
+    close = near(name, list(classes))
+    fix = f"did you mean {close!r}?" if close else f"there are: {', '.join(sorted(classes)[:12])}"
+    return Violation(path, "unknown-class", f"there is no ServiceClass {name!r}", fix)
+
+
 def _class_violations(
     path: KeyPath,
     dependency: DependencySpec,
@@ -42,16 +49,11 @@ def _class_violations(
     typed = shape_of_value(dependency.args, scopes.without_dependencies)
     yield from problem_violations((*path, "args"), typed.problems)
     if target is None:
-        close = near(name, list(classes))
-        fix = f"did you mean {close!r}?" if close else f"there are: {', '.join(sorted(classes)[:12])}"
-        message = f"there is no ServiceClass {name!r}"
-        yield Violation((*path, "serviceClassName"), "unknown-class", message, fix)
+        yield unknown_class((*path, "serviceClassName"), name, classes)
         return
-    # Without a tool for it, the health of a service is that of its server.
-    if dependency.condition == "healthy" and not target.config.health_rules.enabled:
-        message = f"class {name!r} has healthCheck.enabled: false, so its services never become healthy"
-        fix = "write 'condition: started', or remove that"
-        yield Violation((*path, "condition"), "never-true", message, fix)
+    if never := unmeetable(dependency.condition, target):
+        message = f"a service of class {name!r} is never {dependency.condition}: {never.why}"
+        yield Violation((*path, "condition"), "never-true", message, never.fix)
     if dependency.create:
         schema = args_json_schema(target.spec.args, additional=target.spec.additional_args)
         found = object_mismatches(typed.shape, schema, f"the args of class {name!r}")

@@ -1,11 +1,12 @@
-"""Dependencies among classes: cycles of classes that would create each other forever, and missing classes."""
+"""Dependencies among classes: cycles that would create each other forever, missing ones, conditions never met."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from ostler.model.errors import Finding
-from ostler.model.manifest import DependencySpec, ServiceClass
+from ostler.model.manifest import DependencySpec, HealthCheckSpec, ServiceClass
 from ostler.model.near_names import did_you_mean
 from ostler.rules.checking.names import CONFIG
 from ostler.rules.text.findings import Violation, finding_of
@@ -85,3 +86,30 @@ def missing_class_findings(
 def has_class_dependencies(service_class: ServiceClass) -> bool:
     """Whether the class depends on another class by its name."""
     return any(True for _ in class_edges(service_class))
+
+
+class Unmeetable(NamedTuple):
+    """Why a condition is never met, as a clause, and how to correct it."""
+
+    why: str
+    fix: str
+
+
+def unmeetable(
+    condition: str, service_class: ServiceClass, health_check: HealthCheckSpec | None = None
+) -> Unmeetable | None:
+    """Return why no service of a class is ever as `condition` says; None if one can be.
+
+    Args:
+        condition: `started`, `healthy` or `completed`.
+        service_class: the class.
+        health_check: used instead of the health settings of the class.
+    """
+    config = service_class.config
+    if condition == "completed" and config.completed is None:
+        fix = "write 'started' or 'healthy', or use a class of jobs, such as job"
+        return Unmeetable(f"its class {service_class.name!r} has no 'completed'", fix)
+    # Without a tool for it, the health of a service is that of its server.
+    if condition == "healthy" and not (health_check or config.health_rules).enabled:
+        return Unmeetable("its healthCheck.enabled is false", "write 'started', or remove that")
+    return None

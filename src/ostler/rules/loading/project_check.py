@@ -8,8 +8,9 @@ from ostler.model.manifest import ServiceClass
 from ostler.model.projects import ProjectServiceSpec
 from ostler.rules.calls.arguments import args_json_schema
 from ostler.rules.checking.call_check import mismatch_violations, problem_violations
+from ostler.rules.checking.class_dependencies import unknown_class
 from ostler.rules.checking.expressions import shape_of_value
-from ostler.rules.checking.fitting import near, object_mismatches
+from ostler.rules.checking.fitting import object_mismatches
 from ostler.rules.checking.narrowing import Names
 from ostler.rules.checking.scopes import ClassScopes
 from ostler.rules.checking.shapes import OBJECT, TEXT, Shape, written_object
@@ -46,7 +47,7 @@ def check_project(
         findings.add(_service_violations(("services", name), spec, names, classes))
         findings.add(hopeless_needs(name, loaded.project, classes.get))
     if only is None:
-        findings.add(ports_asked_twice(loaded.project, (name for name, spec in services.items() if spec.enabled)))
+        findings.add(ports_asked_twice({name: spec.args for name, spec in services.items() if spec.enabled}))
     return by_place(findings)
 
 
@@ -66,9 +67,7 @@ def _service_violations(
     yield from problem_violations((*path, "env"), shape_of_value(dict(spec.env), names).problems)
     service_class = classes.get(spec.class_name)
     if service_class is None:
-        close = near(spec.class_name, list(classes))
-        fix = f"did you mean {close!r}?" if close else f"there are: {', '.join(sorted(classes)[:12])}"
-        yield Violation((*path, "class"), "unknown-class", f"there is no ServiceClass {spec.class_name!r}", fix)
+        yield unknown_class((*path, "class"), spec.class_name, classes)
         return
     schema = args_json_schema(service_class.spec.args, additional=service_class.spec.additional_args)
     found = object_mismatches(typed.shape, schema, f"the args of class {spec.class_name!r}")

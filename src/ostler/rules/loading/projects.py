@@ -1,8 +1,7 @@
 """Loads a project from `ostler.yaml`, and reports every problem of the file at once."""
 
 import copy
-import difflib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from typing import cast
@@ -11,9 +10,11 @@ from msgspec import Struct
 from pydantic import ValidationError
 
 from ostler.model.errors import Finding, ManifestError
-from ostler.model.json import JsonObject, JsonValue, KeyPath
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath
 from ostler.model.manifest import API_VERSION, ServiceClass
+from ostler.model.near_names import did_you_mean
 from ostler.model.projects import PROJECT_KIND, Project, ProjectServiceSpec
+from ostler.rules.checking.class_graph import unmeetable
 from ostler.rules.loading.documents import SingleDocument, only_document
 from ostler.rules.loading.manifest_schema import DIALECT, allow_short_idle_stop
 from ostler.rules.secrets.secret_marks import SECRET_FORMS, reference_problems
@@ -222,14 +223,10 @@ def hopeless_needs(
         found = None if other is None else class_called(other.class_name)
         if other is None or found is None:
             continue  # that is what is wrong
-        path = ("services", name, "dependsOn", needed)
-        if need.condition == "healthy" and not (other.health_check or found.config.health_rules).enabled:
-            message = f"{needed!r} never becomes healthy: its healthCheck.enabled is false"
-            yield Violation(path, "never-true", message, "write 'started', or remove that")
-        elif need.condition == "completed" and found.config.completed is None:
-            message = f"{needed!r} never completes: its class {found.name!r} has no 'completed'"
-            fix = "write 'started' or 'healthy', or use a class of jobs, such as job"
-            yield Violation(path, "never-true", message, fix)
+        if never := unmeetable(need.condition, found, other.health_check):
+            becomes = "completes" if need.condition == "completed" else f"becomes {need.condition}"
+            message = f"{needed!r} never {becomes}: {never.why}"
+            yield Violation(("services", name, "dependsOn", needed), "never-true", message, never.fix)
 
 
 def _fix_of_need(needed: str, services: Collection[str], *, in_template: bool) -> str:
@@ -237,15 +234,13 @@ def _fix_of_need(needed: str, services: Collection[str], *, in_template: bool) -
     cut = next((other for other in services if other.startswith(f"{needed}-")), None)
     if in_template and cut is not None:
         return f"write services['{cut}'] for {cut!r}: '-' means minus in a template"
-    close = difflib.get_close_matches(needed, services, n=1)
-    return f"did you mean {close[0]!r}?" if close else "add it under 'services'"
+    return did_you_mean(needed, list(services), "add it under 'services'")
 
 
-def ports_asked_twice(project: Project, names: Iterable[str]) -> Iterator[Violation]:
-    """Yield each fixed port of the services `names` that an earlier one of them, with the same host, asks for, too."""
+def ports_asked_twice(services: Mapping[str, JsonMapping]) -> Iterator[Violation]:
+    """Yield each fixed port that a service and an earlier one with the same host ask for; `services` has their args."""
     taken: dict[tuple[str, str], str] = {}
-    for name in names:
-        args = project.services[name].args
+    for name, args in services.items():
         place = str(args.get("host", "")), str(args.get("port", "")).strip()
         if not place[1].isdecimal() or not place[1].strip("0"):
             continue
