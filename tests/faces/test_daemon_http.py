@@ -315,6 +315,10 @@ def test_which_pages_are_accepted(origin: str, host: str, *, is_accepted: bool) 
     assert settings.hosts().accepts_origin(origin, host) is is_accepted
 
 
+def test_settings_do_not_show_the_token() -> None:
+    assert TOKEN not in repr(HttpSettings("127.0.0.1", 0, TOKEN))
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [

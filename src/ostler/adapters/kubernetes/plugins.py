@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from subprocess import DEVNULL
 from typing import Final, cast
 
 import anyio
 import httpx2
+from msgspec import Struct
 
 from ostler.adapters.kubernetes.kubeconfig import ClusterAccess
 from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
@@ -31,8 +31,7 @@ _SHOWN_OF_CLUSTER: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Struct, frozen=True):
     """What a plugin gave: a token, or a certificate with its key, and until when it is good."""
 
     token: str = ""

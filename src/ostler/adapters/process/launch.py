@@ -11,7 +11,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -77,8 +76,7 @@ class Spawned(Struct, frozen=True):
     has_keeper: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """A program ready to be spawned. `env` is left out of its repr, as it may hold secrets."""
 
     argv: tuple[str, ...]

@@ -74,7 +74,7 @@ class HttpSettings:
 
     host: str
     port: int
-    token: str = ""
+    token: str = field(default="", repr=False)
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     session_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
