@@ -192,7 +192,9 @@ class EntryLoader:
             where = ".".join(map(str, path))
             message = f"{where!r} limits the servers, so {found.name!r} is not used: {reason}"
             source = next((one for one, its in beside if refusal in its.refused), None)
-            self._find(path, message, "limit", fix="remove it if the servers may be used without", source=source)
+            self._find(
+                path, message, "limit", fix="remove it if the servers may be used without that limit", source=source
+            )
         entry = {
             key: self._filled(value, owners) for key, value in draft.entry.items() if key in ("command", "args", "url")
         }

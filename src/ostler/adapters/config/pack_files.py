@@ -77,7 +77,7 @@ def _entry_points(archive: zipfile.ZipFile, wheel: Path) -> Iterator[str]:
     parser.read_string(_member(archive, ".dist-info/entry_points.txt") or "")
     if not parser.has_section(ENTRY_POINTS):
         raise DefinitionError(
-            f"{str(wheel)!r} is no pack of classes: it has no entry points of the group {ENTRY_POINTS!r}",
+            f"{str(wheel)!r} is not a pack of classes: it has no entry points of the group {ENTRY_POINTS!r}",
             next_actions=("its author can add one (docs/packs.md)",),
         )
     for _, value in parser.items(ENTRY_POINTS):

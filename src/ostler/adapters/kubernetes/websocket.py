@@ -40,7 +40,7 @@ class WebSocket:
         self._messages: list[bytes] = []
         self._ended = False
         self.heard_at = anyio.current_time()
-        """When the peer was last heard of, in anyio's time."""
+        """When the peer was last heard from, in anyio's time."""
         self.is_receiving = False
         """Whether someone waits for a message, so that signs of life would be noticed."""
 

@@ -66,7 +66,7 @@ class _Checker(Struct, eq=False):
     asked: dict[int, _Asked] = {}
     doubts: dict[str, _Doubt] = {}
     answered_at: dict[str, float] = {}
-    """When each server was last heard of through it."""
+    """When each server was last heard from through it."""
     calls_open: int = 0
     answers_open: int = 0
 

@@ -42,7 +42,7 @@ async def sign_in(
         scopes: what to ask for; default: what the entry says, else what the server wants.
 
     Raises:
-        OperationError: there is no consent, or the server does not want anybody to sign in.
+        OperationError: there is no consent, or the server asks no one to sign in.
     """
     wanted = " ".join(scopes or (entry.oauth.scopes if entry.oauth is not None else ()))
     storage = MemoryStorage(_own_client(entry, redirect_url))

@@ -60,7 +60,7 @@ async def move_store(source: StorePlace, target: StorePlace) -> Moved:
         StoreError: one of them cannot be used; then `source` is as it was, and `target` empty.
     """
     if not source.url and not source.path.exists():
-        raise NotFoundError("database", str(source), next_actions=("nothing is to be moved",))
+        raise NotFoundError("database", str(source), next_actions=("there is nothing to move",))
     if not target.url and target.path.exists():
         raise AlreadyExistsError(
             f"there is a database at {target} already", next_actions=("move it away or remove it, then ask again",)

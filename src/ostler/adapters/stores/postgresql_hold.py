@@ -1,7 +1,7 @@
 """Holding a PostgreSQL database: one server at a time, shown by a heartbeat and enforced by an epoch.
 
 The holder's row has an epoch, which every commit names; a server that takes over raises it, so that no commit of the
-earlier one can come through. It may take over when the holder has let go, was not heard of for some seconds by
+earlier one can come through. It may take over when the holder has let go, was not heard from for some seconds by
 the database's clock, or was an earlier process of the same node (whose state folder this one has locked). The holder
 counts on its hold for less long than that, by its own clock from before each heartbeat was sent: when it was paused
 or cut off, it knows that it may not act before another server can begin to.
@@ -166,7 +166,7 @@ class Hold:
         run, node, label, age, is_free = shown
         if not is_free:
             raise StoreHeldError(
-                f"the database {str(self._address)!r} is held by another Ostler ({label}), heard of {age:.0f} s ago",
+                f"the database {str(self._address)!r} is held by another Ostler ({label}), heard from {age:.0f} s ago",
                 next_actions=(f"stop that one; if it crashed, wait {self.timings.taken_after:.0f} s",),
             )
         return run, node

@@ -88,7 +88,7 @@ class ListenHandler:
     """Serves the streams.
 
     Unlike the SDK's own handler it sends each stream a pending change once, however often it happened, so a client
-    that reads slowly neither loses its stream nor holds anybody up.
+    that reads slowly neither loses its stream nor holds others up.
 
     Attributes:
         feed: where the changes come from.

@@ -104,7 +104,7 @@ def _tool(draft: Draft, at: tuple[str | int, ...], name: str, settings: JsonValu
                 (*at, field) if isinstance(settings, dict) else at,
                 f"tool {name!r} is to be approved by a person each time, which Ostler cannot ask for; it is denied",
                 "approval",
-                fix="remove it if it may be called without",
+                fix="remove it if the tool may be called without approval",
                 severity="warning",
             )
         elif mode in _FORBIDDEN or (field in _SWITCHES and setting is (field == "disabled")):
@@ -195,7 +195,7 @@ def default_approval(draft: Draft, key: str, value: JsonValue) -> None:
         (key,),
         f"{key!r} wants a person to approve calls, which Ostler cannot ask for, so the entry is not used",
         "limit",
-        fix='set it to "auto" if the tools may be called without, or name them in enabled_tools',
+        fix='set it to "auto" if the tools may be called without approval, or name them in enabled_tools',
     )
 
 
