@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from functools import cache, partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -25,6 +25,7 @@ from ostler.model.events import EventKind
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
+    from ostler.adapters.access.audit_log import AuditTrail
     from ostler.faces.access.principals import Principals
     from ostler.faces.application import Application
     from ostler.faces.daemon.forwarding import Feed
@@ -57,53 +58,19 @@ def application_source(
         async with open_application(paths, stop_on_exit=stop_on_exit, programs=login, standby=standby) as app:
             trail = audit_trail(paths, app.settings)
             starts = {} if trail is None else await _recent_starts(paths)
-
-            @cache
-            def principals() -> "Principals":
-                from ostler.faces.access.principals import Principals  # a server for one person needs no guard
-
-                return Principals(app, lambda: app.settings, trail, starts=starts)
-
-            local = app if trail is None else principals().application(LOCAL_PRINCIPAL)
-
-            own = None if toolset == "muster" else Toolbox(local, SystemClock(), toolset)
-
-            @cache
-            def serving(wanted: Toolset) -> "Server[Any]":
-                from ostler.faces.mcp.server import build_server
-
-                toolbox = own if wanted == toolset else None
-                return build_server(local, wanted, toolbox=toolbox, middleware=app.telemetry.middleware)
-
-            def pages() -> "Mapping[str, Page]":
-                from ostler.faces.daemon.http_pages import WatchPages
-
-                return WatchPages(app.manager, app.telemetry, VERSION, app.watched_store).by_path()
-
-            def known(wanted: str) -> Toolset:
-                names: dict[str, Toolset] = {name: name for name in TOOLSETS}
-                return names.get(wanted, toolset)
-
-            def server_for(wanted: str, principal: Principal) -> "Server[Any]":
-                if principal == LOCAL_PRINCIPAL:
-                    return serving(known(wanted))
-                from ostler.faces.mcp.server import build_server
-
-                guarded = principals().application(principal)
-                return build_server(guarded, known(wanted), middleware=app.telemetry.middleware)
-
+            servers = _Servers(app, toolset, trail, starts)
             if not background:
-                serving(toolset)  # ready before the first client asks
+                servers.local(toolset)  # ready before the first client asks
             yield Hosted(
-                server_for,
+                servers.of,
                 app.has_work,
                 idle_exit=app.settings.idle_exit,
                 shutdown_timeout=app.settings.shutdown_timeout,
                 joined=app.client_joined,
                 present=app.projects.clients.connected,
                 toolsets=TOOLSETS,
-                pages=pages,
-                calls=None if app.telemetry.middleware else own,
+                pages=partial(_pages, app),
+                calls=None if app.telemetry.middleware else servers.toolbox,
                 prepare=partial(import_beside, "ostler.faces.mcp.server"),
                 policy=lambda name: policy_of(app.settings.principals, name),
                 announce=None if app.watched_store is None else app.watched_store.announce,
@@ -113,6 +80,57 @@ def application_source(
             )
 
     return open_hosted
+
+
+class _Servers:
+    """The MCP servers over one application: one for each toolset of the local person, and those of other principals.
+
+    Attributes:
+        toolbox: what the command line calls past the SDK; None for muster's tools.
+    """
+
+    def __init__(
+        self, app: "Application", toolset: Toolset, trail: "AuditTrail | None", starts: Mapping[str, list[float]]
+    ) -> None:
+        self._app = app
+        self._toolset: Toolset = toolset
+        self._trail = trail
+        self._starts = starts
+        self._local_app = app if trail is None else self._principals.application(LOCAL_PRINCIPAL)
+        self._local: dict[Toolset, Server[Any]] = {}
+        self.toolbox = None if toolset == "muster" else Toolbox(self._local_app, SystemClock(), toolset)
+
+    def of(self, wanted: str, principal: Principal) -> "Server[Any]":
+        """Return the server for a principal with a toolset; with the default one, if there is none of that name."""
+        names: dict[str, Toolset] = {name: name for name in TOOLSETS}
+        toolset = names.get(wanted, self._toolset)
+        if principal == LOCAL_PRINCIPAL:
+            return self.local(toolset)
+        from ostler.faces.mcp.server import build_server
+
+        guarded = self._principals.application(principal)
+        return build_server(guarded, toolset, middleware=self._app.telemetry.middleware)
+
+    def local(self, toolset: Toolset) -> "Server[Any]":
+        """Return the server for the person whose server this is."""
+        if toolset not in self._local:
+            from ostler.faces.mcp.server import build_server
+
+            toolbox, middleware = self.toolbox if toolset == self._toolset else None, self._app.telemetry.middleware
+            self._local[toolset] = build_server(self._local_app, toolset, toolbox=toolbox, middleware=middleware)
+        return self._local[toolset]
+
+    @cached_property
+    def _principals(self) -> "Principals":
+        from ostler.faces.access.principals import Principals  # a server for one person needs no guard
+
+        return Principals(self._app, lambda: self._app.settings, self._trail, starts=self._starts)
+
+
+def _pages(app: "Application") -> "Mapping[str, Page]":
+    from ostler.faces.daemon.http_pages import WatchPages
+
+    return WatchPages(app.manager, app.telemetry, VERSION, app.watched_store).by_path()
 
 
 @asynccontextmanager
