@@ -1,5 +1,7 @@
 """Facts that happened, ordered, with a cursor."""
 
+from enum import StrEnum
+
 from msgspec import Struct
 
 from ostler.model.json import JsonObject
@@ -26,6 +28,19 @@ class EventKind(TextEnum):
     CLASS_CHECKED = "class_checked"
     SERVER_CHANGED = "server_changed"
     WARNING = "warning"
+
+
+class NoticeKind(StrEnum):
+    """What happened to a service that people and models are shown without asking."""
+
+    CRASHED = "crashed"
+    """It ran, and failed or was lost without a request."""
+    UNHEALTHY = "unhealthy"
+    """Its health checks began to fail."""
+    LEASE_EXPIRED = "leaseExpired"
+    """Its lease ended, and it is being stopped."""
+    RECOVERED = "recovered"
+    """It crashed or was unhealthy, and is up or healthy again."""
 
 
 class Event(Struct, frozen=True, rename="camel"):

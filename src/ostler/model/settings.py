@@ -19,7 +19,7 @@ from pydantic import (
 
 from ostler.model.access import EVERYONE, AuditSettings, OAuthSettings, PrincipalSettings, validate_principal
 from ostler.model.durations import Duration, format_duration
-from ostler.model.notices import NoticeKind
+from ostler.model.events import NoticeKind
 from ostler.model.strict import Count, Size, StrictModel, Switch
 from ostler.model.web_addresses import is_web_address, require_host
 

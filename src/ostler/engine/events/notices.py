@@ -5,8 +5,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from ostler.engine.events.log import EventReader
-from ostler.model.events import Event, EventKind
-from ostler.model.notices import NoticeKind
+from ostler.model.events import Event, EventKind, NoticeKind
 from ostler.model.states import HealthStatus, ServiceState
 
 _UP = frozenset(state.value for state in ServiceState if state.is_up)

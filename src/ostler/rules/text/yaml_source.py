@@ -11,55 +11,17 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import yaml
-from msgspec import Struct
 from yaml.reader import Reader
 
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonValue, KeyPath
-from ostler.rules.text.yaml_numbers import is_number, json_number, plain_number
+from ostler.rules.text.yaml_nodes import MAX_KEY, QUOTE_TEMPLATE, Node, NodeBuilder, UnreadableTextError
+from ostler.rules.text.yaml_numbers import plain_number
 
 MAX_TEXT = 1_048_576
 """The largest text that is read, in characters."""
 
-MAX_NODES = 100_000
-"""The most values one document may hold once its aliases are expanded."""
-
-MAX_DEPTH = 64
-"""The deepest nesting that is read."""
-
-MAX_KEY = 1024
-"""The longest key that YAML has, in characters as written."""
-
-_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
-_WORDS: Mapping[str, JsonValue] = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
-_TAG = "tag:yaml.org,2002:"
-_QUOTE_TEMPLATE = 'put a value that begins with a template in quotes: "{{ … }}"'
-
-
-class _Node(Struct):
-    """A value with the place where it begins (0-based), and its parts."""
-
-    value: JsonValue
-    line: int
-    column: int
-    size: int = 1
-    height: int = 0
-    literal: bool = False
-    last_line: int = 0
-    written: str = ""
-    children: dict[str, "_Node"] | Sequence["_Node"] = ()
-    keys: dict[str, tuple[int, int]] | None = None
-
-    def child(self, key: str | int) -> "_Node | None":
-        if isinstance(self.children, dict):
-            return self.children.get(str(key))
-        if isinstance(key, int) and 0 <= key < len(self.children):
-            return self.children[key]
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +39,13 @@ class Document:
     file: str
     text: str = field(repr=False)
     line: int
-    _root: list[_Node] = field(default_factory=list[_Node], repr=False, compare=False)
+    _root: list[Node] = field(default_factory=list[Node], repr=False, compare=False)
     """The value with its places; without it, `text`, all of a file, is read when a place is first asked for."""
 
     @property
-    def _node(self) -> _Node:
+    def _node(self) -> Node:
         if not self._root:
-            builder = _Builder(self.file)
+            builder = NodeBuilder(self.file)
             builder.read(_as_yaml(self.text, self.file))
             self._root.extend(builder.roots)
         return self._root[0]
@@ -124,7 +86,7 @@ class Document:
             if node.written:
                 yield path, node.written, plain_number(node.value)
 
-    def _nearest(self, path: Sequence[str | int]) -> tuple[_Node, int]:
+    def _nearest(self, path: Sequence[str | int]) -> tuple[Node, int]:
         node = self._node
         for depth, key in enumerate(path):
             child = node.child(key)
@@ -143,13 +105,13 @@ def with_value(document: Document, value: JsonValue, origins: Mapping[KeyPath, K
         origins: where a part of `value` stood in the document, for those that moved; what is below one moved with it.
     """
 
-    def made(part: JsonValue, path: KeyPath, origin: KeyPath) -> _Node:
+    def made(part: JsonValue, path: KeyPath, origin: KeyPath) -> Node:
         origin = origins.get(path, origin)
         line, column = document.locate(origin)
         is_literal = isinstance(part, str) and document.locate_line(origin, 1)[0] != line
-        built = _Node(part, line - 1, column - 1, literal=is_literal)
+        built = Node(part, line - 1, column - 1, literal=is_literal)
         if isinstance(part, Mapping):
-            children: dict[str, _Node] = {}
+            children: dict[str, Node] = {}
             keys: dict[str, tuple[int, int]] = {}
             for key, item in cast("JsonMapping", part).items():
                 children[key] = made(item, (*path, key), (*origin, key))
@@ -164,7 +126,7 @@ def with_value(document: Document, value: JsonValue, origins: Mapping[KeyPath, K
     return Document(value, document.file, document.text, document.line, [made(value, (), ())])
 
 
-def _leaves(node: _Node, path: KeyPath) -> Iterator[tuple[KeyPath, _Node]]:
+def _leaves(node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, Node]]:
     if isinstance(node.children, dict):
         for key, child in node.children.items():
             yield from _leaves(child, (*path, key))
@@ -198,12 +160,12 @@ def read_documents(text: str, file: str = "<text>") -> tuple[list[Document], lis
         message = f"the file has {len(text)} characters, more than the {MAX_TEXT} that are read"
         return [], [Finding(message, file, rule="too-large")]
     source = _as_yaml(text.removeprefix("\ufeff"), file)
-    builder = _Builder(file)
+    builder = NodeBuilder(file)
     try:
         builder.read(source)
     except yaml.YAMLError as error:
         builder.findings.append(_syntax_finding(error, source, file))
-    except _Unreadable as error:
+    except UnreadableTextError as error:
         builder.findings.append(error.finding)
     except (ValueError, RecursionError) as error:  # libyaml's wrapper: text it cannot encode, nesting it cannot follow
         builder.findings.append(Finding(f"the text cannot be read: {error}", file, rule="yaml-syntax"))
@@ -251,199 +213,9 @@ def _syntax_finding(error: yaml.YAMLError, source: str, file: str) -> Finding:
     nearby = "".join(lines[max(0, line - 1) : line + 1])
     fix = ""
     if re.search(r":\s+\{\{|-\s+\{\{", nearby):
-        fix = _QUOTE_TEMPLATE
+        fix = QUOTE_TEMPLATE
     elif column > MAX_KEY and 0 <= line < len(lines) and lines[line][column : column + 1] == ":":
         fix = f"a key may have at most {MAX_KEY} characters"
     elif "\\t" in message or (0 <= line < len(lines) and lines[line].startswith("\t")):
         fix = "indent with spaces, not tabs"
     return Finding(message, file, line + 1, column + 1, "yaml-syntax", fix=fix)
-
-
-def _place(event: yaml.Event) -> tuple[int, int]:
-    mark = event.start_mark
-    return (mark.line, mark.column) if mark is not None else (0, 0)
-
-
-class _Unreadable(Exception):  # noqa: N818 (ends the reading of one text, never leaves this module)
-    def __init__(self, finding: Finding) -> None:
-        self.finding = finding
-        super().__init__(finding.message)
-
-
-class _Builder:
-    """Builds nodes from the scanner's events, counting as it goes so that alias bombs end early."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.findings: list[Finding] = []
-        self.roots: list[_Node] = []
-        self.starts: list[int] = []
-        self._anchors: dict[str, _Node | None] = {}
-
-    def read(self, text: str) -> None:
-        events = iter(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-        for event in events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                self._anchors = {}
-                self.starts.append(_place(event)[0] + (1 if event.explicit else 0))
-                self.roots.append(self._build(next(events), events, 0))
-
-    def _refuse(self, event: yaml.Event, message: str, *, rule: str, fix: str = "", stop: bool = False) -> None:
-        line, column = _place(event)
-        finding = Finding(message, self.file, line + 1, column + 1, rule, fix=fix)
-        if stop:
-            raise _Unreadable(finding)
-        self.findings.append(finding)
-
-    def _build(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> _Node:
-        if depth > MAX_DEPTH:
-            self._refuse(event, f"nested deeper than {MAX_DEPTH} levels", rule="too-large", stop=True)
-        if isinstance(event, yaml.AliasEvent):
-            return self._alias(event, depth)
-        anchor = getattr(event, "anchor", None)
-        if anchor is not None:
-            self._anchors[anchor] = None
-        node = _Node(None, *_place(event))
-        if isinstance(event, yaml.ScalarEvent):
-            self._plain(node, event)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            self._check_tag(event, "seq")
-            self._sequence(node, events, depth)
-        elif isinstance(event, yaml.MappingStartEvent):
-            self._check_tag(event, "map")
-            self._mapping(node, events, depth)
-        if node.size > MAX_NODES:
-            self._refuse(event, f"holds more than {MAX_NODES} values", rule="too-large", stop=True)
-        if anchor is not None:
-            self._anchors[anchor] = node
-        return node
-
-    def _plain(self, node: _Node, event: yaml.ScalarEvent) -> None:
-        node.literal = event.style == "|"
-        if not event.style and event.end_mark is not None:
-            node.last_line = event.end_mark.line
-        node.value = self._scalar(event)
-        if type(node.value) in (int, float) and plain_number(node.value) != event.value:
-            node.written = str(event.value)
-
-    def _alias(self, event: yaml.AliasEvent, depth: int) -> _Node:
-        name = str(event.anchor)
-        target = self._anchors.get(name)
-        if target is None:
-            known = name in self._anchors
-            message = f"the alias *{name} contains itself" if known else f"no anchor &{name} comes before this alias"
-            line, column = _place(event)
-            raise _Unreadable(Finding(message, self.file, line + 1, column + 1, "yaml-syntax"))
-        if depth + target.height > MAX_DEPTH:
-            self._refuse(event, f"nested deeper than {MAX_DEPTH} levels", rule="too-large", stop=True)
-        return target
-
-    def _sequence(self, node: _Node, events: Iterator[yaml.Event], depth: int) -> None:
-        children: list[_Node] = []
-        for event in events:
-            if isinstance(event, yaml.SequenceEndEvent):
-                break
-            child = self._build(event, events, depth + 1)
-            children.append(child)
-            self._grow(node, child, event)
-        node.children = children
-        node.value = [child.value for child in children]
-
-    def _mapping(self, node: _Node, events: Iterator[yaml.Event], depth: int) -> None:
-        children: dict[str, _Node] = {}
-        keys: dict[str, tuple[int, int]] = {}
-        for event in events:
-            if isinstance(event, yaml.MappingEndEvent):
-                break
-            key = self._key(event, events, depth)
-            child = self._build(next(events), events, depth + 1)
-            self._grow(node, child, event)
-            if key is None:
-                continue
-            if key in children:
-                message = f"the key {key!r} appears a second time (first in line {keys[key][0] + 1})"
-                self._refuse(event, message, rule="duplicate-key", fix="keep one of them")
-                continue
-            children[key] = child
-            keys[key] = _place(event)
-        node.children, node.keys = children, keys
-        node.value = {key: child.value for key, child in children.items()}
-
-    def _key(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> str | None:
-        if isinstance(event, yaml.ScalarEvent):
-            if event.value == "<<" and event.implicit[0]:
-                self._refuse(
-                    event,
-                    "merge keys ('<<') are not part of YAML 1.2",
-                    rule="yaml-syntax",
-                    fix="write the keys out, or use an alias for a whole value",
-                )
-                return None
-            return str(event.value)
-        key = self._build(event, events, depth + 1)
-        if isinstance(key.value, str):
-            return key.value
-        is_template = isinstance(event, yaml.MappingStartEvent) and bool(event.flow_style)
-        self._refuse(
-            event,
-            "a key must be text",
-            rule="yaml-syntax",
-            fix=_QUOTE_TEMPLATE if is_template else "write it in quotes",
-        )
-        return None
-
-    def _grow(self, node: _Node, child: _Node, event: yaml.Event) -> None:
-        node.size += child.size
-        node.height = max(node.height, child.height + 1)
-        if node.size > MAX_NODES:
-            self._refuse(event, f"holds more than {MAX_NODES} values", rule="too-large", stop=True)
-
-    def _check_tag(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent, kind: str) -> None:
-        if event.tag not in (None, "!", _TAG + kind):
-            self._refuse_tag(event, str(event.tag))
-
-    def _refuse_tag(self, event: yaml.Event, tag: str) -> None:
-        shown = tag.replace(_TAG, "!!")
-        self._refuse(event, f"the tag {shown} is not supported", rule="yaml-syntax", fix="write a plain value")
-
-    def _scalar(self, event: yaml.ScalarEvent) -> JsonValue:
-        text = str(event.value)
-        tag = None if event.tag in (None, "!") else str(event.tag)
-        if tag is None:
-            return self._resolved(event, text) if event.implicit[0] else text
-        kind = tag.removeprefix(_TAG)
-        if kind == "str":
-            return text
-        expected = {"int": int, "float": float, "bool": bool, "null": type(None)}.get(kind)
-        if expected is None:
-            self._refuse_tag(event, tag)
-            return text
-        value = self._resolved(event, text)
-        if expected is float and type(value) is int:
-            return float(value)
-        if type(value) is not expected:
-            self._refuse(event, f"{text!r} is not a value of !!{kind}", rule="bad-value", fix="remove the tag")
-        return value
-
-    def _resolved(self, event: yaml.ScalarEvent, text: str) -> JsonValue:
-        if text in _WORDS:
-            return _WORDS[text]
-        if text[0] not in "+-.0123456789":
-            return text
-        if _LEADING_ZERO.fullmatch(text):
-            self._refuse(
-                event,
-                f"{text} is ambiguous: YAML 1.1 reads an octal number, YAML 1.2 a decimal one",
-                rule="bad-value",
-                fix=f'write "{text}" for text, {text.replace("0", "0o", 1)} for octal, '
-                "or the number without its leading zero",
-            )
-            return text
-        if not is_number(text):
-            return text
-        number = json_number(text)
-        if number is None:
-            self._refuse(
-                event, f"{text[:40]} is not a number that JSON can hold", rule="bad-value", fix="write it in quotes"
-            )
-        return text if number is None else number
