@@ -43,7 +43,7 @@ class ToolCaller(Protocol):
 
 
 class ToolInfo(Struct, frozen=True):
-    """One downstream tool as its server lists it; `note` says what of it does not follow the protocol."""
+    """One downstream tool as its server lists it; `note` says which part of it does not follow the protocol."""
 
     server: str
     name: str

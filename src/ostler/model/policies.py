@@ -1,4 +1,4 @@
-"""Policies of a manifest or a project: when a service that failed is restarted, and one that nobody uses is stopped."""
+"""Policies of a manifest or a project: when a service that failed is restarted, and one that no one uses is stopped."""
 
 from typing import Annotated, Final, Literal, TypeAlias
 

@@ -91,7 +91,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         self._looked_again: dict[str, float] = {}
         self._connections: dict[str, DownstreamConnection] = {}
         self.refused = RefusedEntries()
-        """What of the configuration could not be taken; calls on such a server say so."""
+        """The entries that could not be used; calls on such a server say so."""
         for name in self._builtin:
             self._connections[name] = self._new(entries.get(name) or builtin_entry(name))
         for name, entry in entries.items():

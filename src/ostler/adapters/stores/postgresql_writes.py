@@ -194,7 +194,7 @@ class Writes:
         self._reserved = cursor + CURSOR_RESERVE
 
     def forget_reserve(self) -> None:
-        """Reserve event cursors again with the next events: it is not known what of the last batch was written."""
+        """Reserve event cursors again with the next events: how much of the last batch was written is not known."""
         self._reserved = 0
 
     def note(self, commits: Iterable[CommitWrite]) -> None:

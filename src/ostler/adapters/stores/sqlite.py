@@ -284,7 +284,7 @@ class SqliteStore:
     async def _use_reserve(
         self, commits: Sequence[CommitWrite], exc: Exception
     ) -> tuple[Sequence[int], dict[int, StoreError]]:
-        """On a full disk, write what the reserve is for; return what was dealt with, and what of it was refused."""
+        """On a full disk, write what the reserve is for; return the commits that it settled, and the refused ones."""
         chosen = [index for index, commit in enumerate(commits) if commit.may_use_reserve]
         if not chosen or not lacks_room(exc):
             return (), {}

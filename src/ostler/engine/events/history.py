@@ -154,7 +154,7 @@ class AllEvents:
         unpacked: int = _UNPACKED,
         on_packed: Callable[[Sequence[Event]], None] | None = None,
     ) -> None:
-        """Hold `events`, oldest first; what of them is too much to be held unpacked is packed with those that come.
+        """Hold `events`, oldest first; those that are too many to be held unpacked are packed with those that come.
 
         `on_packed` is called with those that were.
         """

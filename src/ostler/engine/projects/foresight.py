@@ -1,4 +1,4 @@
-"""What of an `up` is known to fail before anything is started: all of it at once, each at its line of `ostler.yaml`."""
+"""What is known to fail in an `up` before anything is started: all of it at once, each at its line of `ostler.yaml`."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -55,7 +55,7 @@ async def forewarned(
 async def foreseen(
     scope: ProjectScope, changes: Sequence[Change], manager: ServiceManager, *, starts: bool = True
 ) -> dict[str, list[Finding]]:
-    """Return by service what of `changes`, and of all that they need, is known to fail.
+    """Return what is known to fail in `changes` and in all that they need, by service.
 
     Args:
         scope: the project.
@@ -82,7 +82,7 @@ _DOUBTFUL = (ChangeKind.UNKNOWN, ChangeKind.IMPOSSIBLE)
 
 
 class _Foresight:
-    """What of the changes of a project is known to fail."""
+    """What is known to fail among the changes of a project."""
 
     def __init__(self, scope: ProjectScope, changes: Sequence[Change], manager: ServiceManager) -> None:
         self._scope = scope

@@ -203,7 +203,7 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
 
 
 def _under_way(session: Session, tool: str, args: JsonObject) -> str:
-    """Return in words what of the project `tool` has not finished yet; empty if that cannot be found out soon."""
+    """Return in words what `tool` has not finished yet in the project; empty if that cannot be found out soon."""
     try:
         with ServerClient(session.dialer()) as client:  # the other connection has a call under way
             answer = client.call_tool("project_status", present({"directory": args.get("directory")}), timeout=_LOOK)

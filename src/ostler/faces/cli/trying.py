@@ -146,7 +146,7 @@ def _refuse_the_dangerous(entry: "ClassEntry", findings: "list[Finding]") -> Non
 
 
 class _Needed(Struct):
-    """The existing services that a class depends on, as they are, and what of them is secret."""
+    """The existing services that a class depends on, as they are, and which of their values are secret."""
 
     services: "list[StandIn]" = []
     secrets: set[str] = set()

@@ -25,7 +25,7 @@ class Address(Struct, frozen=True):
     """What a URI names: a part, and of which service or class.
 
     Attributes:
-        part: what of it.
+        part: which part of it.
         name: the service or class.
         since: of the dashboard: an event's cursor and a time (milliseconds since 1970) after which to read on.
     """

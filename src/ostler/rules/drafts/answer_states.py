@@ -72,7 +72,7 @@ def item_expectation(item: JsonObject) -> JsonObject | None:
 
 
 def ready_values(expected: JsonObject) -> JsonObject | None:
-    """Return what of `expected` a thing has only once it is ready; None when that is no less."""
+    """Return the part of `expected` that a thing meets only once it is ready; None if that is all of it."""
     found = re.fullmatch(r"contains\(`(\[.*\])`, (.+)\)", str(expected.get("jmespath", "")))
     if found is None:
         return None

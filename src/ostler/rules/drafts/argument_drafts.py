@@ -110,5 +110,5 @@ def placeholder(schema: JsonValue) -> JsonValue:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a parameter's name says that its value is for nobody's eyes."""
+    """Whether a parameter's name says that its value must be shown to no one."""
     return _SECRET.search(name) is not None

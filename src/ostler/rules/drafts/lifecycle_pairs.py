@@ -120,7 +120,7 @@ FITTED = Weights(WEIGHTS, REFUSAL)
 
 
 def find_pairs(tools: Sequence[Tool], *, records: bool = False, weights: Weights = FITTED) -> list[LifecyclePair]:
-    """Return what of `tools` starts and stops a thing, the likeliest first; each starting step once.
+    """Return which of `tools` start and stop a thing, the likeliest first; each starting step once.
 
     Args:
         tools: the tools of one server.

@@ -263,7 +263,7 @@ HOMES: Final[Mapping[str, tuple[str, str, str]]] = {
     "kimi": ("KIMI_CODE_HOME", ".kimi-code/", ""),
     "vibe": ("VIBE_HOME", ".vibe/", ""),
 }
-"""Variables that move a client's files, what of their paths the folder that they name replaces, and what is below."""
+"""Variables that move a client's files, the part of the paths that the folder they name replaces, and what is below."""
 
 ROAMING: Final[Mapping[str, str]] = {
     ".config/zed/": "Zed/", ".config/goose/": "Block/goose/config/", ".config/devin/": "devin/",
