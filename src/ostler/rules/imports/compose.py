@@ -67,31 +67,15 @@ def read_compose(
     profiles = set(filter(None, (dotenv or {}).get("COMPOSE_PROFILES", "").split(",")))
     if profiles:
         found = {name: _enabled(service, profiles) for name, service in found.items()}
-    classes = {name: _class_of(str(service.get("image") or "")) for name, service in found.items()}
-    local = {name for name, service in found.items() if not classes[name] and _is_local(service)}
-    jobs = {
-        label(need)
-        for service in found.values()
-        for need, how in objects(service.get("depends_on")).items()
-        if need in local and how.get("condition") == "service_completed_successfully"
-    }
-    classes |= {
-        name: "job" if label(name) in jobs else "dev-server" if _published(found[name].get("ports")) else "command"
-        for name in local
-    }
+    images = {name: _class_of(str(service.get("image") or "")) for name, service in found.items()}
+    local = {name for name, service in found.items() if not images[name] and _is_local(service)}
+    classes = images | _local_classes(found, local)
     taken = {label(name): class_name for name, class_name in classes.items() if class_name}
     for name, service in found.items():
         where = composed.origins[name]
         if not classes[name]:
-            built = "an image that is built" + (", to work in" if _IDLE.match(_command(service)) else "")
-            what = built if service.get("build") or not service.get("image") else f"image {service['image']}"
-            notes.append(
-                f"{where}: {name!r} runs {what}, for which there is no class; give it one that runs the same program "
-                "(class command), or a container class"
-            )
-            notes += _addresses(name, service, taken)
-            continue
-        if name in local:
+            notes += [f"{where}: {_classless(name, service)}", *_addresses(name, service, taken)]
+        elif name in local:
             made = _local(name, service, where, taken, has_dotenv=dotenv is not None)
             left = unknown_addresses(made.env, [label(other) for other in found])
             said = (f"{variable} names {host!r}, as it is called among containers" for variable, host in left)
@@ -105,6 +89,30 @@ def _enabled(service: JsonObject, profiles: Collection[str]) -> JsonObject:
     """Return a service without its profiles if one of `profiles` is among them."""
     own = set(map(str, as_list(service.get("profiles"))))
     return {**service, "profiles": []} if own & {*profiles} or (own and "*" in profiles) else service
+
+
+def _local_classes(services: Mapping[str, JsonObject], local: Collection[str]) -> dict[str, str]:
+    """Return the class of each of the `local` services: a job if another one waits for its end."""
+    jobs = {
+        label(need)
+        for service in services.values()
+        for need, how in objects(service.get("depends_on")).items()
+        if need in local and how.get("condition") == "service_completed_successfully"
+    }
+    return {
+        name: "job" if label(name) in jobs else "dev-server" if _published(services[name].get("ports")) else "command"
+        for name in local
+    }
+
+
+def _classless(name: str, service: JsonObject) -> str:
+    """Return the note about a service that there is no class for."""
+    built = "an image that is built" + (", to work in" if _IDLE.match(_command(service)) else "")
+    what = built if service.get("build") or not service.get("image") else f"image {service['image']}"
+    return (
+        f"{name!r} runs {what}, for which there is no class; give it one that runs the same program "
+        "(class command), or a container class"
+    )
 
 
 def _addresses(name: str, service: JsonObject, taken: Mapping[str, str]) -> Iterator[str]:
