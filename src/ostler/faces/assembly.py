@@ -37,9 +37,7 @@ from ostler.faces.configuration import read_servers, refused_entries
 from ostler.faces.mcp.toolbox import NAMES
 from ostler.faces.own_tools import OwnTools
 from ostler.faces.permitted_tools import PermittedTools
-from ostler.faces.pushing import push_to_webhooks
 from ostler.faces.service_usage import ServiceUsages
-from ostler.faces.store_watch import watch_store
 from ostler.model.errors import Finding
 from ostler.model.marks import OWNER_VARIABLE
 from ostler.model.tool_names import PROCESS_SERVER
@@ -152,11 +150,17 @@ async def _running(app: Application, server_findings: tuple[Finding, ...]) -> As
                 await group.start(app.follow_tools)
                 group.start_soon(manager.stop_idle, app.usages)
                 app.projects.run_in(group)
-                group.start_soon(push_to_webhooks, manager, app.notices, app.settings.webhooks, app.variables)
+                if webhooks := app.settings.webhooks:
+                    from ostler.faces.pushing import push_to_webhooks  # most people have none
+
+                    group.start_soon(push_to_webhooks, manager, app.notices, webhooks, app.variables)
                 await app.reload_classes()
                 await app.statics.reload()
                 await group.start(app.review.run)
-                group.start_soon(watch_store, app.watched_store, manager.events)
+                if (store := app.watched_store) is not None:
+                    from ostler.faces.store_watch import watch_store  # most stores cannot be lost
+
+                    group.start_soon(watch_store, store, manager.events)
                 try:
                     yield
                 finally:

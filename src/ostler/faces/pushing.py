@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ostler.adapters.webhooks import Webhooks
 from ostler.engine.clock import SystemClock
 from ostler.engine.events.notices import NoticeBoard
 from ostler.engine.manager import ServiceManager
@@ -18,9 +19,6 @@ async def push_to_webhooks(
     environment: Mapping[str, str],
 ) -> None:
     """Send notices to webhooks until cancelled; `environment` has the variables that `secretEnv` names."""
-    if not settings:
-        return
-    from ostler.adapters.webhooks import Webhooks  # most people have none
 
     def describe(name: str) -> JsonObject:
         service = manager.registry.find(name)

@@ -10,14 +10,12 @@ from ostler.model.events import EventKind
 logger = logging.getLogger(__name__)
 
 
-async def watch_store(store: WatchedStore | None, events: EventLog) -> None:
-    """Report when the database is lost and when it is back; a store that cannot be lost is None.
+async def watch_store(store: WatchedStore, events: EventLog) -> None:
+    """Report when the database is lost and when it is back.
 
     Raises:
         StoreHeldError: this server will never use the database again, and has to end.
     """
-    if store is None:
-        return
 
     def changed(trouble: StoreError | None) -> None:
         text = f"operations are refused: {trouble}" if trouble else "the database is back, and operations go on"

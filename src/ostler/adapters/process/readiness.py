@@ -21,7 +21,6 @@ from ostler.model.errors import OperationError
 from ostler.model.late_patterns import late_pattern
 from ostler.rules.text.last_words import last_words, reports_trouble
 from ostler.rules.text.log_pages import LAST_LOG_LINES, NO_OUTPUT
-from ostler.rules.text.named_ports import named_ports
 
 READY_SECONDS = 30.0
 INTERVAL_SECONDS = 0.05
@@ -321,6 +320,8 @@ async def _until_quiet(sockets: Sockets) -> None:
 
 async def _doubt_of(sockets: Sockets, line: str, *, may_wait: bool) -> str:
     """Return why the process does not (or not alone) listen where its log line says; empty where nothing shows that."""
+    from ostler.rules.text.named_ports import named_ports  # noqa: PLC0415 (few ready checks are a log line)
+
     named = named_ports(line)
     own = await sockets.own() if named else None
     if own is None or await sockets.runs_elsewhere():

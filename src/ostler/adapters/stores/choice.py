@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from ostler.adapters.atomic_files import replace_private
 from ostler.adapters.config.paths import Paths
-from ostler.adapters.extras import how_to_install
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.adapters.stores.standing_by import Standby
@@ -112,6 +111,8 @@ def postgresql_store() -> "type[PostgresqlStore]":
     try:
         from ostler.adapters.stores.postgresql import PostgresqlStore  # noqa: PLC0415 (an extra)
     except ImportError as exc:
+        from ostler.adapters.extras import how_to_install  # noqa: PLC0415 (only wanted when something went wrong)
+
         raise StoreError(
             f"a store on PostgreSQL needs a library that is not installed ({exc})",
             next_actions=(how_to_install("postgresql"),),

@@ -11,7 +11,6 @@ from ostler.engine.services.service import Service
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.states import HealthStatus, ServiceState
 from ostler.rules.secrets.record_secrets import secrets_within
-from ostler.rules.templates.dependency_use import uses_output
 
 
 def facts_of(service: Service) -> DependencyFacts:
@@ -62,4 +61,8 @@ def changed_outputs(user: InstanceState, alias: str, seen: JsonMapping, outputs:
     """
     before = cast("JsonObject", seen.get("outputs") or {})
     changed = sorted(key for key in {*before, *outputs} if before.get(key) != outputs.get(key))
+    if not changed:
+        return []
+    from ostler.rules.templates.dependency_use import uses_output  # noqa: PLC0415 (few services have dependencies)
+
     return [key for key in changed if uses_output(user.service_class, alias, key)]

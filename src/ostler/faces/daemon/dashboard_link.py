@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import anyio
@@ -9,10 +10,11 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from ostler.faces.daemon.hosting import Hosted
 from ostler.faces.daemon.lean_imports import import_beside
-from ostler.faces.dashboard.codes import OneTimeCodes
 
 if TYPE_CHECKING:
     import uvicorn
+
+    from ostler.faces.dashboard.codes import OneTimeCodes
 
 logger = logging.getLogger(__name__)
 
@@ -25,13 +27,18 @@ class DashboardLink:
         self._version = version
         self._tasks = tasks
         self._token = secrets.token_urlsafe(32)
-        self._codes = OneTimeCodes(self._token)
         self._url = ""
         self._opening = anyio.Lock()
         self._web: uvicorn.Server | None = None
 
     def __repr__(self) -> str:
         return f"DashboardLink({self._url or 'not served yet'})"
+
+    @cached_property
+    def _codes(self) -> "OneTimeCodes":
+        from ostler.faces.dashboard.codes import OneTimeCodes  # few look at it
+
+        return OneTimeCodes(self._token)
 
     @property
     def viewers(self) -> int:
