@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Generator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import psutil
@@ -46,8 +46,10 @@ import http.server, socket, sys
 class Server(http.server.ThreadingHTTPServer):
     address_family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
 class Handler(http.server.BaseHTTPRequestHandler):
+    failing = int(sys.argv[3]) if len(sys.argv) > 3 else 0
     def do_GET(self):
-        self.send_response(200); self.end_headers()
+        self.send_response(503 if Handler.failing else 200); self.end_headers()
+        Handler.failing = max(0, Handler.failing - 1)
     def log_message(self, *a): pass
 server = Server((sys.argv[1], int(sys.argv[2])), Handler)
 print('serving', flush=True)
@@ -182,6 +184,16 @@ async def serve_over_6(root: Path, ready: dict[str, str]) -> None:
         status = await server.call("status", key="vite", ready={"http": "http://127.0.0.1:{port}/"})
         assert status["ready"], status["detail"]
         await server.call("stop", key="vite")
+
+
+async def test_a_server_of_both_families_that_answers_late_keeps_its_usual_address(state_dir: Path) -> None:
+    ready = {"http": "http://127.0.0.1:{port}/"}
+    async with process_server(state_dir / "p") as server:
+        arguments = at("next", "::", "{port}", port=0, ready=ready)
+        arguments["args"] = [*cast("list[str]", arguments["args"]), "1"]
+        answer = await server.call("start", **arguments)
+        assert answer["address"] == f"127.0.0.1:{answer['port']}"
+        await server.call("stop", key="next")
 
 
 async def test_it_is_also_right_where_localhost_means_ipv6(state_dir: Path, tmp_path: Path) -> None:

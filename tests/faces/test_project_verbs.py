@@ -178,7 +178,7 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert f"services of fix.shop run on, and its folder {worktree} is gone → ostler prune" in ostler.out
     assert re.findall(rf"note +leftovers +{unseen}.* disabled in mcp.json → remove 'disabled'", ostler.out)
     assert ostler.run("prune", "--dry-run") == ExitStatus.OK
-    assert "fix.shop" in ostler.out
+    assert f"project fix.shop: its folder {worktree} is gone; services: api.fix.shop" in ostler.out
     assert unseen in ostler.err
     assert ostler.run("prune") == ExitStatus.OK, ostler.err
     assert unseen in ostler.out
@@ -257,7 +257,7 @@ def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(
     (shop / "ostler.yaml").write_text(FILE + worse)
     assert ostler.run("up") == ExitStatus.FAILED
     assert "before it was ready: ModuleNotFoundError: No module named 'no_such'" in ostler.err
-    assert "Next: fix the command; ostler logs dep" in ostler.err
+    assert "Next: install what it needs (npm install, pip install …), or fix the command; ostler logs dep" in ostler.err
     (shop / "ostler.yaml").write_text(broken)
     reading, writing = os.pipe()
     os.close(reading)

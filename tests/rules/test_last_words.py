@@ -217,6 +217,16 @@ ELIXIR = """
         ("", ""),
         ("\n  \n\x1b[0m\n", ""),
         ("sh: 1: mcp-server-x: not found", "sh: 1: mcp-server-x: not found"),
+        ("\n> shop@1.0.0 dev\n> vite --port 8\n\nsh: 1: vite: not found", "sh: 1: vite: not found"),
+        ("> shop@1.0.0 dev /srv/shop\n> next dev\n\nno port\n> see above", "no port | > see above"),
+        (
+            (
+                "yarn run v1.22.22\n$ vite\n/bin/sh: 1: vite: not found\nerror Command failed with exit code 127.\n"
+                "info Visit https://yarnpkg.com/en/docs/cli/run for documentation about this command."
+            ),
+            "/bin/sh: 1: vite: not found | error Command failed with exit code 127.",
+        ),
+        ("> Task :run FAILED", "> Task :run FAILED"),
         ("one\ntwo\nthree\nfour", "two | three | four"),
         (
             "✖ Another server is already running.\nPID: 7\nYou can read\nmore at\nx.org/y",

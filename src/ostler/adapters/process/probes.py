@@ -244,7 +244,12 @@ async def _look_at(  # noqa: C901, PLR0911 (each thing that may be found)
     if own is None:
         return Verdict(passed, detail)
     tcp = [listener for listener in own if listener.is_tcp]
-    here = [listener for listener in tcp if listener.port == port and reachable_host(listener.host) != host]
+    is_both = any(one.host == "::" and one.over_4 for one in found or ())  # such a socket is where it was asked, too
+    here = [
+        listener
+        for listener in tcp
+        if listener.port == port and reachable_host(listener.host) != host and not (is_both and listener.host == "::")
+    ]
     if here and (taken := await _taken(address, port, sockets, found)):
         return taken
     is_given = port == sockets.entry.record.port

@@ -19,7 +19,7 @@ from ostler.adapters.process.web_probe import valid_url
 from ostler.engine.protocols import Progress
 from ostler.model.errors import OperationError
 from ostler.model.late_patterns import late_pattern
-from ostler.rules.text.last_words import last_words, reports_trouble
+from ostler.rules.text.last_words import lacks_something, last_words, reports_trouble
 from ostler.rules.text.log_pages import LAST_LOG_LINES, NO_OUTPUT
 
 READY_SECONDS = 30.0
@@ -420,6 +420,8 @@ async def _not_ready(
         what += f": {reason}" if entry.state == "exited" else f"; it said: {reason}"
         if sockets is not None and _TAKEN.search(said):
             what += await _taken_by(sockets, said)
+        if lacks_something(said, entry.record.exit_code):
+            actions = ["install what it needs (npm install, pip install …), or fix the command", *actions[1:]]
         if entry.record.stdin != "tty" and _TERMINAL.search(said):
             actions = ["give it a terminal: terminal true of its class, or stdin tty of process/start", *actions]
         elif _FOREGROUND in actions and not entry.record.forked:  # it says itself why it ended

@@ -30,8 +30,12 @@ _NOISE: Final = late_pattern(
     r"| For more information about the errors.*)?\s*$"
     r"|^\* Try:$|^> (?:Run with|Get more help)|^BUILD FAILED in \d|^note: Some details are omitted|^Bun v\d"
     r"|^Some errors have detailed explanations|^For more information about (?:this|an) error"
+    r"|^yarn run v\d|^info Visit https://yarnpkg\.com|^\$ \S"
     r"|^Need to install the following|^\[?(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d[\d.,Z+:]*\]?\s*$"
 )
+_SCRIPT: Final = late_pattern(r"^> (?:\S+@\S+ \S+(?: /\S+)?|[\w:.-]+)$")
+"""What npm and pnpm write before the line of a script, which comes next."""
+
 _DETAIL: Final = late_pattern(
     r"^\s+(?:code|errno|syscall|path|requireStack|\[cause\]|port|address|url|\[stack\])['\"]?: "
 )
@@ -51,6 +55,14 @@ _TROUBLE: Final = late_pattern(
     re.IGNORECASE,
 )
 
+_NOT_INSTALLED: Final = late_pattern(
+    r"\bNo module named\b|\bcannot find (?:module|package)\b|cannot load such file|couldn't import", re.IGNORECASE
+)
+"""What languages write of a package that is not there."""
+
+_NO_PROGRAM: Final = 127
+"""The exit code by which a shell says that there is no such program."""
+
 SEARCHED: Final = 20
 """Lines from the end in which one that reports trouble is looked for."""
 
@@ -67,7 +79,8 @@ def last_words(lines: Sequence[str]) -> str:
     Of a stack of calls (Python, Node, Java, Rust, Go) that is the message, not the calls; else the last lines, without
     those that say nothing. Whatever a terminal would make colours of is left out.
     """
-    plain = _without_properties([cleaned for line in lines if (cleaned := _plain(line)).strip()])
+    plain = _without_scripts([cleaned for line in lines if (cleaned := _plain(line)).strip()])
+    plain = _without_properties(plain)
     chosen = (
         _compiler_errors(plain)
         or _message_of_stack(plain)
@@ -83,10 +96,24 @@ def reports_trouble(lines: Sequence[str]) -> bool:
     return any(_TROUBLE.search(_plain(line)) for line in lines[-SEARCHED:])
 
 
+def lacks_something(said: str, exit_code: int | None) -> bool:
+    """Return whether a program ended because a package or program is not installed; `said` are its last words."""
+    return exit_code == _NO_PROGRAM or bool(exit_code and _NOT_INSTALLED.search(said))
+
+
 def _plain(line: str) -> str:
     line = without_control(line.rsplit("\r", 1)[-1] if not line.endswith("\r") else line[:-1]).rstrip()
     bare = _GROUP.sub("", line)  # the drawing around Python's exception groups
     return bare if bare != line else line
+
+
+def _without_scripts(lines: Sequence[str]) -> list[str]:
+    """Leave out what npm and pnpm write of the script that they run: a line with its name, and the script."""
+    return [
+        line
+        for number, line in enumerate(lines)
+        if not (line.startswith("> ") and (_SCRIPT.search(line) or (number and _SCRIPT.search(lines[number - 1]))))
+    ]
 
 
 def _without_properties(lines: Sequence[str]) -> list[str]:
