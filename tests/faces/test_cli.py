@@ -237,7 +237,7 @@ def test_failures_say_what_and_how_they_are_classed(ostler: CommandLine) -> None
 
 def test_next_steps_are_verbs_and_a_file_is_no_class(ostler: CommandLine) -> None:
     assert ostler.run("status", "nobody") == ExitStatus.NOT_FOUND
-    assert ostler.err.endswith("Next: ostler ps shows the names that there are\n")
+    assert ostler.err.endswith("Next: ostler ps shows all names\n")
     for verb in ("stop", "delete"):
         assert ostler.run(verb, "nobody") == ExitStatus.NOT_FOUND
         assert "Next: ostler ps shows" in ostler.err
@@ -280,6 +280,15 @@ def test_next_steps_are_verbs_and_a_file_is_no_class(ostler: CommandLine) -> Non
         ("no. Next: service_status x; service_stop x", "no. Next: ostler status x; ostler stop x"),
         ("kept: a (project_down in /srv/shop lets this)", "kept: a (ostler down in /srv/shop lets this)"),
         ("kept (project_down in /srv/shop removes it)", "kept (ostler down in /srv/shop removes it)"),
+        (
+            'no. Next: serviceclass_draft {"server": "s", "start": "make", "stop": "drop"} if that runs',
+            "no. Next: ostler class new --from s --start make --stop drop if that runs",
+        ),
+        (
+            "no. Next: serviceclass_draft without a server drafts",
+            "no. Next: ostler class draft without a server drafts",
+        ),
+        ("no. Next: service_logs takes name (required), lines", "no. Next: ostler logs --help shows its options"),
         ("it waits; service_stop a.shop ends it now", "it waits; ostler stop a.shop ends it now"),
     ],
 )
@@ -307,6 +316,8 @@ def test_classes_servers_tools_and_configuration(ostler: CommandLine) -> None:
     assert ostler.run("servers") == ExitStatus.OK
     assert "connected" in ostler.out
     assert "process/start" in [tool["name"] for tool in ostler.json("tools", "process", "--json")["tools"]]
+    assert ostler.run("tools", "process/start") == ExitStatus.OK
+    assert ostler.out.startswith("process/start: Start a program in the background")
     assert ostler.run("tools", "process", "--limit", "2") == ExitStatus.OK
     assert len(ostler.out.splitlines()) == 3, "with its heading"
     assert re.fullmatch(r"ostler: \d+ more: name a SERVER, or use --search, or --limit \d+\n", ostler.err)

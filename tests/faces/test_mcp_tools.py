@@ -847,7 +847,7 @@ async def test_errors_say_what_where_and_what_next() -> None:
     world = World()
     async with ledger(world) as app, Client(server_over(app)) as client:
         assert (await refusal(client, "service_status", name="nobody"))[0] == snapshot(
-            "service 'nobody' not found. Next: service_list shows the names that there are"
+            "service 'nobody' not found. Next: service_list shows all names"
         )
         assert (await refusal(client, "service_create", serviceClassName="basik"))[0] == snapshot(
             "ServiceClass 'basik' not found; did you mean 'basic'? Next: serviceclass_list shows the classes"
@@ -859,7 +859,7 @@ async def test_errors_say_what_where_and_what_next() -> None:
             "ServiceClass 'basik' not found; did you mean 'basic'? Next: serviceclass_list shows the classes"
         )
         assert (await refusal(client, "service_logs", name="nobody"))[0] == snapshot(
-            "service 'nobody' not found. Next: service_list shows the names that there are"
+            "service 'nobody' not found. Next: service_list shows all names"
         )
         assert (await refusal(client, "mcpserver_get", name="x"))[0] == snapshot("MCP server 'x' not found")
         assert (await refusal(client, "tool_list", server="x"))[0] == snapshot(

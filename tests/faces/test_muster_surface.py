@@ -247,10 +247,7 @@ async def test_tools_behind_call_tool_are_answered_by_their_own_names_too() -> N
 async def test_advice_names_tools_as_they_are_called_here() -> None:
     async with ledger(World()) as app, over(app) as client:
         _, text = await behind(client, "core_service_start", name="nope")
-        assert (
-            text
-            == "Failed to start service: service nope not found. Next: core_service_list shows the names that there are"
-        )
+        assert text == "Failed to start service: service nope not found. Next: core_service_list shows all names"
         _, text = await behind(client, "core_service_logs", name="nope")
         assert "core_service_list" in text
 

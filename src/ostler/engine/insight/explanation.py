@@ -195,7 +195,7 @@ def _state_words(service: Service, view: ServiceView) -> str:
     if not why and not isinstance(service, ServiceInstance) and not view.state.is_up:
         why = "; ".join(filter(None, (view.reason, way_to_enable(service))))
     if not why and view.state is ServiceState.STOPPED:
-        why = "as it was asked to be" if view.desired is DesiredState.STOPPED else "though it is wanted"
+        why = "on request" if view.desired is DesiredState.STOPPED else "though it is wanted"
     if not why and view.state is ServiceState.WAITING:
         why = "it starts automatically when its dependencies are ready"
     return f"{words}: {why}" if why else words

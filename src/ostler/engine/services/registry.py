@@ -135,7 +135,7 @@ class ServiceRegistry(RegistryAdapter):
             with self._lock:
                 known = list(self._services)
             why = self.why_missing(name)
-            step = "service_list shows the names that there are"
+            step = "service_list shows all names"
             if why:
                 step = "correct its entry in mcp.json; it is read at once"
             elif why := self.why_removed(name):

@@ -168,9 +168,7 @@ class SeenRegistry(RegistryAdapter):
     def missing(self, name: str) -> NotFoundError:
         """Return the error that says that there is no service `name`, with those that the principal sees."""
         known = [each.name for each in self._seen()]
-        return NotFoundError(
-            "service", name, known=known, next_actions=("service_list shows the names that there are",)
-        )
+        return NotFoundError("service", name, known=known, next_actions=("service_list shows all names",))
 
     def get_all(self) -> list[Service]:
         """Return every service, by name."""

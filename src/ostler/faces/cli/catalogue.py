@@ -265,7 +265,9 @@ def servers(context: typer.Context, as_json: AsJson = False) -> None:
 
 def tools(
     context: typer.Context,
-    server: Annotated[str | None, typer.Argument(metavar="SERVER", help="Only this server's tools.")] = None,
+    server: Annotated[
+        str | None, typer.Argument(metavar="SERVER[/TOOL]", help="Only this server's tools, or all about one.")
+    ] = None,
     search: Annotated[str | None, typer.Option("--search", metavar="WORDS", help="Only those with all words.")] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="At most so many; else 200, with --json all.")
@@ -273,6 +275,9 @@ def tools(
     as_json: AsJson = False,
 ) -> None:
     """List the downstream tools."""
+    if server and "/" in server:
+        show(session_of(context).ask("tool_describe", {"name": server}), as_json=as_json)
+        return
     rows: list[JsonObject] = []
     cursor: str | None = None
     session = session_of(context)
@@ -289,7 +294,9 @@ def tools(
         say_json({"tools": rows, "total": facts["total"]})
         return
     nothing = (
-        f"No tool has {search!r}." if search else "No downstream server has listed a tool yet (see ostler servers)."
+        f"No tool has {search!r}."
+        if search
+        else f"{server or 'No downstream server'} has {'not ' if server else ''}listed a tool yet (see ostler servers)."
     )
     print_table(rows, _TOOL_COLUMNS, empty=nothing)
     if (more := facts["total"] - len(rows)) > 0:

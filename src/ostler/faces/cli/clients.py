@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 Clients = Annotated[
     list[str] | None,
-    typer.Argument(metavar="CLIENT", help="Which clients; else all that are found here.", autocompletion=client_names),
+    typer.Argument(
+        metavar="CLIENT", help="Which clients, such as cursor; else all found here.", autocompletion=client_names
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Change the files without asking.")]
@@ -115,7 +117,7 @@ def _apply(edit: "Edit", done: str) -> bool:
     except (OstlerError, OSError) as error:
         complain(f"{edit.file.location.label}: {error}")
         return False
-    kept = f"; the file as it was: {backup}" if backup is not None else ""
+    kept = f" (backup: {backup.name})" if backup is not None else ""
     say(f"{edit.file.location.label}: Ostler was {done} {edit.file.path}{kept}")
     return True
 
@@ -127,7 +129,7 @@ def _files(clients: list[str] | None) -> "Iterator[ClientFile]":
     machine = Machine(os.environ)
     chosen = {name: _client_id(name) for name in clients or CLIENT_IDS}
     if unknown := [name for name, client in chosen.items() if client is None]:
-        usage_error("; ".join(f"{name!r} is no client that Ostler knows; {_meant(name)}" for name in unknown))
+        usage_error("; ".join(f"Ostler does not know a client {name!r}; {_meant(name)}" for name in unknown))
     any_found = False
     for client in dict.fromkeys(filter(None, chosen.values())):
         file = machine.file_of(client, Path.cwd())
@@ -154,7 +156,8 @@ def _meant(name: str) -> str:
 
     from ostler.adapters.config.dialects.locations import CLIENT_IDS
 
-    like = [one for one in CLIENT_IDS if one.startswith(name.lower())] or get_close_matches(name.lower(), CLIENT_IDS)
+    close = get_close_matches(name.lower(), CLIENT_IDS, cutoff=0.75)
+    like = [one for one in CLIENT_IDS if one.startswith(name.lower())] or close
     return f"did you mean {' or '.join(like)}?" if like else f"known clients: {', '.join(CLIENT_IDS)}"
 
 

@@ -249,7 +249,7 @@ def _server_entries(paths: Paths) -> tuple[dict[str, str], list[Check]]:
             fix = "install it, or give its whole path"
             checks.append(Check("mcp.json", "problem", f"server {name!r}: {entry.command!r} was not found", fix))
     if not checks:
-        checks.append(Check("mcp.json", "ok", f"{len(loaded.entries)} servers"))
+        checks.append(Check("mcp.json", "ok", f"{len(loaded.entries)} server{'' if len(loaded.entries) == 1 else 's'}"))
     return {name: entry.command for name, entry in local.items()}, checks
 
 
@@ -347,7 +347,8 @@ def _connections(session: Session) -> Iterator[Check]:
             yield Check("servers", "ok" if is_off else "note", f"{server['name']}: stopped{why}", fix)
         else:
             text = f"{server['name']}: {state}{f', {reason}' if reason else ''}"
-            yield Check("servers", "problem", text, f"ostler explain {server['name']}")
+            verdict = "note" if state == "starting" else "problem"  # npx and uvx may download for minutes
+            yield Check("servers", verdict, text, f"ostler explain {server['name']}")
 
 
 def _facts(check: Check) -> JsonObject:

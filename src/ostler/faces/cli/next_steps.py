@@ -27,7 +27,9 @@ VERBS: Final = {
     "serviceclass_get": "class show",
     "serviceclass_available": "class show",
     "mcpserver_list": "servers",
+    "serviceclass_draft": "class draft",
     "tool_list": "tools list",
+    "tool_call": "call",
     "project_up": "up",
     "project_down": "down",
     "project_status": "project status",
@@ -38,6 +40,9 @@ _SUBJECTS: Final = ("name", "service", "serviceClassName", "server")
 """Args of tools that are plain words behind the verb."""
 
 _OPTIONS: Final = {"abandon": "--abandon", "force": "--force", "adopt": "--adopt", "dependents": "--dependents"}
+_DRAFTED: Final = {"server": "--from", "start": "--start", "stop": "--stop"}
+"""Args by which a draft is made from a server's tools, which has a verb of its own."""
+
 _PAIRS: Final = {"outputs": "--output"}
 _AWAITED: Final = {"state": "--state", "health": "--health"}
 """Args that say what `service_wait` waits for."""
@@ -54,6 +59,11 @@ _GIVEN: Final = re.compile(r" (?:(?:with|and) )?(?P<key>\w+)=(?P<value>'[^']*'|[
 _WITH: Final = re.compile(r" with (?P<key>\w+) '(?P<value>[^'\s]+)'")
 _CHOICE: Final = re.compile(r"\b(?P<step>start|stop)=TOOL\b")
 """Args of a draft, which are options here."""
+
+_TAKES: Final = re.compile(
+    r"(?P<verb>ostler [a-z ]+?) takes (?:no arguments|\w+(?: \(required\))?(?:, \w+(?: \(required\))?)*)"
+)
+"""What a tool takes: the command line has options for that, and its own list of them."""
 
 _UNKNOWN: Final = re.compile(r" with\b")
 
@@ -80,7 +90,8 @@ def _line_in_verbs(line: str) -> str:
         verb = None if args is None else _verb(found["tool"], args)
         shown += steps[position : found.start()] + (found[0] if verb is None else verb)
         position = found.end() if verb is None else end
-    return said + mark + _CHOICE.sub(r"--\g<step> TOOL", shown + steps[position:])
+    steps = _CHOICE.sub(r"--\g<step> TOOL", shown + steps[position:])
+    return said + mark + _TAKES.sub(r"\g<verb> --help shows its options", steps)
 
 
 def _args_at(text: str, position: int) -> tuple[JsonObject | None, int]:
@@ -109,6 +120,9 @@ def _args_at(text: str, position: int) -> tuple[JsonObject | None, int]:
 def _verb(tool: str, args: Mapping[str, JsonValue]) -> str | None:
     """Return the command that does what `tool` does with `args`; None where there is none."""
     subjects, options = list[str](), list[str]()
+    if tool == "serviceclass_draft" and args and args.keys() <= _DRAFTED.keys():
+        words = [word for key, value in args.items() for word in (_DRAFTED[key], _as_word(value))]
+        return shlex.join(["ostler", "class", "new", *words])
     for key, value in args.items():
         if key in _SUBJECTS and isinstance(value, str):
             subjects.append(str(value))

@@ -82,7 +82,8 @@ def prune(
         if "project" not in row:
             say(f"{stray_text(row)}: left by an earlier run of Ostler")
         else:
-            say(f"project {row['project']}: its folder {row['directory']} is {what_now(row)}")
+            names = ", ".join(row["services"])
+            say(f"project {row['project']}: its folder {row['directory']} is {what_now(row)}; services: {names}")
     if not rows:
         say("Nothing is left over that was looked for." if unseen else "Nothing is left over.")
     for row in unseen:

@@ -37,7 +37,7 @@ def summary_of(findings: Iterable[Finding], classes: Sequence[str], tools: str, 
     checked = [f"{len(classes)} class{'' if len(classes) == 1 else 'es'}"] if classes or not projects else []
     if projects:
         checked.append(f"{projects} project{'' if projects == 1 else 's'}")
-    return f"{counted or 'nothing found'} in {' and '.join(checked)}" + (f" (tools: {tools})" if tools else "")
+    return f"{counted or 'no problems'} in {' and '.join(checked)}" + (f" (tools: {tools})" if tools else "")
 
 
 def sarif_report(findings: Sequence[Finding], version: str) -> JsonObject:

@@ -33,7 +33,7 @@ async def serviceclass_check(app: ApplicationLike, args: ClassCheckArgs, call: C
         "findings": [finding_json(finding) for finding in result.findings],
     }
     if result.is_clean:
-        return Answer(structured, f"nothing found: {', '.join(result.classes)}")
+        return Answer(structured, f"no problems in {', '.join(result.classes)}")
     head = f"{len(result.findings)} in {', '.join(result.classes) or 'the manifest'}:"
     return Answer(structured, "\n".join([head, *finding_lines(result.findings)]))
 

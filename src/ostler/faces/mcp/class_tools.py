@@ -218,7 +218,8 @@ async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: 
         loaded = await load_definition(app, args.text_of(args.name), is_manifest=bool(args.manifest))
     except ManifestError as error:
         findings = [finding_json(finding) for finding in error.findings]
-        lines = [f"not valid: {error.summary}", *finding_lines(error.findings)]
+        count = len(error.findings)
+        lines = [f"not valid: {f'{count} problems' if count > 1 else error.summary}", *finding_lines(error.findings)]
         return Answer({"valid": False, "findings": findings}, "\n".join(lines))
     names = [item.service_class.name for item in loaded]
     missing = sorted(

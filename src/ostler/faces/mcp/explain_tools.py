@@ -138,7 +138,8 @@ def _past(item: PastCall, limit: int) -> JsonObject:
 
 
 def _past_line(item: JsonObject) -> str:
-    line = f"{item['at']} {item['operation']} {item['step']}: {item['tool']} {item['outcome']}"
+    step = item["step"] if item["operation"] == item["step"] else f"{item['operation']} ({item['step']})"
+    line = f"{item['at']} {step}: {item['tool']} {item['outcome']}"
     line += f" {json.dumps(item['args'], ensure_ascii=False)}" if "args" in item else ""
     return f"{line}: {item['error']}" if "error" in item else line
 

@@ -26,7 +26,7 @@ from ostler.faces.mcp.lifecycle_tools import last_lines
 from ostler.faces.mcp.project_changes import change_facts, change_line, counted, while_refused
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import NotFoundError, OstlerError
-from ostler.model.json import JsonObject, present
+from ostler.model.json import JsonObject, JsonValue, present
 from ostler.model.projects import PROJECT_FILE
 from ostler.model.servers import MASK
 from ostler.model.states import HealthStatus
@@ -165,7 +165,7 @@ async def _prune(app: ApplicationLike) -> Answer:
         names = {name: f"{name}.{ref.id}" for name in report.failures}
         names |= {name: change.full_name for name, change in report.changes.items()}
         services += (await _reported(app, ref.id, report, names))["services"]
-        lines += await _report_lines(app, f"project {ref.id}, {_why_left(_left(ref))},", "is down", report, names)
+        lines += await _report_lines(app, f"project {ref.id}, {_why_left(_left(app, ref))},", "is down", report, names)
         whole.failures |= {names[name]: error for name, error in report.failures.items()}
         whole.unfinished += [f"{name}.{ref.id}" for name in report.unfinished]
     try:
@@ -193,8 +193,10 @@ async def _prune(app: ApplicationLike) -> Answer:
     return _answer(whole, structured, [*lines, *_unseen_lines(unseen)])
 
 
-def _left(ref: ProjectRef) -> JsonObject:
-    return {"project": ref.id, "directory": ref.directory, **present({"replacedBy": ref.replaced_by})}
+def _left(app: ApplicationLike, ref: ProjectRef) -> JsonObject:
+    services: list[JsonValue] = [member.name for member in app.projects.directory.members(ref.id)]
+    about: JsonObject = {"project": ref.id, "directory": ref.directory, "services": services}
+    return about | present({"replacedBy": ref.replaced_by})
 
 
 def _why_left(left: JsonObject) -> str:
@@ -232,7 +234,7 @@ def _unseen_lines(unseen: Sequence[JsonObject]) -> list[str]:
 async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) -> Answer:
     """Show a project's services, and what its file has that does not run."""
     del call
-    gone = list(map(_left, app.projects.left_over()))
+    gone = [_left(app, ref) for ref in app.projects.left_over()]
     strays = await app.projects.strays()
     survey = await app.projects.leftovers()
     left: list[JsonObject] = [*gone, *map(_stray, strays), *map(_leftover, survey.found)]

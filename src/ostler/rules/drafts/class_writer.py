@@ -121,7 +121,8 @@ class ClassWriter:
     def _head(self) -> Iterator[str]:
         thing = self.pair.thing or "process"
         described = " ".join(self.pair.start.tool.description.split())
-        text = f"A {thing} through the MCP server {self.server}: {self.pair.start.tool.name} starts it."
+        article = "An" if thing[0] in "aeiou" else "A"
+        text = f"{article} {thing} through the MCP server {self.server}: {self.pair.start.tool.name} starts it."
         if described:
             text += " " + shortened(described)
         yield from ("apiVersion: ostler/v1", "kind: ServiceClass", "metadata:", f"  name: {self.name}")

@@ -128,7 +128,7 @@ def _no_pair(server: str, tools: Sequence[Tool], start: str, stop: str) -> Defin
         next_actions=(
             *asked,
             "name them, if there are such tools: start=TOOL and stop=TOOL are taken as they are",
-            "or do it once by tool_call, and draft from these calls (no server)",
+            "or do it once with tool_call; then serviceclass_draft without a server drafts from these calls",
         ),
     )
 
