@@ -148,7 +148,7 @@ class ServerEntry(_Model):
     headers_helper: str = ""
     oauth: OAuthClient | None = None
     disabled: bool = False
-    options: ServerOptions = Field(default_factory=ServerOptions)
+    options: ServerOptions = Field(default_factory=ServerOptions.model_construct)
     response_cap: int | None = None
     secret_parts: tuple[str, ...] = Field(default=(), repr=False)
     references: tuple[str, ...] = ()
