@@ -7,7 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from tests.support.processes import nothing_left as nothing_left  # noqa: PLC041
 from ostler.adapters.environments import start_trouble
 from ostler.adapters.process import known_process, readiness
 from ostler.adapters.process.keeper import keeper_command
+from ostler.adapters.process.launch import Launch
 from ostler.adapters.process.trees import is_gone
+from ostler.model.errors import StoreError
 
 pytestmark = [
     pytest.mark.anyio,
@@ -42,6 +44,34 @@ async def test_the_input_stays_open_also_over_the_death_of_the_server(state_dir:
         await anyio.sleep(0.3)  # long enough for a watcher that reads an ended input
         assert (await server.call("status", key="css"))["state"] == "running"
         assert (await server.call("stop", key="css"))["signal"] == "SIGTERM"
+
+
+def test_a_keeper_without_an_order_ends_silently() -> None:
+    done = subprocess.run(keeper_command("none"), input=b"", capture_output=True, check=True, timeout=30)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_keeper_boots_while_the_intent_is_written_and_runs_nothing_before(tmp_path: Path, is_written: bool) -> None:
+    made = tmp_path / "made"
+    launch = Launch(("/bin/mkdir", str(made)), tmp_path, {MARK: os.environ[MARK]}, "mkdir")
+    keepers: list[psutil.Process] = []
+
+    def intend() -> None:
+        keepers.extend(each for each in psutil.Process().children() if each.cmdline()[-1:] == ["intended"])
+        assert not made.exists()
+        if not is_written:
+            raise StoreError("the disk is full")
+
+    with (tmp_path / "log").open("ab") as log, nullcontext() if is_written else pytest.raises(StoreError):
+        spawned = launch.spawn(
+            log, key="intended", token="t", owner="o", endings=tmp_path / "e", sent=tmp_path / "s", intend=intend
+        )
+        spawned.child.wait(30)
+    [keeper] = keepers
+    assert is_gone(keeper)
+    assert made.exists() == is_written
+    assert (tmp_path / "log").read_bytes() == b""
 
 
 async def test_a_server_with_many_open_files_starts_programs_and_leaves_no_zombie(state_dir: Path) -> None:

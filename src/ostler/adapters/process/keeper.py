@@ -6,7 +6,8 @@ on Linux it is the "child subreaper" of all that descends from it, so that what 
 the other end of the program's standard input or terminal, for which the server has a named pipe. It ends when nothing
 of the program is left.
 
-From its standard input it reads one marshalled dict (`Order`), to its standard output it writes `pid N` or
+From its standard input it reads one marshalled dict (`Order`); it ends if there is none, as the server could not write
+down what is about to run. To its standard output it writes `pid N` or
 `errno N`; its standard error is the program's log.
 """
 
@@ -46,7 +47,9 @@ def keeper_command(key: str) -> list[str]:
 
 def main() -> None:
     """Spawn the program, report, and stay until all of it is gone."""
-    order: Mapping[str, Any] = marshal.loads(sys.stdin.buffer.read())  # noqa: S302 (from the server, its parent)
+    if not (given_order := sys.stdin.buffer.read()):
+        return
+    order: Mapping[str, Any] = marshal.loads(given_order)  # noqa: S302 (from the server, its parent)
     _adopt_descendants()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, _stay)  # a handler, unlike SIG_IGN, is not handed down

@@ -10,7 +10,7 @@ import select
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -138,7 +138,9 @@ class Launch(Struct, frozen=True):
         argv[0], env = program_path(argv[0], cwd, env, fallback if "PATH" not in (request.env or {}) else None)
         return cls(argv=tuple(argv), cwd=cwd, env=env, label=words[0], account=account, stdin=request.stdin)
 
-    def spawn(self, log: BinaryIO, *, key: str, token: str, owner: str, endings: Path, sent: Path) -> Spawned:
+    def spawn(
+        self, log: BinaryIO, *, key: str, token: str, owner: str, endings: Path, sent: Path, intend: Callable[[], None]
+    ) -> Spawned:
         """Spawn it in a session of its own, output to `log`, below a keeper that outlives this Ostler. Blocks.
 
         Args:
@@ -148,6 +150,8 @@ class Launch(Struct, frozen=True):
             owner: see there.
             endings: where the keeper writes down how it ended.
             sent: where the keeper makes the named pipe that its input comes through.
+            intend: writes down what is about to run. It is called while the keeper boots, which takes as long; the
+                keeper runs nothing before, and ends if this fails.
 
         Raises:
             OperationError: the system refused.
@@ -155,6 +159,7 @@ class Launch(Struct, frozen=True):
         env = {**self.env, KEY_VARIABLE: key, TOKEN_VARIABLE: token, OWNER_VARIABLE: owner}
         account = None if self.account is None or self.account.is_own else self.account
         if sys.platform == "win32":
+            intend()
             return self._spawn_alone(log, env)
         order = {
             "argv": list(self.argv),
@@ -181,6 +186,12 @@ class Launch(Struct, frozen=True):
             why, step = start_trouble(error.errno or 0, "restart Ostler: its own Python may have been replaced")
             said = f"the keeper of process {key!r} could not be started: {why}"
             raise OperationError(said, next_actions=(step,)) from error
+        try:
+            intend()
+        except BaseException:
+            keeper.kill()
+            keeper.communicate()
+            raise
         kind, _, number = _reply_to(keeper, marshal.dumps(order)).partition(" ")
         if kind == "pid":
             return Spawned(keeper, int(number), has_keeper=True)

@@ -64,7 +64,7 @@ def find_strays(
     marked = list(_marked(owner))  # before the records are read: a record is written before its process is made
     life = known_life(root) if is_served else ""
     ids = None if services is None else services()
-    known = {record.token for record in RecordFolder(root).load() if _is_known(record, ids)}
+    known = _known_tokens(root, ids)
     found: dict[int, Stray] = {}
     for process, environment in marked:
         token = environment.get(TOKEN_VARIABLE)
@@ -72,11 +72,18 @@ def find_strays(
         if keeper_of is not None:
             # what overwrote its environment is still below its keeper, which ends on its own
             below = _children(process, owner) if keeper_of not in known else []
+            if below and keeper_of in _known_tokens(root, ids):
+                continue  # the keeper booted before its record was written, and only then ran anything
             found = {child.pid: _stray(child, _key_of(process)) for child in below} | found
         elif (token not in known) if token is not None else environment.get(LIFE_VARIABLE, life) != life:
             found[process.pid] = _stray(process, environment.get(KEY_VARIABLE, ""))
     found.pop(os.getpid(), None)
     return sorted(found.values(), key=_age)
+
+
+def _known_tokens(root: Path, services: Container[str] | None) -> set[str]:
+    """Return the tokens of the runs that what carries their marks belongs to."""
+    return {record.token for record in RecordFolder(root).load() if _is_known(record, services)}
 
 
 def _is_known(record: ProcessRecord, services: Container[str] | None) -> bool:

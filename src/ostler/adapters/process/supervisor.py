@@ -318,7 +318,6 @@ class Supervisor:
         self, launch: Launch, record: ProcessRecord, earlier: ProcessRecord | None
     ) -> tuple[Child, ProcessRecord]:
         """Write the intent, spawn, write the pid. Blocks."""
-        self.folder.write(record)
         try:
             with new_log(self.folder.log_path(record.key)) as log:
                 spawned = launch.spawn(
@@ -328,7 +327,10 @@ class Supervisor:
                     owner=self.folder.owner,
                     endings=self.folder.endings_path(record.token),
                     sent=self.folder.input_path(record.token),
+                    intend=lambda: self.folder.write(record),
                 )
+        except StoreError:  # the intent is not written, and nothing ran
+            raise
         except BaseException as error:
             if earlier is not None:
                 self.folder.write(earlier)
@@ -338,9 +340,8 @@ class Supervisor:
                 raise StoreError(f"the log of process {record.key!r} cannot be made: {error}") from error
             raise
         born = birth_of(spawned.pid) or {"created": time.time()}  # it has ended, and its keeper has seen that
-        record = record.model_copy(update={"pid": spawned.pid, **born})
-        if spawned.has_keeper:
-            record = record.model_copy(update=keeper_facts(spawned.child.pid))
+        facts = keeper_facts(spawned.child.pid) if spawned.has_keeper else {}
+        record = record.model_copy(update={"pid": spawned.pid, **born, **facts})
         with suppress(StoreError):  # the intent is on disk, and the process carries its token: it is found by that
             self.folder.write(record)
         return spawned.child, record
