@@ -314,7 +314,7 @@ def run_server(settings: ServerSettings) -> int:
     try:
         from ostler.faces.daemon.steady_loop import SteadyLoop
 
-        anyio.run(serve, backend_options={} if sys.platform == "win32" else {"loop_factory": SteadyLoop})
+        anyio.run(serve, backend_options={"loop_factory": SteadyLoop})
         status = 0
     except* (OstlerError, HttpSettingsError, OSError) as group:
         for error in _causes(group):
