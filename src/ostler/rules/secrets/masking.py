@@ -53,6 +53,8 @@ def without_likely_secrets(text: str) -> str:
     text = _LIKELY_SECRET.sub(lambda found: f"{found['before'] or found['key']}{MASK}", text)
     shown, end = "", 0
     for begin, upto in sorted(credential_places(text)):
+        if MASK in text[begin:upto]:
+            continue  # what is left of it, such as its quotes, stays
         if begin >= end:  # else it begins inside of the one before
             shown += text[end:begin] + MASK
         end = max(end, upto)
