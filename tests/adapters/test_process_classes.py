@@ -168,6 +168,51 @@ async def test_a_command_with_everything(state_dir: Path, tmp_path: Path) -> Non
         assert (stopped["killed"], stopped.get("signal")) == (False, "SIGINT")
 
 
+STATUSES = """
+import http.server, os, sys
+left = sys.argv[1].split(",")
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        status = left.pop(0) if len(left) > 1 else left[0]
+        print("answers", status, flush=True)
+        self.send_response(int(status))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+@real
+@pytest.mark.parametrize(
+    ("statuses", "args", "said"),
+    [
+        ("404", {}, "answers 404"),
+        ("401", {}, "answers 401"),
+        ("503,503,404", {}, "answers 404"),
+        ("404,404,302", {}, "answers 302"),  # what is not set up yet when it begins to listen
+        ("404", {"readyPath": "/"}, "answered 404, wanted 200 to 399. Next: name a path that it does answer"),
+        ("500", {}, "answered 500, wanted 200 to 499"),
+    ],
+)
+async def test_a_dev_server_without_a_ready_path_is_up_when_it_answers_anything_but_that_it_fails(
+    state_dir: Path, tmp_path: Path, statuses: str, args: dict[str, str], said: str
+) -> None:
+    (tmp_path / "serve.py").write_text(STATUSES)
+    async with process_server(state_dir / "p") as server:
+        command = f"{{python}} serve.py {statuses}"
+        given: dict[str, Any] = {"directory": str(tmp_path), "command": command, "readyTimeout": "3s", **args}
+        api = Instance(server, "dev-server", "api", **given)
+        if "wanted" in said:
+            call = api.service_class.tools.start
+            assert said in await server.fail(call.tool_name, **render(call.args, api.names))
+            return
+        await api.start()
+        lines = (await server.call("logs", key="api"))["lines"]
+        assert [line for line in lines if "answers" in line][-1].endswith(said)
+        assert await api.is_healthy()
+        await api.stop()
+
+
 @real
 @pytest.mark.parametrize("ready", [{"readyPath": "/200"}, {"readyLog": "listening"}])
 async def test_a_dev_server_is_told_its_port(state_dir: Path, tmp_path: Path, ready: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 OK = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
-async def looked(url: str, answers: Sequence[bytes]) -> tuple[bool, str, list[str]]:
+async def looked(url: str, answers: Sequence[bytes], wanted: str | None = None) -> tuple[bool, str, list[str]]:
     """Return what a look at a server that gives these answers found, and the first line of each request."""
     asked: list[str] = []
 
@@ -27,9 +27,10 @@ async def looked(url: str, answers: Sequence[bytes]) -> tuple[bool, str, list[st
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, serve)
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
-        found = await look_http(valid_url(url.replace("PORT", str(port))), None, 10)
+        found = await look_http(valid_url(url.replace("PORT", str(port))), wanted, 10)
         tasks.cancel_scope.cancel()
-        return *found, asked
+        assert found.is_tentative is (found.passed and " answered 4" in found.said)
+        return found.passed, found.said, asked
     raise AssertionError
 
 
@@ -58,6 +59,16 @@ async def test_an_answer_is_judged_by_its_first_line_alone(answers: list[bytes],
     passed, detail, _ = await looked("http://127.0.0.1:PORT/", answers)
     assert detail.endswith(f"/ {said}")
     assert passed is (said in ("answered 200", "answered 302"))
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(200, "answered 200"), (404, "answered 404"), (400, "answered 400"), (500, "answered 500, wanted 200 to 499")],
+)
+async def test_a_range_of_statuses_has_both_its_ends(status: int, said: str) -> None:
+    passed, detail, _ = await looked("http://127.0.0.1:PORT/", [b"HTTP/1.1 %d X\r\n\r\n" % status], "200-499")
+    assert detail.endswith(f"/ {said}")
+    assert passed is ("wanted" not in said)
 
 
 async def test_an_address_with_an_s_too_many_is_said_to_have_one() -> None:

@@ -390,14 +390,6 @@ def test_a_script_with_a_fixed_port_runs_with_the_worktree_s_own_where_that_can_
         assert "only one worktree can have port 5173, which its script has" in web.notes[-1]
 
 
-@pytest.mark.parametrize(("line", "is_noted"), [("node --watch server.js", True), ("next dev", False)])
-@pytest.mark.parametrize("library", ["express", "pg"])
-def test_an_api_has_a_note_that_its_ready_path_may_have_to_be_named(line: str, is_noted: bool, library: str) -> None:
-    text = json.dumps({"scripts": {"dev": line}, "dependencies": {library: "*"}})
-    found = read_package_json(text, "package.json").services[-1]
-    assert any("readyPath names what does" in note for note in found.notes) is (is_noted and library == "express")
-
-
 def test_scripts_that_change_a_database_are_jobs_that_run_when_they_are_named() -> None:
     names = ("db:migrate", "migrate:dev", "seed", "db:push", "migrate:create", "seedling", "immigrate")
     text = json.dumps({"scripts": dict.fromkeys(names, "x")})
@@ -568,8 +560,8 @@ def test_an_application_in_python_is_served_as_its_source_shows(
     assert {name: args(spec)["command"] for name, spec in made.items()} == runs
     for name in made.keys() & {"web", "worker"}:
         assert list(made[name].depends_on) == (["install"] if "install" in made else [])
-    if "-m uvicorn" in runs.get("web", ""):
-        assert args(made["web"])["readyPath"] == "/openapi.json"
+    is_streamlit = "streamlit run" in runs.get("web", "")
+    assert "web" not in made or args(made["web"]).get("readyPath") == ("/_stcore/health" if is_streamlit else None)
 
 
 @pytest.mark.parametrize(

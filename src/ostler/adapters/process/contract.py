@@ -133,8 +133,11 @@ class Probe(Request):
         Field(description="URL that must answer a GET; may hold {port}. Certificates are not checked."),
     ] = None
     status: Annotated[
-        Annotated[list[Annotated[int, Field(ge=100, le=599)]], Field(max_length=50)] | int | None,
-        Field(description="HTTP status, or list of them, that counts as ready. Default: 200 to 399."),
+        Annotated[list[Annotated[int, Field(ge=100, le=599)]], Field(max_length=50)]
+        | int
+        | Annotated[str, StringConstraints(pattern=r"^[1-5][0-9][0-9]-[1-5][0-9][0-9]$")]
+        | None,
+        Field(description="HTTP status that counts as ready, list of them, or range (200-499). Default: 200-399."),
     ] = None
     log: Annotated[
         Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)] | None,

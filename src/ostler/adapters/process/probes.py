@@ -19,7 +19,7 @@ from ostler.adapters.process.logfile import clean_line, split_lines
 from ostler.adapters.process.port_owners import Listener, Sockets, in_words, is_listening, listening_at
 from ostler.adapters.process.ports import address_of, is_this_machine, reachable_host
 from ostler.adapters.process.process_table import Bound
-from ostler.adapters.process.web_probe import look_http, reason_of, valid_url
+from ostler.adapters.process.web_probe import Looked, look_http, reason_of, valid_url
 from ostler.model.errors import ArgumentError
 from ostler.rules.text.patterns import LineFilter, PatternError, compile_pattern, line_filter, search
 from ostler.rules.text.work_budget import bounded_work
@@ -53,12 +53,14 @@ class Verdict(Struct, frozen=True):
         detail: what was found, in words.
         at: the host and port that answered, when they are not those that were asked for.
         is_brief: the look cost little: it ended before it asked anyone, or where else the process listens.
+        is_tentative: it passed by an answer that a program may give before it is set up.
     """
 
     ready: bool
     detail: str
     at: Listener | None = None
     is_brief: bool = False
+    is_tentative: bool = False
 
 
 class LogScanner(Struct):
@@ -196,7 +198,7 @@ async def look(
             return verdict
     if probe.exec is not None:
         passed, detail = await run_command(probe.exec, sockets.entry, timeout)
-        return Verdict(ready=passed, detail=detail, at=verdict.at)
+        return Verdict(ready=passed, detail=detail, at=verdict.at, is_tentative=passed and verdict.is_tentative)
     return verdict
 
 
@@ -210,7 +212,7 @@ async def _look_at(  # noqa: C901, PLR0911 (each thing that may be found)
     host: str,
     port: int,
     sockets: Sockets | None,
-    ask: Callable[[str, int], Awaitable[tuple[bool, str]]],
+    ask: Callable[[str, int], Awaitable[Looked]],
     *,
     is_port_all: bool = False,
 ) -> Verdict:
@@ -225,24 +227,24 @@ async def _look_at(  # noqa: C901, PLR0911 (each thing that may be found)
             for over a connection: a debugger (Delve, debugpy) takes the first one for its client, and lets no other in.
     """
     if sockets is None or not is_this_machine(host):
-        return Verdict(*await ask(host, port))
+        return _verdict_of(await ask(host, port))
     address = reachable_host(host)
     found = await anyio.to_thread.run_sync(listening_at, port)
     is_shown = None if found is None else is_listening(found, address)
     is_refused = sockets.entry.starting and (_refuses(address, port) if found is None else is_shown is False)
     if is_refused and not sockets.is_due():  # the usual check of what starts costs nothing
         return Verdict(ready=False, detail=f"{address_of(host, port)} refuses connections", is_brief=True)
-    passed, detail = (True, _accepts(port)) if is_port_all and is_shown else await ask(host, port)
-    is_its_own = passed and await sockets.holds(port)
+    looked = _accepts(port) if is_port_all and is_shown else await ask(host, port)
+    is_its_own = looked.passed and await sockets.holds(port)
     if taken := await _taken(address, port, sockets, found):
         return taken
     if is_its_own:
         if doubt := await _doubt_of(sockets, port):
             return doubt
-        return Verdict(passed, detail, at=await _only_over_6(sockets, port) if host.lower() == "localhost" else None)
+        return _verdict_of(looked, await _only_over_6(sockets, port) if host.lower() == "localhost" else None)
     own = await sockets.own()
     if own is None:
-        return Verdict(passed, detail)
+        return _verdict_of(looked)
     tcp = [listener for listener in own if listener.is_tcp]
     is_both = any(one.host == "::" and one.over_4 for one in found or ())  # such a socket is where it was asked, too
     here = [
@@ -255,16 +257,19 @@ async def _look_at(  # noqa: C901, PLR0911 (each thing that may be found)
     is_given = port == sockets.entry.record.port
     for listener in here or (tcp if is_given and sockets.is_elsewhere(tcp, port) else ()):
         there = reachable_host(listener.host), listener.port
-        passed, said = (True, _accepts(listener.port)) if is_port_all else await ask(*there)
-        if passed:
-            return Verdict(ready=True, detail=said, at=listener)
-        detail = said
+        looked = _accepts(listener.port) if is_port_all else await ask(*there)
+        if looked.passed:
+            return _verdict_of(looked, listener)
     elsewhere = "" if here else _elsewhere(own, port)
     holders = [] if here or is_refused else await sockets.holders(port, own)
     if holders:
         held = f"port {port} is held by {in_words(holders)}, which is not part of this process{elsewhere}"
         return Verdict(ready=False, detail=held)
-    return Verdict(ready=False, detail=detail + elsewhere)
+    return Verdict(ready=False, detail=looked.said + elsewhere)
+
+
+def _verdict_of(looked: Looked, at: Listener | None = None) -> Verdict:
+    return Verdict(looked.passed, looked.said, at=at, is_tentative=looked.is_tentative)
 
 
 async def _taken(address: str, port: int, sockets: Sockets, found: list[Bound] | None) -> Verdict | None:
@@ -315,7 +320,7 @@ async def _only_over_6(sockets: Sockets, port: int) -> Listener | None:
     return own[0] if own and all(listener.host == "::1" for listener in own) else None
 
 
-async def _look_tcp(host: str, port: int, timeout: float, probe: Probe) -> tuple[bool, str]:
+async def _look_tcp(host: str, port: int, timeout: float, probe: Probe) -> Looked:
     where = address_of(host, port)
     connected = False
     try:
@@ -329,18 +334,18 @@ async def _look_tcp(host: str, port: int, timeout: float, probe: Probe) -> tuple
                 await anyio.aclose_forcefully(stream)
     except TimeoutError:
         what = "did not answer as expected" if connected else "did not accept a connection"
-        return False, f"{where} {what} in {timeout:g} s"
+        return Looked(passed=False, said=f"{where} {what} in {timeout:g} s")
     except (OSError, anyio.BrokenResourceError) as error:
         what = "broke" if connected else "refused"
-        return False, f"{where} {what} the connection ({reason_of(error)})"
-    return True, _accepts(port)
+        return Looked(passed=False, said=f"{where} {what} the connection ({reason_of(error)})")
+    return _accepts(port)
 
 
-def _accepts(port: int) -> str:
-    return f"port {port} accepts connections"
+def _accepts(port: int) -> Looked:
+    return Looked(passed=True, said=f"port {port} accepts connections")
 
 
-async def _look_answer(stream: ByteStream, where: str, sent: str | None, wanted: str) -> tuple[bool, str]:
+async def _look_answer(stream: ByteStream, where: str, sent: str | None, wanted: str) -> Looked:
     """Talk over a fresh connection; come back when the answer matches, or the other side has closed."""
     if sent is not None:
         await stream.send(bytes_of(sent))
@@ -352,8 +357,8 @@ async def _look_answer(stream: ByteStream, where: str, sent: str | None, wanted:
             break
         try:
             if search(wanted, got) is not None:
-                return True, f"{where} answers as expected"
+                return Looked(passed=True, said=f"{where} answers as expected")
         except PatternError as error:
             raise ArgumentError([f"ready.answer: {error}"]) from error
     shown = f"answered {got[:SHOWN_ANSWER]!r}" if got else "closed the connection without an answer"
-    return False, f"{where} {shown}, wanted {wanted!r}"
+    return Looked(passed=False, said=f"{where} {shown}, wanted {wanted!r}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from ostler.adapters.process.confirmation import Confirmation
 from ostler.adapters.process.contract import Probe
 from ostler.adapters.process.known_process import Awaited, Entry
 from ostler.adapters.process.log_watch import log_watch
@@ -39,25 +40,6 @@ LOOK_SECONDS = 0.02
 _LONGER = 1.3
 _LONGEST_LOOK_SECONDS = 0.2
 """How looks at what has no more to do than to run on become fewer."""
-
-SETTLE_SECONDS = 0.3
-"""How long a process must live on at least after the log line that says that it is ready, if it still does things."""
-
-SETTLE_SHARE = 0.5
-"""How long that is in relation to the time until the line: what starts slowly (next, RabbitMQ) fails slowly, too."""
-
-LONGEST_SETTLE_SECONDS = 3.0
-
-QUIET_SECONDS = 0.2
-"""Without any work of a process for this time, what follows its log line is over."""
-
-IDLE_SECONDS = 0.1
-"""If none of its threads was given a processor for this time, they wait for something else than themselves."""
-
-QUIET_LOOK_SECONDS = 0.025
-
-LINE_SECONDS = 10.0
-"""How long a process may take to listen where its log line says that it does, as long as nothing listens there."""
 
 CRASH_SIGNALS = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"})
 """Signals that end a program because of its own fault."""
@@ -201,17 +183,12 @@ async def await_ready(
     verdict = Verdict(ready=False, detail="it was not probed yet", is_brief=True)
     time = _ReadyTime(timeout)
     reported = time.began - PROGRESS_SECONDS
-    said_at: float | None = None
+    confirmation = Confirmation(sockets, probe, timeout)
     seen = verdict
     while is_current() and entry.refresh() != "exited":
         with time.look():
             seen = await look(probe, sockets, scanner=scanner, watch=watch, timeout=min(PROBE_SECONDS, timeout))
-            if seen.ready and probe.log is not None and probe.tcp is None and probe.http is None:
-                said_at = anyio.current_time() if said_at is None else said_at
-                may_wait = anyio.current_time() - said_at < min(LINE_SECONDS, timeout / 2)
-                line = scanner.line if scanner is not None else ""
-                settle = min(max(SETTLE_SECONDS, SETTLE_SHARE * (said_at - time.began)), LONGEST_SETTLE_SECONDS)
-                seen = await _confirmed(sockets, seen, line, owner=probe.owner, may_wait=may_wait, settle=settle)
+            seen = await confirmation.of(seen, scanner.line if scanner is not None else "", time.began)
             if not (seen.is_brief and not verdict.is_brief):  # what a thorough look found is kept until the next one
                 verdict = seen
             if verdict.ready and is_current() and entry.refresh() == "running":
@@ -257,84 +234,6 @@ async def _handed_over(sockets: Sockets, port: int) -> str:
             await anyio.sleep(HOLDER_LOOK_SECONDS)
         return f", and port {port} is held by {in_words(holders)}, which is not part of it"
     return ""
-
-
-async def _confirmed(
-    sockets: Sockets, verdict: Verdict, line: str, *, owner: str, may_wait: bool, settle: float
-) -> Verdict:
-    """Return whether a process that says it is ready is so: it listens on its port, alone, and is there a moment later.
-
-    Programs write such a line before they find their port taken, or seconds before their workers listen.
-
-    Args:
-        sockets: those of the process.
-        verdict: what says that it is ready.
-        line: the log line that says so; empty: not known.
-        owner: `any` where it does not matter who listens where the line says, or shares a port.
-        may_wait: the process may be about to listen where the line says.
-        settle: how long the process must live on, in seconds, unless it does nothing before.
-    """
-    port = sockets.entry.record.port
-    own = await sockets.own() if port is not None else None
-    if port is not None and own is not None:
-        is_there = any(listener.port == port for listener in own)
-        tcp = [listener for listener in own if listener.is_tcp]  # a UDP socket elsewhere may be one to ask from
-        if not is_there and sockets.is_elsewhere(tcp, port):
-            return Verdict(ready=True, detail=f"it listens on {tcp[0].address}", at=tcp[0])
-        here = next((listener for listener in own if listener.port == port), None)
-        if here is None:
-            places = ", ".join(sorted({listener.address for listener in own}))
-            return Verdict(
-                ready=False,
-                detail=f"{verdict.detail}, but the process does not listen on port {port}"
-                + (f" (it does on {places})" if places else ""),
-            )
-        verdict = Verdict(ready=True, detail=verdict.detail, at=here)
-    elif port is None and owner == "own" and (doubt := await _doubt_of(sockets, line, may_wait=may_wait)):
-        return Verdict(ready=False, detail=f"{verdict.detail}, but {doubt}")
-    with anyio.move_on_after(settle):
-        await _until_quiet(sockets)
-    if owner == "own" and (sharing := await sockets.sharing()) and not await sockets.runs_elsewhere():
-        port, holders = next(iter(sharing.items()))
-        shared = f"port {port}, on which it listens, is shared with {in_words(holders)} (owner 'any' accepts that)"
-        return Verdict(ready=False, detail=f"{verdict.detail}, but {shared}")
-    return verdict
-
-
-async def _until_quiet(sockets: Sockets) -> None:
-    """Return when a process has ended, or has lived on for a moment and does nothing any more."""
-    began = quiet_since = idle_since = anyio.current_time()
-    work = await sockets.work()
-    while sockets.entry.refresh() == "running":
-        await anyio.sleep(QUIET_LOOK_SECONDS)
-        before, work = work, await sockets.work()
-        now = anyio.current_time()
-        if before is None or work is None or before.ticks != work.ticks:
-            quiet_since = now
-        if before is None or work is None or work.turns is None or before.turns != work.turns:
-            idle_since = now
-        is_quiet = now - began >= SETTLE_SECONDS and now - quiet_since >= QUIET_SECONDS
-        if is_quiet or now - idle_since >= IDLE_SECONDS:
-            return
-
-
-async def _doubt_of(sockets: Sockets, line: str, *, may_wait: bool) -> str:
-    """Return why the process does not (or not alone) listen where its log line says; empty where nothing shows that."""
-    from ostler.rules.text.named_ports import named_ports  # noqa: PLC0415 (few ready checks are a log line)
-
-    named = named_ports(line)
-    own = await sockets.own() if named else None
-    if own is None or await sockets.runs_elsewhere():
-        return ""
-    here = {listener.port for listener in own} & named
-    for port in sorted(here or named):
-        holders = (await sockets.sharing(port)).get(port) if here else await sockets.holders(port, own)
-        if holders:
-            verb = "is shared with" if here else "is held by"
-            return f"port {port}, where it says that it listens, {verb} {in_words(holders)} (owner 'any' accepts that)"
-    if here or not may_wait:
-        return ""
-    return f"nothing listens on port {', '.join(map(str, sorted(named)))} yet"
 
 
 def _take_place(entry: Entry, verdict: Verdict) -> None:

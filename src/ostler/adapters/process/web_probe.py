@@ -3,7 +3,7 @@
 import os
 import socket
 import ssl
-from typing import Self, cast
+from typing import NamedTuple, Self, cast
 from urllib.parse import SplitResult, quote, urlsplit
 
 import anyio
@@ -18,6 +18,7 @@ _BAD_REQUEST = 400
 """What servers answer that were asked in HTTP where they speak TLS, if they answer."""
 
 _TLS_SECONDS = 1.0
+_TLS_THERE = "; it speaks TLS there, so its address begins with https://"
 
 _MOST_HEADERS = 100 * 1024
 """Bytes that the headers of an answer may have."""
@@ -63,8 +64,23 @@ class _NoHttpError(Exception):
     """What came is no answer in HTTP."""
 
 
-async def look_http(url: Url, wanted: int | list[int] | None, timeout: float) -> tuple[bool, str]:
-    """Return whether `url` answers with a status that is wanted (None: 200 to 399), and what it did in words.
+class Looked(NamedTuple):
+    """What a look over a connection found.
+
+    Attributes:
+        passed: what was wanted came.
+        said: what came, in words.
+        is_tentative: the answer is an error that a range of statuses allows: a program that has just begun to listen
+            may give it before it is set up.
+    """
+
+    passed: bool
+    said: str
+    is_tentative: bool = False
+
+
+async def look_http(url: Url, wanted: int | list[int] | str | None, timeout: float) -> Looked:
+    """Return whether `url` answers with a status that is wanted (None: 200 to 399; text: a range), and what it did.
 
     Certificates are not checked: this only asks whether something answers, and sends nothing.
     """
@@ -76,25 +92,29 @@ async def look_http(url: Url, wanted: int | list[int] | None, timeout: float) ->
                 said = f"could not be fetched ({reason_of(error)})"
                 if isinstance(error, ssl.SSLError):
                     said += "; if it does not speak TLS there, its address begins with http://"
-                return False, f"{url} {said}"
+                return Looked(passed=False, said=f"{url} {said}")
             try:
                 got = await _status_of(url, stream)
             finally:
                 await anyio.aclose_forcefully(stream)
     except TimeoutError:
-        return False, f"{url} did not answer in {timeout:g} s"
+        return Looked(passed=False, said=f"{url} did not answer in {timeout:g} s")
     except _NoHttpError:
         said = "did not answer in HTTP"
     except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
         said = f"could not be fetched ({reason_of(error)})"
     else:
         passed, statuses = _is_wanted(got, wanted)
+        is_tentative = passed and isinstance(wanted, str) and got >= _BAD_REQUEST
         said = f"answered {got}" + ("" if passed else f", wanted {statuses}")
-        if passed or got != _BAD_REQUEST:
-            return passed, f"{url} {said}"
+        if got != _BAD_REQUEST or (passed and not is_tentative):
+            return Looked(passed, f"{url} {said}", is_tentative)
+        if url.parts.scheme != "http" or not await _speaks_tls(url):
+            return Looked(passed, f"{url} {said}", is_tentative)
+        return Looked(passed=False, said=f"{url} {said}{_TLS_THERE}")
     if url.parts.scheme == "http" and await _speaks_tls(url):
-        said += "; it speaks TLS there, so its address begins with https://"
-    return False, f"{url} {said}"
+        said += _TLS_THERE
+    return Looked(passed=False, said=f"{url} {said}")
 
 
 async def _connected(url: Url) -> ByteStream:
@@ -138,13 +158,16 @@ async def _status_of(url: Url, stream: ByteStream) -> int:
     return event.status_code
 
 
-def _is_wanted(got: int, wanted: int | list[int] | None) -> tuple[bool, str]:
+def _is_wanted(got: int, wanted: int | list[int] | str | None) -> tuple[bool, str]:
     """Return whether a status is wanted, and which are, in words."""
     match wanted:
         case None:
             return 200 <= got < 400, "200 to 399"
         case int():
             return got == wanted, str(wanted)
+        case str():
+            lowest, _, highest = wanted.partition("-")
+            return int(lowest) <= got <= int(highest), f"{lowest} to {highest}"
         case _:
             return got in wanted, ", ".join(map(str, wanted))
 

@@ -11,7 +11,6 @@ from ostler.model.json import JsonObject, JsonValue, as_list, as_object
 from ostler.rules.imports.compose_addresses import reached, unknown_addresses
 from ostler.rules.imports.compose_files import ReadFile, compose_services
 from ostler.rules.imports.found import (
-    READY_NOTE,
     Found,
     FoundService,
     command_line,
@@ -224,8 +223,6 @@ def _local(name: str, service: JsonObject, origin: str, taken: Mapping[str, str]
     ready: JsonObject = {}
     if path := _HEALTH_PATH.search(command_line(as_object(service.get("healthcheck")).get("test"))):
         ready["readyPath"] = path[1]
-    else:
-        notes.append(READY_NOTE)
     made = shell_service(label(name), line, origin, directory=directory, port=port, notes=tuple(notes), **more)
     return replace(made, args=made.args | ready, restart_policy=policy)
 

@@ -55,9 +55,6 @@ class Found(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-READY_NOTE = "where / does not answer with 200 to 399, readyPath names what does"
-"""The note at a server that may be an API, which has no page."""
-
 RUNNING = ("command", "dev-server")
 """Classes of services that run as long as one works."""
 

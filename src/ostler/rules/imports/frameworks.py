@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 
 from ostler.model.json import JsonObject, as_object
-from ostler.rules.imports.found import READY_NOTE, Found, FoundService, job, named_in, shell_service
+from ostler.rules.imports.found import Found, FoundService, job, named_in, shell_service
 from ostler.rules.imports.shell_lines import port_of, run_with_own_port, script_port_note
 from ostler.rules.imports.task_files import noted_tasks, read_toml, waits
 
@@ -91,7 +91,7 @@ _FRAMEWORKS: dict[str, tuple[_Framework, ...]] = {
     "*.csproj": (
         _Framework(
             r"Microsoft\.NET\.Sdk\.Web\b", "dotnet run --urls http://127.0.0.1:{port}",
-            build="dotnet build", watch=("*.csproj",), note=READY_NOTE,
+            build="dotnet build", watch=("*.csproj",),
         ),
     ),
     "Cargo.toml": (
@@ -101,8 +101,8 @@ _FRAMEWORKS: dict[str, tuple[_Framework, ...]] = {
             note="its port is the variable PORT if it reads that; else the port that it opens is found",
         ),
     ),
-    "public/index.php": (_Framework(_PHP, "php -S 127.0.0.1:{port} -t public", note=READY_NOTE),),
-    "index.php": (_Framework(_PHP, "php -S 127.0.0.1:{port}", note=READY_NOTE),),
+    "public/index.php": (_Framework(_PHP, "php -S 127.0.0.1:{port} -t public"),),
+    "index.php": (_Framework(_PHP, "php -S 127.0.0.1:{port}"),),
 }  # fmt: skip
 FILES = tuple(_FRAMEWORKS)
 """The files that show a framework, each with one that is read only if those before it show none."""

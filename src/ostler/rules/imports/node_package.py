@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import (
-    READY_NOTE,
     RUNNING,
     Found,
     FoundService,
@@ -49,12 +48,6 @@ _WATCHER = re.compile(
     r"(?:-w|--watch)(?:=\S+|\s[^&|;]*)?"
 )
 """Lines that build again when a file changes, and serve nothing."""
-
-_APIS = frozenset({
-    "express", "fastify", "koa", "hono", "@nestjs/core", "@hapi/hapi", "restify", "polka", "h3", "elysia",
-    "@trpc/server", "@feathersjs/koa", "@feathersjs/express", "apollo-server", "@apollo/server", "graphql-yoga",
-})  # fmt: skip
-"""Packages that serve what a program says, and no page of their own."""
 
 _DOCKER = re.compile(r"\b(docker|podman)([ -]compose)?\b.*\bup\b")
 _RUN = re.compile(r"(npm|pnpm|yarn|bun)(?: run)? ([\w:.-]+)")
@@ -100,7 +93,7 @@ def read_package_json(
     in_force = manager or package_manager(package, beside)
     found = [_service(name, line, scripts, in_force, file) for name, line in scripts.items()]
     files = tuple(name for name in _env_names(package) if name in beside)
-    made = (_noted(_named(service, own), package) for service in found if service is not None)
+    made = (_named(service, own) for service in found if service is not None)
     services = [replace(service, env_files=files) for service in made]
     lock = lock_of(beside)
     if not manager and (lock or _needs(package)) and (services or split):
@@ -136,14 +129,6 @@ def _env_names(package: JsonObject) -> tuple[str, ...]:
 
 def _needs(package: JsonObject) -> set[str]:
     return as_object(package.get("dependencies")).keys() | as_object(package.get("devDependencies")).keys()
-
-
-def _noted(service: FoundService, package: JsonObject) -> FoundService:
-    """Return the service with a note if it may be an API: it is a server, and none that is known to have pages."""
-    is_server = service.class_name == "dev-server" and "{port}" not in str(service.args["command"])
-    if not is_server or _APIS.isdisjoint(_needs(package)):
-        return service
-    return replace(service, notes=(*service.notes, READY_NOTE))
 
 
 def _named(service: FoundService, folder: str) -> FoundService:

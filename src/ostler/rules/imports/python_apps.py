@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import (
-    READY_NOTE,
     Found,
     FoundService,
     UnreadableSourceError,
@@ -98,7 +97,7 @@ def read_manage(text: str, file: str, beside: Collection[str], read: Callable[[s
     if not runner.install and not {".venv", "venv"} & set(beside):
         runner = _Runner("python3")
     serve = f"{runner.python} manage.py runserver {{port}}"
-    services = [shell_service("web", serve, file, port=0, notes=(READY_NOTE,))]
+    services = [shell_service("web", serve, file, port=0)]
     if settings := _SETTINGS.search(text):
         sources = _sources((settings["package"],), ("celery",), read)
         services += [found for path, source in sources if (found := _worker(path, source, runner, file)) is not None]
@@ -181,24 +180,22 @@ def _server(path: str, source: str, runner: _Runner, file: str) -> FoundService 
     origin = f"{file}, {path}"
     factory = _FACTORY.search(source)
     python = runner.python
-    ready, notes = "", (READY_NOTE,)
+    ready = ""
     if (made := _ASGI.search(source)) or (factory and re.search(r"\b(FastAPI|Starlette|Litestar|Quart)\(", source)):
         target = made or factory
         assert target is not None
         line = f"{python} -m uvicorn {module}:{target['name']}{'' if made else ' --factory'} --reload --port {{port}}"
         line += f" --app-dir {base}" if base else ""
-        if "FastAPI(" in source:
-            ready, notes = "/openapi.json", ()
     elif (made := _FLASK.search(source)) or (factory and re.search(r"\b(API)?Flask\(", source)):
         target = f"{base}/{module}" if base else module
         named = f":{made['name']}" if made else ""
         line = f"{python} -m flask --app {target}{named} run --debug --port {{port}}"
     elif _STREAMLIT.search(source) and not path.endswith("__init__.py"):
         line = f"{python} -m streamlit run {path} --server.port {{port}} --server.headless true"
-        ready, notes = "/_stcore/health", ()
+        ready = "/_stcore/health"
     else:
         return None
-    service = shell_service("web", line, origin, port=0, notes=notes)
+    service = shell_service("web", line, origin, port=0)
     return replace(service, args={**service.args, **({"readyPath": ready} if ready else {})})
 
 
