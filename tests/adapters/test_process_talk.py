@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,35 @@ class TestServer:
             other = next(each for each in pwd.getpwall() if each.pw_uid and Path(each.pw_dir).is_dir())
             await server.call("start", key="h", command="pwd", user=other.pw_name, cwd="~", endsWithin="30s")
             assert (await server.call("logs", key="h"))["lines"] == [str(Path(other.pw_dir).resolve())]
+
+    async def test_a_program_that_refuses_root_is_not_started_as_root(self, state_dir: Path) -> None:
+        arguments: dict[str, Any] = {"key": "n", "command": "sleep 300", "refusesRoot": "give it a user"}
+        async with process_server(state_dir / "p") as server:
+            for root in ({}, {"user": "root"}) if os.geteuid() == 0 else ():
+                refused = await server.fail("start", **arguments, **root)
+                assert "the program refuses to run as root, as it would here. Next: give it a user" in refused
+                assert (await server.call("status", key="n"))["state"] == "not_found"
+            await server.call("start", **arguments, **({"user": "nobody"} if os.geteuid() == 0 else {}))
+            await server.call("stop", key="n")
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="no program refuses another user")
+    @pytest.mark.parametrize(
+        ("said", "is_refusal"),
+        [
+            ("fatal exception: can not run elasticsearch as root", True),
+            ('"root" execution of the PostgreSQL server is not permitted.', True),
+            ("Running as root without --no-sandbox is not supported.", True),
+            ("cannot use /srv as root folder", False),
+        ],
+    )
+    async def test_what_says_that_it_does_not_run_as_root_is_to_run_as_another_user(
+        self, state_dir: Path, said: str, is_refusal: bool
+    ) -> None:
+        async with process_server(state_dir / "p") as server:
+            line = f"echo {shlex.quote(said)} >&2; exit 1"
+            refused = await server.fail("start", key="n", command=line, shell=True, ready={"log": "never"})
+            assert ("Next: run it as another user (runAs of its class, user of" in refused) is is_refusal
+            assert ("fix the command" in refused) is not is_refusal
 
     async def test_a_user_that_cannot_be_is_named(self, state_dir: Path) -> None:
         async with process_server(state_dir / "p") as server:

@@ -141,12 +141,13 @@ async def test_what_keeps_postgresql_from_starting_is_said(tmp_path: Path, data:
         "this machine has no user 'no-such-user-x'": {"runAs": "no-such-user-x"},
     }
     if account:
-        refused["give the arg runAs a user of this machine, such as postgres"] = {"dataDirectory": f"{data}/new"}
+        refused["Next: give the arg runAs a user of this machine other"] = {"dataDirectory": f"{data}/new"}
     async with open_ostler(tmp_path, within=120) as app:
         for text, args in refused.items():
             with pytest.raises(OstlerError) as caught:
                 await app.manager.create(CreateRequest("postgresql", "db", args))
             assert text in str(caught.value)
+            assert "runAs" not in text or "fix the command" not in str(caught.value)
             assert "db" not in app.manager.registry
     assert [path.name for path in data.iterdir()] == ["mine"]
 

@@ -134,7 +134,7 @@ assert failure_of(OSError("no such program"), LossSignal()).reason == "OSError: 
 import anyio
 from ostler.adapters.process.web_probe import look_http, valid_url
 
-passed, said = anyio.run(look_http, valid_url("http://127.0.0.1:1/"), None, 60.0)
+passed, said, _ = anyio.run(look_http, valid_url("http://127.0.0.1:1/"), None, 60.0)
 assert not passed and "Connection refused" in said
 assert "httpx2._client" not in sys.modules, "neither the failure of a local server nor a probe needs an HTTP client"
 

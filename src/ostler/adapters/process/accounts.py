@@ -79,6 +79,13 @@ def account_of(name: str) -> Account:
     )
 
 
+def runs_as_root(account: Account | None) -> bool:
+    """Return whether a process of that account, None for Ostler's own, has the rights of root."""
+    if sys.platform == "win32":
+        return False
+    return (os.geteuid() if account is None else account.uid) == 0
+
+
 def working_folder(given: str | None, account: Account | None) -> Path:
     """Return the folder to run in: the `given` one, else that of the user. Blocks.
 

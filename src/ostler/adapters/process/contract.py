@@ -21,10 +21,9 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from ostler.adapters.process.escapes import bytes_of
-from ostler.adapters.serving.arguments import Args
+from ostler.adapters.serving.arguments import Args, Size
 from ostler.model.durations import Duration
 from ostler.model.moments import format_brief
-from ostler.model.sizes import parse_size
 from ostler.rules.text.patterns import compile_pattern
 
 KEY_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
@@ -59,10 +58,6 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _bytes(value: Any) -> Any:
-    return parse_size(value) if isinstance(value, str) and value.strip() else value
-
-
 def _well_formed_key(key: str) -> str:
     if re.fullmatch(KEY_PATTERN, key) is None or key.endswith("\n"):
         raise ValueError("use 1 to 128 letters, digits, '.', '_' or '-'")
@@ -84,7 +79,6 @@ Text = Annotated[
 Arguments = Annotated[list[Text], Field(max_length=MAX_ARGS), BeforeValidator(_without_nulls)]
 Environment = Annotated[dict[str, Text], Field(max_length=MAX_ARGS), BeforeValidator(_without_nulls)]
 Timeout = Annotated[Duration, Field(le=MAX_TIMEOUT)]
-Size = Annotated[int, BeforeValidator(_bytes), WithJsonSchema({"type": ["integer", "string"]})]
 Host = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Time = Annotated[datetime, PlainSerializer(format_brief, return_type=str, when_used="json")]
@@ -223,6 +217,10 @@ class StartRequest(Request):
     user: Annotated[
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63}\$?$")] | None,
         Field(description="Run as this user of the system, with its groups and home; only root may name another."),
+    ] = None
+    refuses_root: Annotated[
+        Annotated[str, StringConstraints(min_length=1, max_length=300)] | None,
+        Field(description="For a program that refuses to run as root: what to do, where it would be started so."),
     ] = None
     port: Annotated[
         Annotated[int, Field(ge=0, le=65535)] | None,

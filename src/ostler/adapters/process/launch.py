@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.environments import find_program, searched, start_trouble
-from ostler.adapters.process.accounts import Account, account_of, working_folder
+from ostler.adapters.process.accounts import Account, account_of, runs_as_root, working_folder
 from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
 from ostler.adapters.process.keeper import keeper_command
 from ostler.adapters.regular_files import expanded
@@ -108,11 +108,15 @@ class Launch(Struct, frozen=True):
 
         Raises:
             ArgumentError: the command is empty or cannot be split, or cwd is not absolute.
-            OperationError: the command or the folder is not there, or cannot be executed.
+            OperationError: the command or the folder is not there, or cannot be executed, or not as root.
             ProgramNotFoundError: a program is in no folder of PATH; in a line for a shell only without `fallback`,
                 since the line may define what it runs.
         """
         account = None if request.user is None else account_of(request.user)
+        if request.refuses_root is not None and runs_as_root(account):
+            raise OperationError(
+                "the program refuses to run as root, as it would here", next_actions=(request.refuses_root,)
+            )
         cwd = working_folder(request.cwd, account)
         env = without_own(inherited)
         env.setdefault("PYTHONUNBUFFERED", "1")  # else what a Python program prints reaches its log at its end

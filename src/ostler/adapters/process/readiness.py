@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from ostler.adapters.process.confirmation import Confirmation
+from ostler.adapters.process.accounts import runs_as_root
 from ostler.adapters.process.contract import Probe
 from ostler.adapters.process.known_process import Awaited, Entry
 from ostler.adapters.process.log_watch import log_watch
@@ -68,6 +68,12 @@ _TERMINAL = late_pattern(
     r"|(?:requires?|needs?|in|from|open) an? (?:new |interactive )?(?:tty|terminal)\b",
     re.IGNORECASE,
 )
+_ROOT = re.compile(
+    r"\b(?:as|by) (?:the )?(?:super-?user\b|['\"]?root\b(?! (?:dir|elem|folder|key|node|path|url)))"
+    r"|['\"]root['\"] execution",
+    re.IGNORECASE,
+)
+_NOT_ROOT = "run it as another user (runAs of its class, user of process/start), or with its option that allows root"
 _SILENT = (
     "if it went into the background, run it in the foreground: why it ended, such as a port in use, is then in its log"
 )
@@ -177,6 +183,8 @@ async def await_ready(
     Raises:
         NotReadyError: it ended first, or the time of the probe (30 s by default) passed.
     """
+    from ostler.adapters.process.confirmation import Confirmation  # noqa: PLC0415 (no start of the server needs it)
+
     entry = sockets.entry
     timeout = READY_SECONDS if probe.timeout is None else probe.timeout
     scanner, watch = scanner_for(entry, probe, log_path), log_watch(entry, probe, log_path)
@@ -321,7 +329,9 @@ async def _not_ready(
             what += await _taken_by(sockets, said)
         if lacks_something(said, entry.record.exit_code):
             actions = ["install what it needs (npm install, pip install …), or fix the command", *actions[1:]]
-        if entry.record.stdin != "tty" and _TERMINAL.search(said):
+        if entry.record.user in (None, "root") and runs_as_root(None) and _ROOT.search(said):
+            actions = [_NOT_ROOT]
+        elif entry.record.stdin != "tty" and _TERMINAL.search(said):
             actions = ["give it a terminal: terminal true of its class, or stdin tty of process/start", *actions]
         elif _FOREGROUND in actions and not entry.record.forked:  # it says itself why it ended
             actions = ["fix the command", *actions]

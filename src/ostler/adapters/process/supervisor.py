@@ -146,7 +146,7 @@ class Supervisor:
         return StartResult(**dict(facts), already_running=already)
 
     async def foresee(self, tool: str, args: JsonObject) -> OstlerError | None:
-        """Return why a call would fail: it is a start whose folder, program or port is not there. See `Foresight`."""
+        """Return why a call would fail: a start whose folder, program, port or user is not there. See `Foresight`."""
         if tool != START_TOOL or marks_in([args.get("cwd"), args.get("command"), args.get("args")]):
             return None
         try:

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from ostler.model.durations import format_duration, parse_duration
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject, JsonValue, parse_json
+from ostler.model.sizes import parse_size
 from ostler.model.states import HealthStatus, ServiceState
 
 
@@ -56,6 +57,10 @@ def _flags_of(args: type[Args]) -> frozenset[str]:
     """Return the arguments, as callers write them, that may be booleans."""
     fields = args.model_fields.items()
     return frozenset(field.alias or name for name, field in fields if _takes_boolean(field.annotation))
+
+
+def _bytes(value: Any) -> Any:
+    return parse_size(value) if isinstance(value, str) and value.strip() else value
 
 
 def _takes_boolean(annotation: Any) -> bool:
@@ -147,6 +152,9 @@ States = Annotated[
     list[ServiceState], BeforeValidator(lower_case), WithJsonSchema(one_of(*(state.value for state in ServiceState)))
 ]
 """Service states."""
+
+Size = Annotated[int, BeforeValidator(_bytes), WithJsonSchema({"type": ["integer", "string"]})]
+"""Bytes, as a number or such as 512MB."""
 
 Healths = Annotated[
     list[HealthStatus], BeforeValidator(lower_case), WithJsonSchema(one_of(*(status.value for status in HealthStatus)))
