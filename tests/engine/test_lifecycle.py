@@ -665,6 +665,13 @@ async def test_what_a_tool_warns_of_is_shown_without_what_its_answer_makes_a_sec
         world.always["w/stop"] = Answer({"warning": "it had to be killed"})
         replaced = await manager.create(CreateRequest("basic", "db", {"size": 2}, replaces=True))
         assert replaced.warnings == ("it had to be killed", *created.warnings)
+        only_made = await manager.create(CreateRequest("basic", "db", {"size": 3}, replaces=True, start=False))
+        assert only_made.warnings == ("it had to be killed",)
+        assert only_made.message == "service db was created (not started); it had to be killed"
+        await manager.start_service("db")
+        world.faults["w/start"].append(Fail("no room"))
+        with pytest.raises(OstlerError, match="no room.*the stop of what it replaces warned: it had to be killed"):
+            await manager.create(CreateRequest("basic", "db", {"size": 4}, replaces=True))
 
 
 async def test_progress_tells_how_far_a_start_is() -> None:

@@ -3,7 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from ostler.faces.project_watches import Changed, ProjectWatches
 from ostler.model.errors import ManifestError, NotFoundError, OstlerError, StoreError, SupersededError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
-from ostler.model.states import ServiceState
+from ostler.model.states import HealthStatus, ServiceState
 from ostler.rules.loading.projects import load_project
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -80,7 +80,11 @@ class MortalJournal(UpJournal):
 
 @asynccontextmanager
 async def life(
-    world: World, store: MemoryStore, folder: Path, journal: UpJournal | None = None, **options: Any
+    world: World,
+    store: MemoryStore,
+    folder: Path,
+    journal: UpJournal | None = None,
+    **options: Any,
 ) -> AsyncGenerator[tuple[ServiceManager, HostedProjects]]:
     """Run a server whose journal is next to the project."""
     entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
@@ -785,6 +789,57 @@ async def test_a_job_that_is_named_is_waited_for_and_keeps_no_other_up_waiting(j
     assert (again.jobs, again.changes["test"].reason) == ([], "it has completed before")
     assert jobs.starts == 3
     await until(lambda: jobs.manager.view("seed.shop").reason == "completed")
+
+
+@asynccontextmanager
+async def checked(world: World, checks: JsonObject) -> AsyncGenerator[Jobs]:
+    """Run a project whose services have health checks."""
+    async with running(world, manifest(healthCheck=checks)) as manager, anyio.create_task_group() as group:
+        runs = ProjectRuns(manager, ProjectRunner(manager), UpJournal(), lambda _: nullcontext())
+        made = Jobs(world, manager, runs)
+        made.scope = replace(made.scope, loaded=load_project(FILE))
+
+        async def scope_of(_directory: str) -> ProjectScope:
+            return made.scope
+
+        runs.run_in(group, scope_of)
+        yield made
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("checks", "is_well", "health", "seconds"),
+    [
+        ({"interval": "10s"}, True, HealthStatus.HEALTHY, (0, 1)),
+        ({"interval": "10s", "initialDelay": "50s"}, True, HealthStatus.HEALTHY, (50, 51)),
+        ({"interval": "10s", "failureThreshold": 3}, False, HealthStatus.UNHEALTHY, (15, 31)),
+        ({"interval": "1h", "failureThreshold": 3}, False, HealthStatus.CHECKING, (90, 91)),
+        ({"interval": "10s", "initialDelay": "1h"}, True, HealthStatus.UNKNOWN, (0, 1)),
+    ],
+)
+async def test_an_up_waits_until_checks_have_shown_whether_what_it_brought_up_is_healthy(
+    checks: JsonObject, is_well: bool, health: HealthStatus, seconds: tuple[float, float]
+) -> None:
+    async with checked(World(healthy=is_well), checks) as project:
+        began = anyio.current_time()
+        report = await project.up()
+        assert seconds[0] <= anyio.current_time() - began < seconds[1]
+        assert report.is_good
+        assert {project.manager.view(name).health for name in ("db.shop", "api.shop")} == {health}
+
+
+async def test_a_wait_for_health_is_said_and_keeps_no_other_up_of_the_project_waiting() -> None:
+    async with checked(World(healthy=False), {"interval": "20s"}) as project:
+        late = await project.up(timeout=5)
+        assert late.unfinished == ["db", "api"]
+        assert late.waiting["api"] == "waits until its health checks show whether it is healthy"
+        project.scope = replace(project.scope, loaded=load_project(FILE.replace("size: 1", "size: 2")))
+        late = await project.up(timeout=5)
+        assert late.changes["api"].kind is ChangeKind.REPLACE
+        for name in ("api.shop", "db.shop"):
+            await project.manager.stop_service(name)
+        with anyio.fail_after(1):
+            assert (await project.up()).is_good, "what is not up any more is not waited for"
 
 
 async def test_what_waits_for_the_end_of_a_job_at_work_is_said(jobs: Jobs) -> None:

@@ -28,7 +28,8 @@ OWED_SECONDS = 15.0
 class _Run(Struct, eq=False):
     """An `up` under way: those who ask for the same one wait for it together.
 
-    First it brings services up, which a project has one run for at a time; then it waits for the jobs that it named.
+    First it brings services up, which a project has one run for at a time; then it waits for the jobs that it named,
+    and for the first health checks.
     """
 
     names: tuple[str, ...]
@@ -84,7 +85,7 @@ class ProjectRuns:
         self._around = around
         self._runs: dict[str, _Run] = {}
         self._later: list[_Run] = []
-        """Those that have brought everything up, wait for jobs, or are owed to a caller."""
+        """Those that have brought everything up, wait for jobs and checks, or are owed to a caller."""
         self._group: TaskGroup | None = None
 
     def __repr__(self) -> str:
@@ -191,10 +192,16 @@ class ProjectRuns:
                 opened = await self._record(ref, run.names)
                 async with self._around(run.scope):
                     await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)
-                if jobs := sorted(run.report.working):
+                jobs, unchecked = sorted(run.report.working), sorted(run.report.unchecked)
+                if jobs or unchecked:
                     self._leave(run)
                     await self._forget(ref.directory, opened)
-                    await run.show_progress(float(len(run.names)), None, f"waiting for the end of {', '.join(jobs)}")
+                    what = (
+                        f"waiting for the end of {', '.join(jobs)}"
+                        if jobs
+                        else (f"waiting for health checks of {', '.join(unchecked)}")
+                    )
+                    await run.show_progress(float(len(run.names)), None, what)
                     await self._runner.await_ends(run.scope, run.report)
             if run.cancelling.cancelled_caught:
                 run.error = _taken_down(run.scope)

@@ -1,6 +1,6 @@
 """Bringing a project up and taking it down: level-triggered, along the graph, safe to repeat and to call at once."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import anyio
@@ -28,6 +28,10 @@ from ostler.engine.protocols import Progress
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import DIRECTORY_LABEL
 from ostler.model.errors import DependencyError, NotFoundError, OperationError, OstlerError
+from ostler.model.states import HealthStatus
+
+CHECKS_SECONDS = 90.0
+"""How long `up` waits at most for health checks to decide; it does not wait for one that is first made later."""
 
 COMPLETED_BEFORE = "it has completed before"
 """Why a job that was named is not run: `up` is safe to repeat."""
@@ -44,6 +48,7 @@ class ProjectReport(Struct):
         working: jobs that were named, and have not ended yet.
         waiting: what is waited for, by short name: a job at work, which a change would cut off, or others need.
         jobs: jobs that were named, and have ended.
+        unchecked: what is up, and whose health checks have not shown yet whether it is healthy.
     """
 
     changes: dict[str, Change] = {}
@@ -52,11 +57,13 @@ class ProjectReport(Struct):
     unfinished: list[str] = []
     working: set[str] = set()
     jobs: list[str] = []
+    unchecked: set[str] = set()
     waiting: dict[str, str] = {}
 
     def has_ended(self, name: str) -> bool:
         """Whether the service called `name` is done with, well or not."""
-        return name not in self.working and (name in self.changes or name in self.failures or name in self.skipped)
+        is_open = name in self.working or name in self.unchecked
+        return not is_open and (name in self.changes or name in self.failures or name in self.skipped)
 
     @property
     def ended(self) -> int:
@@ -98,6 +105,7 @@ class ProjectRunner:
         report = report or ProjectReport()
         if names:
             await self._raise_all(scope, wanted, names, report, progress)
+            report.unchecked = set(self._undecided(report))
             return report
         gone = {change.full_name: change for change in removals_of(scope, self._manager)}
 
@@ -110,6 +118,7 @@ class ProjectRunner:
         await self._remove(
             [name for name in gone if not report.has_ended(gone[name].name)], scope.ref.id, report, await_run
         )
+        report.unchecked = set(self._undecided(report))
         return report
 
     def _free_of(self, names: Iterable[str]) -> list[str]:
@@ -165,14 +174,14 @@ class ProjectRunner:
                 break
         match change.kind:
             case ChangeKind.KEEP:
-                pass
+                return change
             case ChangeKind.START:
-                await self._manager.start_service(change.full_name)
+                done = await self._manager.start_service(change.full_name)
             case ChangeKind.REPLACE:
-                await self._manager.create(replace(scope.request(name, self._manager), replaces=True))
+                done = await self._manager.create(replace(scope.request(name, self._manager), replaces=True))
             case _:  # a template that still names something undefined raises here, with the name
-                await self._manager.create(scope.request(name, self._manager))
-        return change
+                done = await self._manager.create(scope.request(name, self._manager))
+        return replace(change, reason="; ".join(filter(None, (change.reason, *done.warnings))))
 
     async def _await_runs(self, change: Change, report: ProjectReport, progress: Progress | None) -> bool:
         """Wait for the end of jobs that `change` would cut off, such as a migration; return whether there was one."""
@@ -199,8 +208,19 @@ class ProjectRunner:
         report.working.add(change.name)
         return change
 
+    def _undecided(self, report: ProjectReport) -> Iterator[str]:
+        """Yield what was brought up, and whose health checks have not shown yet whether it is healthy."""
+        for name, change in report.changes.items():
+            service = self._manager.registry.find(change.full_name)
+            if change.kind is not ChangeKind.REMOVE and isinstance(service, ServiceInstance) and _is_undecided(service):
+                yield name
+
     async def await_ends(self, scope: ProjectScope, report: ProjectReport) -> None:
-        """Wait until the jobs that `report` has as working have ended, and note how."""
+        """Wait until the jobs that `report` has as working have ended, and what it has as unchecked has been checked.
+
+        Jobs that failed are noted as failures. Health is waited for as long as the checks may take that decide it, at
+        most for `CHECKS_SECONDS`.
+        """
 
         async def wait(name: str) -> None:
             try:
@@ -211,9 +231,29 @@ class ProjectRunner:
             report.working.discard(name)
             report.jobs.append(name)
 
+        async def check(name: str) -> None:
+            report.waiting[name] = "waits until its health checks show whether it is healthy"
+            await self._await_health(report.changes[name])
+            report.unchecked.discard(name)
+            report.waiting.pop(name, None)
+
         async with anyio.create_task_group() as group:
             for name in sorted(report.working):
                 group.start_soon(wait, name)
+            for name in sorted(report.unchecked):
+                group.start_soon(check, name)
+
+    async def _await_health(self, change: Change) -> None:
+        """Wait until a service is healthy, unhealthy or not up any more, for as long as its checks may take."""
+        service = self._manager.registry.find(change.full_name)
+        if not isinstance(service, ServiceInstance):
+            return
+        settings = service.service_class.config.health
+        rounds = max(settings.failure_threshold, settings.success_threshold) * (settings.interval + settings.timeout)
+        with anyio.move_on_after(min(settings.initial_delay + rounds, CHECKS_SECONDS)):
+            if change.kind is ChangeKind.KEEP and service.health is HealthStatus.UNKNOWN:
+                await self._manager.check_health(service.name)  # after a restart of Ostler, its turn may be far off
+            await service.wait_until(lambda _: not _is_undecided(service))
 
     async def _await_work(
         self, change: Change, users: Sequence[str], report: ProjectReport, progress: Progress | None
@@ -371,6 +411,14 @@ class ProjectRunner:
             service=full_name,
             next_actions=(step, f"or service_stop {full_name}"),
         )
+
+
+def _is_undecided(service: ServiceInstance) -> bool:
+    """Whether a service is up and health checks are to show soon whether it is healthy."""
+    if service.health not in (HealthStatus.UNKNOWN, HealthStatus.CHECKING) or not service.state.is_up:
+        return False
+    is_soon = service.service_class.config.health_rules.initial_delay < CHECKS_SECONDS
+    return service.checks_health and is_soon and not is_job(service) and not service.vitals.removed
 
 
 def _short(full_name: str, project_id: str) -> str:

@@ -63,11 +63,14 @@ class Requests:
             return await self._reuse(instance, request, waiting)
         inherits = creator.inherits(instance)
         if placed.start is None:
-            return OperationResult(instance.view(), f"service {instance.name} was created (not started)")
+            message = "; ".join((f"service {instance.name} was created (not started)", *placed.warnings))
+            return OperationResult(instance.view(), message, warnings=placed.warnings)
         try:
             result = await self._follow(instance, placed.start, waiting)
         except OstlerError as error:
             await creator.remove_failed(instance, placed.start, error, keep=inherits)
+            for warning in placed.warnings:
+                error.add(f"the stop of what it replaces warned: {warning}")
             raise
         except anyio.get_cancelled_exc_class():
             if waiting.when_cancelled is not None and (wanted := waiting.when_cancelled()) is not None:

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from ostler.faces.bridge.dialer import OstlerUnavailableError
 from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.rpc import CALL_TIMEOUT, LateAnswerError, ServerClient, ToolAnswer
-from ostler.faces.cli.services import AsJson, seconds_of, waiting_shown
-from ostler.faces.cli.session import ExitStatus, Session, fail, require, session_of, show, usage_error
+from ostler.faces.cli.services import AsJson, waiting_shown
+from ostler.faces.cli.session import ExitStatus, Session, fail, require, seconds_of, session_of, show, usage_error
 from ostler.faces.output import complain, say, say_json
 from ostler.model.json import JsonObject, present
 
@@ -29,7 +29,7 @@ Timeout = Annotated[
     typer.Option(metavar="DURATION", help="Stop waiting after that time; what is under way goes on."),
 ]
 
-_WAITS = re.compile(r" waits? until |^waiting for the end of ")
+_WAITS = re.compile(r" waits? until |^waiting for (?:the end|health checks) of ")
 """In a progress message: what is waited for, such as the end of a job."""
 
 
