@@ -633,7 +633,7 @@ async def test_wait_ends_when_the_time_is_over_and_never_later_than_allowed() ->
         began = anyio.current_time()
         waited = await call(client, "service_wait", name="one", state="stopped", timeout="10m")
         assert 44 <= anyio.current_time() - began <= 46
-        assert waited["met"] is False
+        assert (waited["met"], waited["late"]) == (False, True)
         assert waited["message"] == snapshot("service one is still running after 45s; wait again to continue")
         again = await call(client, "service_wait", kinds=["service_created"], timeout=1)
         assert again["met"] is False
@@ -664,6 +664,55 @@ async def test_wait_is_woken_by_the_health_and_the_removal_of_a_configured_servi
 
 
 @pytest.mark.virtual
+async def test_what_is_waited_for_until_it_is_ready_is_up_and_healthy_where_it_is_checked() -> None:
+    world = World(healthy=False)
+    plain = manifest(
+        BASIC.replace("name: basic", "name: plain"),
+        lifecycleTools__healthCheck=None,
+        lifecycleTools__status=None,
+        healthCheck=None,
+    )
+    async with ledger(world, manifest(), plain) as app, Client(server_over(app)) as client:
+        for name in ("plain", "basic"):
+            await call(client, "service_create", serviceClassName=name, name=name)
+        assert (await call(client, "service_wait", name="plain", state="ready", timeout=0))["met"]
+        early = await call(client, "service_wait", name="basic", state="ready", timeout=1)
+        assert (early["met"], early["late"]) == (False, True)
+        assert early["message"].startswith("service basic is still running, health checking after 1s")
+        began = anyio.current_time()
+        unwell = await call(client, "service_wait", name=["basic", "plain"], state=["ready"], timeout=45)
+        assert anyio.current_time() - began < 31
+        assert (unwell["met"], unwell["late"]) == (False, False)
+        assert unwell["message"] == "service basic is running, and unhealthy"
+        world.healthy = True
+        assert (await call(client, "service_wait", name="basic", health="healthy", timeout=45))["met"]
+        assert (await call(client, "service_wait", name="basic", state="ready", timeout=0))["met"]
+
+
+@pytest.mark.virtual
+async def test_the_status_of_a_service_that_is_not_well_names_what_to_do() -> None:
+    world = World()
+    async with ledger(world, manifest()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="db")
+        assert "nextCalls" not in await call(client, "service_status", name="db")
+        world.healthy = False
+        await call(client, "service_wait", name="db", health="unhealthy", timeout=45)
+        status = await client.call_tool("service_status", {"name": "db"})
+        assert [each["tool"] for each in status.structured_content["nextCalls"]] == [
+            "service_restart",
+            "service_explain",
+        ]
+        assert 'Next: service_restart {"name": "db"} to restart it' in text_of(status)
+        world.faults["w/start"].append(Fail("no"))
+        await refusal(client, "service_restart", name="db")
+        status = await client.call_tool("service_status", {"name": "db"})
+        assert text_of(status).splitlines()[-2:] == [
+            'Next: service_start {"name": "db"} once the cause is fixed',
+            'Next: service_explain {"name": "db"} to see why',
+        ]
+
+
+@pytest.mark.virtual
 async def test_wait_takes_several_services_and_a_project() -> None:
     world = World(ready_after=20)
     async with ledger(world, quiet(timeout__create="3m")) as app, Client(server_over(app)) as client:
@@ -680,12 +729,13 @@ async def test_wait_takes_several_services_and_a_project() -> None:
         early = await call(client, "service_wait", project="shop", health=["healthy"], timeout=1)
         assert early["met"] is False
         assert early["message"] == snapshot(
-            "service db.shop is still running, web.shop is still running after 1s; wait again to continue"
+            "service db.shop is still running, health unknown, web.shop is still running, health unknown after 1s; wait again to continue"
         )
         world.faults["w/start"].append(Fail("no"))
         await refusal(client, "service_restart", name="web.shop")
         hopeless = await call(client, "service_wait", project="shop", state=["stopped"])
         assert "service web.shop failed and nothing is under way" in hopeless["message"]
+        assert (hopeless["met"], hopeless["late"]) == (False, False)
         cursor = hopeless["cursor"]
         await call(client, "service_stop", name="other")
         await call(client, "service_stop", name="db.shop")
@@ -787,7 +837,7 @@ async def test_bad_arguments_are_answered_with_every_problem_at_once(mode: Any) 
         text, _ = await refusal(client, "mcpserver_create", name="x", entry={"command": "y"})
         assert "unknown argument 'entry' (what is in it are arguments of their own)" in text
         for argument, wrong, hint in (
-            ("state", "ready", "did you mean 'running'?"),
+            ("state", "up", "did you mean 'running'?"),
             ("state", "exited", "did you mean 'completed'?"),
             ("state", "healthy", "'healthy' is a value of health"),
             ("health", "running", "'running' is a value of state"),
@@ -875,7 +925,7 @@ async def test_errors_say_what_where_and_what_next() -> None:
             "arg validation failed: invalid value for argument 'kinds[0]': use one of service_created, service_deleted, state_changed, health_changed, reachability_changed, operation_began, operation_ended, tool_called, outputs_changed, lease_expiring, lease_expired, lease_renewed, class_changed, class_checked, server_changed, warning. Next: service_events takes name, since, kinds, limit"
         )
         assert (await refusal(client, "service_wait", name="one", state=["up"]))[0] == snapshot(
-            "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected, completed, deleted; did you mean 'running'? Next: service_wait takes name, project, state, health, kinds, cursor, timeout"
+            "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected, completed, deleted, ready; did you mean 'running'? Next: service_wait takes name, project, state, health, kinds, cursor, timeout"
         )
         assert (await refusal(client, "service_wait", state=["running"]))[0] == snapshot(
             "arg validation failed: name or project is required when waiting for a state or health. Next: correct the arguments and make the call again"

@@ -312,6 +312,19 @@ def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(
             assert ostler.out.splitlines()[:3] == ["removed: a", "it is down", "removed: b"], "what each call has done"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="no program refuses another user")
+def test_a_program_that_refuses_root_is_known_to_fail_before_anything_is_started(
+    ostler: CommandLine, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    (shop / "ostler.yaml").write_text(FILE + "  db: {class: postgresql}\n")
+    assert ostler.run("up") == ExitStatus.FAILED
+    assert "'db' cannot start: the program refuses to run as root, as it would here" in ostler.err
+    assert ostler.err.count("give the arg runAs a user of this machine other than root, such as postgres") == 1
+    assert "nothing was started, stopped or changed" in ostler.err
+    assert [row["name"] for row in ostler.json("ps", "--json")["services"]] == ["process"]
+
+
 def test_a_changed_file_restarts_the_service_that_watches_it(
     ostler: CommandLine, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -475,6 +488,14 @@ def test_an_up_that_finds_something_unhealthy_fails_and_says_what_to_do_about_it
     well = shop / "well"
     well.touch()
     args = "{command: sleep 300, healthCommand: [cat, well]}"
+    well.unlink()
+    Path("ostler.yaml").write_text(
+        f"services: {{web: {{class: command, args: {args}, healthCheck: {{interval: 1s, failureThreshold: 2}}}}}}\n"
+    )
+    assert ostler.run("up") == ExitStatus.FAILED, "its checks are waited for"
+    assert ostler.err.startswith("ostler: project fix.shop: 1 unhealthy\n")
+    assert ostler.run("down") == ExitStatus.OK
+    well.touch()
     checks = "{interval: 1s, failureThreshold: 1}"
     Path("ostler.yaml").write_text(
         f"services:\n  web: {{class: command, shared: true, args: {args}, healthCheck: {checks}}}\n"
@@ -483,6 +504,15 @@ def test_an_up_that_finds_something_unhealthy_fails_and_says_what_to_do_about_it
     assert ostler.run("up") == ExitStatus.OK
     well.unlink()
     assert ostler.run("wait", "web", "--health", "unhealthy") == ExitStatus.OK
+    assert ostler.run("wait", "web") == ExitStatus.FAILED, "and does not wait for what may never come"
+    steps = "Next: ostler explain web.shop says why; ostler wait web.shop --health healthy waits until it is well\n"
+    assert ostler.err == f"ostler: service web.shop is running, and unhealthy. {steps}"
+    assert ostler.run("wait", "page") == ExitStatus.OK
+    for option, known in (("--health", "healthy"), ("--state", "running")):
+        assert ostler.run("wait", "web", option, "sick") == ExitStatus.USAGE
+        assert re.search(rf"{option}: 'sick' is not one of .*\b{known}\b", ostler.err)
+    assert ostler.run("status", "web") == ExitStatus.OK
+    assert "Next: ostler restart web.shop to restart it" in ostler.out
     assert ostler.run("up") == ExitStatus.FAILED
     assert ostler.err.startswith("ostler: project fix.shop: 1 unhealthy\n")
     assert "unchanged: web.shop [command] running, unhealthy" in ostler.err
@@ -515,5 +545,9 @@ def test_a_program_that_had_to_be_killed_is_reported_by_stop_restart_and_down(
     assert ostler.out.startswith(f"service web.deaf is stopped; {warning} (")
     assert ostler.run("start", "web") == ExitStatus.OK
     assert warning not in ostler.out
+    Path("ostler.yaml").write_text(text % "readyLog: up, stopTimeout: 101ms")
+    assert ostler.run("up") == ExitStatus.OK
+    assert re.search(rf"replaced: web\.deaf .*{re.escape(warning)}\)\n", ostler.out)
+    warning = warning.replace("100ms", "101ms")
     assert ostler.run("down") == ExitStatus.OK
     assert f"removed: web.deaf ({warning})\n" in ostler.out

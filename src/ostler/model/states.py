@@ -44,6 +44,10 @@ class ServiceState(TextEnum):
         )
 
 
+WAIT_GOALS = (*(state.value for state in ServiceState), "completed", "deleted", "ready")
+"""What can be waited for: a state, that a job has completed, that a service is gone, or that it is ready to be used."""
+
+
 class HealthStatus(TextEnum):
     """What the last health checks said."""
 

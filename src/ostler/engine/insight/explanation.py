@@ -112,6 +112,17 @@ def explain(
     return Explanation(view, question, tuple(causes), calls, tuple(_next_calls(service, view, registry, tools)))
 
 
+def next_calls(service: Service, registry: RegistryAdapter, tools: ToolDirectory | None) -> Sequence[NextCall]:
+    """Return what to do about a service that has failed or is unhealthy, best first; nothing about another one."""
+    view = service.view()
+    if view.state is not ServiceState.FAILED and not (view.state.is_up and view.health is HealthStatus.UNHEALTHY):
+        return ()
+    return [
+        *_next_calls(service, view, registry, tools),
+        NextCall("service_explain", {"name": view.name}, "to see why"),
+    ]
+
+
 def _question(service: Service, view: ServiceView) -> str:
     text = view.error or ""
     error = service.last_error

@@ -1,11 +1,10 @@
 """Verbs about services."""
 
-import math
 import shlex
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
@@ -22,6 +21,7 @@ from ostler.faces.cli.session import (
     parse_pairs,
     parse_value,
     require,
+    seconds_of,
     session_of,
     show,
     usage_error,
@@ -30,6 +30,7 @@ from ostler.faces.cli.shell_completion import class_names, service_names, state_
 from ostler.faces.endings import INTERRUPTED
 from ostler.faces.output import complain, say, say_json
 from ostler.model.json import JsonObject, present
+from ostler.model.states import WAIT_GOALS, HealthStatus
 from ostler.rules.text.terminal_text import shown_text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]
@@ -39,7 +40,6 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="Return as soon as the r
 
 _FOLLOW_PAUSE: Final = 0.5
 _WAIT_SECONDS: Final = 45.0
-_UP: Final = ("running", "connected", "completed")
 _DOING: Final = {
     "service_start": "starting",
     "service_stop": "stopping",
@@ -183,24 +183,32 @@ def wait(  # noqa: PLR0917 (typer's parameters are the options)
         list[str] | None,
         typer.Option(
             metavar="STATE",
-            help="Until all are in one of these; repeatable. Default: up, or done as a job.",
+            help="Until all are in one of these; repeatable. Default: ready, which is up, and healthy if it has health "
+            "checks, or completed if it is a job.",
             autocompletion=state_names,
         ),
     ] = None,
-    health: Annotated[list[str] | None, typer.Option(metavar="HEALTH", help="And have one of these.")] = None,
+    health: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HEALTH", help="And have one of these, however long that takes; repeatable."),
+    ] = None,
     timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Fail after that time.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Wait until services are as wanted. Exits with 0 then, and with 1 if that is late or will not come."""
+    """Wait until services are as wanted. Exits with 0 then, and with 1 if that is late or will not come.
+
+    Without --state and --health, it also exits with 1 as soon as one is unhealthy.
+    """
     allowed = seconds_of("--timeout", timeout)
-    wanted = present({"state": state or ([] if health else list(_UP)), "health": health or []})
+    states, healths = _known("--state", state, WAIT_GOALS), _known("--health", health, list(HealthStatus))
+    wanted = present({"state": states or ([] if healths else ["ready"]), "health": healths})
     with session_of(context).client() as client, _shown(f"waiting for {', '.join(names)}"):
         ends = time.monotonic() + allowed
         while True:
             seconds = max(0.0, min(_WAIT_SECONDS, ends - time.monotonic()))
             asked = {"name": names, **wanted, "timeout": f"{seconds * 1000:.0f}ms"}
             answer = require(client.call_tool("service_wait", asked))
-            is_late = answer.structured["message"].endswith("wait again to continue")
+            is_late = answer.structured["late"] is True
             if not is_late or time.monotonic() >= ends:
                 break
     if as_json:
@@ -208,17 +216,13 @@ def wait(  # noqa: PLR0917 (typer's parameters are the options)
     elif answer.structured["met"]:
         say(answer.structured["message"])
     elif is_late:
-        options = [each for one in state or () for each in ("--state", one)]
-        options += [each for one in health or () for each in ("--health", one)]
+        options = [each for one in states for each in ("--state", one)]
+        options += [each for one in healths for each in ("--health", one)]
         again = shlex.join(["ostler", "wait", *names, *options])
         said = answer.structured["message"].rpartition(" after ")[0]
         complain(f"{said} after {timeout}. Next: {again} again to keep waiting")
     else:
-        rows: list[JsonObject] = answer.structured.get("services") or [answer.structured["service"]]
-        failed = next(
-            (f". Next: ostler explain {row['name']} says why" for row in rows if row["state"] == "failed"), ""
-        )
-        complain(f"{answer.structured['message']}{failed}")
+        complain(f"{answer.structured['message']}{_next_step(answer.structured)}")
     if not answer.structured["met"]:
         raise typer.Exit(int(ExitStatus.FAILED))
 
@@ -368,15 +372,27 @@ def _to_end(client: ServerClient, answer: ToolAnswer, no_wait: bool) -> ToolAnsw
     return replace(ended, is_error=ended.structured.get("reason") != "completed")
 
 
-def seconds_of(option: str, text: str | None) -> float:
-    """Return the seconds of a duration that an option has; without one, no end."""
-    from ostler.model.durations import parse_duration
+def _known(option: str, words: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """Return the values of an option in lower case, or end with what is wrong with one."""
+    from ostler.model.near_names import hint_at
 
-    try:
-        seconds = parse_duration(text) if text else math.inf
-    except ValueError as error:
-        usage_error(f"{option}: {error}")
-    return seconds or usage_error(f"{option}: give more than 0, as nothing is asked for in no time")
+    found = [word.lower() for word in words or ()]
+    for word in found:
+        if word not in known:
+            usage_error(f"{option}: {word!r} is not one of {', '.join(known)}{hint_at(word, known)}")
+    return found
+
+
+def _next_step(answer: JsonObject) -> str:
+    rows: list[JsonObject] = answer.get("services") or [answer["service"]]
+    for row in rows:
+        if row["state"] == "failed":
+            return f". Next: ostler explain {row['name']} says why"
+    for row in rows:
+        if row["health"] == "unhealthy":
+            name = row["name"]
+            return f". Next: ostler explain {name} says why; ostler wait {name} --health healthy waits until it is well"
+    return ""
 
 
 def typed_args(client: ServerClient, class_name: str, pairs: dict[str, str]) -> JsonObject:

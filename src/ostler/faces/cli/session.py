@@ -1,5 +1,6 @@
 """What every verb shares: the folders in force, calling a tool, and turning failures into exit statuses."""
 
+import math
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -126,6 +127,17 @@ def show(answer: ToolAnswer, *, as_json: bool) -> None:
         say_json(answer.structured)
     else:
         say(in_verbs(answer.text))
+
+
+def seconds_of(option: str, text: str | None) -> float:
+    """Return the seconds of a duration that an option has; without one, no end."""
+    from ostler.model.durations import parse_duration
+
+    try:
+        seconds = parse_duration(text) if text else math.inf
+    except ValueError as error:
+        usage_error(f"{option}: {error}")
+    return seconds or usage_error(f"{option}: give more than 0, as nothing is asked for in no time")
 
 
 def parse_pairs(option: str, pairs: list[str]) -> dict[str, str]:

@@ -8,12 +8,12 @@ from itertools import islice
 from ostler.adapters.serving.answers import Answer, clipped
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
-from ostler.engine.insight.explanation import Explanation, PastCall, explain, is_noteworthy
+from ostler.engine.insight.explanation import Explanation, NextCall, PastCall, explain, is_noteworthy
 from ostler.engine.instances.compensation import CREATE_AGAIN, start_again
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
-from ostler.faces.mcp.service_tools import ServiceNameArgs
+from ostler.faces.mcp.service_tools import ServiceNameArgs, next_call, next_line
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject, present
@@ -86,11 +86,12 @@ def _gone_shown(name: str, events: Sequence[Event], deleted: Event, now: datetim
     ]
     tools = {"service_logs": "shows what it printed"} if has_log else {}
     tools |= {"service_events": "shows what happened to it"}
-    steps: list[JsonObject] = [{"tool": tool, "args": {"name": name}, "when": when} for tool, when in tools.items()]
-    structured: JsonObject = {"name": name, "state": "deleted", "causes": causes, "nextCalls": steps}
+    steps = [NextCall(tool, {"name": name}, when) for tool, when in tools.items()]
+    following = list(map(next_call, steps))
+    structured: JsonObject = {"name": name, "state": "deleted", "causes": causes, "nextCalls": following}
     lines = [f"{name}: deleted", *(f"- {cause}" for cause in causes)]
     lines += [f"{item['at']} {item['step']}: {item['tool']} {item['outcome']}" for item in past]
-    lines += [f"Next: {step['tool']} {json.dumps(step['args'], ensure_ascii=False)} {step['when']}" for step in steps]
+    lines += map(next_line, steps)
     return Answer({**structured, **present({"lastCalls": past})}, "\n".join(lines))
 
 
@@ -102,16 +103,15 @@ def _size(shown: Answer) -> int:
 def _shown(found: Explanation, now: datetime, limit: int, calls: int) -> Answer:
     view = found.view
     causes = [clipped(cause, limit) for cause in found.causes[:6]]
-    steps: list[JsonObject] = [
-        {"tool": step.tool, "args": dict(step.args), "when": step.when} for step in found.next_calls[:5]
-    ]
+    steps = found.next_calls[:5]
+    following = list(map(next_call, steps))
     past = [_past(item, limit) for item in found.calls[:calls]]
     structured: JsonObject = {
         "name": view.name,
         "state": view.state.value,
         "health": view.health.value,
         "causes": causes,
-        **present({"question": clipped(found.question, limit), "lastCalls": past, "nextCalls": steps}),
+        **present({"question": clipped(found.question, limit), "lastCalls": past, "nextCalls": following}),
     }
     health = shapes.health_text(view, now)
     lines = [f"{view.name}: {view.state.value} for {shapes.age(view.state_since, now)}, health {health}"]
@@ -119,7 +119,7 @@ def _shown(found: Explanation, now: datetime, limit: int, calls: int) -> Answer:
     lines += [_past_line(item) for item in past]
     if found.question:
         lines.append(f"Question: {clipped(found.question, limit)}")
-    lines += [f"Next: {step['tool']} {json.dumps(step['args'], ensure_ascii=False)} {step['when']}" for step in steps]
+    lines += map(next_line, steps)
     return Answer(structured, "\n".join(lines))
 
 

@@ -1,5 +1,6 @@
 """Tools that look at services: list, status, get, validate; and the one that shows secrets."""
 
+import json
 from typing import Annotated
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import Args, Healths, JsonArgs, Labels, Name, States
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
+from ostler.engine.insight.explanation import NextCall, next_calls
 from ostler.engine.projects.directory import Outlook
 from ostler.engine.protocols import Clock
 from ostler.engine.services.views import PROJECT_LABEL, Listed, ServiceFilter
@@ -18,10 +20,13 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.paging import page
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, ClassUnavailableError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, present
 
 HISTORY = 5
 """Operations of the past that service_get shows."""
+
+_NEXT_CALLS = 3
+"""Calls that come next, of those that service_status names."""
 
 ServiceName = Annotated[Name, Field(description="the service")]
 ClassName = Annotated[Name, Field(description="the class, e.g. redis")]
@@ -96,7 +101,19 @@ async def service_status(app: ApplicationLike, args: ServiceNameArgs, call: Call
     """Show how a service is, with the age of each fact."""
     view = app.manager.view(args.name)
     now, used = call.now(), (await app.usages.of([args.name])).get(args.name)
-    return Answer(shapes.status(view, now, used), shapes.status_text(view, now, used))
+    steps = next_calls(app.manager.registry.get(args.name), app.manager.registry, app.pool)[:_NEXT_CALLS]
+    structured = {**shapes.status(view, now, used), **present({"nextCalls": list(map(next_call, steps))})}
+    return Answer(structured, "\n".join([shapes.status_text(view, now, used), *map(next_line, steps)]))
+
+
+def next_call(step: NextCall) -> JsonObject:
+    """Return a call that comes next, as answers have it."""
+    return {"tool": step.tool, "args": dict(step.args), "when": step.when}
+
+
+def next_line(step: NextCall) -> str:
+    """Return a call that comes next, in words."""
+    return f"Next: {step.tool} {json.dumps(dict(step.args), ensure_ascii=False)} {step.when}"
 
 
 async def service_get(app: ApplicationLike, args: ServiceNameArgs, call: Call) -> Answer:
@@ -178,7 +195,8 @@ SERVICE_TOOLS = (
         answer(
             "name serviceClassName serviceType state stateAge reason health healthAge healthCheckFailures:integer "
             "evidence reachability reachabilityAge desired outputs:object outputsAge lastError lastErrorAge "
-            "nextCheckIn nextRetryIn leaseEndsIn dependencyProblems:strings operation:object usage:object",
+            "nextCheckIn nextRetryIn leaseEndsIn dependencyProblems:strings operation:object usage:object "
+            "nextCalls:objects",
         ),
         Effect.READS,
         service_status,

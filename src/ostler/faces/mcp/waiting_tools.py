@@ -14,6 +14,7 @@ from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.clock import in_turns
 from ostler.engine.dependencies.jobs import is_job
 from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.services.service import Service
 from ostler.engine.services.views import ServiceView
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
@@ -23,7 +24,7 @@ from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
 from ostler.model.events import Event, EventKind
 from ostler.model.json import present
-from ostler.model.states import ServiceState
+from ostler.model.states import WAIT_GOALS, HealthStatus, ServiceState
 
 DEFAULT_WAIT = 30.0
 MAX_WAIT_EVENTS = 20
@@ -33,16 +34,13 @@ MAX_SERVICES = 200
 _COMING = 1.0
 """Seconds in which a service may still appear: clients create it and wait for it in calls that they send together."""
 
-_GOALS = (*(state.value for state in ServiceState), "completed", "deleted")
-
-
-_RESTING = ("running", "completed", "stopped", "failed", "unreachable", "connected", "disconnected", "deleted")
+_RESTING = ("ready", "running", "completed", "stopped", "failed", "unreachable", "connected", "disconnected", "deleted")
 """Those in which a service stays: what the schema offers. The others are taken too."""
 
 
 def _goal(name: str) -> str:
-    if name not in _GOALS:
-        raise ValueError(f"use one of {', '.join(_GOALS)}{meant(name, _GOALS)}")
+    if name not in WAIT_GOALS:
+        raise ValueError(f"use one of {', '.join(WAIT_GOALS)}{meant(name, WAIT_GOALS)}")
     return name
 
 
@@ -66,7 +64,7 @@ class ServiceWaitArgs(Args):
 
     name: ServiceNames = Field(default_factory=list, description="one, or several with commas; default: any")
     project: str = Field(default="", description="all services of the project with this id")
-    state: WaitStates = Field(default_factory=list, description="any of these")
+    state: WaitStates = Field(default_factory=list, description="any of these; ready: up and healthy, or job done")
     health: Healths = Field(default_factory=list, description="any of these")
     kinds: PlainKinds = Field(default_factory=list, description="without state and health: only such events")
     cursor: Annotated[int, Field(ge=0)] | None = Field(
@@ -99,7 +97,7 @@ async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) 
     cursor = shown[-1].cursor if len(shown) < len(found.events) else found.next_cursor
     met = bool(shown)
     message = f"{len(shown)} events" if met else f"nothing happened within {format_duration(timeout)}"
-    return await _waited(app, names, message, met=met, events=shown, cursor=cursor)
+    return await _waited(app, names, message, met=met, late=not met, events=shown, cursor=cursor)
 
 
 def _refuse_endless(app: ApplicationLike, names: Sequence[str]) -> None:
@@ -136,7 +134,7 @@ def started_by_wait(app: ApplicationLike, args: ServiceWaitArgs) -> list[str]:
 
 
 def _is_for_use(args: ServiceWaitArgs) -> bool:
-    return "running" in args.state or "healthy" in args.health
+    return not {"running", "ready"}.isdisjoint(args.state) or "healthy" in args.health
 
 
 def _names(app: ApplicationLike, args: ServiceWaitArgs) -> list[str]:
@@ -170,22 +168,31 @@ async def _wait_for_state(
             seen = max(seen, events.last_cursor)
             waiting, hopeless = _still_waiting(app, args, names)
             if hopeless:
-                message = f"service {hopeless} and nothing is under way that would change that"
+                message = f"service {hopeless}"
             elif not waiting:
                 met, message = True, _how(app, names)
             else:
                 await events.wait(since=seen, **_of(waiting), timeout=timeout)
-    if not message:
+    is_late = not message
+    if is_late:
         waiting, _ = _still_waiting(app, args, names)
-        how = ", ".join(f"{name} is still {app.manager.get_service_state(name).value}" for name in waiting)
+        how = ", ".join(f"{name} is still {_now(app, args, name)}" for name in waiting)
         message = f"service {how} after {format_duration(timeout)}; wait again to continue"
     page = events.read(since=since, **_of(names), limit=MAX_WAIT_EVENTS)
-    return await _waited(app, names, message, met=met, events=page.events, cursor=page.next_cursor)
+    return await _waited(app, names, message, met=met, late=is_late, events=page.events, cursor=page.next_cursor)
+
+
+def _now(app: ApplicationLike, args: ServiceWaitArgs, name: str) -> str:
+    """Return in words what a service is that is waited for: its health, too, if that is what is missing."""
+    state = app.manager.get_service_state(name)
+    if not state.is_up or not (args.health or "ready" in args.state):
+        return state.value
+    return f"{state.value}, health {shapes.brief_health(app.manager.view(name))}"
 
 
 def _still_waiting(app: ApplicationLike, args: ServiceWaitArgs, names: Sequence[str]) -> tuple[list[str], str]:
     """Return which services are not as wanted yet, and of one of them that will never be, why."""
-    states = [ServiceState(state) for state in args.state if state not in ("completed", "deleted")]
+    states = [ServiceState(state) for state in args.state if state not in ("completed", "deleted", "ready")]
     waiting: list[str] = []
     for name in names:
         if "deleted" in args.state and app.manager.registry.find(name) is None:
@@ -193,18 +200,46 @@ def _still_waiting(app: ApplicationLike, args: ServiceWaitArgs, names: Sequence[
         service = app.manager.registry.get(name)
         if "completed" in args.state and is_job(service) and service.has_completed and service.operation is None:
             continue
+        if "ready" in args.state and _is_ready(service) and (not args.health or service.health in args.health):
+            continue
         # Each event of a project asks for all of its services: a view of one costs ten times as much.
         if _is_as_wanted(service if isinstance(service, ServiceInstance) else service.view(), states, args):
             continue
         is_done = _is_for_use(args) and isinstance(service, ServiceInstance) and service.has_completed
         if is_done and args.project:
             continue  # a job of the project that has done its work
-        if service.state is ServiceState.FAILED or is_done:
-            view = service.view()
-            if view.operation is None and view.next_retry_at is None:
-                return [], f"{name} {'has completed (a job: wait for state completed)' if is_done else 'failed'}"
+        if why := _why_never(service, args, is_done=is_done):
+            return [], f"{name} {why}"
         waiting.append(name)
     return waiting, ""
+
+
+def _why_never(service: Service, args: ServiceWaitArgs, *, is_done: bool) -> str:
+    """Return why a service will not be as wanted, which it is not yet; empty if it may."""
+    is_unwell = args.state == ["ready"] and not args.health and service.health is HealthStatus.UNHEALTHY
+    if not (is_done or service.state is ServiceState.FAILED or is_unwell):
+        return ""
+    view = service.view()
+    if view.operation is not None or view.next_retry_at is not None:
+        return ""
+    if is_unwell and view.state.is_up:
+        return f"is {view.state.value}, and unhealthy"
+    what = "has completed (a job: wait for state completed)" if is_done else "failed"
+    return f"{what} and nothing is under way that would change that"
+
+
+def _is_ready(service: Service) -> bool:
+    """Whether a service is up, and healthy if it is checked, or a job that has done its work."""
+    if isinstance(service, ServiceInstance):
+        if service.operation is not None and service.state.is_settled:
+            return False
+        if is_job(service):
+            return service.has_completed
+        is_checked = service.checks_health
+    else:
+        is_checked = service.view().health_checks
+    is_well = service.health is HealthStatus.HEALTHY
+    return service.state.is_up and (is_well or not (is_checked or service.health is HealthStatus.UNHEALTHY))
 
 
 def _how(app: ApplicationLike, names: Sequence[str]) -> str:
@@ -223,15 +258,23 @@ def _is_as_wanted(seen: ServiceInstance | ServiceView, states: Sequence[ServiceS
     if seen.operation is not None and seen.state.is_settled:
         return False  # an operation is on its way to another state: `running` at the start of a restart
     if args.state and not states:
-        return False  # only `completed` or `deleted` is waited for
+        return False  # only `completed`, `deleted` or `ready` is waited for
     return not args.health or seen.health in args.health
 
 
 async def _waited(
-    app: ApplicationLike, names: Sequence[str], message: str, *, met: bool, events: Sequence[Event], cursor: int
+    app: ApplicationLike,
+    names: Sequence[str],
+    message: str,
+    *,
+    met: bool,
+    late: bool,
+    events: Sequence[Event],
+    cursor: int,
 ) -> Answer:
     lines = [message]
-    facts: dict[str, Any] = {"met": met, "message": message, "events": [shapes.event(item) for item in events]}
+    facts: dict[str, Any] = {"met": met, "late": late, "message": message}
+    facts["events"] = [shapes.event(item) for item in events]
     found = [service for name in names if (service := app.manager.registry.find(name)) is not None]
     shown: list[Any] = []
     for view in await in_turns(service.view() for service in found):
@@ -252,9 +295,9 @@ WAITING_TOOLS = (
     ToolDefinition(
         "service_wait",
         "Wait",
-        "Wait until all have a state or health, or for the next event. met=false: not in time, or impossible.",
+        "Wait until all have a state or health, or for the next event. met=false: late, or impossible.",
         ServiceWaitArgs,
-        answer("met:boolean message cursor:integer service:object services:objects events:objects"),
+        answer("met:boolean late:boolean message cursor:integer service:object services:objects events:objects"),
         Effect.READS,
         service_wait,
         core=True,
