@@ -102,7 +102,7 @@ def test_a_circle_is_named_whole_in_the_direction_of_the_needs() -> None:
 def test_any_text_may_be_the_port_of_a_service() -> None:
     text = "services: {a: {class: c, args: {port: %r}}, b: {class: c, args: {port: '00'}}}" % ("9" * 5000)
     project = load_project(text).project
-    assert list(ports_asked_twice(project, project.services)) == []
+    assert list(ports_asked_twice({name: spec.args for name, spec in project.services.items()})) == []
 
 
 # -- what an instance changes of its class -----------------------------------------------------------------
