@@ -112,13 +112,12 @@ def explain(
     return Explanation(view, question, tuple(causes), calls, tuple(_next_calls(service, view, registry, tools)))
 
 
-def next_calls(service: Service, registry: RegistryAdapter, tools: ToolDirectory | None) -> Sequence[NextCall]:
+def next_calls(view: ServiceView, registry: RegistryAdapter, tools: ToolDirectory | None) -> Sequence[NextCall]:
     """Return what to do about a service that has failed or is unhealthy, best first; nothing about another one."""
-    view = service.view()
     if view.state is not ServiceState.FAILED and not (view.state.is_up and view.health is HealthStatus.UNHEALTHY):
         return ()
     return [
-        *_next_calls(service, view, registry, tools),
+        *_next_calls(registry.get(view.name), view, registry, tools),
         NextCall("service_explain", {"name": view.name}, "to see why"),
     ]
 

@@ -101,7 +101,7 @@ async def service_status(app: ApplicationLike, args: ServiceNameArgs, call: Call
     """Show how a service is, with the age of each fact."""
     view = app.manager.view(args.name)
     now, used = call.now(), (await app.usages.of([args.name])).get(args.name)
-    steps = next_calls(app.manager.registry.get(args.name), app.manager.registry, app.pool)[:_NEXT_CALLS]
+    steps = next_calls(view, app.manager.registry, app.pool)[:_NEXT_CALLS]
     structured = {**shapes.status(view, now, used), **present({"nextCalls": list(map(next_call, steps))})}
     return Answer(structured, "\n".join([shapes.status_text(view, now, used), *map(next_line, steps)]))
 
