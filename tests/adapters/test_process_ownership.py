@@ -20,7 +20,7 @@ import trustme
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 from tests.support.processes import process_server, start_arguments
 
-from ostler.adapters.process import process_table, readiness
+from ostler.adapters.process import confirmation, process_table
 from ostler.adapters.process.port_owners import Sockets, listening_at
 from ostler.adapters.process.process_table import (
     Work,
@@ -272,8 +272,8 @@ async def test_a_log_line_is_believed_when_the_port_listens_and_the_process_live
         pauses = "[time.sleep(0.02) for _ in range(10)]"
         gone = start_arguments("next", f"print('Ready'); import time; {pauses}; raise SystemExit(1)")
         gone.pop("startSeconds")
-        monkeypatch.setattr(readiness, "SETTLE_SECONDS", 60.0)
-        monkeypatch.setattr(readiness, "LONGEST_SETTLE_SECONDS", 60.0)
+        monkeypatch.setattr(confirmation, "SETTLE_SECONDS", 60.0)
+        monkeypatch.setattr(confirmation, "LONGEST_SETTLE_SECONDS", 60.0)
         assert "exited with code 1" in await server.fail("start", **{**gone, "ready": {"log": "Ready"}})
 
 
@@ -281,10 +281,10 @@ async def test_a_log_line_is_believed_when_the_port_listens_and_the_process_live
 async def test_after_its_log_line_a_process_is_watched_for_as_long_as_it_works(
     state_dir: Path, monkeypatch: pytest.MonkeyPatch, after: str, becomes: str
 ) -> None:
-    monkeypatch.setattr(readiness, "SETTLE_SHARE", 1e6)
-    monkeypatch.setattr(readiness, "LONGEST_SETTLE_SECONDS", 600.0)
+    monkeypatch.setattr(confirmation, "SETTLE_SHARE", 1e6)
+    monkeypatch.setattr(confirmation, "LONGEST_SETTLE_SECONDS", 600.0)
     if becomes == "running":  # one that only waits has nothing more to show
-        monkeypatch.setattr(readiness, "SETTLE_SECONDS", 600.0)
+        monkeypatch.setattr(confirmation, "SETTLE_SECONDS", 600.0)
     started = start_arguments("next", f"import sys, time; print('Ready', flush=True); {after}")
     started.pop("startSeconds")
     async with process_server(state_dir / "p") as server:

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import time
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +110,18 @@ async def test_a_pause_of_ostler_is_not_counted_as_time_to_become_ready(
     begun, done = tmp_path / "begun", tmp_path / "done"
     script = f"touch {begun}; until [ -e {begun}.seen ]; do sleep 0.01; done; echo ready; touch {done}; exec sleep 300"
     arguments = start_arguments("slow", None, command=script, shell=True, ready={"log": "^ready", "timeout": "30s"})
+    looked = anyio.Event()
+
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        looked.set()
+
     async with process_server(state_dir / "p") as server, anyio.create_task_group() as starts:
-        starts.start_soon(partial(server.call, "start", **arguments))
+
+        async def start() -> None:
+            assert not (await server.client.call_tool("start", arguments, progress_callback=told)).is_error
+
+        starts.start_soon(start)
+        await looked.wait()  # however long the first look takes, it counts
         while not begun.exists():
             await anyio.sleep(0.01)
         wait = f"touch {begun}.seen; until [ -e {done} ]; do sleep 0.01; done"

@@ -109,6 +109,7 @@ async def test_a_process_has_the_secret_and_nothing_else_does(state_dir: Path, t
     assert b"s3cret" not in stored.replace(b"token is s3cret", b"")
 
 
+@pytest.mark.virtual  # the checks cannot be made, so that up waits for them
 async def test_what_a_tool_says_is_no_reference(tmp_path: Path) -> None:
     (shop := tmp_path / "shop").mkdir()
     (shop / "ostler.yaml").write_text(
