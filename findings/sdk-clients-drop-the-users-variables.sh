@@ -77,8 +77,8 @@ judge 300 <<'PY'
 from wire import *
 
 SIX = {"HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"}
-OWN = {"KUBECONFIG": "/home/dev/test-cluster", "TZ": "Asia/Tokyo", "HTTPS_PROXY": "http://proxy.example:3128", "SSH_AUTH_SOCK": "/run/agent",
-       "LANG": "C.UTF-8", "VIRTUAL_ENV": "/home/dev/venv"}
+OWN = {"KUBECONFIG": "/srv/dev/test-cluster", "TZ": "Asia/Tokyo", "HTTPS_PROXY": "http://proxy.example:3128", "SSH_AUTH_SOCK": "/run/agent",
+       "LANG": "C.UTF-8", "VIRTUAL_ENV": "/srv/dev/venv"}
 here = {**os.environ, **OWN, "LOGNAME": "dev", "USER": "dev", "SHELL": "/bin/sh", "TERM": "xterm"}
 clients = {"TypeScript 1": ["node", "node/client.mjs", "1"], "TypeScript 2": ["node", "node/client.mjs", "2"], "AI SDK": ["node", "node/client.mjs", "ai"],
            "Python 1": ["mcp-1/bin/python", "client.py", "1"], "Python 2": ["mcp-2/bin/python", "client.py", "2"],
