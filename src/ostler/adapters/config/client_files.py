@@ -114,7 +114,7 @@ class Machine:
         if (project is not None and workspace is None) or _is_named(file.path, location.anywhere):
             return LayerFiles()
         overrides = list(self._there(location, location.overrides))
-        own = list(dict.fromkeys([*self._own(location), *overrides] if location.merges else [file.path]))
+        own = [*self._own(location), *overrides] if location.merges else [file.path]
         if workspace is not None:
             names = (location.project, *location.project_further) if location.merges else ()
             own += _below(workspace, (*names, *location.project_overrides))

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Final
 from ostler.faces.daemon.hosting import Hosted
 from ostler.model.durations import format_duration
 
-if TYPE_CHECKING:
-    _Loop = asyncio.SelectorEventLoop
-elif sys.platform == "win32":
-    _Loop = asyncio.ProactorEventLoop
-elif sys.implementation.name == "cpython":
-    from uvloop import Loop as _Loop
-else:
-    _Loop = asyncio.SelectorEventLoop
+_Loop = asyncio.SelectorEventLoop
+if not TYPE_CHECKING:  # all of them have the same methods
+    if sys.platform == "win32":
+        _Loop = asyncio.ProactorEventLoop
+    elif sys.implementation.name == "cpython":
+        from uvloop import Loop as _Loop
 
 BEAT_SECONDS: Final = 0.5
 """How often a loop that watches for pauses asks for the time, at least."""
