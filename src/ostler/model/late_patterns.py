@@ -2,7 +2,10 @@
 
 import re
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Final, cast
+
+COMPILE: Final = re.compile
+"""`re.compile` itself: `late_pattern` stands in for it while some libraries are imported."""
 
 
 def late_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
@@ -21,7 +24,7 @@ class _Late:
 
     @cached_property
     def _compiled(self) -> re.Pattern[str]:
-        return re.compile(*self._source)
+        return COMPILE(*self._source)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._compiled, name)

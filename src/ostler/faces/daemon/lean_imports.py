@@ -11,7 +11,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any, Final
 
-from ostler.model.late_patterns import late_pattern
+from ostler.model.late_patterns import COMPILE, late_pattern
 
 _HIGH_LEVEL = "mcp.server.mcpserver"
 _TYPES = "mcp_types"
@@ -90,12 +90,16 @@ class _LatePatternsLoader(SourceFileLoader):
     """Runs a module so that its regular expressions are compiled when they are first used."""
 
     def exec_module(self, module: ModuleType) -> None:
-        compiled = re.compile
-        re.compile = late_pattern
+        importing = threading.get_ident()
+
+        def compile_late(pattern: str, flags: int = 0) -> re.Pattern[str]:
+            return (late_pattern if threading.get_ident() == importing else COMPILE)(pattern, flags)
+
+        re.compile = compile_late
         try:
             super().exec_module(module)
         finally:
-            re.compile = compiled
+            re.compile = COMPILE
 
 
 class _PostponingLoader(SourceFileLoader):
