@@ -86,6 +86,69 @@ def test_tools_that_eca_has_disabled_are_denied(beside: dict[str, Any], tools: s
         assert permitted(loaded) == tools
 
 
+@pytest.mark.parametrize(
+    ("beside", "tools"),
+    [
+        # VS Code: tools that are never called without asking, wherever its settings are.
+        ({"chat.tools.eligibleForAutoApproval": {"drop": False, "get": True}}, {"get", "get_all"}),
+        ({"chat.tools.eligibleForAutoApproval": {"my-server/drop": False, "other/get": False}}, {"get", "get_all"}),
+        ({"settings": {"chat.tools.eligibleForAutoApproval": {"get": False}}}, {"get_all", "drop"}),
+        (
+            {"customizations": {"vscode": {"settings": {"chat.tools.eligibleForAutoApproval": {"get": False}}}}},
+            {"get_all", "drop"},
+        ),
+        # Claude Code: what would be asked about is denied at once.
+        ({"permissions": {"denyInsteadOfPrompting": True, "allow": ["mcp__My_Server__get"]}}, {"get"}),
+        ({"permissions": {"denyInsteadOfPrompting": False, "allow": ["mcp__My_Server__get"]}}, set(TOOLS)),
+        ({"allowAllClaudeAiMcps": True, "disableDirectMcpSkills": True}, set(TOOLS)),
+        ({"allowClaudeInChromeWithManagedMcp": True}, set(TOOLS)),
+        # Junie: the first rule that matches counts.
+        ({"rules": {"mcpTools": {"rules": [{"prefix": "My Server:get", "action": "ask"}]}}}, {"drop"}),
+        (
+            {
+                "defaultBehavior": "ask",
+                "allowReadonlyCommands": True,
+                "rules": {
+                    "fileEditing": {"rules": [{"prefix": "My Server:", "action": "ask"}]},
+                    "mcpTools": {
+                        "rules": [
+                            {"prefix": "My Server:get", "action": "allow"},
+                            {"pattern": "**:get_*", "action": "ask"},
+                            {"pattern": "My Server:d**", "action": "ask"},
+                            {"prefix": "other:", "action": "ask"},
+                        ]
+                    },
+                },
+            },
+            {"get", "get_all"},
+        ),
+        # Amp: rules about addresses are not about programs.
+        ({"amp.mcpPermissions": [{"matches": {"url": "*"}, "action": "reject"}]}, set(TOOLS)),
+    ],
+)
+def test_what_a_client_never_calls_without_asking_is_denied(beside: dict[str, Any], tools: set[str]) -> None:
+    loaded = load_mcp_json(json.dumps({"mcpServers": {"My Server": {"command": "x"}}, **beside}), ENV)
+    assert [one.rule for one in loaded.findings] == ["other-name"]
+    assert {tool for tool in TOOLS if loaded.entries["My-Server"].options.permits(tool)} == tools
+
+
+@pytest.mark.parametrize("listed", ["My Server", "my_server", "My_Server", "my server"])
+def test_a_server_is_off_by_any_form_of_its_name(listed: str) -> None:
+    root = {"mcpServers": {"My Server": {"command": "x"}, "mine": {"command": "x"}}, "disabledMcpjsonServers": [listed]}
+    entries = load_mcp_json(json.dumps(root), ENV).entries
+    assert {name for name, entry in entries.items() if entry.disabled} == {"My-Server"}
+
+
+def test_a_rule_about_addresses_rejects_what_has_one() -> None:
+    servers = {"a": {"command": "x", "args": ["--url", "b"]}, "b": {"url": "https://b.example/mcp"}}
+    rules = [{"matches": {"url": "*"}, "action": "reject"}]
+    loaded = load_mcp_json(json.dumps({"amp.mcpServers": servers, "amp.mcpPermissions": rules}), ENV)
+    assert set(loaded.entries) == {"a"}
+    rules = [{"matches": {"command": "*"}, "action": "reject"}]
+    loaded = load_mcp_json(json.dumps({"amp.mcpServers": servers, "amp.mcpPermissions": rules}), ENV)
+    assert set(loaded.entries) == {"b"}
+
+
 def test_oh_my_pi_looks_its_values_up() -> None:
     values = {"A": "TOKEN", "B": "NOT_SET", "C": "plain text", "D": "!pass show d"}
     loaded = load({"enabledServers": ["b"]}, "omp", env=values)
@@ -324,3 +387,28 @@ def test_the_scopes_of_kiro_are_taken() -> None:
     loaded = load_mcp_json(json.dumps(root), ENV, clients=frozenset({"kiro"}))
     assert loaded.findings == ()
     assert loaded.drafts["a"]["oauth"] == {"scopes": ["read"]}
+
+
+@pytest.mark.parametrize(
+    ("own", "path", "content", "becomes"),
+    [
+        (".junie/mcp/mcp.json", ".junie/allowlist.json",
+         {"rules": {"mcpTools": {"rules": [{"prefix": "a:drop", "action": "ask"}]}}}, {"denyTools": ["drop*"]}),
+        (".tabnine/agent/settings.json", "root/etc/tabnine-cli/settings.json", {"mcp": {"excluded": ["a"]}}, None),
+        (".codeium/windsurf/mcp_config.json", "root/etc/windsurf/hooks.json",
+         {"hooks": {"pre_mcp_tool_use": [{"command": "x"}]}}, "hook"),
+        (".config/devin/mcp_config.json", "root/etc/devin/hooks.json",
+         {"hooks": {"pre_mcp_tool_use": [{"command": "x"}]}}, "hook"),
+    ],
+)  # fmt: skip
+def test_a_file_apart_from_the_servers_limits_them(
+    files: Files, own: str, path: str, content: Any, becomes: dict[str, Any] | str | None
+) -> None:
+    files.write(own, {"mcpServers": {"a": {"command": "x"}}})
+    files.write(path, content)
+    found = files.found(own)["a"]
+    if becomes == "hook":
+        assert [one.rule for one in found.findings] == ["hook"]
+    else:
+        assert found.findings == ()
+        assert found.entry == {"command": "x", **({"ostler": becomes} if becomes else {"disabled": True})}

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
-from ostler.adapters.config.dialects.entry_places import at
+from ostler.adapters.config.dialects.draft import exactly
+from ostler.adapters.config.dialects.entry_places import SETTINGS, at
 from ostler.adapters.config.dialects.tool_rules import Rule
 from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object, as_objects, as_texts
 
@@ -40,7 +41,9 @@ def rules_in(root: JsonObject, clients: frozenset[str]) -> Iterator[list[Rule]]:
         clients: those whose file it may be.
     """
     yield list(_claude_rules(root))
-    if at(root, ("permissions", "defaultMode")) == "dontAsk":  # Claude Code then denies what is not allowed
+    permissions = as_object(root.get("permissions"))
+    if permissions.get("defaultMode") == "dontAsk" or permissions.get("denyInsteadOfPrompting") is True:
+        # Claude Code then denies what is not allowed
         allowed = [_claude_glob(text) for text in as_texts(at(root, ("permissions", "allow")))]
         yield [*(Rule(glob, "mcp__{}__", permits=True) for glob in allowed), Rule("*", "mcp__{}__", permits=False)]
     yield [Rule(glob, "mcp__{}__", permits=False) for glob in _disabled_by_amp(root)]
@@ -53,6 +56,7 @@ def rules_in(root: JsonObject, clients: frozenset[str]) -> Iterator[list[Rule]]:
     yield [*reversed(list(_opencode_policies(root)))]
     crush = as_texts(at(root, ("options", "disabled_tools")))
     yield [Rule(glob.removeprefix("mcp_"), "{}_", permits=False) for glob in crush]
+    yield list(_vscode_rules(root))
     yield list(_zed_rules(root))
     yield list(_zed_profile(root))
     yield list(_gemini_policy(root))
@@ -65,6 +69,7 @@ def rules_in(root: JsonObject, clients: frozenset[str]) -> Iterator[list[Rule]]:
         yield list(_eca_disabled(root) or ())
     yield from _openclaw_rules(root)
     yield from _kiro_rules(root)
+    yield list(_junie_rules(root))
 
 
 def _claude_rules(root: JsonObject) -> Iterator[Rule]:
@@ -201,6 +206,14 @@ def _opencode_policies(root: JsonObject) -> Iterator[Rule]:
         tool, _, value = resource.partition(":")
         if action in TOOL_POLICIES and (not permits or value == "*" or (not value and tool.endswith("*"))):
             yield Rule(tool, "{}_", permits)
+
+
+def _vscode_rules(root: JsonObject) -> Iterator[Rule]:
+    """The tools that VS Code never calls without asking: `tool`, or `server/tool` in newer versions."""
+    for above in SETTINGS:
+        for name, is_eligible in as_object(at(root, (*above, "chat.tools.eligibleForAutoApproval"))).items():
+            if is_eligible is False:
+                yield Rule(name, "{}/" if "/" in name else "", permits=False)
 
 
 def _zed_rules(root: JsonObject) -> Iterator[Rule]:
@@ -342,6 +355,14 @@ def _kiro_rules(root: JsonObject) -> Iterator[list[Rule]]:
             match = rule.get("match") if is_for_mcp else None
             matched = [match] if isinstance(match, str) else as_texts(match) or ["*"]
             yield [Rule(glob, "{}/", permits=glob in excepted) for glob in (*excepted, *matched)]
+
+
+def _junie_rules(root: JsonObject) -> Iterator[Rule]:
+    """Junie's `allowlist.json`, in which the first rule that matches `server:tool` counts."""
+    for rule in as_objects(at(root, ("rules", "mcpTools", "rules"))):
+        prefix, pattern = rule.get("prefix"), rule.get("pattern")
+        glob = f"{exactly(prefix)}*" if isinstance(prefix, str) else str(pattern or "*").replace("**", "*")
+        yield Rule(glob, "{}:", permits=rule.get("action") == "allow")
 
 
 def granted_in(root: JsonObject) -> Iterator[tuple[Rule, ...]]:

@@ -40,6 +40,9 @@ _MCP_SERVERS: Final = ANY - {
 DEV_CONTAINER: Final[KeyPath] = ("customizations", "vscode", "mcp", "servers")
 """Where a `devcontainer.json` has servers, which VS Code runs inside the container."""
 
+SETTINGS: Final[tuple[KeyPath, ...]] = ((), ("settings",), ("customizations", "vscode", "settings"))
+"""Where settings of VS Code are: in a file of them, in a workspace, in a dev container."""
+
 PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
     (("mcpServers",), _MCP_SERVERS),
     (("mcp",), frozenset({"opencode", "crush"})),

@@ -16,7 +16,7 @@ from ostler.adapters.config.dialects.client_rules import (
     rules_in,
 )
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.dialects.entry_places import PLACES, at, is_setting
+from ostler.adapters.config.dialects.entry_places import PLACES, SETTINGS, at, is_setting
 from ostler.adapters.config.dialects.hooks import Hook, hooks_in
 from ostler.adapters.config.dialects.server_lists import (
     Domains,
@@ -40,8 +40,10 @@ _KNOWN: Final = frozenset({
     *(path[0] for path in (*_ONLY, *_OFF) if len(path) == 1),
     "enabledMcpjsonServers", "enableAllProjectMcpServers", "allowedTools", "excludeTools", "toolsSettings",
     "useLegacyMcpJson", "includeMcpJson", "allowManagedMcpServersOnly", "requiredMcpServers",
+    "allowAllClaudeAiMcps", "allowClaudeInChromeWithManagedMcp", "disableDirectMcpSkills",
 })  # fmt: skip
-"""Keys next to the entries that are read here, or that only say what is called without asking."""
+"""Keys next to the entries that are read here, that only say what is called without asking, or that are about other
+servers and parts of servers than Ostler uses."""
 _LIMITING: Final = re.compile(
     r"^(allow|den[yi]|disabl|enabl|block|exclu|includ|filter|restrict|forbid|approv)", re.IGNORECASE
 )
@@ -64,9 +66,6 @@ _AI_OFF: Final[tuple[tuple[KeyPath, bool | str], ...]] = (
     (("disable_ai",), True), (("chat.disableAIFeatures",), True), (("agent", "enabled"), False),
     (("chat.agent.enabled",), False), (("GOOSE_MODE",), "chat"), (("ai-features.AiEnable.enableAI",), False),
 )  # fmt: skip
-_SETTINGS: Final[tuple[KeyPath, ...]] = ((), ("settings",), ("customizations", "vscode", "settings"))
-"""Where settings are: in a file of them, in a workspace of VS Code, in a dev container."""
-
 _POLICIES: Final = TOOL_POLICIES | SERVER_POLICIES.keys()
 _NOT_MCP: Final = re.compile(r"(provider|model|skill|plugin|websearch)\..*")
 """Actions of opencode's policies that are not about servers or their tools."""
@@ -104,8 +103,8 @@ class _Address(Struct, frozen=True):
     path: KeyPath
 
     def is_about(self, facts: Mapping[str, str]) -> bool:
-        """Whether the rule is about a server with these facts."""
-        return all(fnmatchcase(facts.get(key, ""), glob) for key, glob in self.matches.items())
+        """Whether the rule is about a server with these facts; one about addresses is not about programs."""
+        return all(key in facts and fnmatchcase(facts[key], glob) for key, glob in self.matches.items())
 
 
 class FileLimits(Struct, frozen=True):
@@ -152,11 +151,14 @@ class FileLimits(Struct, frozen=True):
 
     def rejected_by(self, entry: JsonObject) -> KeyPath | None:
         """Return where a rule stands that forbids what an entry runs or connects to; None when none does."""
-        facts = {
-            "command": str(entry.get("command") or ""),
-            "args": " ".join(str(word) for word in as_list(entry.get("args"))),
-            "url": str(entry.get("url") or ""),
-        }
+        facts = (
+            {"url": str(entry["url"])}
+            if entry.get("url")
+            else {
+                "command": str(entry.get("command") or ""),
+                "args": " ".join(str(word) for word in as_list(entry.get("args"))),
+            }
+        )
         for rules in self.addresses:
             first = next((rule for rule in rules if rule.is_about(facts)), None)
             if first is not None and not first.permits:
@@ -256,7 +258,7 @@ def _ill_formed_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
 
 def _client_off_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
     """Yield what switches off or confines the client itself, and with it all of its servers."""
-    for path, off in (((*above, *key), off) for above in _SETTINGS for key, off in _AI_OFF):
+    for path, off in (((*above, *key), off) for above in SETTINGS for key, off in _AI_OFF):
         value = at(root, path)
         if value is off or (isinstance(value, str) and value == off):
             yield "it switches off the client's agent or all of its tools", path

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from ostler.adapters.config.dialects.draft import exactly
+from ostler.adapters.config.dialects.tool_rules import forms_of
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects, as_texts
 
 
@@ -26,8 +27,8 @@ class Servers(Struct, frozen=True):
     addresses: tuple[str, ...] = ()
 
     def has(self, name: str, entry: JsonObject) -> bool:
-        """Whether a server is in the list by any of these."""
-        if not self.names.isdisjoint((name, name.lower())):
+        """Whether a server is in the list by any of these, its name in any client's form."""
+        if not set(_spelled(name)).isdisjoint(form for listed in self.names for form in _spelled(listed)):
             return True
         if url := str(entry.get("url") or ""):
             every = (url, *_spellings(url))
@@ -102,6 +103,10 @@ def is_known_rule(rule: JsonObject) -> bool:
         and isinstance(command, list)
         and as_texts(command) == command
     )
+
+
+def _spelled(name: str) -> list[str]:
+    return [*forms_of(name), name.strip().lower()]
 
 
 def _words(entry: JsonObject) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ class Rule(Struct, frozen=True):
 
     def tools_of(self, server: str) -> Iterator[str]:
         """Yield globs of the tools of `server` that the rule is about."""
-        for name in _forms(server):
+        for name in forms_of(server):
             end = self.suffix.format(name)
             if self.glob.endswith(end):
                 yield from _remainders(self.glob.removesuffix(end), self.prefix.format(name))
@@ -54,11 +54,12 @@ def limits_of(rules: Sequence[Rule], names: Sequence[str]) -> tuple[list[str] | 
     return None, denied
 
 
-def _forms(server: str) -> list[str]:
+def forms_of(server: str) -> list[str]:
     """Return the forms of a server's name in clients' names of tools: as written, or with other characters replaced."""
     forms = [server, re.sub(r"[^A-Za-z0-9_.-]", "_", server), re.sub(r"[^A-Za-z0-9_-]", "_", server)]
+    hyphened = re.sub(r"\s+", "-", server.lower())  # VS Code
     without_spaces = re.sub(r"[^a-z0-9_-]", "_", re.sub(r"\s", "", server.lower()))  # Goose
-    return list(dict.fromkeys([*forms, forms[-1].lower(), without_spaces]))
+    return list(dict.fromkeys([*forms, forms[-1].lower(), hyphened, without_spaces]))
 
 
 def _remainders(glob: str, prefix: str) -> list[str]:
