@@ -1,6 +1,7 @@
 """The event log: cursors, filters, retention of all and of each service, and what is told about what is gone."""
 
 import gc
+import math
 import sys
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -69,7 +70,12 @@ def test_reading_gives_what_a_plain_list_would(
             assert page.dropped == (len(page.events) < len(own)) or not page.events
 
 
-@given(st.lists(st.integers(1, 3), max_size=300), st.integers(1, 120), st.integers(1, 30), st.integers(0, 320))
+@given(
+    st.lists(st.integers(1, 3), min_size=100, max_size=300),
+    st.integers(1, 120),
+    st.integers(1, 30),
+    st.integers(0, 320),
+)
 def test_events_of_all_services_are_those_of_a_plain_list(
     steps: list[int], limit: int, unpacked: int, since: int
 ) -> None:
@@ -84,6 +90,15 @@ def test_events_of_all_services_are_those_of_a_plain_list(
     assert len(held) == len(kept)
     assert list(held.after(since)) == [event for event in kept if event.cursor > since]
     assert list(held.newest_first()) == kept[::-1]
+
+
+@pytest.mark.parametrize("odd", [None, math.inf, "\ud83d", 1 << 70, 1e300, [True, {"": 0.1}]])
+def test_what_writers_of_json_lose_or_refuse_is_kept_by_packed_events(odd: object) -> None:
+    held = AllEvents(1_000, unpacked=0)
+    kept = [Event(cursor, NOW, EventKind.WARNING, "s", "text", {"odd": odd}) for cursor in range(1, 129)]
+    for event in kept:
+        held.add(event)
+    assert list(held.after(0)) == kept
 
 
 @pytest.mark.parametrize("services", [4, 1_000])

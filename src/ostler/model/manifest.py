@@ -208,17 +208,17 @@ class LifecycleTools(StrictModel):
         """(step, call) for every call there is; steps are named as in the manifest (`postStart[0]`)."""
         return tuple(self._each_call())
 
-    @property
+    @cached_property
     def called(self) -> Sequence[str]:
         """Every `server/tool` that is called, sorted, each once."""
         return tuple(sorted({call.tool for _, call in self.calls}))
 
-    @property
+    @cached_property
     def called_servers(self) -> Sequence[str]:
         """The servers whose tools are called, sorted, each once."""
         return tuple(sorted({call.server for _, call in self.calls}))
 
-    @property
+    @cached_property
     def secret_outputs(self) -> Sequence[tuple[str, str]]:
         """The outputs that must not be shown, as (step, output)."""
         return tuple(

@@ -5,9 +5,12 @@ import zlib
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import attrgetter
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Final, NamedTuple, TypeAlias
+
+from msgspec.json import Encoder
+from msgspec.structs import astuple
 
 from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject, encoded
@@ -29,7 +32,10 @@ class HistoryParts(NamedTuple):
     ended_at: int
 
 
-_Row: TypeAlias = tuple[int, float, str, str, JsonObject]
+_Row: TypeAlias = tuple[int, str, str, str, str, JsonObject]
+"""The fields of an event, as JSON has them."""
+
+_ENCODE: Final = Encoder().encode
 
 _RECENT = 24
 """Events that are kept unpacked, at most: a create, a stop and a delete make 17, and packing takes 5 % of a delete."""
@@ -106,7 +112,7 @@ class ServiceHistory:
             rows = _unpack(self._packs[position][1])
             skipped = self._skipped if position == 0 else 0
             for row in reversed(rows[skipped:]):
-                yield _event_of(row, self._service)
+                yield _event_of(row)
 
     def _drop_oldest(self) -> None:
         """Drop one; a pack is not opened before all of it is to go: 100 µs for each event of a service with many."""
@@ -121,8 +127,7 @@ class ServiceHistory:
             self._skipped = 0
 
     def _pack(self, count: int) -> None:
-        rows, self._recent = [_row_of(event) for event in self._recent[:count]], self._recent[count:]
-        text = encoded(rows)[1:-1]
+        text, self._recent = _text_of(self._recent[:count]), self._recent[count:]
         if self._packs and self._packs[-1][0] + count <= _PACKED:
             earlier, packed = self._packs.pop()
             count, text = earlier + count, zlib.decompress(packed) + b"," + text
@@ -186,7 +191,7 @@ class AllEvents:
             for position, pack in enumerate(list(self._packs)):
                 if pack.cursors[-1] > cursor:
                     rows = _unpack(pack.packed)[self._skipped if position == 0 else 0 :]
-                    yield from (_shared_event(row) for row in rows if row[0] > cursor)
+                    yield from (_event_of(row) for row in rows if row[0] > cursor)
         yield from self._recent[bisect_right(self._recent, cursor, key=attrgetter("cursor")) :]
 
     def newest_first(self) -> Iterator[Event]:
@@ -194,15 +199,14 @@ class AllEvents:
         yield from reversed(self._recent)
         for position in range(len(self._packs) - 1, -1, -1):
             rows = _unpack(self._packs[position].packed)[self._skipped if position == 0 else 0 :]
-            yield from map(_shared_event, reversed(rows))
+            yield from map(_event_of, reversed(rows))
 
     def _pack(self) -> None:
         events, self._recent = self._recent[:_SHARED_PACK], self._recent[_SHARED_PACK:]
         first, last = events[0].cursor, events[-1].cursor
         is_whole = last - first == len(events) - 1
         cursors = range(first, last + 1) if is_whole else tuple(event.cursor for event in events)
-        rows = [(*_row_of(event), event.service) for event in events]
-        self._packs.append(_Pack(cursors, _compress(encoded(rows)[1:-1])))
+        self._packs.append(_Pack(cursors, _compress(_text_of(events))))
         self._packed += len(events)
         if self._on_packed is not None:
             self._on_packed(events)
@@ -220,18 +224,22 @@ class AllEvents:
         return dropped
 
 
-def _row_of(event: Event) -> _Row:
-    return event.cursor, event.at.timestamp(), event.kind.value, event.message, event.data
+def _text_of(events: Sequence[Event]) -> bytes:
+    """Return the rows of `events` as JSON, without the brackets around them.
+
+    msgspec takes a quarter of the time that `encoded` does, but writes NaN as null.
+    """
+    rows = [astuple(event) for event in events]
+    try:
+        text = _ENCODE(rows)
+    except (TypeError, ValueError, RecursionError):  # half of a surrogate pair, or what is not JSON
+        text = b""
+    return (encoded(rows) if b"null" in text or not text else text)[1:-1]
 
 
-def _event_of(row: _Row, service: str) -> Event:
-    cursor, at, kind, message, data = row
-    return Event(cursor, datetime.fromtimestamp(at, UTC), EventKind(kind), service, message, data)
-
-
-def _shared_event(row: tuple[object, ...]) -> Event:
-    *own, service = row
-    return _event_of(cast("_Row", own), cast("str", service))
+def _event_of(row: _Row) -> Event:
+    cursor, at, kind, service, message, data = row
+    return Event(cursor, datetime.fromisoformat(at), EventKind(kind), service, message, data)
 
 
 def _compress(text: bytes) -> bytes:
@@ -240,6 +248,6 @@ def _compress(text: bytes) -> bytes:
     return compressor.compress(text) + compressor.flush()
 
 
-def _unpack(packed: bytes) -> list[Any]:
-    rows: list[Any] = json.loads(b"[" + zlib.decompress(packed) + b"]")
+def _unpack(packed: bytes) -> list[_Row]:
+    rows: list[_Row] = json.loads(b"[" + zlib.decompress(packed) + b"]")
     return rows

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 from ostler.model.errors import ExtractionError, TemplateError
@@ -178,8 +179,11 @@ def _required(response: ToolResponse, path: str) -> JsonValue:
 
 
 def _as_spec(source: str | OutputSpec) -> OutputSpec:
-    if isinstance(source, OutputSpec):
-        return source
+    return source if isinstance(source, OutputSpec) else _written_short(source)
+
+
+@lru_cache(maxsize=1_024)
+def _written_short(source: str) -> OutputSpec:
     return OutputSpec(template=source) if is_template(source) else OutputSpec(path=source)
 
 
