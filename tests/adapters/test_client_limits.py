@@ -412,3 +412,37 @@ def test_a_file_apart_from_the_servers_limits_them(
     else:
         assert found.findings == ()
         assert found.entry == {"command": "x", **({"ostler": becomes} if becomes else {"disabled": True})}
+
+
+@pytest.mark.parametrize("name", ["a___drop", "a__drop", "mcp__a__drop", "a/drop", "A:drop"])
+def test_a_tool_that_its_entry_switches_off_by_its_full_name_is_denied(name: str) -> None:
+    assert permitted(load({}, disabledTools=[name])) == {"get", "get_all"}
+    assert permitted(load({}, disabledTools=[f"b{name[1:]}" if name[0] in "aA" else "mcp__b__drop"])) == set(TOOLS)
+
+
+def test_the_lists_of_droid_have_names_with_and_without_the_server() -> None:
+    assert permitted(load({}, "droid", enabledTools=[])) == set(TOOLS)
+    assert permitted(load({}, "droid", enabledTools=["a___get", "drop", "b___get_all"])) == {"get", "drop"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "on"),
+    [
+        ({"enabled": False, "allowlist": []}, {"a", "b", "c"}),
+        ({"enabled": True}, set()),
+        ({"enabled": True, "allowlist": ["h.example"]}, {"a", "b"}),
+        ({"enabled": True, "allowlist": ["https://*.h.example/other", "@acme/tools"]}, {"b", "c"}),
+        ({"enabled": True, "allowlist": ["tools.example", "-"]}, set()),
+    ],
+)
+def test_what_an_organisation_of_droid_permits_alone_is_on(files: Files, policy: Any, on: set[str]) -> None:
+    servers = {
+        "a": {"type": "http", "url": "https://h.example/mcp"},
+        "b": {"type": "http", "url": "https://b.h.example/mcp"},
+        "c": {"command": "npx", "args": ["-y", "@acme/tools"]},
+    }
+    files.write(".factory/mcp.json", {"mcpServers": servers})
+    files.write("root/etc/factory/settings.json", {"mcpPolicy": policy})
+    found = files.found(".factory/mcp.json")
+    assert {name for name, one in found.items() if not one.entry.get("disabled")} == on
+    assert not any(one.findings for one in found.values())

@@ -100,6 +100,14 @@ class Draft(Struct):
         self.origins.update({made: (key, *origin) for made, origin in inner.origins.items()})
         self.allowed, self.denied = inner.allowed, inner.denied
 
+    def own_names(self, name: str, *betweens: str) -> list[str]:
+        """Return a tool's name, and what is left of it without the server's name, in any form, before a separator."""
+        found, own = [name], _plain(self.server)
+        for between in betweens:
+            server, _, tool = name.removeprefix("mcp__").partition(between)
+            found += [tool] if tool and own and _plain(server) == own else []
+        return found
+
     def finish(self) -> JsonObject:
         """Return the entry, its limits merged with those that its own `ostler` has: both must permit a tool."""
         if self.allowed is None and not self.denied:
@@ -140,6 +148,10 @@ Reading = Callable[[Draft, str, JsonValue], None]
 def exactly(name: str) -> str:
     """Return the glob that matches the tool `name` alone; `*` stays, it means all tools."""
     return name if name == "*" else "".join(f"[{char}]" if char in "*?[" else char for char in name)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _is_texts(value: JsonValue) -> bool:

@@ -20,6 +20,7 @@ from ostler.adapters.config.dialects.entry_places import PLACES, SETTINGS, at, i
 from ostler.adapters.config.dialects.hooks import Hook, hooks_in
 from ostler.adapters.config.dialects.server_lists import (
     Domains,
+    Policy,
     Requirements,
     Servers,
     is_known_rule,
@@ -121,7 +122,7 @@ class FileLimits(Struct, frozen=True):
         refused: why no entry of the file can be used, with the key that says so.
     """
 
-    only: tuple[Servers | Domains | Requirements, ...] = ()
+    only: tuple[Servers | Domains | Policy | Requirements, ...] = ()
     off: tuple[Servers, ...] = ()
     rules: tuple[tuple[Rule, ...], ...] = ()
     granted: tuple[tuple[Rule, ...], ...] = ()
@@ -179,6 +180,7 @@ def limits_in(root: JsonObject, clients: frozenset[str] = ANY) -> FileLimits:
             *(servers for servers in only if servers is not None),
             *([Domains(tuple(domains))] if domains else []),
             *([Requirements(cast("JsonObject", required))] if isinstance(required, dict) else []),
+            *([Policy(tuple(as_texts(at(root, ("mcpPolicy", "allowlist")))))] if _is_policy_on(root) else []),
         ),
         off=tuple(servers for servers in off if servers is not None),
         rules=tuple(tuple(rules) for rules in rules_in(root, clients) if rules),
@@ -188,6 +190,19 @@ def limits_in(root: JsonObject, clients: frozenset[str] = ANY) -> FileLimits:
         confined=tuple(_confined_in(root, clients)),
         refused=tuple(_refused_in(root, clients)),
     )
+
+
+def _is_policy_on(root: JsonObject) -> bool:
+    return at(root, ("mcpPolicy", "enabled")) is True and _is_droids(root.get("mcpPolicy"))
+
+
+def _is_droids(value: JsonValue) -> bool:
+    """Whether this is the `mcpPolicy` of Factory Droid: a list of what alone may run, and whether it counts."""
+    policy = as_object(value)
+    names = policy.get("allowlist") or []
+    return policy.keys() <= {"enabled", "allowlist"} and as_texts(names) == names and policy.get("enabled") in (
+        True, False,
+    )  # fmt: skip
 
 
 def _with_dots(root: JsonObject) -> JsonObject:
@@ -287,6 +302,8 @@ def _limits_of_mcp(value: JsonObject, path: KeyPath, names: tuple[str, ...]) -> 
             yield from _limits_of_mcp(settings, here, parts)
             continue
         if any(here == place for place, _ in PLACES) or key in _ELSEWHERE or parts in _HARMLESS:
+            continue
+        if here == ("mcpPolicy",) and _is_droids(part):
             continue
         is_about_mcp = any(_ABOUT_MCP.search(name) for name in parts)
         if is_about_mcp and not (len(parts) == 1 and _limits(key)) and _limits_mcp(parts, part):

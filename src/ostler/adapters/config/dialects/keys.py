@@ -16,6 +16,7 @@ from ostler.adapters.config.dialects.limits import (
 from ostler.adapters.config.dialects.readings import (
     address,
     allowed,
+    allowed_by_droid,
     allowed_by_full_name,
     arguments,
     auto_start,
@@ -209,6 +210,8 @@ KEYS: Final[tuple[Key, ...]] = (
     limiting("include_tools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
     limiting("enabledTools", "nanobot", ["get"], "the only tools that may be called, also as `mcp_SERVER_TOOL`",
              _ONLY_GET, allowed_by_full_name),
+    limiting("enabledTools", "droid", ["a___get"], "the only tools that may be called; an empty list means all",
+             {"ostler": {"allowTools": ["a___get", "get"]}}, allowed_by_droid),
     limiting("enabledTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
     limiting("enabled_tools", "codex crush", ["get"], "the only tools that may be called", _ONLY_GET,
              allowed(exact=True)),

@@ -159,7 +159,8 @@ def denied(*, globs: bool = False) -> Reading:
 
     def read(draft: Draft, key: str, value: JsonValue) -> None:
         names = _names(draft, key, value) or ()
-        draft.deny([name if globs else exactly(_tool(name)).replace("[*]", "*") for name in names])
+        every = [own for name in names for own in draft.own_names(name, "___", "__", "/", ":")]
+        draft.deny([name if globs else exactly(_tool(name)).replace("[*]", "*") for name in every])
 
     return read
 
@@ -170,6 +171,12 @@ def allowed_by_full_name(draft: Draft, key: str, value: JsonValue) -> None:
     if names is not None:
         own = f"mcp_{draft.server}_"
         allowed()(draft, key, [part for name in names for part in dict.fromkeys((name, name.removeprefix(own)))])
+
+
+def allowed_by_droid(draft: Draft, key: str, value: JsonValue) -> None:
+    """The list names the only tools that may be called, alone or as `SERVER___TOOL`; an empty list means all."""
+    names = [part for name in _names(draft, key, value) or () for part in draft.own_names(name, "___")]
+    allowed(empty_means_all=True, exact=True)(draft, key, names)
 
 
 def target(draft: Draft, key: str, value: JsonValue) -> None:

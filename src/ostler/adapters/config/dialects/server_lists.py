@@ -57,6 +57,20 @@ class Domains(Struct, frozen=True):
         return not url or any(_is_at(str(url), pattern) for pattern in self.patterns)
 
 
+class Policy(Struct, frozen=True):
+    """Factory Droid's list of hosts, their subdomains included, and of parts of commands; an empty one admits none."""
+
+    listed: tuple[str, ...]
+
+    def admits(self, name: str, entry: JsonObject) -> bool:
+        """Whether a server may run."""
+        del name
+        if url := entry.get("url"):
+            return any(_is_below(str(url), one) for one in self.listed)
+        words = [_letters(word) for word in _words(entry)]
+        return any(part in word for part in filter(None, map(_letters, self.listed)) for word in words)
+
+
 class Requirements(Struct, frozen=True):
     """Codex's requirements, by the names of the only servers that may run: what they run, or where they are."""
 
@@ -154,6 +168,19 @@ def _is_at(url: str, pattern: str) -> bool:
         is_there = given.endswith(host[1:]) if host.startswith("*.") else given == host
         return is_there and wanted.scheme in ("", there.scheme) and wanted.port in (None, there.port)
     return False
+
+
+def _is_below(url: str, pattern: str) -> bool:
+    """Whether an address is at a host, which may be in an address and have stars, or below it."""
+    with suppress(ValueError):  # brackets that are not closed
+        host = urlsplit(pattern if "//" in pattern else f"//{pattern}").hostname or ""
+        given = (urlsplit(url).hostname or "").rstrip(".")
+        return bool(host) and (given.endswith(f".{host}") or fnmatchcase(given, _with_stars(host)))
+    return False
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
 def _with_stars(text: str) -> str:
