@@ -1,15 +1,14 @@
 """What clients say of their servers apart from the entries: hooks, lists of one client, other files, settings."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.client_home import ClientHome
 
 from ostler.adapters.config.client_files import Machine, workspace_of
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.imports import Candidate, candidates_in
 from ostler.adapters.config.mcp_content import McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json
 
@@ -169,38 +168,9 @@ def test_a_secret_in_the_data_of_a_sign_in_is_not_shown() -> None:
     assert shown["oauth"] == {"clientId": "***", "scopes": ["***", "b"]}
 
 
-class Files:
-    """A home and a project with files of clients, and what Ostler finds in one of them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {"HOME": str(folder), "TOKEN": "s3cret-token"}
-
-    def write(self, path: str, content: Any) -> Path:
-        file = self.folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content if isinstance(content, str) else json.dumps(content))
-        return file
-
-    def found(self, path: str, project: str = "") -> dict[str, Candidate]:
-        machine = Machine(self.environment, "linux", self.folder / "root")
-        files = machine.files(self.folder / project if project else None)
-        file = next(one for one in files if one.path == self.folder / path)
-        found, problems = candidates_in(
-            file.path,
-            self.environment,
-            client=file.location.writer,
-            workspace=file.workspace,
-            limiting=partial(machine.limiting, file),
-            layers=partial(machine.layers, file),
-        )
-        assert problems == []
-        return {one.name: one for one in found}
-
-
 @pytest.fixture
-def files(tmp_path: Path) -> Files:
-    return Files(tmp_path)
+def files(tmp_path: Path) -> ClientHome:
+    return ClientHome(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +187,7 @@ def files(tmp_path: Path) -> Files:
     ],
 )
 def test_what_another_file_says_of_a_server_counts_where_the_client_lets_it(
-    files: Files, own: str, path: str, content: Any
+    files: ClientHome, own: str, path: str, content: Any
 ) -> None:
     servers: Any = {"a": {"command": "x"}, "b": {"command": "x"}}
     if "opencode" in own:
@@ -240,13 +210,15 @@ def test_what_another_file_says_of_a_server_counts_where_the_client_lets_it(
     ("local", "is_on"),
     [({"a": {"command": "x", "disabled": True}}, False), ({"b": {"disabled": True}}, True), ({}, True)],
 )
-def test_a_file_that_is_not_shared_counts_more_than_that_of_the_project(files: Files, local: Any, is_on: bool) -> None:
+def test_a_file_that_is_not_shared_counts_more_than_that_of_the_project(
+    files: ClientHome, local: Any, is_on: bool
+) -> None:
     files.write("p/.augment/settings.json", {"mcpServers": {"a": {"command": "x"}}})
     files.write("p/.augment/settings.local.json", {"mcpServers": local})
     assert files.found("p/.augment/settings.json", "p")["a"].entry.get("disabled", False) != is_on
 
 
-def test_a_client_that_merges_has_in_a_project_what_the_user_s_file_says(files: Files) -> None:
+def test_a_client_that_merges_has_in_a_project_what_the_user_s_file_says(files: ClientHome) -> None:
     files.write(
         ".codex/config.toml",
         '[mcp_servers.a]\ncommand = "x"\nenabled_tools = ["get"]\nenv = { A = "1", B = "1" }\n'
@@ -261,13 +233,13 @@ def test_a_client_that_merges_has_in_a_project_what_the_user_s_file_says(files: 
     assert files.found(".codex/config.toml", "p")["b"].entry["disabled"], "that of the user is for all projects"
 
 
-def test_a_client_that_does_not_merge_has_the_project_s_entry_alone(files: Files) -> None:
+def test_a_client_that_does_not_merge_has_the_project_s_entry_alone(files: ClientHome) -> None:
     files.write(".cursor/mcp.json", {"mcpServers": {"a": {"command": "x", "disabled": True}}})
     files.write("p/.cursor/mcp.json", {"mcpServers": {"a": {"command": "x"}}})
     assert "disabled" not in files.found("p/.cursor/mcp.json", "p")["a"].entry
 
 
-def test_a_worktree_has_what_claude_code_switched_off_in_its_main_checkout(files: Files) -> None:
+def test_a_worktree_has_what_claude_code_switched_off_in_its_main_checkout(files: ClientHome) -> None:
     main, worktree = files.folder / "main", files.folder / "side"
     files.write("main/.git/worktrees/side/commondir", "../..\n")
     files.write("main/.git/worktrees/side/gitdir", f"{worktree}/.git\n")
@@ -285,7 +257,7 @@ def test_a_worktree_has_what_claude_code_switched_off_in_its_main_checkout(files
     assert {name for name, one in found.items() if one.entry.get("disabled")} == {"a", "b"}
 
 
-def test_copilot_s_lists_and_its_sandbox_are_its_own(files: Files) -> None:
+def test_copilot_s_lists_and_its_sandbox_are_its_own(files: ClientHome) -> None:
     servers = {name: {"type": "local", "command": "x", "tools": ["*"]} for name in ("a", "b", "c")}
     servers["d"] = {"type": "http", "url": "https://h/mcp", "tools": ["*"]}
     files.write("p/.github/mcp.json", {"mcpServers": servers})
@@ -323,7 +295,9 @@ BUNDLE = {
 
 
 @pytest.mark.parametrize(("is_enabled", "is_on"), [(True, True), (False, False), ("no", False), (None, False)])
-def test_an_extension_of_claude_desktop_is_as_its_user_set_it_up(files: Files, is_enabled: Any, is_on: bool) -> None:
+def test_an_extension_of_claude_desktop_is_as_its_user_set_it_up(
+    files: ClientHome, is_enabled: Any, is_on: bool
+) -> None:
     path = ".config/Claude/Claude Extensions/local.files/manifest.json"
     folder = files.write(path, BUNDLE).parent
     settings = {"isEnabled": is_enabled, "userConfig": {"folders": ["/a", "/b"], "level": 3, "key": "__encrypted__:x"}}
@@ -339,7 +313,7 @@ def test_an_extension_of_claude_desktop_is_as_its_user_set_it_up(files: Files, i
     assert files.found(path)["files"].is_refused == is_on, "what is encrypted is asked for again"
 
 
-def test_an_extension_of_gemini_has_what_its_user_set(files: Files) -> None:
+def test_an_extension_of_gemini_has_what_its_user_set(files: ClientHome) -> None:
     path = ".gemini/extensions/x/gemini-extension.json"
     asked = [{"name": "Place", "envVar": "PLACE"}, {"name": "Key", "envVar": "X_KEY", "sensitive": True}]
     servers = {
@@ -369,7 +343,7 @@ def test_an_extension_of_gemini_has_what_its_user_set(files: Files) -> None:
         ("p/.cursor/mcp.json", "cursor", "p"),
     ],
 )
-def test_a_file_is_of_the_client_whose_folder_it_is_in(files: Files, path: str, client: str, project: str) -> None:
+def test_a_file_is_of_the_client_whose_folder_it_is_in(files: ClientHome, path: str, client: str, project: str) -> None:
     whole = files.write(path, {"mcpServers": {}})
     file = Machine(files.environment, "linux", files.folder / "root").file_at(whole)
     assert file is not None
@@ -377,7 +351,7 @@ def test_a_file_is_of_the_client_whose_folder_it_is_in(files: Files, path: str, 
 
 
 @pytest.mark.parametrize("path", [".warp/.mcp.json", ".cursor/mcp.json", ".config/opencode/opencode.json"])
-def test_the_user_s_own_file_is_of_no_project(files: Files, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_the_user_s_own_file_is_of_no_project(files: ClientHome, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setenv("HOME", str(files.folder))
     assert workspace_of(files.folder / path) is None
 
@@ -402,7 +376,7 @@ def test_the_scopes_of_kiro_are_taken() -> None:
     ],
 )  # fmt: skip
 def test_a_file_apart_from_the_servers_limits_them(
-    files: Files, own: str, path: str, content: Any, becomes: dict[str, Any] | str | None
+    files: ClientHome, own: str, path: str, content: Any, becomes: dict[str, Any] | str | None
 ) -> None:
     files.write(own, {"mcpServers": {"a": {"command": "x"}}})
     files.write(path, content)
@@ -435,7 +409,7 @@ def test_the_lists_of_droid_have_names_with_and_without_the_server() -> None:
         ({"enabled": True, "allowlist": ["tools.example", "-"]}, set()),
     ],
 )
-def test_what_an_organisation_of_droid_permits_alone_is_on(files: Files, policy: Any, on: set[str]) -> None:
+def test_what_an_organisation_of_droid_permits_alone_is_on(files: ClientHome, policy: Any, on: set[str]) -> None:
     servers = {
         "a": {"type": "http", "url": "https://h.example/mcp"},
         "b": {"type": "http", "url": "https://b.h.example/mcp"},

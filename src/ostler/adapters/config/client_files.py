@@ -13,7 +13,7 @@ from unicodedata import normalize
 
 from msgspec import Struct
 
-from ostler.adapters.config.dialects.locations import HOMES, LOCATIONS, MANAGED, ROAMING, Location
+from ostler.adapters.config.dialects.locations import HOMES, LOCATIONS, MANAGED, ROAMING, Location, VariablePlaces
 
 _VARIABLE: Final = re.compile(r"\{([A-Z_]+)\}")
 _NO_ENTRIES: Final = frozenset({"managed-mcp.json", "requirements.toml", "system-defaults.json"})
@@ -46,6 +46,18 @@ class LayerFiles(Struct, frozen=True):
     below: tuple[Path, ...] = ()
     above: tuple[Path, ...] = ()
     merges: bool = False
+
+
+class VariableFiles(Struct, frozen=True):
+    """Where a client has variables of its own.
+
+    Attributes:
+        places: which files have some, and what they mean.
+        files: its existing `.env` files, highest first.
+    """
+
+    places: VariablePlaces = VariablePlaces()
+    files: tuple[Path, ...] = ()
 
 
 class Machine:
@@ -125,6 +137,16 @@ class Machine:
         place = own.index(file.path) if file.path in own else len(own)
         above = [*own[place + 1 :], *(path for path in managed if path.name not in _NO_ENTRIES and path != file.path)]
         return LayerFiles(tuple(own[:place]) if location.merges else (), tuple(above), location.merges)
+
+    def variables(self, file: ClientFile, project: Path | None = None) -> VariableFiles:
+        """Return where the client sets variables before it reads what `file` has for all or for one project."""
+        places, project = file.location.variables, project or file.workspace
+        named = {start: [name[2:] for name in places.files if name.startswith(start)] for start in ("^/", "./", "~/")}
+        folders = [] if project is None else [project, *project.parents]
+        near = next(chain.from_iterable(_below(folder, named["^/"]) for folder in folders), None)
+        found = [*([near] if near else []), *self._there(file.location, named["~/"])]
+        found += _below(project, named["./"]) if project is not None else []
+        return VariableFiles(places, tuple(found[:1] if places.is_one else found))
 
     def file_at(self, path: Path) -> ClientFile | None:
         """Return the file of a client that `path` is, when it is one that is known."""

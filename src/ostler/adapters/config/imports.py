@@ -8,7 +8,8 @@ from typing import Final, cast
 
 from msgspec import Struct
 
-from ostler.adapters.config.client_files import LayerFiles
+from ostler.adapters.config.client_files import LayerFiles, VariableFiles
+from ostler.adapters.config.client_variables import ClientVariable, variables_of
 from ostler.adapters.config.dialects.client_texts import Source, SourceError, read_source
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import places_in
@@ -67,6 +68,7 @@ def candidates_in(
     answer: Callable[[str], str | None] | None = None,
     limiting: Callable[[Path | None], Iterable[Path]] | None = None,
     layers: Callable[[Path | None], LayerFiles] | None = None,
+    variables: Callable[[Path | None], VariableFiles] | None = None,
 ) -> tuple[list[Candidate], list[Finding]]:
     """Return the entries of a client's file, and what is wrong with the file itself.
 
@@ -80,13 +82,16 @@ def candidates_in(
         limiting: returns the client's other files that limit the servers of all or of one project; while one cannot be
             read, no entry is returned.
         layers: alike, the client's other files with entries of the same servers.
+        variables: alike, where the client sets variables before it reads them.
     """
     try:
         source = as_set_up(path, read_source(path))
     except SourceError as error:
         return [], [error.finding]
     clients = frozenset({client}) if client else ANY
-    file = _ClientFile(path, source, environment, clients, label or client or "a client", answer, limiting, layers)
+    file = _ClientFile(
+        path, source, environment, clients, label or client or "a client", answer, limiting, layers, variables
+    )
     root = as_object(source.value)
     workspace = workspace or _folder_opened_by(path, root)
     projects, has_others = _projects(root)
@@ -123,6 +128,7 @@ class _ClientFile(Struct, frozen=True):
     answer: Callable[[str], str | None] | None
     limiting: Callable[[Path | None], Iterable[Path]] | None
     layers: Callable[[Path | None], LayerFiles] | None
+    variables: Callable[[Path | None], VariableFiles] | None
     limiters: dict[Path, Source] = {}
 
     def load(self, project: str, workspace: Path | None) -> McpJson:
@@ -135,19 +141,26 @@ class _ClientFile(Struct, frozen=True):
         below, above = (tuple(map(self._read, paths)) for paths in (files.below, files.above))
         return load_mcp_json(
             self.source,
-            self.environment,
+            {**self.environment, **{name: one.value for name, one in self._variables(workspace).items()}},
             folder=self.path.parent,
             clients=self.clients,
             workspace=workspace,
             project=project,
             answer=self.answer,
-            beside=[
-                limits
-                for other in (self.limiting(workspace) if self.limiting else ())
-                for limits in self._limits_from(other, workspace)
-            ],
+            beside=self._beside(workspace),
             layers=Layers(below, above, files.merges),
         )
+
+    def _beside(self, workspace: Path | None) -> list[Source]:
+        others = self.limiting(workspace) if self.limiting else ()
+        return [limits for other in others for limits in self._limits_from(other, workspace)]
+
+    def _variables(self, workspace: Path | None) -> dict[str, ClientVariable]:
+        """Return the variables that the client sets before it reads the servers of a project, or of all."""
+        where = VariableFiles() if self.variables is None else self.variables(workspace)
+        settings = [self.source, *self._beside(workspace)] if where.places.settings else []
+        settings.sort(key=lambda one: "managed-settings" in one.file)  # what an administrator sets counts most
+        return variables_of(where, settings, self.environment)
 
     def _read(self, other: Path) -> Source:
         if other not in self.limiters:
@@ -181,12 +194,15 @@ class _ClientFile(Struct, frozen=True):
     def candidates(self, loaded: McpJson, project: str, workspace: Path | None) -> Iterator[Candidate]:
         """Yield what `load` found, without Ostler's own servers."""
         folder, questions = self.path.parent, questions_in(as_object(self.source.value))
-        around = Surroundings(self.environment, folder, workspace, plugin_of(folder), questions)
+        own = self._variables(workspace)
+        around = Surroundings(self.environment, folder, workspace, plugin_of(folder), questions,
+                              clients_own={name: one.value for name, one in own.items()})  # fmt: skip
         for name in (*loaded.entries, *loaded.refused):
             entry = loaded.entries.get(name)
             if name == RESERVED_NAME or (entry is not None and entry.transport == "builtin"):
                 continue
-            made = _portable(loaded.drafts.get(name, {}), around, self.clients)
+            used = list[str]()
+            made = _portable(loaded.drafts.get(name, {}), around, self.clients, used.append)
             yield Candidate(
                 name=name,
                 source=self.path,
@@ -194,7 +210,8 @@ class _ClientFile(Struct, frozen=True):
                 project=project or (str(workspace) if workspace else ""),
                 entry=made,
                 shown={} if entry is None else {**entry.masked(), **({"cwd": made["cwd"]} if "cwd" in made else {})},
-                findings=loaded.refused.get(name) or loaded.noted.get(name, ()),
+                findings=loaded.refused.get(name)
+                or (*loaded.noted.get(name, ()), *(_given(one, own[one]) for one in dict.fromkeys(used))),
                 questions=tuple(_written(one) for one in questions.values() if f"${{input:{one.id}}}" in str(made)),
             )
 
@@ -249,13 +266,21 @@ def _written(question: Question) -> JsonObject:
     return {"id": question.id, "type": "promptString", **shown}
 
 
-def _portable(draft: JsonObject, around: Surroundings, clients: frozenset[str]) -> JsonObject:
+def _given(name: str, variable: ClientVariable) -> Finding:
+    message = f"{name!r} is set by the client, in this file, so the entry has its value"
+    fix = f"or set {name} for Ostler, and write ${{{name}}} in the entry"
+    return Finding(message, file=variable.file, rule="client-variable", fix=fix, severity="note")
+
+
+def _portable(
+    draft: JsonObject, around: Surroundings, clients: frozenset[str], used: Callable[[str], None]
+) -> JsonObject:
     """Return the entry with full paths instead of those that depend on the place of its file."""
 
     def made(value: JsonValue) -> JsonValue:
         match value:
             case str():
-                return portable(value, around, clients)
+                return portable(value, around, clients, used)
             case list():
                 return [made(item) for item in cast("list[JsonValue]", value)]
             case dict():

@@ -222,6 +222,7 @@ def _candidates_of(
         answer=answer,
         limiting=None if file is None else partial(machine.limiting, file),
         layers=None if file is None else partial(machine.layers, file),
+        variables=None if file is None else partial(machine.variables, file),
     )
 
 

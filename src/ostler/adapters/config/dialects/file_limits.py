@@ -199,10 +199,9 @@ def _is_policy_on(root: JsonObject) -> bool:
 def _is_droids(value: JsonValue) -> bool:
     """Whether this is the `mcpPolicy` of Factory Droid: a list of what alone may run, and whether it counts."""
     policy = as_object(value)
-    names = policy.get("allowlist") or []
-    return policy.keys() <= {"enabled", "allowlist"} and as_texts(names) == names and policy.get("enabled") in (
-        True, False,
-    )  # fmt: skip
+    listed = as_list(policy.get("allowlist") or [])
+    is_known = policy.keys() <= {"enabled", "allowlist"} and policy.get("allowlist") in (None, listed)
+    return is_known and as_texts(listed) == listed and isinstance(policy.get("enabled"), bool)
 
 
 def _with_dots(root: JsonObject) -> JsonObject:

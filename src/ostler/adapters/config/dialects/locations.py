@@ -12,6 +12,24 @@ Writer = Callable[[Sequence[str]], JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
+class VariablePlaces:
+    """Where a client has variables that it sets before it reads its servers.
+
+    Attributes:
+        settings: where the files that limit its servers, or have them, have objects of variables.
+        files: its `.env` files, highest first: below the user's home (`~/`), in the project (`./`), or in the nearest
+            folder, from the project upwards, that has one of those (`^/`).
+        is_one: only the first file that exists counts.
+        overrides: they replace variables that are set already.
+    """
+
+    settings: tuple[KeyPath, ...] = ()
+    files: tuple[str, ...] = ()
+    is_one: bool = False
+    overrides: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Location:
     """Where one client looks.
 
@@ -38,6 +56,7 @@ class Location:
         project_overrides: the same below a project's folder.
         merges: whether entries of the same name in several of its files are merged.
         managed: the same in the folder where the machine's administrator sets the client up, see `MANAGED`.
+        variables: where it has variables of its own.
     """
 
     client: str
@@ -59,6 +78,7 @@ class Location:
     overrides: tuple[str, ...] = ()
     project_overrides: tuple[str, ...] = ()
     merges: bool = False
+    variables: VariablePlaces = VariablePlaces()
 
     @property
     def label(self) -> str:
@@ -114,7 +134,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              further=("{managed}/managed-mcp.json",), limits=(".claude/settings.json",),
              project_limits=(".claude/settings.json", ".claude/settings.local.json"),
              managed=("managed-mcp.json", "managed-settings.json", "managed-settings.d/*.json"),
-             anywhere=(".claude-plugin/plugin.json", ".claude-plugin/marketplace.json")),
+             anywhere=(".claude-plugin/plugin.json", ".claude-plugin/marketplace.json"),
+             variables=VariablePlaces((("env",),), overrides=True)),
     Location("cursor", (".cursor/mcp.json",), project=".cursor/mcp.json",
              limits=(".cursor/cli-config.json", ".cursor/hooks.json"),
              project_limits=(".cursor/cli.json", ".cursor/hooks.json"), managed=("hooks.json",)),
@@ -166,12 +187,14 @@ LOCATIONS: Final[tuple[Location, ...]] = (
                      ".gemini/policies/*.toml", "{GEMINI_CLI_SYSTEM_DEFAULTS_PATH}"),
              overrides=("{GEMINI_CLI_SYSTEM_SETTINGS_PATH}",),
              project_limits=(".gemini/policies/*.toml",),
-             managed=("settings.json", "system-defaults.json", "policies/*.toml"), anywhere=("gemini-extension.json",)),
+             managed=("settings.json", "system-defaults.json", "policies/*.toml"), anywhere=("gemini-extension.json",),
+             variables=VariablePlaces(files=("^/.gemini/.env", "^/.env", "~/.gemini/.env", "~/.env"), is_one=True)),
     Location("qwen", (".qwen/settings.json",), project=".qwen/settings.json", dialect="gemini", name="Qwen Code",
              further=(".qwen/extensions/*/qwen-extension.json",),
              limits=(".qwen/extensions/extension-enablement.json", "{QWEN_CODE_SYSTEM_DEFAULTS_PATH}"),
              overrides=("{QWEN_CODE_SYSTEM_SETTINGS_PATH}",),
-             managed=("settings.json", "system-defaults.json"), anywhere=("qwen-extension.json",)),
+             managed=("settings.json", "system-defaults.json"), anywhere=("qwen-extension.json",),
+             variables=VariablePlaces((("env",),), ("^/.qwen/.env", "^/.env", "~/.qwen/.env", "~/.env"))),
     Location("tabnine", (".tabnine/agent/settings.json",), project=".tabnine/agent/settings.json", dialect="gemini",
              name="Tabnine CLI", limits=("{TABNINE_CLI_SYSTEM_DEFAULTS_PATH}",),
              overrides=("{TABNINE_CLI_SYSTEM_SETTINGS_PATH}",), managed=("settings.json", "system-defaults.json")),
@@ -179,7 +202,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              dialect="claude-desktop", name="Tabnine Agent", markers=(".tabnine",)),
     Location("codex", (".codex/config.toml",), ("mcp_servers",), ".codex/config.toml", name="Codex",
              limits=(".codex/hooks.json",), project_limits=(".codex/hooks.json",),
-             managed=("requirements.toml", "managed_config.toml"), merges=True),
+             managed=("requirements.toml", "managed_config.toml"), merges=True,
+             variables=VariablePlaces(files=("~/.codex/.env",), overrides=True)),
     Location("grok", (".grok/config.toml",), ("mcp_servers",), ".grok/config.toml", dialect="codex", name="Grok"),
     Location("opencode", (".config/opencode/opencode.json", ".config/opencode/opencode.jsonc"), ("mcp",),
              "opencode.json", _opencode, name="opencode",
@@ -191,10 +215,12 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              head="name: Local Config\nversion: 1.0.0\nschema: v1\n",
              further=tuple(f".continue/mcpServers/*.{kind}" for kind in ("yaml", "yml", "json")),
              project_further=tuple(f".continue/mcpServers/*.{kind}" for kind in ("yaml", "yml", "json")),
-             limits=(".continue/permissions.yaml",)),
+             limits=(".continue/permissions.yaml",),
+             variables=VariablePlaces(files=("~/.continue/.env", "./.continue/.env", "./.env"))),
     Location("goose", (".config/goose/config.yaml",), ("extensions",), entry=_goose,
              limits=(".config/goose/permission.yaml",)),
-    Location("librechat", (), project="librechat.yaml", entry=_typed("stdio")),
+    Location("librechat", (), project="librechat.yaml", entry=_typed("stdio"),
+             variables=VariablePlaces(files=("./.env",))),
     Location("kiro", (".kiro/settings/mcp.json",), project=".kiro/settings/mcp.json", markers=(".kiro",),
              limits=(".kiro/settings/permissions.yaml", ".kiro/workspace-roots/{hash}/permissions.yaml")),
     Location("amazon-q", (".aws/amazonq/mcp.json",), project=".amazonq/mcp.json"),
@@ -219,7 +245,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              managed=("settings.json",)),
     Location("omp", (".omp/agent/mcp.json",), project=".omp/mcp.json", markers=(".omp",),
              further=(".omp/agent/.mcp.json", ".omp/profiles/*/agent/mcp.json"), project_further=(".omp/.mcp.json",)),
-    Location("openclaw", ("{OPENCLAW_CONFIG_PATH}", ".openclaw/openclaw.json"), ("mcp", "servers")),
+    Location("openclaw", ("{OPENCLAW_CONFIG_PATH}", ".openclaw/openclaw.json"), ("mcp", "servers"),
+             variables=VariablePlaces((("env",), ("env", "vars")), ("~/.openclaw/.env",))),
     Location("theia", (".theia-ide/settings.json", ".theia/settings.json"), ("ai-features.mcp.mcpServers",),
              ".theia/settings.json"),
     Location("droid", (".factory/mcp.json",), project=".factory/mcp.json", entry=_typed("stdio"),
@@ -238,7 +265,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("jan", ("{data}/Jan/data/mcp_config.json",), dialect="claude-desktop", name="Jan"),
     Location("vibe", (".vibe/config.toml",), ("mcp_servers",), ".vibe/config.toml", _vibe, is_list=True),
     Location("eca", (".config/eca/config.json",), project=".eca/config.json", merges=True),
-    Location("hermes", (".hermes/config.yaml",), ("mcp_servers",)),
+    Location("hermes", (".hermes/config.yaml",), ("mcp_servers",),
+             variables=VariablePlaces(files=("~/.hermes/.env",))),
     Location("nanobot", (".nanobot/config.json",), ("tools", "mcpServers")),
     Location("mcp-hub", (".config/mcphub/servers.json",)),
     Location("mcporter", (".mcporter/mcporter.json",), project="config/mcporter.json"),

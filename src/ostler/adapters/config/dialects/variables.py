@@ -27,6 +27,7 @@ class Surroundings(Struct, frozen=True):
         plugin: the folder of the plugin of Claude Code that the file is part of; None when it is part of none.
         questions: the questions that the file asks, by id.
         answer: returns what a person answered to the question of an id; None when no one has.
+        clients_own: variables of the environment that only the client sets.
     """
 
     environment: Mapping[str, str]
@@ -35,6 +36,7 @@ class Surroundings(Struct, frozen=True):
     plugin: Path | None = None
     questions: Mapping[str, Question] = {}
     answer: Callable[[str], str | None] | None = None
+    clients_own: Mapping[str, str] = {}
 
     @property
     def home(self) -> str | None:
@@ -364,8 +366,10 @@ _NAMED: Final = frozenset({"${VAR}", "$VAR"})
 """Forms of a variable that other clients take for one that must be set, or for plain text."""
 
 
-def portable(text: str, around: Surroundings, clients: frozenset[str]) -> str:
+def portable(text: str, around: Surroundings, clients: frozenset[str], used: Callable[[str], None]) -> str:
     """Return `text`, of a file of `clients`, as Ostler's own file says the same.
+
+    A variable that only the client sets becomes its value, and `used` takes its name.
 
     The folders that depend on the file's place, and those of the user that a bundle names, are written out. What is a
     variable in these clients alone, or need not be set in them, becomes `${env:VAR}`, and what a bundle asks
@@ -373,6 +377,10 @@ def portable(text: str, around: Surroundings, clients: frozenset[str]) -> str:
     """
 
     def replaced(match: re.Match[str], row: Variable) -> str:
+        name = str(match.groupdict().get("name"))
+        if name in around.clients_own:
+            used(name)
+            return around.clients_own[name].replace("${", "$${")
         is_theirs = row.form in ("${HOME}", "$VAR") and clients <= row.clients
         if not (row.form in _PLACES or is_theirs or clients <= row.optional_in):
             return match[0]
