@@ -98,6 +98,12 @@ def sendable(value: JsonValue) -> JsonValue:
 _PLAIN: Final = json.JSONEncoder(ensure_ascii=False, default=str)
 
 
+def encoded_to_send(value: JsonValue) -> bytes:
+    """Return what is `sendable` of `value` as `encoded` writes it, in one pass where there is nothing to replace."""
+    fast = _as_utf8(value)
+    return encoded(sendable(value)) if fast is None else fast
+
+
 def encoded(value: JsonValue) -> bytes:
     """Return `value` as compact JSON, in a quarter of the time that `json` takes.
 

@@ -59,12 +59,15 @@ class Answer(Struct, frozen=True):
 
     def plain(self) -> JsonObject:
         """Return it as the SDK sends `result`; to define its types takes longer than the start of a program."""
+        return as_object(sendable(self.unchecked()))
+
+    def unchecked(self) -> JsonObject:
+        """Return `plain` as it is before halves of surrogate pairs are replaced: for `encoded_to_send`."""
         blocks = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in self.content]
         content = blocks or [{"text": self.text, "type": "text"}]
         structured = {} if self.structured is None else {"structuredContent": self.structured}
         meta = {"_meta": self.meta} if self.meta else {}
-        result = {"content": content, "isError": self.is_error, "resultType": "complete", **structured, **meta}
-        return as_object(sendable(result))
+        return {"content": content, "isError": self.is_error, "resultType": "complete", **structured, **meta}
 
 
 def finding_json(finding: Finding) -> JsonObject:

@@ -27,7 +27,7 @@ from ostler.faces.daemon.http_answers import WaitingClients, answer_json, replay
 from ostler.faces.hanging_up import WHEN_LOST, UntilHangingUp
 from ostler.faces.mcp.server import Change, Look, OstlerServer
 from ostler.faces.mcp.toolbox import CHANGES, LOOKS
-from ostler.model.json import as_object, encoded, parse_json
+from ostler.model.json import as_object, encoded_to_send, parse_json
 
 VERSION: Final = "2026-07-28"
 
@@ -90,8 +90,8 @@ class ShortCalls:
 
     def _answer(self, request: Mapping[str, Any], answer: Answer) -> bytes:
         """Return the answer to a request, whole and as the SDK gives it."""
-        envelope = {"jsonrpc": "2.0", "id": request["id"], "result": {**answer.plain(), "_meta": self._meta}}
-        return encoded(envelope)
+        envelope = {"jsonrpc": "2.0", "id": request["id"], "result": {**answer.unchecked(), "_meta": self._meta}}
+        return encoded_to_send(envelope)
 
 
 def with_short_calls(app: ASGIApp, server: object, waiting: WaitingClients) -> ASGIApp:
