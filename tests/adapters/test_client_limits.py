@@ -222,7 +222,8 @@ def test_a_client_that_merges_has_in_a_project_what_the_user_s_file_says(files: 
     files.write(
         ".codex/config.toml",
         '[mcp_servers.a]\ncommand = "x"\nenabled_tools = ["get"]\nenv = { A = "1", B = "1" }\n'
-        '[mcp_servers.b]\ncommand = "y"\nenabled = false\n',
+        '[mcp_servers.b]\ncommand = "y"\nenabled = false\n'
+        f'[projects."{files.folder}/p"]\ntrust_level = "trusted"\n',
     )
     files.write("p/.codex/config.toml", '[mcp_servers.a]\nenv = { B = "2" }\n[mcp_servers.b]\nenabled = true\n')
     found = files.found("p/.codex/config.toml", "p")
@@ -248,7 +249,7 @@ def test_a_worktree_has_what_claude_code_switched_off_in_its_main_checkout(files
     files.write("side/.git", f"gitdir: {main}/.git/worktrees/side\n")
     files.write("side/.mcp.json", {"mcpServers": {name: {"command": "x"} for name in ("a", "b", "c", "d")}})
     projects = {
-        str(main): {"disabledMcpjsonServers": ["a"]},
+        str(main): {"disabledMcpjsonServers": ["a"], "enableAllProjectMcpServers": True},
         str(worktree): {"disabledMcpServers": ["b"]},
         str(files.folder): {"disabledMcpServers": ["c"]},
     }

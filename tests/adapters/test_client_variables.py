@@ -22,7 +22,9 @@ def test_settings_of_claude_code_set_variables_and_the_nearest_counts_below_the_
     }
     files.write("p/.mcp.json", {"mcpServers": {"a": entry, "b": {"command": "x"}}})
     files.write(".claude/settings.json", {"env": {"PLACE": "home", "API_TOKEN": "t0p-secret-${X}", "BASE": "user"}})
-    files.write("p/.claude/settings.local.json", {"env": {"PLACE": "project", "COUNT": 3, "BASE": "project"}})
+    files.write("p/.claude/settings.local.json", {
+        "env": {"PLACE": "project", "COUNT": 3, "BASE": "project"}, "enabledMcpjsonServers": ["a", "b"],
+    })  # fmt: skip
     managed = files.write("root/etc/claude-code/managed-settings.json", {"env": {"BASE": "company"}})
     files.environment |= {"PLACE": "shell", "OTHER": "other"}
     found = files.found("p/.mcp.json", "p")

@@ -615,7 +615,8 @@ def test_a_server_is_taken_over_with_what_the_clients_other_files_limit(home: Ho
     home.write(".claude.json", json.dumps(state))
     home.write(".claude/settings.json", json.dumps({"permissions": {"deny": ["mcp__gh__drop"]}}))
     home.write("work/.mcp.json", json.dumps({"mcpServers": servers}))
-    home.write("work/.claude/settings.local.json", json.dumps({"permissions": {"deny": ["mcp__web"]}}))
+    home.write("work/.claude/settings.local.json", json.dumps({"permissions": {"deny": ["mcp__web"]},
+                                                                "enableAllProjectMcpServers": True}))  # fmt: skip
     home.write("shop/.claude/settings.json", json.dumps({"permissions": {"deny": ["mcp__shop__*"]}}))
     home.write(".gemini/settings.json", json.dumps({"mcpServers": {"Jam": {"command": "x"}}}))
     home.write(".gemini/mcp-server-enablement.json", json.dumps({"jam": {"enabled": False}}))

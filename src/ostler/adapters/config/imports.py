@@ -21,11 +21,14 @@ from ostler.adapters.config.entry_values import with_whole_path
 from ostler.adapters.config.extensions import as_set_up
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json, plugin_of
+from ostler.adapters.config.project_trust import TRUSTED_FOLDERS, why_off
 from ostler.adapters.projects.folders import find_checkout
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects, as_texts
 
 _PATHS: Final = ("cwd", "envFile")
+_ADDED: Final = ("cwd", "disabled")
+"""What an import may add to an entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ class _ClientFile(Struct, frozen=True):
             workspace=workspace,
             project=project,
             answer=self.answer,
-            beside=self._beside(workspace),
+            beside=[one for one in self._beside(workspace) if Path(one.file).name != TRUSTED_FOLDERS],
             layers=Layers(below, above, files.merges),
         )
 
@@ -161,6 +164,16 @@ class _ClientFile(Struct, frozen=True):
         settings = [self.source, *self._beside(workspace)] if where.places.settings else []
         settings.sort(key=lambda one: "managed-settings" in one.file)  # what an administrator sets counts most
         return variables_of(where, settings, self.environment)
+
+    def _off(self, name: str, workspace: Path | None) -> Finding | None:
+        """Return a finding if the client has not been allowed to start a server of a project's file."""
+        if workspace is None or plugin_of(self.path.parent) is not None:
+            return None
+        if not (reason := why_off(self.path, workspace, name, self._beside(workspace))):
+            return None
+        message = f"{name!r} is off here, too: {reason}"
+        fix = "allow it there, or remove 'disabled' from the imported entry if it may be started"
+        return Finding(message, file=str(self.path), rule="not-allowed", fix=fix, severity="warning")
 
     def _read(self, other: Path) -> Source:
         if other not in self.limiters:
@@ -203,15 +216,22 @@ class _ClientFile(Struct, frozen=True):
                 continue
             used = list[str]()
             made = _portable(loaded.drafts.get(name, {}), around, self.clients, used.append)
+            noted = (*loaded.noted.get(name, ()), *(_given(one, own[one]) for one in dict.fromkeys(used)))
+            if (
+                entry is not None
+                and not entry.disabled
+                and (off := self._off(loaded.written.get(name, name), workspace))
+            ):
+                made["disabled"], noted = True, (*noted, off)
+            shown = {} if entry is None else {**entry.masked(), **{key: made[key] for key in _ADDED if key in made}}
             yield Candidate(
                 name=name,
                 source=self.path,
                 client=self.label,
                 project=project or (str(workspace) if workspace else ""),
                 entry=made,
-                shown={} if entry is None else {**entry.masked(), **({"cwd": made["cwd"]} if "cwd" in made else {})},
-                findings=loaded.refused.get(name)
-                or (*loaded.noted.get(name, ()), *(_given(one, own[one]) for one in dict.fromkeys(used))),
+                shown=shown,
+                findings=loaded.refused.get(name) or noted,
                 questions=tuple(_written(one) for one in questions.values() if f"${{input:{one.id}}}" in str(made)),
             )
 

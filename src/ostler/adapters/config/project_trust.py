@@ -1,0 +1,81 @@
+"""Whether a client has been allowed to start the servers of a project: those that have not are off there."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Final
+
+from ostler.adapters.config.dialects.client_texts import Source
+from ostler.adapters.config.dialects.entry_places import at
+from ostler.adapters.config.dialects.server_lists import Servers
+from ostler.model.json import JsonObject, as_object, as_texts
+
+_TRUSTED: Final = frozenset({"TRUST_FOLDER", "TRUST_PARENT"})
+TRUSTED_FOLDERS: Final = "trustedFolders.json"
+"""What Gemini CLI and Qwen Code call their file of the folders that a person has decided about."""
+
+
+def why_off(file: Path, project: Path, name: str, others: Sequence[Source]) -> str:
+    """Return why the client does not start a server of a project's file, "" if it does, or is not used here.
+
+    Args:
+        file: the project's file.
+        project: its folder.
+        name: what the file calls the server.
+        others: the client's other files, with what they say of the project.
+    """
+    is_used = any(not Path(one.file).is_relative_to(project) for one in others)
+    if not (is_used and file.is_relative_to(project)):
+        return ""
+    match file.relative_to(project).as_posix():
+        case ".mcp.json":
+            return "" if _is_approved(name, project, others) else "Claude Code has not been allowed to start it yet"
+        case ".codex/config.toml":
+            is_trusted = any(_said(one).get("trust_level") == "trusted" for one in others)
+            return "" if is_trusted else "Codex reads this file only after it has been told to trust the project"
+        case ".gemini/settings.json":
+            is_trusted = _is_trusted(project, others, unless_said=True)
+            return "" if is_trusted else "Gemini CLI reads this file only after it has been told to trust the folder"
+        case ".qwen/settings.json":
+            is_trusted = _is_trusted(project, others, unless_said=False)
+            return "" if is_trusted else "Qwen Code reads this file only after it has been told to trust the folder"
+        case _:
+            return ""
+
+
+def _said(source: Source) -> JsonObject:
+    return as_object(source.value)
+
+
+def _is_approved(name: str, project: Path, others: Sequence[Source]) -> bool:
+    """Whether a person has approved a server; what the repository itself says counts once its folder is trusted."""
+    is_trusted = any(_said(one).get("hasTrustDialogAccepted") is True for one in others)
+    from_repository = str(project / ".claude" / "settings.json")
+    return any(
+        said.get("enableAllProjectMcpServers") is True
+        or Servers(frozenset(as_texts(said.get("enabledMcpjsonServers")))).has(name, {})
+        for one in others
+        if is_trusted or one.file != from_repository
+        for said in (_said(one),)
+    )
+
+
+def _is_trusted(project: Path, others: Sequence[Source], *, unless_said: bool) -> bool:
+    """Whether a folder is trusted: the longest rule about it or a folder above it counts.
+
+    Args:
+        project: the folder.
+        others: the client's files.
+        unless_said: whether folders must be trusted if no file says so.
+    """
+    path = ("security", "folderTrust", "enabled")
+    switches = [at(_said(one), path) for one in others]
+    if not next((one for one in reversed(switches) if isinstance(one, bool)), unless_said):
+        return True
+    rules = [
+        (rule, level)
+        for one in others
+        if PurePath(one.file).name == TRUSTED_FOLDERS
+        for rule, level in _said(one).items()
+        if project.is_relative_to(PurePath(rule).parent if level == "TRUST_PARENT" else rule)
+    ]
+    return max(rules, key=lambda rule: len(rule[0]), default=("", None))[1] in _TRUSTED

@@ -1,0 +1,96 @@
+"""Servers of a project that its client has not been allowed to start: they stay off."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.client_home import ClientHome
+
+CLAUDE = {"mcpServers": {"a": {"command": "x"}, "my server": {"command": "x"}}}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ClientHome:
+    return ClientHome(tmp_path)
+
+
+def off(files: ClientHome, path: str) -> set[str]:
+    found = files.found(path, "p")
+    names = {name for name, one in found.items() if one.entry.get("disabled")}
+    for name, one in found.items():
+        assert [finding.rule for finding in one.findings if finding.rule != "other-name"] == (
+            ["not-allowed"] if name in names else []
+        )
+        assert one.shown.get("disabled", False) == (name in names)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("path", "settings", "is_off"),
+    [
+        (".claude/settings.json", {}, {"a", "my-server"}),
+        (".claude/settings.json", {"enabledMcpjsonServers": ["a"]}, {"my-server"}),
+        (".claude/settings.json", {"enabledMcpjsonServers": ["my_server"]}, {"a"}),
+        (".claude/settings.json", {"enableAllProjectMcpServers": True}, set()),
+        (".claude/settings.json", {"enableAllProjectMcpServers": False}, {"a", "my-server"}),
+        ("p/.claude/settings.local.json", {"enabledMcpjsonServers": ["a"]}, {"my-server"}),
+        ("root/etc/claude-code/managed-settings.json", {"enableAllProjectMcpServers": True}, set()),
+        # what the repository itself approves counts only once a person trusts the folder
+        ("p/.claude/settings.json", {"enableAllProjectMcpServers": True}, {"a", "my-server"}),
+    ],
+)
+def test_a_server_that_claude_code_still_has_to_ask_about_is_off(
+    files: ClientHome, path: str, settings: Any, is_off: set[str]
+) -> None:
+    files.write("p/.mcp.json", CLAUDE)
+    files.write(".claude.json", {"numStartups": 3})
+    files.write(path, settings)
+    assert off(files, "p/.mcp.json") == is_off
+
+
+def test_what_a_trusted_repository_approves_is_on(files: ClientHome) -> None:
+    files.write("p/.mcp.json", CLAUDE)
+    files.write("p/.claude/settings.json", {"enabledMcpjsonServers": ["a"]})
+    files.write(".claude.json", {"projects": {str(files.folder / "p"): {"hasTrustDialogAccepted": True}}})
+    assert off(files, "p/.mcp.json") == {"my-server"}
+
+
+@pytest.mark.parametrize("path", ["p/.mcp.json", "p/.codex/config.toml", "p/.gemini/settings.json"])
+def test_a_project_s_servers_are_on_where_the_client_is_not_used(files: ClientHome, path: str) -> None:
+    files.write(path, '[mcp_servers.a]\ncommand = "x"\n' if "codex" in path else CLAUDE)
+    assert off(files, path) == set()
+
+
+@pytest.mark.parametrize(
+    ("level", "is_off"), [("trusted", set()), ("untrusted", {"a"}), (None, {"a"})]
+)  # fmt: skip
+def test_codex_has_the_servers_of_a_project_that_it_trusts(
+    files: ClientHome, level: str | None, is_off: set[str]
+) -> None:
+    files.write("p/.codex/config.toml", '[mcp_servers.a]\ncommand = "x"\n')
+    said = f'[projects."{files.folder}/p"]\ntrust_level = "{level}"\n' if level else ""
+    files.write(".codex/config.toml", f'model = "m"\n{said}[projects."/elsewhere"]\ntrust_level = "trusted"\n')
+    assert off(files, "p/.codex/config.toml") == is_off
+
+
+@pytest.mark.parametrize(
+    ("client", "settings", "folders", "is_off"),
+    [
+        ("gemini", {}, {}, True),
+        ("gemini", {"security": {"folderTrust": {"enabled": False}}}, {}, False),
+        ("gemini", {}, {"/p": "TRUST_FOLDER"}, False),
+        ("gemini", {}, {"": "TRUST_FOLDER", "/p": "DO_NOT_TRUST"}, True),
+        ("gemini", {}, {"/q": "TRUST_PARENT"}, False),
+        ("gemini", {}, {"/q": "TRUST_FOLDER"}, True),
+        ("qwen", {}, {}, False),
+        ("qwen", {"security": {"folderTrust": {"enabled": True}}}, {}, True),
+        ("qwen", {"security": {"folderTrust": {"enabled": True}}}, {"/p": "TRUST_FOLDER"}, False),
+    ],
+)
+def test_gemini_and_qwen_have_the_servers_of_a_folder_that_they_trust(
+    files: ClientHome, client: str, settings: Any, folders: dict[str, str], is_off: bool
+) -> None:
+    files.write(f"p/.{client}/settings.json", {"mcpServers": {"a": {"command": "x"}}})
+    files.write(f".{client}/settings.json", settings)
+    files.write(f".{client}/trustedFolders.json", {f"{files.folder}{name}": level for name, level in folders.items()})
+    assert off(files, f"p/.{client}/settings.json") == ({"a"} if is_off else set())
