@@ -67,7 +67,13 @@ def test_a_keeper_boots_while_the_intent_is_written_and_runs_nothing_before(tmp_
 
     with (tmp_path / "log").open("ab") as log, nullcontext() if is_written else pytest.raises(StoreError):
         spawned = launch.spawn(
-            log, key="intended", token="t", owner="o", endings=tmp_path / "e", sent=tmp_path / "s", intend=intend
+            log,
+            1 << 20,
+            key="intended",
+            token="t",
+            owner="o",
+            endings=tmp_path / "e",
+            intend=intend,
         )
         spawned.child.wait(30)
     [keeper] = keepers
@@ -363,8 +369,9 @@ def test_an_ending_that_comes_while_another_is_written_replaces_none(tmp_path: P
 
 @pytest.mark.parametrize("stdin", ["pipe", "tty", "null"])
 def test_a_keeper_that_is_at_a_limit_says_which(tmp_path: Path, stdin: str) -> None:
-    places = {"endings": str(tmp_path / "endings"), "input": str(tmp_path / "input")}
-    order = {"argv": ["/bin/true"], "cwd": "/", "env": {}, "stdin": stdin, "uid": None, **places}
+    places = {name: str(tmp_path / name) for name in ("endings", "input", "output", "log")}
+    program = {"argv": ["/bin/true"], "cwd": "/", "env": {}, "stdin": stdin, "uid": None}
+    order = {**program, **places, "logMaxBytes": 1 << 20}
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
@@ -373,6 +380,7 @@ def test_a_keeper_that_is_at_a_limit_says_which(tmp_path: Path, stdin: str) -> N
     ended = subprocess.run(command, input=marshal.dumps(order), capture_output=True, preexec_fn=limit, timeout=60)
     assert (ended.stdout, ended.stderr) == (b"errno %d" % errno.EMFILE, b"")
     assert not (tmp_path / "input").exists()
+    assert not (tmp_path / "output").exists()
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ async def test_processes_of_a_deleted_folder_belong_to_no_one(state_dir: Path, t
     async with process_server(state_dir) as server:
         pid = (await server.start("old", SLEEP))["pid"]
         kept = tmp_path / "records"
-        shutil.copytree(state_dir, kept, ignore=shutil.ignore_patterns("*.in"))  # pipes of standard inputs
+        shutil.copytree(state_dir, kept, ignore=shutil.ignore_patterns("*.in", "*.out"))  # pipes
     shutil.rmtree(state_dir)
     assert find_strays(state_dir) == []
     async with process_server(state_dir) as server:

@@ -34,6 +34,9 @@ _SHELL_SECONDS: Final = 5.0
 _FRESH_SECONDS: Final = 30.0
 _MARK: Final = "__ostler_environment__"
 _SHOWN_PATH: Final = 400
+_FIRST_LINE = 256
+"""Bytes of a script that its #! line may have; systems read no more."""
+
 _SCARCE: Final = {
     errno.EAGAIN: (
         "no more processes may be started here",
@@ -212,6 +215,23 @@ def start_trouble(number: int, advice: str) -> tuple[str, str]:
         why, step = _SCARCE[number]
         return f"{why} ({os.strerror(number)})", step
     return os.strerror(number), advice
+
+
+def interpreter_trouble(program: Path) -> str:
+    """Return in words what is wrong with the first line of a script that the system would not run."""
+    try:
+        with program.open("rb") as file:
+            first, _, _ = file.read(_FIRST_LINE).partition(b"\n")
+    except OSError:
+        return ""
+    if not first.startswith(b"#!"):
+        return "" if b"\0" in first or not first.isascii() else "; it is a text without a #! line"
+    words = first[2:].decode("latin-1").strip(" \t").split(maxsplit=1)
+    if first.endswith(b"\r"):
+        return "; its #! line ends with a carriage return, as files of Windows do"
+    if not words or not Path(words[0]).exists():
+        return f"; its #! line names {words[0] if words else 'nothing'}, which does not exist"
+    return ""
 
 
 def searched(environment: Mapping[str, str]) -> str:

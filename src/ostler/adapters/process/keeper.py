@@ -3,8 +3,9 @@
 It is run alone (`keeper_command`) and imports nothing of Ostler, so that it is small and starts in a few milliseconds:
 the start of each program waits for it. It is the program's parent, so that an exit status is not lost with the server;
 on Linux it is the "child subreaper" of all that descends from it, so that what daemonises stays below it; and it holds
-the other end of the program's standard input or terminal, for which the server has a named pipe. It ends when nothing
-of the program is left.
+the other end of the program's standard input or terminal, for which the server has a named pipe. What the program
+writes goes through it into the log, which therefore never outgrows its limit, however fast the program is. It ends when
+nothing of the program is left.
 
 From its standard input it reads one marshalled dict (`Order`); it ends if there is none, as the server could not write
 down what is about to run. To its standard output it writes `pid N` or
@@ -32,8 +33,19 @@ ENDINGS_KEPT = 64
 _LINE = 64
 """Bytes of one ending. Room for all is taken before the program runs: it may fill the disk."""
 
+OUTPUT_RATE = 64 * 1024 * 1024
+"""Bytes a second that a program may write for long; it waits in its write for the rest of the time."""
+
+BURST_SECONDS = 1.0
+"""For so long it may write as fast as it can: what it did not use before is saved up for so long."""
+
+PARTS_LINE = 128
+"""Bytes of each of the two equal lines of a `.parts` file: a reader sees by them that it was not just being written."""
+
 _PR_SET_CHILD_SUBREAPER = 36
 _CHUNK = 65536
+_PIPE_BYTES = 1024 * 1024
+"""What a pipe holds at most; so much is read when a program has ended, and then its last words are in the log."""
 
 
 _RUN = "import sys; sys.path.append(sys.argv[1].rpartition('/')[0]); import keeper; keeper.main()"
@@ -55,37 +67,37 @@ def main() -> None:
         signal.signal(number, _stay)  # a handler, unlike SIG_IGN, is not handed down
     try:
         terminal, typed, given = _input_of(order)
+        said, output = (terminal, given) if terminal >= 0 else _output_of(order)
         endings = _Endings(order["endings"])
+        log = _Log(os.dup(2), order["log"], order["logMaxBytes"])
         failure, failing = os.pipe()
+        waiting = os.pipe()  # what wakes the copying
         pid = os.fork()
     except OSError as error:  # such as a limit on files or processes
         _forget(order["input"])
+        _forget(order["output"])
         os.write(1, b"errno %d" % (error.errno or 0))
         return
     if pid == 0:
         try:
-            _become(order, given, is_terminal=terminal >= 0)
+            _become(order, given, output, is_terminal=terminal >= 0)
         except OSError as error:
             os.write(failing, b"%d" % (error.errno or 0))
         finally:
             os._exit(127)
     os.close(failing)
-    os.close(given)
+    for end in {given, output}:
+        os.close(end)
     refused = os.read(failure, 16)
     os.close(failure)
     os.write(1, b"errno " + refused if refused else b"pid %d" % pid)
     nothing = os.open(os.devnull, os.O_RDWR)
-    log = os.dup(2) if terminal >= 0 else -1
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
     os.close(nothing)
     os.chdir("/")
     endings.main_pid = pid
-    if terminal >= 0:
-        signal.signal(signal.SIGCHLD, endings.reap_all)
-        endings.reap_all(signal.SIGCHLD, None)
-        _copy(terminal, log, typed)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _copy(said, log, typed, endings, waiting)
     try:
         while endings.reap():
             pass
@@ -93,6 +105,7 @@ def main() -> None:
         return
     finally:
         _forget(order["input"])
+        _forget(order["output"])
 
 
 def _input_of(order: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -110,6 +123,18 @@ def _input_of(order: Mapping[str, Any]) -> tuple[int, int, int]:
     if order["stdin"] == "pipe":
         return -1, -1, _pipe_at(order["input"])[0]
     return -1, -1, os.open(os.devnull, os.O_RDONLY)
+
+
+def _output_of(order: Mapping[str, Any]) -> tuple[int, int]:
+    """Return our end of the pipe that the program writes to, and its own.
+
+    Raises:
+        OSError: the system has none to give.
+    """
+    said, output = _pipe_at(order["output"])
+    if order["uid"] is not None:
+        os.fchown(output, order["uid"], -1)  # the program may open it again, as /dev/stdout
+    return said, output
 
 
 def _pipe_at(path: str) -> tuple[int, int]:
@@ -150,7 +175,7 @@ def _adopt_descendants() -> None:
             return
 
 
-def _become(order: Mapping[str, Any], given: int, *, is_terminal: bool) -> None:
+def _become(order: Mapping[str, Any], given: int, output: int, *, is_terminal: bool) -> None:
     """Turn this new process into the program.
 
     Raises:
@@ -163,7 +188,8 @@ def _become(order: Mapping[str, Any], given: int, *, is_terminal: bool) -> None:
     else:
         os.setsid()
         os.dup2(given, 0)
-        os.dup2(2, 1)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
     for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ"):
         if hasattr(signal, name):  # ignored by this interpreter, and that would be handed down
             signal.signal(getattr(signal, name), signal.SIG_DFL)
@@ -221,34 +247,151 @@ class _Endings:
             return  # no room, also not before: the status is lost, the processes are looked after
 
 
-def _copy(terminal: int, log: int, typed: int) -> None:
-    """Copy what is written to the terminal into the log, and what is sent into it, until no one has it open."""
-    import select  # noqa: PLC0415 (for terminals alone)
+class _Log:
+    """The log of the program, open as `file`. A full one becomes the older part, `PATH.1`, and a new one begins.
 
-    os.set_blocking(terminal, False)  # a program that does not read must not keep its output from the log
+    `PATH.parts` says which file begins at which byte of the run's output, by their numbers: readers take both for one.
+    Its room is taken before the program runs, as that of the endings.
+    """
+
+    def __init__(self, file: int, path: str, limit: int) -> None:
+        self._file = file
+        self._path = path
+        self._limit = limit
+        self._base = 0
+        self._is_whole = True
+        """Whether the log ends with a whole line."""
+        self._paid = 0.0
+        """Until when what was written uses up the program's share of time."""
+        self._write_parts(b"")
+
+    def pause(self) -> float:
+        """Return for how many seconds no more is to be taken from the program."""
+        return max(0.0, self._paid - time.monotonic())
+
+    def write(self, data: bytes) -> None:
+        """Write what the program said. What does not go into the log, as the disk is full, is lost: it must go on."""
+        self._paid = max(self._paid, time.monotonic() - BURST_SECONDS) + len(data) / OUTPUT_RATE
+        try:
+            while data:
+                room = self._limit - os.fstat(self._file).st_size
+                lines = data.rfind(b"\n", 0, max(room, 0)) + 1 if len(data) > room else len(data)
+                if room <= 0 or (not lines and self._is_whole and room < self._limit):
+                    if not self._begin_again():
+                        return
+                    continue
+                written = os.write(self._file, data[: lines or room])
+                self._is_whole = data[written - 1 : written] == b"\n"
+                data = data[written:]
+        except OSError:
+            return
+
+    def _begin_again(self) -> bool:
+        """Make the log the older part, and begin a new one; False when there is a new run's in its place.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        now = os.fstat(self._file)
+        try:
+            if os.stat(self._path).st_ino != now.st_ino:  # noqa: PTH116 (pathlib would take more memory than all else)
+                return False
+            is_there = True
+        except FileNotFoundError:
+            is_there = False
+        fresh = os.open(f"{self._path}.new", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            base = self._base + now.st_size
+            self._write_parts(b"%d %d %d %d" % (now.st_ino, self._base, os.fstat(fresh).st_ino, base))
+            if is_there:
+                self._keep()
+            os.replace(f"{self._path}.new", self._path)  # noqa: PTH105
+        except OSError:
+            os.close(fresh)
+            raise
+        os.close(self._file)
+        self._file, self._base = fresh, base
+        return True
+
+    def _keep(self) -> None:
+        """Make the log the older part too; it stays in its place, if the file system can do that.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        _forget(f"{self._path}.1")
+        try:
+            os.link(self._path, f"{self._path}.1")
+        except OSError:
+            os.replace(self._path, f"{self._path}.1")  # noqa: PTH105
+
+    def _write_parts(self, facts: bytes) -> None:
+        line = facts.ljust(PARTS_LINE - 1) + b"\n"
+        try:
+            parts = os.open(f"{self._path}.parts", os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError:
+            if facts:
+                raise
+            return  # the disk is full already; there may be room later
+        try:
+            os.pwrite(parts, line + line, 0)
+        finally:
+            os.close(parts)
+
+
+def _copy(said: int, log: _Log, typed: int, endings: _Endings, waiting: tuple[int, int]) -> None:
+    """Copy what the program says into the log, and into a terminal what is sent, until no one has its output open.
+
+    An end is written down when the last words before it are in the log.
+    """
+    import select  # noqa: PLC0415 (the tests of limits end before it is needed)
+
+    woken, waking = waiting
+    for end in (woken, waking, said):  # a program that does not read must not keep its output from the log
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, _stay)
+    os.write(waking, b"\0")  # it may have ended before
     sent = b""
-    while True:
-        readable, writable, _ = select.select([terminal, *([] if sent else [typed])], [terminal] if sent else [], [])
+    is_open = True
+    while is_open:
+        pause = log.pause()
+        sources = [woken, *([] if pause else [said]), *([] if sent or typed < 0 else [typed])]
+        readable, writable, _ = select.select(sources, [said] if sent else [], [], pause or None)
         try:
             if typed in readable:
                 sent = os.read(typed, _CHUNK)
             elif writable:
-                sent = sent[os.write(terminal, sent) :]
-            data = os.read(terminal, _CHUNK) if terminal in readable else None
+                sent = sent[os.write(said, sent) :]
+        except OSError:  # BlockingIOError, or EIO: no process has it open any more, as the next read shows
+            pass
+        if woken in readable:
+            os.read(woken, _CHUNK)
+            is_open = _take(said, log, _PIPE_BYTES)
+            endings.reap_all(signal.SIGCHLD, None)
+        elif said in readable:
+            is_open = _take(said, log, _CHUNK)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.close(said)
+    if typed >= 0:
+        os.close(typed)
+
+
+def _take(said: int, log: _Log, most: int) -> bool:
+    """Copy what is there, at most `most` bytes and a piece; return whether more may come."""
+    while most > 0:
+        try:
+            data = os.read(said, _CHUNK)
         except BlockingIOError:
-            continue
-        except OSError:  # EIO: no process has it open any more
-            break
-        if data == b"":
-            break
-        while data:
-            try:
-                data = data[os.write(log, data) :]
-            except OSError:
-                break  # a full disk must not stop the program
-    os.close(terminal)
-    os.close(typed)
-    os.close(log)
+            return True
+        except OSError:  # EIO: no process has the terminal open any more
+            return False
+        if not data:
+            return False
+        log.write(data)
+        most -= len(data)
+    return True
 
 
 def _size(terminal: int) -> None:

@@ -17,7 +17,7 @@ from ostler.adapters.process.contract import ProcessFacts, ProcessState
 from ostler.adapters.process.launch import Child
 from ostler.adapters.process.log_times import LogTimes
 from ostler.adapters.process.ports import address_of
-from ostler.adapters.process.records import ProcessRecord, WatchedLog
+from ostler.adapters.process.records import ProcessRecord, WatchedLog, output_path
 from ostler.adapters.process.trees import (
     Birth,
     Liveness,
@@ -70,12 +70,12 @@ class Awaited(Struct, frozen=True):
 
     Attributes:
         port: where something of this machine must listen.
-        log: the log in which a line must come.
+        log: whether a line must come in the log.
         is_logged: whether that has come. Blocks.
     """
 
     port: int | None
-    log: Path | None
+    log: bool
     is_logged: Callable[[], bool]
 
 
@@ -102,7 +102,9 @@ class Entry:
         log_lock: held while its log is read from the end, or rotated.
         log_is_final: it has ended, and its log will not grow or be rotated any more; `log_bytes` is its size then.
         log_bytes: see there.
+        log_mark: the number of the file and its size as it was measured last.
         watched: how far its log was read for lines that report trouble, by their patterns.
+        scanned: how far its log was read for the lines that show that it is ready, by their patterns.
         log_times: when its log had which length, in this Ostler's life.
         port_note: why it did not get the port of its last run.
     """
@@ -124,9 +126,11 @@ class Entry:
     log_lock: anyio.Lock = field(default_factory=anyio.Lock, repr=False)
     log_is_final: bool = False
     log_bytes: int = 0
+    log_mark: tuple[int, int] = 0, 0
     watched: dict[tuple[str, str | None], WatchedLog] = field(
         default_factory=dict[tuple[str, str | None], WatchedLog], repr=False
     )
+    scanned: dict[str, int] = field(default_factory=dict[str, int], repr=False)
     log_times: LogTimes = field(default_factory=LogTimes, repr=False)
     port_note: str = ""
 
@@ -191,7 +195,9 @@ class Entry:
         port = self.record.port if awaited is None or awaited.port is None else awaited.port
         if port is not None and ports and port not in ports:
             return False
-        return awaited is None or awaited.log is None or awaited.is_logged() or holds_open(left, awaited.log)
+        if awaited is None or not awaited.log or awaited.is_logged():
+            return True
+        return holds_open(left, output_path(self.endings))
 
     @property
     def _has_served(self) -> bool:

@@ -17,10 +17,11 @@ from typing import BinaryIO
 from msgspec import Struct
 
 from ostler.adapters.caller_environment import without_own
-from ostler.adapters.environments import find_program, searched, start_trouble
+from ostler.adapters.environments import find_program, interpreter_trouble, searched, start_trouble
 from ostler.adapters.process.accounts import Account, account_of, runs_as_root, working_folder
 from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
 from ostler.adapters.process.keeper import keeper_command
+from ostler.adapters.process.records import input_path, output_path
 from ostler.adapters.regular_files import expanded
 from ostler.model.errors import ArgumentError, OperationError
 from ostler.model.json import is_encodable
@@ -31,9 +32,6 @@ PYTHON_PLACEHOLDER = "{python}"
 
 KEEPER_SECONDS = 30.0
 """How long a keeper may take to start its program; it takes some 30 ms."""
-
-_FIRST_LINE = 256
-"""Bytes of a script that its #! line may have; systems read no more."""
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _JOINING = re.compile(r"&&?|\|\|?|\d*[<>].*|&>.*|[^\\'\"]*[^\\'\"];")
@@ -143,17 +141,25 @@ class Launch(Struct, frozen=True):
         return cls(argv=tuple(argv), cwd=cwd, env=env, label=words[0], account=account, stdin=request.stdin)
 
     def spawn(
-        self, log: BinaryIO, *, key: str, token: str, owner: str, endings: Path, sent: Path, intend: Callable[[], None]
+        self,
+        log: BinaryIO,
+        log_limit: int,
+        *,
+        key: str,
+        token: str,
+        owner: str,
+        endings: Path,
+        intend: Callable[[], None],
     ) -> Spawned:
         """Spawn it in a session of its own, output to `log`, below a keeper that outlives this Ostler. Blocks.
 
         Args:
             log: opened for appending.
+            log_limit: at which size the keeper begins it again.
             key: the process's key, `token` the run's and `owner` the state folder's: all are in its environment.
             token: see there.
             owner: see there.
-            endings: where the keeper writes down how it ended.
-            sent: where the keeper makes the named pipe that its input comes through.
+            endings: where the keeper writes down how it ended; next to it, it makes named pipes for input and output.
             intend: writes down what is about to run. It is called while the keeper boots, which takes as long; the
                 keeper runs nothing before, and ends if this fails.
 
@@ -171,7 +177,10 @@ class Launch(Struct, frozen=True):
             "env": env,
             "stdin": self.stdin,
             "endings": str(endings),
-            "input": str(sent),
+            "input": str(input_path(endings)),
+            "output": str(output_path(endings)),
+            "log": str(log.name),
+            "logMaxBytes": log_limit,
             "uid": None if account is None else account.uid,
             "gid": None if account is None else account.gid,
             "groups": [] if account is None else list(account.groups),
@@ -226,7 +235,7 @@ class Launch(Struct, frozen=True):
 
     def _refusal(self, number: int) -> OperationError:
         why, step = start_trouble(number, "check that it is a program for this machine, with a valid #! line")
-        trouble = _interpreter_trouble(Path(self.argv[0]))
+        trouble = interpreter_trouble(Path(self.argv[0]))
         return OperationError(f"command {self.label!r} could not be started: {why}{trouble}", next_actions=(step,))
 
 
@@ -299,23 +308,6 @@ def probe_with_port(probe: Probe, port: int | None) -> Probe:
 def _probing_words(words: Sequence[str], port: int | None) -> list[str]:
     first = sys.executable if words[0] == PYTHON_PLACEHOLDER else with_port(words[0], port)
     return [first, *(with_port(word, port) for word in words[1:])]
-
-
-def _interpreter_trouble(program: Path) -> str:
-    """Return in words what is wrong with the first line of a script that the system would not run."""
-    try:
-        with program.open("rb") as file:
-            first, _, _ = file.read(_FIRST_LINE).partition(b"\n")
-    except OSError:
-        return ""
-    if not first.startswith(b"#!"):
-        return "" if b"\0" in first or not first.isascii() else "; it is a text without a #! line"
-    words = first[2:].decode("latin-1").strip(" \t").split(maxsplit=1)
-    if first.endswith(b"\r"):
-        return "; its #! line ends with a carriage return, as files of Windows do"
-    if not words or not Path(words[0]).exists():
-        return f"; its #! line names {words[0] if words else 'nothing'}, which does not exist"
-    return ""
 
 
 def _words(request: StartRequest) -> list[str]:

@@ -1,24 +1,28 @@
-"""The log files of processes: opened for appending, rotated by size, read in bounded pieces.
+"""The log files of processes: begun for a run, bounded by size, read in bounded pieces.
 
-The process itself holds the file, in append mode, so that it goes on writing when Ostler is gone. Hence rotation is
-copy and truncate: the newest part, as large as it was when the rotation began, is copied to `.log.1`, then the file is
-cut to nothing and the process goes on at its start. What is written between the two steps is lost; a copy that waited
-for a fast writer would never end. Where there is no room for a copy, the file is cut without one. Offsets count from
-the first byte of the run, over rotations.
+The keeper of a program writes its log and begins it again when it is full (see `keeper`); its older part is `.log.1`.
+Where there are no keepers, the process itself holds the file, in append mode, and `rotate` copies and truncates it: the
+newest part, as large as it was when the rotation began, is copied to `.log.1`, then the file is cut to nothing and the
+process goes on at its start. What is written between the two steps is lost; a copy that waited for a fast writer would
+never end. Where there is no room for a copy, the file is cut without one.
+
+Offsets count from the first byte of the run, and all readers take the two files for one.
 """
 
 import json
 import os
 import re
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from msgspec import Struct
 
-from ostler.adapters.process.records import previous_part
+from ostler.adapters.process.keeper import PARTS_LINE
+from ostler.adapters.process.records import parts_path, previous_part
 from ostler.rules.text.patterns import LineFilter
 from ostler.rules.text.terminal_text import without_control
 
@@ -34,6 +38,10 @@ SCAN_BYTES = 1024 * 1024
 
 COPY_BYTES = 1024 * 1024
 
+_OPENINGS = 50
+_OPENING_SECONDS = 0.002
+"""How often a log is opened again that is just begun again by its keeper, and the pause before."""
+
 _LINES = re.compile(rb"[^\n]*\n|[^\n]+")
 
 
@@ -45,6 +53,113 @@ class LogExcerpt(Struct, frozen=True):
     truncated: bool
 
 
+class RunOutput(Struct, frozen=True):
+    """What is left of a run's output: the two files of its log as one, by offsets from the run's first byte.
+
+    Attributes:
+        file: the log.
+        base: where it begins.
+        end: where it ends.
+        earlier: the older part; None when there is none of this run.
+        begin: where that begins, or else the log.
+    """
+
+    file: BinaryIO
+    base: int
+    end: int
+    earlier: BinaryIO | None = None
+    begin: int = 0
+
+    def read(self, begin: int, end: int) -> bytes:
+        """Return the bytes from `begin` to `end`, as far as they are there."""
+        data = b""
+        if self.earlier is not None and begin < self.base:
+            self.earlier.seek(max(0, begin - self.begin))
+            data = self.earlier.read(max(0, min(end, self.base) - max(begin, self.begin)))
+        at = max(0, begin - self.base)
+        self.file.seek(at)
+        return data + self.file.read(max(0, end - self.base - at))
+
+
+@contextmanager
+def run_output(path: Path, base: int) -> Generator[RunOutput]:
+    """Open what is left of the output of the run whose log is `path`.
+
+    Args:
+        path: the log.
+        base: where it begins, if its keeper has not written that down.
+
+    Raises:
+        FileNotFoundError: there is no log.
+    """
+    with ExitStack() as files:
+        for left in reversed(range(_OPENINGS)):
+            files.close()
+            found = _opened(path, base, files, is_last=not left)
+            if found is not None:
+                yield found
+                return
+            time.sleep(_OPENING_SECONDS)  # noqa: TID251 (in a thread, between two renames of a keeper)
+
+
+def _opened(path: Path, base: int, files: ExitStack, *, is_last: bool) -> RunOutput | None:
+    """Return what is left of a run's output; None if its keeper is just beginning the log again."""
+    try:
+        file = files.enter_context(path.open("rb"))
+    except FileNotFoundError:
+        if is_last or not parts_path(path).exists():
+            raise
+        return None
+    end = file.seek(0, os.SEEK_END)
+    number = os.fstat(file.fileno()).st_ino
+    parts = _parts_of(path)
+    if parts is None:  # one that is not written yet has no other file either
+        with suppress(FileNotFoundError):
+            if base > 0:
+                earlier = files.enter_context(previous_part(path).open("rb"))
+                return RunOutput(file, base, base + end, earlier, base - earlier.seek(0, os.SEEK_END))
+        return RunOutput(file, base, base + end, begin=base)
+    if number != parts.number:
+        own = parts.earlier_base if number == parts.earlier else base
+        return RunOutput(file, own, own + end, begin=own) if is_last else None
+    with suppress(FileNotFoundError):
+        earlier = files.enter_context(previous_part(path).open("rb"))
+        if os.fstat(earlier.fileno()).st_ino == parts.earlier:
+            return RunOutput(file, parts.base, parts.base + end, earlier, parts.earlier_base)
+    return RunOutput(file, parts.base, parts.base + end, begin=parts.base) if is_last else None
+
+
+class _Parts(NamedTuple):
+    """The numbers of the two files of a log, and the offsets at which they begin."""
+
+    earlier: int
+    earlier_base: int
+    number: int
+    base: int
+
+
+def _parts_of(path: Path) -> _Parts | None:
+    """Return what the keeper wrote down of the two files of a log; None if it has only begun one."""
+    try:
+        text = parts_path(path).read_bytes()
+    except FileNotFoundError:
+        return None
+    line, again = text[:PARTS_LINE], text[PARTS_LINE:]
+    if line != again:
+        return _Parts(-1, 0, -1, 0)  # just being written: fits no file
+    facts = [int(word) for word in line.split()]
+    return _Parts(*facts) if facts else None
+
+
+def end_of(path: Path, base: int) -> int:
+    """Return how much its run has written into the log `path` up to now, or `base` if there is none."""
+    try:
+        with run_output(path, base) as output:
+            return output.end
+    except OSError:
+        return base
+
+
 @contextmanager
 def new_log(path: Path) -> Generator[BinaryIO]:
     """Begin the log of a new run, for a process to append to; the last run's becomes `.log.1`.
@@ -52,17 +167,24 @@ def new_log(path: Path) -> Generator[BinaryIO]:
     When the block fails, everything is as it was.
     """
     moved = path.exists() and path.stat().st_size > 0
+    parts = parts_path(path).read_bytes() if parts_path(path).exists() else None
+    parts_path(path).unlink(missing_ok=True)  # the system gives the number of a file that is gone to a new one
     if moved:
         path.replace(previous_part(path))
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        with os.fdopen(descriptor, "ab", buffering=0) as log:
+        with open(path, "ab", buffering=0, opener=_private) as log:
             yield log
     except BaseException:
         path.unlink(missing_ok=True)
         if moved:
             previous_part(path).replace(path)
+        if parts is not None:
+            parts_path(path).write_bytes(parts)
         raise
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def rotate(path: Path, max_bytes: int, before_cut: Callable[[int], None]) -> bool:
@@ -118,17 +240,15 @@ def tail(path: Path, *, base: int, lines: int, grep: LineFilter | None = None, b
     Looks at most `MAX_TAIL_BYTES` back, over a rotation too.
     """
     try:
-        data, start = _end_of(path, MAX_TAIL_BYTES)
+        with run_output(path, base) as output:
+            end, start = output.end, max(output.begin, output.end - MAX_TAIL_BYTES)
+            data = output.read(start, end)
+            is_cut_off = start > output.begin
     except FileNotFoundError:
         return LogExcerpt([], base, truncated=False)
-    end = base + start + len(data)
-    cut = start > 0 or base > 0
-    if base > 0 and len(data) < MAX_TAIL_BYTES:
-        with suppress(FileNotFoundError):
-            earlier, start = _end_of(previous_part(path), MAX_TAIL_BYTES - len(data))
-            data = earlier + data
+    cut = start > 0
     has_no_head = False
-    if start:
+    if is_cut_off:
         whole = data[data.find(b"\n") + 1 :]
         has_no_head, data = not whole, whole or data  # one line may be longer than all that is read
     if (older := begin - (end - len(data))) > 0:
@@ -137,7 +257,7 @@ def tail(path: Path, *, base: int, lines: int, grep: LineFilter | None = None, b
         data = data[older:] if is_whole else data[older:].partition(b"\n")[2]
     found: deque[str] = deque()
     budget = MAX_ANSWER_BYTES
-    for number, raw in enumerate(reversed(split_lines(data))):
+    for number, raw in enumerate(_lines_from_end(data)):
         is_cut = (has_no_head or (number == 0 and not raw.endswith(b"\n"))) and len(raw) > MAX_LINE_CHARS
         text = f"…{clean_line(raw[-MAX_LINE_CHARS + 1 :])}" if is_cut else clean_line(raw)
         if grep is not None and not grep(text):
@@ -150,32 +270,18 @@ def tail(path: Path, *, base: int, lines: int, grep: LineFilter | None = None, b
     return LogExcerpt(list(found), end, truncated=cut)
 
 
-def _end_of(path: Path, limit: int) -> tuple[bytes, int]:
-    """Return the last `limit` bytes of a file, and where they begin in it."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        start = max(0, size - limit)
-        file.seek(start)
-        return file.read(limit), start
-
-
 def unread(path: Path, *, base: int, since: int) -> tuple[bytes, int, float]:
     """Return the whole lines from offset `since` on, over a rotation too, where to read on, and when it last grew.
 
     Of much, the last `MAX_TAIL_BYTES`. The time is in seconds since the epoch.
     """
     try:
-        with path.open("rb") as file:
-            end = base + file.seek(0, os.SEEK_END)
-            begin = max(since, end - MAX_TAIL_BYTES)
-            file.seek(max(0, begin - base))
-            data = file.read(end - max(begin, base))
-            grown_at = os.fstat(file.fileno()).st_mtime
+        with run_output(path, base) as output:
+            end = output.end
+            data = output.read(max(since, output.begin, end - MAX_TAIL_BYTES), end)
+            grown_at = os.fstat(output.file.fileno()).st_mtime
     except FileNotFoundError:
         return b"", since, 0.0
-    if begin < base:
-        with suppress(FileNotFoundError):
-            data = _end_of(previous_part(path), base - begin)[0] + data
     whole = data.rfind(b"\n") + 1
     return data[:whole], end - (len(data) - whole), grown_at
 
@@ -187,27 +293,26 @@ def read_on(
 
     Args:
         path: the log.
-        base: the offset of the file's first byte.
-        since: an earlier `next_offset`; what lies before the file (rotated away) is passed over.
+        base: the offset of the file's first byte, if its keeper has not written that down.
+        since: an earlier `next_offset`; what is not there any more is passed over.
         lines: how many at most.
         grep: return only lines that match.
         final: nothing more will be written, so an unfinished last line counts as a line.
     """
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            position = min(max(0, since - base), size)
-            skipped = since < base
-            file.seek(position)
-            data = file.read(SCAN_BYTES)
+        with run_output(path, base) as output:
+            end = output.end
+            position = min(max(since, output.begin), end)
+            skipped = since < output.begin
+            data = output.read(position, min(end, position + SCAN_BYTES))
     except FileNotFoundError:
         return LogExcerpt([], base, truncated=False)
     found: list[str] = []
     budget = MAX_ANSWER_BYTES
     used = 0
-    for raw in split_lines(data):
+    for raw in (line.group() for line in _LINES.finditer(data)):
         whole = raw.endswith(b"\n")
-        if not whole and not (final and position + len(data) == size) and len(raw) < MAX_LINE_CHARS:
+        if not whole and not (final and position + len(data) == end) and len(raw) < MAX_LINE_CHARS:
             break  # still being written
         text = clean_line(raw)
         if grep is None or grep(text):
@@ -216,13 +321,22 @@ def read_on(
                 break
             found.append(text)
         used += len(raw)
-    more = position + used < size and (len(found) == lines or budget < 0 or len(data) == SCAN_BYTES)
-    return LogExcerpt(found, base + position + used, truncated=skipped or more)
+    more = position + used < end and (len(found) == lines or budget < 0 or len(data) == SCAN_BYTES)
+    return LogExcerpt(found, position + used, truncated=skipped or more)
 
 
 def split_lines(data: bytes) -> list[bytes]:
     """Return the lines of `data` with their ends; the last one may have none."""
     return _LINES.findall(data)
+
+
+def _lines_from_end(data: bytes) -> Iterator[bytes]:
+    """Yield the lines as `split_lines` returns them, the last one first; a few of a million cost no more than these."""
+    end = len(data)
+    while end:
+        begin = data.rfind(b"\n", 0, end - 1) + 1
+        yield data[begin:end]
+        end = begin
 
 
 def clean_line(raw: bytes) -> str:

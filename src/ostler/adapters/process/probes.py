@@ -15,7 +15,7 @@ from ostler.adapters.process.command_probe import run_command
 from ostler.adapters.process.contract import Probe
 from ostler.adapters.process.escapes import bytes_of
 from ostler.adapters.process.log_watch import LogWatch
-from ostler.adapters.process.logfile import clean_line, split_lines
+from ostler.adapters.process.logfile import clean_line, run_output, split_lines
 from ostler.adapters.process.port_owners import Listener, Sockets, in_words, is_listening, listening_at
 from ostler.adapters.process.ports import address_of, is_this_machine, reachable_host
 from ostler.adapters.process.process_table import Bound
@@ -70,7 +70,8 @@ class LogScanner(Struct):
         path: the log.
         pattern: what is searched in each line, in words.
         matches: whether a line has it.
-        position: where the next look begins in the file; a file that became shorter was rotated.
+        base: gives where the file begins in the run's output, if its keeper has not written that down.
+        positions: where the next look begins in the run's output, by pattern.
         found: it was there once.
         line: the line that had it.
         matched: what its named groups found then.
@@ -80,7 +81,8 @@ class LogScanner(Struct):
     path: Path
     pattern: str
     matches: LineFilter
-    position: int = 0
+    base: Callable[[], int] = lambda: 0
+    positions: dict[str, int] = {}
     found: bool = False
     line: str = ""
     matched: dict[str, str] = {}
@@ -102,20 +104,18 @@ class LogScanner(Struct):
             if self.found:
                 break
             try:
-                with self.path.open("rb") as file:
-                    mark = _mark_of(os.fstat(file.fileno()))
-                    size = file.seek(0, 2)
-                    if size < self.position:
-                        self.position = 0
-                    begin = max(0, self.position - OVERLAP_BYTES)
-                    file.seek(begin)
-                    data = file.read(SCAN_BYTES)
+                with run_output(self.path, self.base()) as output:
+                    end = output.end
+                    number, _, changed = _mark_of(os.fstat(output.file.fileno()))
+                    mark = number, end - output.base, changed
+                    begin = max(output.begin, min(self.positions.get(self.pattern, 0), end) - OVERLAP_BYTES)
+                    data = output.read(begin, min(end, begin + SCAN_BYTES))
             except FileNotFoundError:
                 return False
             with bounded_work(SCAN_SECONDS):
                 self.found = any(self._takes(line) for line in split_lines(data))
-            self.position = begin + len(data)
-            if self.position >= size:
+            position = self.positions[self.pattern] = begin + len(data)
+            if position >= end:
                 self.read = mark
                 break
         return self.found
@@ -138,13 +138,18 @@ def _mark_of(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def log_scanner(probe: Probe, path: Path) -> LogScanner | None:
+def log_scanner(probe: Probe, path: Path, base: Callable[[], int] = lambda: 0) -> LogScanner | None:
     """Return the scanner for the log pattern of `probe`, None when it has none.
+
+    Args:
+        probe: placeholders already replaced.
+        path: the log.
+        base: as of the scanner.
 
     Raises:
         ArgumentError: the pattern is not a regular expression.
     """
-    return None if probe.log is None else LogScanner(path, probe.log, line_filter(probe.log, "ready.log"))
+    return None if probe.log is None else LogScanner(path, probe.log, line_filter(probe.log, "ready.log"), base)
 
 
 async def look(

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+from msgspec import structs
 
 from ostler.adapters.process.accounts import runs_as_root
 from ostler.adapters.process.contract import Probe
-from ostler.adapters.process.known_process import Awaited, Entry
+from ostler.adapters.process.known_process import MAX_SEEN, Awaited, Entry
 from ostler.adapters.process.log_watch import log_watch
 from ostler.adapters.process.logfile import bounded, tail
 from ostler.adapters.process.port_owners import Sockets, in_words
@@ -107,8 +108,16 @@ class NotReadyError(OperationError):
 
 
 def scanner_for(entry: Entry, probe: Probe, log_path: Path) -> LogScanner | None:
-    """Return the scanner for the log pattern of `probe`; None when there is none, or it was found in this run."""
-    return None if probe.log in entry.record.seen else log_scanner(probe, log_path)
+    """Return the scanner for the log pattern of `probe`; None when there is none, or it was found in this run.
+
+    Each reads on where the last one for the same pattern ended.
+    """
+    if probe.log is None or probe.log in entry.record.seen:
+        return None
+    while len(entry.scanned) > MAX_SEEN:
+        del entry.scanned[next(iter(entry.scanned))]
+    scanner = log_scanner(probe, log_path, lambda: entry.record.log_base)
+    return None if scanner is None else structs.replace(scanner, positions=entry.scanned)
 
 
 def awaited_by(probe: Probe, log_path: Path) -> Awaited:
@@ -124,7 +133,7 @@ def awaited_by(probe: Probe, log_path: Path) -> Awaited:
         port = url.port if is_this_machine(url.host) else None
     scanner = log_scanner(probe, log_path)
     is_ours = probe.owner == "own"
-    return Awaited(port if is_ours else None, log_path if scanner else None, lambda: scanner is None or scanner.look())
+    return Awaited(port if is_ours else None, scanner is not None, lambda: scanner is None or scanner.look())
 
 
 class _ReadyTime:

@@ -1,9 +1,9 @@
 """What is written down about each process, so that it is found again after Ostler's own death.
 
 The folder holds `records/<key>-<digest>.json` and `logs/<key>-<digest>.log` (with one older part, `.log.1`); the
-digest keeps keys apart that a file system would take for one. `endings/<token>` has what the keeper of a run saw end,
-`endings/<token>.in` is the named pipe that the run's input comes through, `ports.json` the port that each key had last,
-`owner` the id of the folder.
+digest keeps keys apart that a file system would take for one; `.log.parts` says at which byte of the run's output the
+two begin. `endings/<token>` has what the keeper of a run saw end, `endings/<token>.in` and `.out` are the named pipes
+of the run's input and output, `ports.json` has the port that each key had last, `owner` the id of the folder.
 Files are 0600, folders 0700. A record is written whole to a temporary file, synced and renamed, so a reader sees the
 old one or the new one.
 """
@@ -71,7 +71,8 @@ class ProcessRecord(BaseModel):
         pid: None from before the spawn until its pid was written down.
         created: the process's creation time as psutil gives it.
         since_boot: the same, counted from the boot, where the system can say that.
-        log_base: bytes of the log that rotation has removed; offsets in the log count from the run's first byte.
+        log_base: bytes of the log that are gone, where its `.parts` does not say that; offsets in the log count from
+            the run's first byte.
         seen: log patterns that were found in this run (a line may have been rotated away since).
         matched: what the named groups of those patterns found.
         watched: what was last found by log patterns that report trouble, as of the last change.
@@ -221,8 +222,7 @@ class RecordFolder:
 
     def remove_log(self, key: str) -> None:
         """Remove the logs of `key`, whose program has ended; files that cannot be removed are left."""
-        log = self.log_path(key)
-        for path in (log, previous_part(log)):
+        for path in _files_of(self.log_path(key)):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
@@ -238,13 +238,10 @@ class RecordFolder:
         """Return where the keeper of the run `token` writes down how its processes end."""
         return self._endings / token
 
-    def input_path(self, token: str) -> Path:
-        """Return the named pipe through which the run `token` gets its input."""
-        return self._endings / f"{token}.in"
-
     def forget_ending(self, token: str) -> None:
-        """Remove what the keeper of the run `token` wrote, which is in the record now, and its named pipe."""
-        for path in (self.endings_path(token), self.input_path(token)):
+        """Remove what the keeper of the run `token` wrote, which is in the record now, and its named pipes."""
+        endings = self.endings_path(token)
+        for path in (endings, input_path(endings), output_path(endings)):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
@@ -257,7 +254,7 @@ class RecordFolder:
 
     def forget_logs(self, kept: Iterable[str]) -> None:
         """Remove logs that belong to none of the keys `kept` and have not grown for `KEPT_SECONDS`."""
-        names = {path.name for key in kept for log in [self.log_path(key)] for path in (log, previous_part(log))}
+        names = {path.name for key in kept for path in _files_of(self.log_path(key))}
         with contextlib.suppress(OSError):
             for path in self._logs.iterdir():
                 if path.name not in names and time.time() - path.stat().st_mtime > KEPT_SECONDS:
@@ -283,6 +280,25 @@ class RecordFolder:
 def previous_part(log: Path) -> Path:
     """Return where the part of `log` from before its rotation, or from the run before, is kept."""
     return log.with_name(log.name + ".1")
+
+
+def parts_path(log: Path) -> Path:
+    """Return what says at which byte of the run's output the two files of its log begin; see `keeper`."""
+    return log.with_name(log.name + ".parts")
+
+
+def input_path(endings: Path) -> Path:
+    """Return the named pipe through which the run with these `endings` gets its input."""
+    return endings.with_name(f"{endings.name}.in")
+
+
+def output_path(endings: Path) -> Path:
+    """Return the named pipe that the run with these `endings` writes to."""
+    return endings.with_name(f"{endings.name}.out")
+
+
+def _files_of(log: Path) -> tuple[Path, ...]:
+    return log, previous_part(log), parts_path(log)
 
 
 def _file_stem(key: str) -> str:

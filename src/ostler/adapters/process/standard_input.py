@@ -6,6 +6,7 @@ from typing import Final
 import anyio
 
 from ostler.adapters.process.contract import InputRequest, InputResult
+from ostler.adapters.process.records import input_path
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.model.errors import NotFoundError, OperationError
 
@@ -36,7 +37,7 @@ async def send_input(supervisor: Supervisor, request: InputRequest) -> InputResu
     end = "\r" if entry.record.stdin == "tty" else "\n"
     data = f"{request.text}{end if request.enter else ''}".encode()
     try:
-        descriptor = os.open(supervisor.folder.input_path(entry.record.token), os.O_WRONLY | os.O_NONBLOCK)
+        descriptor = os.open(input_path(entry.endings), os.O_WRONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         raise OperationError(
             f"the input of process {request.key!r} cannot be reached: it has just ended, or the file system of the "

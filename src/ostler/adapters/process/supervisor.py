@@ -305,7 +305,6 @@ class Supervisor:
         wanted = {
             "stop_signal": request.stop_signal,
             "stop_timeout": request.stop_timeout,
-            "log_max_bytes": request.log_max_bytes,
             "memory_limit": request.memory_limit,
             "service": service or record.service,
         }
@@ -322,11 +321,11 @@ class Supervisor:
             with new_log(self.folder.log_path(record.key)) as log:
                 spawned = launch.spawn(
                     log,
+                    record.log_max_bytes,
                     key=record.key,
                     token=record.token,
                     owner=self.folder.owner,
                     endings=self.folder.endings_path(record.token),
-                    sent=self.folder.input_path(record.token),
                     intend=lambda: self.folder.write(record),
                 )
         except StoreError:  # the intent is not written, and nothing ran

@@ -186,13 +186,31 @@ def family_ports(process: psutil.Process) -> set[int]:
 
 
 def holds_open(process: psutil.Process, path: Path) -> bool:
-    """Return whether `process` or one below it has the file `path` open; True when that cannot be seen."""
-    try:
-        return any(opened.path == str(path) for one in (process, *below(process)) for opened in one.open_files())
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
+    """Return whether `process` or one below it has the named pipe `path` open; True when that cannot be seen."""
+    if not path.exists():
         return True
+    try:
+        return any(str(path) in _opened_by(one) for one in (process, *below(process)))
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return False
+    except (OSError, psutil.Error):
+        return True
+
+
+def _opened_by(process: psutil.Process) -> set[str]:
+    """Return the paths that a process has open.
+
+    Raises:
+        OSError: it has ended, or is another user's.
+        psutil.Error: the same.
+    """
+    if sys.platform != "linux":
+        return {opened.path for opened in process.open_files()}
+    found: set[str] = set()
+    for opened in Path(f"/proc/{process.pid}/fd").iterdir():  # psutil leaves pipes out
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(opened.readlink()))
+    return found
 
 
 def all_bearers() -> dict[str, list[psutil.Process]]:

@@ -17,7 +17,7 @@ from ostler.adapters.process.contract import ProcessState
 from ostler.adapters.process.exits import ExitWatch, exit_watch
 from ostler.adapters.process.families import families_of, with_family
 from ostler.adapters.process.known_process import ENDING_SECONDS, Entry, Observation
-from ostler.adapters.process.logfile import rotate
+from ostler.adapters.process.logfile import end_of, rotate
 from ostler.adapters.process.meter import Meter
 from ostler.adapters.process.process_table import read_table
 from ostler.adapters.process.records import KEPT_BYTES, KEPT_EXITED, KEPT_SECONDS, previous_part
@@ -258,7 +258,16 @@ class Upkeep:
         return [entry.observe() for entry in watched], sizes
 
     def _log_size(self, entry: Entry) -> int:
-        return _size(self._roster.folder.log_path(entry.record.key))
+        """Return the size of a log, and note when its program had written how much. Blocks."""
+        path = self._roster.folder.log_path(entry.record.key)
+        try:
+            found = path.stat()
+        except OSError:
+            return 0
+        if (mark := (found.st_ino, found.st_size)) != entry.log_mark:
+            entry.log_times.note(time.time(), end_of(path, entry.record.log_base))
+            entry.log_mark = mark
+        return found.st_size
 
     async def _bound_loud_logs(self) -> None:
         """Keep the logs of loud programs small until cancelled; does nothing while there are none."""
@@ -275,7 +284,6 @@ class Upkeep:
     async def _bound_log(self, entry: Entry, size: int) -> None:
         """Rotate the log of `entry` when it is too large; that of an ended process for the last time."""
         limit = entry.record.log_max_bytes
-        entry.log_times.note(time.time(), entry.record.log_base + size)
         if size <= limit:
             if entry.state == "exited":
                 entry.log_is_final = True
@@ -346,9 +354,10 @@ class Upkeep:
         key = entry.record.key
         async with self._roster.exclusive(key), entry.log_lock:
             if self._roster.is_current(entry):
-                size = await anyio.to_thread.run_sync(self._log_size, entry)
+                path = self._roster.folder.log_path(key)
+                end = await anyio.to_thread.run_sync(end_of, path, entry.record.log_base)
                 await anyio.to_thread.run_sync(self._roster.folder.remove_log, key)
-                entry.update(log_base=entry.record.log_base + size)  # cursors stay what they are
+                entry.update(log_base=end)  # cursors stay what they are
                 entry.log_bytes = 0
 
 
