@@ -144,6 +144,18 @@ async def test_an_old_sse_server_is_found_behind_an_http_entry(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("sse", [False, True], ids=["http", "sse"])
+async def test_an_answer_may_be_as_large_as_the_limit_says(tmp_path: Path, *, sse: bool) -> None:
+    with http_program(tmp_path, sse=sse) as (_, port):
+        async with open_pool(tmp_path, http_entry("h", port, sse=sse)) as pool:
+            for size in (700_000, 2_000_000):  # the SDK's own limit for an event is 1 MiB
+                assert len((await pool.call_tool("h/big", {"bytes": size}, timeout=60)).text) == size
+            large = await failure(pool, "h/big", {"bytes": 5_000_000}, timeout=60)
+            assert isinstance(large, ResponseTooLargeError)
+            assert (await pool.call_tool("h/echo", {"text": "still here"})).text == "still here"
+            assert pool.snapshot("h").connections == 1
+
+
+@pytest.mark.parametrize("sse", [False, True], ids=["http", "sse"])
 async def test_a_server_that_knows_no_newer_message_than_its_own_is_connected(tmp_path: Path, *, sse: bool) -> None:
     with http_program(tmp_path, "--die-on-discover", sse=sse) as (_, port):
         entry = http_entry("old", port, sse=sse)

@@ -1,4 +1,4 @@
-"""Newline-delimited JSON-RPC from a server's stdout: lines with a size limit, and what an oversized line was about."""
+"""The lines in which a server sends its messages: a size limit for each, and what an oversized line was about."""
 
 import json
 import re
@@ -78,6 +78,15 @@ def message_id(line: bytes) -> int | str | None:
     """Return the id of a message that cannot be read as a whole; None where none is found at its beginning or end."""
     found = top_level_scalars(line[:_HEAD_BYTES]).get("id", id_at_end(line[-_TAIL_BYTES:]).get("id"))
     return found if isinstance(found, int | str) and not isinstance(found, bool) else None
+
+
+def refused_for_size(line: OversizedLine, limit: int) -> tuple[int | str, str] | None:
+    """Return the request that `line` answers, and why it is not answered; None when it is no answer."""
+    request_id = line.fields.get("id")
+    if not isinstance(request_id, int | str) or isinstance(request_id, bool) or "method" in line.fields:
+        return None
+    size = f"{line.size} bytes" if line.complete else f"more than {limit} bytes"
+    return request_id, f"the answer has {size}, the limit is {limit}"
 
 
 def unreadable_answer(line: bytes) -> tuple[int | str, str] | None:

@@ -18,18 +18,24 @@ from mcp.client._transport import ReadStream, TransportStreams, WriteStream
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
+from pydantic import ValidationError
 
 from ostler.adapters.downstream.authorization import challenge_of
 from ostler.adapters.downstream.fault_codes import LOST_MARK, OWN_FAULT, TOO_LARGE_MARK, Fault
+from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, refused_for_size
 from ostler.adapters.downstream.http_watch import HttpWatch
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.streams import Reads, Received
 from ostler.engine.call_context import before_sending
 from ostler.model.errors import StoreError
+from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
 from ostler.model.web_addresses import port_of
 
 _CONNECT_TIMEOUT: Final = 10.0
+_LARGE_LINE: Final = 512 * 1024
+"""Bytes of a line beyond which the SDK's SSE transport, which ends for an event of 1 MiB, does not get it."""
+
 _NOTIFICATION_TIMEOUT: Final = 5.0
 """Seconds for a notification's POST: the SDK sends nothing else meanwhile, so a hung one must not last."""
 
@@ -53,7 +59,8 @@ async def sse_transport(
 ) -> AsyncGenerator[TransportStreams]:
     """Yield the streams of an HTTP+SSE connection (protocol version 2024-11-05).
 
-    The SDK's transport stops writing when one POST is refused. So a refused request is answered here, by its fault.
+    The SDK's transport stops writing when one POST is refused. So a refused request is answered here, by its fault. Its
+    limit of 1 MiB for an event cannot be changed. So larger ones pass it by.
     """
     answers, received = anyio.create_memory_object_stream[Received]()
 
@@ -192,8 +199,7 @@ class GuardedClient(httpx2.AsyncClient):
     def _fault(self, request: httpx2.Request, status: int, kind: Fault, text: str) -> httpx2.Response:
         if request.method == "DELETE":  # the end of a session that is gone anyway
             status = 405
-        error = {"code": types.INTERNAL_ERROR, "message": text, "data": {"ostler": kind.value, "status": status}}
-        answer = {"jsonrpc": "2.0", "id": None, "error": error}
+        answer = _error(None, text, {"ostler": kind.value, "status": status}).model_dump(mode="json")
         return httpx2.Response(status, json=answer, request=request, extensions={OWN_FAULT: (kind, text)})
 
 
@@ -207,6 +213,9 @@ class _PostingClient(GuardedClient):
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send `request`; the fault of a message that is refused answers it."""
         response = await super().send(request, **options)
+        is_stream = request.method == "GET" and response.is_success
+        if is_stream and isinstance(response.stream, httpx2.AsyncByteStream):
+            response.stream = _LargeEventsAside(response.stream, self._limit, self._reply)
         if request.method != "POST" or response.status_code < 400:
             return response
         if OWN_FAULT not in response.extensions:
@@ -214,9 +223,43 @@ class _PostingClient(GuardedClient):
             response = self._refused(request, response)
         if _holds_request(request):
             answer = {**json.loads(response.content), "id": json.loads(request.content)["id"]}
-            with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):  # no one waits for it any more
-                await self._answer(SessionMessage(types.jsonrpc_message_adapter.validate_python(answer, by_name=False)))
+            await self._reply(types.jsonrpc_message_adapter.validate_python(answer, by_name=False))
         return httpx2.Response(202, request=request)
+
+    async def _reply(self, message: types.JSONRPCMessage) -> None:
+        with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):  # no one waits for it any more
+            await self._answer(SessionMessage(message))
+
+
+class _LargeEventsAside(httpx2.AsyncByteStream):
+    """A stream of events without the large ones, whose messages go to `reply`; so do errors for those above `limit`."""
+
+    def __init__(
+        self, inner: httpx2.AsyncByteStream, limit: int, reply: Callable[[types.JSONRPCMessage], Awaitable[None]]
+    ) -> None:
+        self._inner = inner
+        self._limit = limit
+        self._reply = reply
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        splitter = LineSplitter(self._limit)
+        async for chunk in self._inner:
+            passed: list[bytes] = []
+            for line in splitter.feed(chunk):
+                if isinstance(line, OversizedLine):
+                    refused = refused_for_size(line, self._limit)
+                    message = refused and _error(*refused, {"ostler": Fault.TOO_LARGE.value})
+                else:
+                    message = _large_message(line)
+                    if message is None:
+                        passed += (line, b"\n")
+                if message is not None:
+                    await self._reply(message)
+            if passed:
+                yield b"".join(passed)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 class _GuardedStream(httpx2.AsyncByteStream):
@@ -253,6 +296,20 @@ def _checking(may_send: Callable[[], None]) -> Callable[[str, object], Awaitable
             may_send()
 
     return trace
+
+
+def _error(request_id: types.RequestId | None, text: str, data: JsonObject) -> types.JSONRPCError:
+    error = types.ErrorData(code=types.INTERNAL_ERROR, message=text, data=data)
+    return types.JSONRPCError(jsonrpc="2.0", id=request_id, error=error)
+
+
+def _large_message(line: bytes) -> types.JSONRPCMessage | None:
+    """Return the message in a line of an event that is too large for the SDK; None for any other line."""
+    if len(line) < _LARGE_LINE or not line.startswith(b"data:"):
+        return None
+    with suppress(ValidationError, ValueError):
+        return types.jsonrpc_message_adapter.validate_json(line.removeprefix(b"data:"), by_name=False)
+    return None
 
 
 def _lost(loss: LossSignal) -> Callable[[], None]:

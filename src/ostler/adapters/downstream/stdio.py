@@ -28,7 +28,13 @@ from ostler.adapters.caller_environment import without_own
 from ostler.adapters.downstream.children import ChildRecords, ProcessId, end_processes, tree_of
 from ostler.adapters.downstream.direct_calls import DirectCalls
 from ostler.adapters.downstream.fault_codes import Fault
-from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, StdoutNoise, unreadable_answer
+from ostler.adapters.downstream.framing import (
+    LineSplitter,
+    OversizedLine,
+    StdoutNoise,
+    refused_for_size,
+    unreadable_answer,
+)
 from ostler.adapters.downstream.installers import broken_cache, written_for_mcp_1
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.stderr_log import StderrLog
@@ -298,16 +304,11 @@ class _Child:
         return sdk_message.SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=request_id, error=error))
 
     def _oversized(self, line: OversizedLine) -> "SessionMessage | None":
-        request_id = line.fields.get("id")
-        if not isinstance(request_id, int | str) or isinstance(request_id, bool) or "method" in line.fields:
+        refused = refused_for_size(line, self._entry.max_response_bytes)
+        if refused is None:
             return None
-        limit = self._entry.max_response_bytes
-        size = f"{line.size} bytes" if line.complete else f"more than {limit} bytes"
-        error = types.ErrorData(
-            code=types.INTERNAL_ERROR,
-            message=f"the answer has {size}, the limit is {limit}",
-            data={"ostler": Fault.TOO_LARGE.value},
-        )
+        request_id, what = refused
+        error = types.ErrorData(code=types.INTERNAL_ERROR, message=what, data={"ostler": Fault.TOO_LARGE.value})
         return sdk_message.SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=request_id, error=error))
 
     def _lose(self, reason: str) -> None:
