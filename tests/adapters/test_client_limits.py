@@ -421,3 +421,59 @@ def test_what_an_organisation_of_droid_permits_alone_is_on(files: ClientHome, po
     found = files.found(".factory/mcp.json")
     assert {name for name, one in found.items() if not one.entry.get("disabled")} == on
     assert not any(one.findings for one in found.values())
+
+
+@pytest.mark.parametrize(
+    ("beside", "tools"),
+    [
+        # Qwen Code takes the names in its lists of servers for patterns.
+        ({"mcp": {"excluded": ["*a*"]}}, None),
+        ({"mcp": {"excluded": ["b*"]}}, set(TOOLS)),
+        ({"mcp": {"allowed": ["[a-c]"]}}, set(TOOLS)),
+        ({"mcp": {"allowed": ["b*"]}}, None),
+        ({"tools": {"disabled": ["mcp__a__drop", "mcp__b__get"]}}, {"get", "get_all"}),
+        # Gemini CLI always asks about these.
+        ({"tools": {"confirmationRequired": ["mcp_a_drop", "run_shell_command"]}}, {"get", "get_all"}),
+        ({"extensions": {"disabled": ["x"]}}, set(TOOLS)),
+        ({"hooks": {"BeforeTool": [{"matcher": "mcp_a_.*"}]}, "hooksConfig": {"enabled": False}}, set(TOOLS)),
+    ],
+)
+def test_settings_of_gemini_and_qwen_limit_servers_and_tools(beside: dict[str, Any], tools: set[str] | None) -> None:
+    loaded = load(beside, "gemini")
+    assert loaded.findings == ()
+    assert loaded.entries["a"].disabled == (tools is None)
+    if tools is not None:
+        assert permitted(loaded) == tools
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"admin": {"mcp": {"config": {"b": {"url": "https://b.example/"}}}}},
+        {"tools": {"executionSandbox": {"filesystem": "read-only", "network": "closed"}}},
+        {"tools": {"disabled": "mcp__a__drop"}},
+        {"tools": {"confirmationRequired": "mcp_a_drop"}},
+    ],
+)
+def test_settings_of_gemini_and_qwen_that_cannot_be_obeyed_refuse_the_servers(beside: dict[str, Any]) -> None:
+    assert [one.rule for one in load(beside, "gemini").refused["a"]] == ["limit"]
+
+
+def test_the_time_in_which_qwen_code_discovers_tools_is_that_of_a_connection() -> None:
+    loaded = load({}, "gemini", discoveryTimeoutMs=5000)
+    assert loaded.findings == ()
+    assert loaded.entries["a"].options.connect_timeout == 5
+
+
+def test_a_file_that_opencode_reads_is_looked_up_where_it_is(files: ClientHome) -> None:
+    headers = {"A": "Bearer {file:key}", "B": "{file:~/b}", "C": "{file:/run/c}", "D": "{env:TOKEN}"}
+    path = ".config/opencode/opencode.json"
+    folder = files.write(path, {"mcp": {"a": {"type": "remote", "url": "https://h/", "headers": headers}}}).parent
+    found = files.found(path)["a"]
+    assert found.findings == ()
+    assert found.entry["headers"] == {
+        "A": f"Bearer ${{secret:file:{folder}/key}}", "B": "${secret:file:~/b}", "C": "${secret:file:/run/c}",
+        "D": "{env:TOKEN}",
+    }  # fmt: skip
+    loaded = load_mcp_json(json.dumps({"mcpServers": {"a": found.entry}}), files.environment)
+    assert loaded.entries["a"].references[-1] == "${secret:file:~/b}"

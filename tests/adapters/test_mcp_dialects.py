@@ -704,7 +704,7 @@ def test_a_time_has_the_unit_of_its_client(body: dict[str, Any], client: str, ti
 
 EXAMPLES = {
     "$${…}": "$${X}", "${input:id}": "${input:key}", "${command:id}": "${command:x}", "${config:id}": "${config:x}",
-    "${env:VAR}": "${env:TOKEN}", "{env:VAR}": "{env:TOKEN}", "{file:path}": "{file:~/key}",
+    "${env:VAR}": "${env:TOKEN}", "{env:VAR}": "{env:TOKEN}", "{file:path}": "{file:/run/key}",
     "${workspaceFolder}": "${workspaceFolder}", "${CLAUDE_PROJECT_DIR}": "${CLAUDE_PROJECT_DIR:-.}",
     "${CLAUDE_PLUGIN_ROOT}": "${CLAUDE_PLUGIN_ROOT}", "${userHome}": "${userHome}", "${/}": "${/}",
     "${extensionPath}": "${extensionPath}",
@@ -722,6 +722,7 @@ VALUES = {
     "${VAR}": "s3cret-token", "${{ secrets.X }}": "s3cret-token", "$VAR": "s3cret-token",
     "${HOME}": "/home/ada/Downloads", "os.environ/VAR": "s3cret-token",
     "${secret:kind:what}": "${secret:env:TOKEN}", "${file:path}": "${secret:file:/run/key}",
+    "{file:path}": "${secret:file:/run/key}",
 }  # fmt: skip
 
 

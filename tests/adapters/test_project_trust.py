@@ -93,4 +93,16 @@ def test_gemini_and_qwen_have_the_servers_of_a_folder_that_they_trust(
     files.write(f"p/.{client}/settings.json", {"mcpServers": {"a": {"command": "x"}}})
     files.write(f".{client}/settings.json", settings)
     files.write(f".{client}/trustedFolders.json", {f"{files.folder}{name}": level for name, level in folders.items()})
+    files.write(".qwen/mcpApprovals.json", {str(files.folder / "p"): {"a": {"hash": "x", "status": "approved"}}})
     assert off(files, f"p/.{client}/settings.json") == ({"a"} if is_off else set())
+
+
+@pytest.mark.parametrize(("status", "is_off"), [("approved", set()), ("rejected", {"a"}), (None, {"a"})])
+def test_qwen_code_has_the_servers_of_a_project_that_a_person_has_approved(
+    files: ClientHome, status: str | None, is_off: set[str]
+) -> None:
+    files.write("p/.qwen/settings.json", {"mcpServers": {"a": {"command": "x"}}})
+    files.write(".qwen/settings.json", {})
+    approvals = {"a": {"hash": "x", "status": status}} if status else {}
+    files.write(".qwen/mcpApprovals.json", {str(files.folder / "p"): approvals})
+    assert off(files, "p/.qwen/settings.json") == is_off

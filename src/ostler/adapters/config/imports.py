@@ -21,7 +21,7 @@ from ostler.adapters.config.entry_values import with_whole_path
 from ostler.adapters.config.extensions import as_set_up
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json, plugin_of
-from ostler.adapters.config.project_trust import TRUSTED_FOLDERS, why_off
+from ostler.adapters.config.project_trust import DECISIONS, why_off
 from ostler.adapters.projects.folders import find_checkout
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects, as_texts
@@ -150,7 +150,7 @@ class _ClientFile(Struct, frozen=True):
             workspace=workspace,
             project=project,
             answer=self.answer,
-            beside=[one for one in self._beside(workspace) if Path(one.file).name != TRUSTED_FOLDERS],
+            beside=[one for one in self._beside(workspace) if Path(one.file).name not in DECISIONS],
             layers=Layers(below, above, files.merges),
         )
 

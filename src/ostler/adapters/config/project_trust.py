@@ -7,11 +7,15 @@ from typing import Final
 from ostler.adapters.config.dialects.client_texts import Source
 from ostler.adapters.config.dialects.entry_places import at
 from ostler.adapters.config.dialects.server_lists import Servers
-from ostler.model.json import JsonObject, as_object, as_texts
+from ostler.model.json import JsonObject, JsonValue, as_object, as_texts
 
 _TRUSTED: Final = frozenset({"TRUST_FOLDER", "TRUST_PARENT"})
-TRUSTED_FOLDERS: Final = "trustedFolders.json"
+_FOLDERS: Final = "trustedFolders.json"
 """What Gemini CLI and Qwen Code call their file of the folders that a person has decided about."""
+_SERVERS: Final = "mcpApprovals.json"
+"""What Qwen Code calls its file of the servers of projects that a person has decided about."""
+DECISIONS: Final = frozenset({_FOLDERS, _SERVERS})
+"""Files of what a person has decided about single projects."""
 
 
 def why_off(file: Path, project: Path, name: str, others: Sequence[Source]) -> str:
@@ -26,24 +30,36 @@ def why_off(file: Path, project: Path, name: str, others: Sequence[Source]) -> s
     is_used = any(not Path(one.file).is_relative_to(project) for one in others)
     if not (is_used and file.is_relative_to(project)):
         return ""
+    reads, asks = (
+        "reads this file only after it has been told to trust the folder",
+        "has not been allowed to start it yet",
+    )
     match file.relative_to(project).as_posix():
-        case ".mcp.json":
-            return "" if _is_approved(name, project, others) else "Claude Code has not been allowed to start it yet"
-        case ".codex/config.toml":
-            is_trusted = any(_said(one).get("trust_level") == "trusted" for one in others)
-            return "" if is_trusted else "Codex reads this file only after it has been told to trust the project"
-        case ".gemini/settings.json":
-            is_trusted = _is_trusted(project, others, unless_said=True)
-            return "" if is_trusted else "Gemini CLI reads this file only after it has been told to trust the folder"
-        case ".qwen/settings.json":
-            is_trusted = _is_trusted(project, others, unless_said=False)
-            return "" if is_trusted else "Qwen Code reads this file only after it has been told to trust the folder"
+        case ".mcp.json" if not _is_approved(name, project, others):
+            reason = f"Claude Code {asks}"
+        case ".codex/config.toml" if not any(_said(one).get("trust_level") == "trusted" for one in others):
+            reason = f"Codex {reads}"
+        case ".gemini/settings.json" if not _is_trusted(project, others, unless_said=True):
+            reason = f"Gemini CLI {reads}"
+        case ".qwen/settings.json" if not _is_trusted(project, others, unless_said=False):
+            reason = f"Qwen Code {reads}"
+        case ".qwen/settings.json" if "approved" not in _decisions(name, project, others):
+            reason = f"Qwen Code {asks}"
         case _:
-            return ""
+            reason = ""
+    return reason
+
+
+def _decisions(name: str, project: Path, others: Sequence[Source]) -> list[JsonValue]:
+    return [at(_said(one), (str(project), name, "status")) for one in others if _named(one) == _SERVERS]
 
 
 def _said(source: Source) -> JsonObject:
     return as_object(source.value)
+
+
+def _named(source: Source) -> str:
+    return PurePath(source.file).name
 
 
 def _is_approved(name: str, project: Path, others: Sequence[Source]) -> bool:
@@ -74,7 +90,7 @@ def _is_trusted(project: Path, others: Sequence[Source], *, unless_said: bool) -
     rules = [
         (rule, level)
         for one in others
-        if PurePath(one.file).name == TRUSTED_FOLDERS
+        if _named(one) == _FOLDERS
         for rule, level in _said(one).items()
         if project.is_relative_to(PurePath(rule).parent if level == "TRUST_PARENT" else rule)
     ]

@@ -119,7 +119,8 @@ def _amp_rule(rule: JsonObject) -> Iterator[Rule]:
 
 
 def _gemini_rules(root: JsonObject) -> Iterator[Rule]:
-    for path in (("tools", "exclude"), ("excludeTools",)):  # Gemini CLI's and Qwen Code's own tools are among them
+    # Gemini CLI's and Qwen Code's own tools are among them
+    for path in (("tools", "exclude"), ("excludeTools",), ("tools", "confirmationRequired"), ("tools", "disabled")):
         for text in as_texts(at(root, path)):
             name = text.partition("(")[0].removeprefix("mcp_").lstrip("_")
             yield Rule(name, "{}_", permits=False)

@@ -68,6 +68,7 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
 )
 """Where entries are, and of which clients. An object of entries by name, or (Continue) a list with names."""
 
+_EXTENSIONS: Final[KeyPath] = ("extensions",)
 _ENTRY_KEYS: Final = frozenset({"command", "url", "httpUrl", "serverUrl", "cmd", "uri"})
 _MCP_SETTINGS: Final = frozenset({
     "allowed", "excluded", "serverCommand", "servers", "inputs", "timeout", "disabledServers", "sessionIdleTtlMs",
@@ -115,7 +116,7 @@ def entries_in(root: JsonObject, clients: frozenset[str]) -> Iterator[Found]:
         path = ("packages",) if server.get("packages") else ("remotes",)
         yield Found(str(server.get("name")), registry_entry(root), path, frozenset({"registry"}))
         return
-    for path, writers in () if is_gateway(root) else PLACES:
+    for path, writers in () if is_gateway(root) else _places_for(clients):
         yield from _entries_at(root, path, (writers & clients) or writers)
     if is_bare(root):
         for name, raw in root.items():
@@ -129,6 +130,11 @@ def entries_in(root: JsonObject, clients: frozenset[str]) -> Iterator[Found]:
         for name, raw in as_object(as_object(project).get("mcpServers")).items():
             path = ("projects", folder, "mcpServers", name)
             yield Found(name, raw, path, frozenset({"claude-code"}), folder)
+
+
+def _places_for(clients: frozenset[str]) -> Iterator[tuple[KeyPath, frozenset[str]]]:
+    """Yield the places where a file of `clients` may have servers; the extensions of most clients are none."""
+    yield from ((path, writers) for path, writers in PLACES if path != _EXTENSIONS or writers & clients)
 
 
 def _entries_at(root: JsonObject, path: KeyPath, owners: frozenset[str]) -> Iterator[Found]:

@@ -37,6 +37,8 @@ _OFF: Final[tuple[KeyPath, ...]] = (
     ("mcp", "disabledMcpServers"), ("toolPermissions", "disabledMcpServers"), ("deniedMcpServers",),
     ("disabledMcpjsonServers",), ("disabledServers",), ("mcpDisabled",),
 )  # fmt: skip
+_GLOBS: Final = frozenset({("mcp", "allowed"), ("mcp", "excluded")})
+"""Lists whose names Qwen Code takes for patterns; Gemini CLI, which has them, too, has no server with a star."""
 _KNOWN: Final = frozenset({
     *(path[0] for path in (*_ONLY, *_OFF) if len(path) == 1),
     "enabledMcpjsonServers", "enableAllProjectMcpServers", "allowedTools", "excludeTools", "toolsSettings",
@@ -85,7 +87,8 @@ _DENYING: Final = re.compile(
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _LISTS: Final[tuple[KeyPath, ...]] = (
     *_ONLY, *_OFF, *((key, kind) for key in ("permissions", "permission") for kind in ("deny", "ask")),
-    ("tools", "exclude"), ("excludeTools",), ("amp.tools.disable",), ("amp.permissions",), ("amp.mcpPermissions",),
+    ("tools", "exclude"), ("excludeTools",), ("tools", "confirmationRequired"), ("tools", "disabled"),
+    ("amp.tools.disable",), ("amp.permissions",), ("amp.mcpPermissions",),
     ("options", "disabled_tools"), ("removedTools",), ("user", "never_allow"), ("user", "ask_before"), ("rule",),
     ("safety_checker",), ("policies",), ("experimental", "policies"), ("tools", "deny"), ("tools", "allow"),
     ("mcpSettings", "allowedDomains"),
@@ -171,8 +174,12 @@ def limits_in(root: JsonObject, clients: frozenset[str] = ANY) -> FileLimits:
     """Return what the keys next to the entries limit; `clients` are those whose file it may be."""
     root = _with_dots(root)
     # Copilot's list switches on servers of its own
-    only = (servers_in(at(root, path)) for path in _ONLY if path != ("enabledMcpServers",) or not clients <= _COPILOT)
-    off = (servers_in(at(root, path)) for path in _OFF)
+    only = (
+        servers_in(at(root, path), globs=path in _GLOBS)
+        for path in _ONLY
+        if path != ("enabledMcpServers",) or not clients <= _COPILOT
+    )
+    off = (servers_in(at(root, path), globs=path in _GLOBS) for path in _OFF)
     domains = as_texts(at(root, ("mcpSettings", "allowedDomains")))
     required = root.get("requiredMcpServers")
     return FileLimits(
@@ -276,6 +283,10 @@ def _client_off_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
         value = at(root, path)
         if value is off or (isinstance(value, str) and value == off):
             yield "it switches off the client's agent or all of its tools", path
+    if as_object(at(root, ("tools", "executionSandbox"))):  # Qwen Code then starts no servers
+        yield "it confines the client's tools and has no MCP servers", ("tools", "executionSandbox")
+    if at(root, ("admin", "mcp", "config")):  # Gemini CLI then has these servers alone, in a form of their own
+        yield "it permits the servers that it has alone", ("admin", "mcp", "config")
     for path in (("tools", "sandbox"), ("sandbox",)):  # of Gemini CLI; other clients have an object there
         value = at(root, path)
         if value is True or (isinstance(value, str) and value.lower() not in ("", "false")):

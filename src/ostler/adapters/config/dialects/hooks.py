@@ -38,7 +38,7 @@ class Hook(Struct, frozen=True):
 
 def hooks_in(root: JsonObject) -> Iterator[Hook]:
     """Yield the hooks of a file that run before calls."""
-    if root.get("disableAllHooks") is True:
+    if root.get("disableAllHooks") is True or as_object(root.get("hooksConfig")).get("enabled") is False:
         return
     for name, value in as_object(root.get("hooks")).items():
         event = str(as_object(value).get("type") or name)  # ECA: by their own names, each with its type

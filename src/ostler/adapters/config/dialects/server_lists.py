@@ -20,15 +20,18 @@ class Servers(Struct, frozen=True):
         names: their names, as the file calls them.
         commands: whole commands, of servers with any name.
         addresses: globs of addresses, of servers with any name.
+        globs: patterns of names.
     """
 
     names: frozenset[str] = frozenset()
     commands: tuple[tuple[str, ...], ...] = ()
     addresses: tuple[str, ...] = ()
+    globs: tuple[str, ...] = ()
 
     def has(self, name: str, entry: JsonObject) -> bool:
         """Whether a server is in the list by any of these, its name in any client's form."""
-        if not set(_spelled(name)).isdisjoint(form for listed in self.names for form in _spelled(listed)):
+        is_named = not set(_spelled(name)).isdisjoint(form for listed in self.names for form in _spelled(listed))
+        if is_named or self._is_matched(name):
             return True
         if url := str(entry.get("url") or ""):
             every = (url, *_spellings(url))
@@ -39,10 +42,13 @@ class Servers(Struct, frozen=True):
         """Whether a server may run if no other may: its name is not enough where commands or addresses are listed."""
         url = str(entry.get("url") or "")
         if not (self.addresses if url else self.commands):
-            return name in self.names
+            return name in self.names or self._is_matched(name)
         if url:
             return any(fnmatchcase(one, glob) for one in _spellings(url) for glob in self.addresses)
         return _words(entry) in self.commands
+
+    def _is_matched(self, name: str) -> bool:
+        return any(fnmatchcase(name.lower(), glob.lower()) for glob in self.globs)
 
 
 class Domains(Struct, frozen=True):
@@ -92,14 +98,15 @@ class Requirements(Struct, frozen=True):
         return _matches(rule.get("url"), str(url)) if url and rule else not rule
 
 
-def servers_in(value: JsonValue) -> Servers | None:
-    """Return what a list says; None if the value is not a list."""
+def servers_in(value: JsonValue, *, globs: bool = False) -> Servers | None:
+    """Return what a list says, its names as patterns if they are `globs`; None if the value is not a list."""
     if not isinstance(value, list):
         return None
     rules = as_objects(value)
     names = [*as_texts(value), *(rule["serverName"] for rule in rules if isinstance(rule.get("serverName"), str))]
     return Servers(
         names=frozenset(map(str, names)),
+        globs=tuple(str(name) for name in names if globs and set("*?[{") & set(str(name))),
         commands=tuple(tuple(as_texts(rule["serverCommand"])) for rule in rules if "serverCommand" in rule),
         addresses=tuple(
             _with_stars(str(rule["serverUrl"])) for rule in rules if isinstance(rule.get("serverUrl"), str)

@@ -15,12 +15,12 @@ _LONGEST_SECONDS: Final = 3600
 _SHORTEST_MILLISECONDS: Final = 1000
 
 _TIME: Final = re.compile(
-    r"((default|mcp|server|request|call|tool|response|read|rpc|execution|connect(ion)?|start(up)?|init(ial(ization)?)?"
+    r"((default|mcp|server|request|call|tool|response|read|rpc|execution|discovery|connect(ion)?|start(up)?|init(ial(ization)?)?"
     r"|launch|handshake)[_-]?)*time_?out([_-]?(in)?[_-]?(ms|millis(econds)?|s|secs?|seconds?))?",
     re.IGNORECASE,
 )
 """Names of keys for timeouts of calls or of connecting, but not of signing in, of idle servers or of stops."""
-_CONNECTING: Final = re.compile(r"connect|start|init|launch", re.IGNORECASE)
+_CONNECTING: Final = re.compile(r"connect|discover|start|init|launch", re.IGNORECASE)
 _MILLISECONDS: Final = re.compile(r"(ms|millis(econds)?)$", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"(sec(ond)?s?|_s)$", re.IGNORECASE)
 

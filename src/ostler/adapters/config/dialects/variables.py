@@ -211,9 +211,11 @@ def _secret(match: re.Match[str], around: Surroundings) -> Resolved:
 
 
 def _file(match: re.Match[str], around: Surroundings) -> Resolved:
-    del around
-    if is_reference("file", match["what"]):
-        return Resolved(f"${{secret:file:{match['what']}}}", is_reference=True)
+    path = match["what"]
+    if "$" not in match[0] and around.folder is not None and not path.startswith("~/"):  # of opencode
+        path = str(around.folder / path)
+    if is_reference("file", path):
+        return Resolved(f"${{secret:file:{path}}}", is_reference=True)
     return Resolved(problem=f"{match[0]} has a path that is not whole", fix="write the whole path in it")
 
 
@@ -259,8 +261,8 @@ VARIABLES: Final[tuple[Variable, ...]] = (
          "as `${secret:file:PATH}`; the entry is refused if the path is relative", _file),
     _row("os.environ/VAR", rf"os\.environ/(?P<name>{_VAR})", "litellm", "a variable",
          "the variable; the entry is refused when it is not set", _required),
-    _row("{file:path}", r"\{file:[^}]*\}", "opencode", "what a file holds", "refuses the entry",
-         _not_here("opencode's form for what a file holds", "write ${secret:file:/whole/path}, or ${VAR}")),
+    _row("{file:path}", r"\{file:(?P<what>[^}]*)\}", "opencode", "what a file holds",
+         "as `${secret:file:PATH}`; a relative path begins at the file's own folder", _file),
     _row("${workspaceFolder}", r"\$\{workspace(Folder|Root|Path)(Basename)?(:[^}]*)?\}", "vscode cursor zed gemini",
          "the open folder, or its name", "the project that the file belongs to; elsewhere the entry is refused",
          _workspace),
@@ -357,8 +359,7 @@ def _each_replaced(text: str, clients: frozenset[str], replaced: Callable[[re.Ma
 
 _PLACES: Final = frozenset({
     "${workspaceFolder}", "${CLAUDE_PROJECT_DIR}", "${CLAUDE_PLUGIN_ROOT}", "${cwd}", "${/}", "${__dirname}",
-    "${extensionPath}",
-    "${user_config.X}",
+    "${extensionPath}", "${user_config.X}", "{file:path}",
 })  # fmt: skip
 """Forms whose value depends on where the file stands, or on the rest of it."""
 
