@@ -11,6 +11,7 @@ from mcp_types import JSONRPCResponse
 from opentelemetry import trace
 from tests.support.downstream import canned_entry, canned_http, http_entry, http_program, open_pool, stdio_entry
 from tests.support.ports import free_port
+from tests.support.tcp_proxy import tcp_proxy
 
 from ostler.adapters.downstream import links, liveness
 from ostler.adapters.downstream.direct_calls import DirectCalls
@@ -175,6 +176,38 @@ async def test_a_refused_connection_is_not_called_an_answer(tmp_path: Path, tran
         text = str(await failure(pool, "h/echo", {"text": "hi"}, timeout=60))
         assert f"cannot connect to 127.0.0.1:{port}: connection refused" in text
         assert "HTTP" not in text
+
+
+_NO_MCP = {
+    "page": ("200 OK", "text/html", "<html>sign in</html>", "HTTP 200 OK: text/html is no answer of an MCP server"),
+    "empty": ("204 No Content", "", "", "HTTP 204 No Content: it has no answer to the request"),
+    "taken": ("202 Accepted", "", "", "HTTP 202 Accepted: it has no answer to the request"),
+    "gateway": ("503 Unavailable", "application/json", '{"message": "no backend"}', "HTTP 503 Unavailable: no backend"),
+    "silent": ("500 Oops", "application/json", "[]", "HTTP 500 Oops"),
+    "moved": ("302 Found\r\nlocation: http://elsewhere.test/", "", "", "HTTP 302 Found: it redirects to http://elsew"),
+}
+
+
+@pytest.mark.parametrize("flaw", _NO_MCP)
+async def test_an_answer_that_no_mcp_server_gave_is_named_and_ends_the_connection(tmp_path: Path, flaw: str) -> None:
+    status, kind, body, words = _NO_MCP[flaw]
+    head = f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {len(body)}\r\n"
+    with http_program(tmp_path) as (_, port):
+        async with tcp_proxy(port) as proxy, open_pool(tmp_path, http_entry("h", proxy.port)) as pool:
+            await pool.wait_until_connected("h", 60)
+            proxy.answer = f"{head}content-type: {kind}\r\n\r\n{body}".encode()
+            await proxy.cut()
+            refused = await failure(pool, "h/echo", {"text": "x"}, timeout=60)
+            assert words in str(refused)
+            assert "schema" not in str(refused), "the arguments are not to blame"
+            with anyio.fail_after(20):
+                while pool.snapshot("h").state != "unreachable":  # what is there now is no server
+                    await anyio.sleep(0.02)
+            gone = await failure(pool, "h/echo", {"text": "x"})
+            assert isinstance(gone, ServerUnavailableError)
+            assert words in str(gone)
+            proxy.answer = b""
+            await pool.wait_until_connected("h", 60)
 
 
 async def test_a_server_that_dies_mid_call_fails_the_call_at_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A TCP proxy that can be cut, made to swallow or to hold back what goes one way, or to refuse connections."""
+"""A TCP proxy that can be cut, made to lose or hold back what goes one way, to refuse connections, or to answer."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -14,6 +14,7 @@ class TcpProxy:
         swallows_requests: what clients send gets lost.
         swallows_answers: what the server sends gets lost.
         refuses: new connections are closed at once.
+        answer: if not empty, what new connections get for their first bytes, such as a login page over HTTP.
         flows: while it is not set, what is sent either way is held back, and comes late, as after a network's fault.
     """
 
@@ -25,6 +26,7 @@ class TcpProxy:
         self.swallows_requests = False
         self.swallows_answers = False
         self.refuses = False
+        self.answer = b""
         self.flows = anyio.Event()
         self.flows.set()
 
@@ -46,6 +48,12 @@ class TcpProxy:
         """Pass one connection on until one of its ends closes."""
         if self.refuses:
             await client.aclose()
+            return
+        if self.answer:
+            async with client:
+                with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                    await client.receive()
+                    await client.send(self.answer)
             return
         async with client, AsyncExitStack() as ending:
             try:

@@ -17,6 +17,7 @@ import mcp_types as types
 from mcp.client._transport import ReadStream, TransportStreams, WriteStream
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import next_request_within_origin
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
@@ -28,14 +29,17 @@ from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.streams import Reads, Received
 from ostler.engine.call_context import before_sending
 from ostler.model.errors import StoreError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, as_object
 from ostler.model.servers import ServerEntry
 from ostler.model.web_addresses import port_of
 
 _CONNECT_TIMEOUT: Final = 10.0
 _LARGE_LINE: Final = 512 * 1024
 """Bytes of a line beyond which the SDK's SSE transport, which ends for an event of 1 MiB, does not get it."""
-
+_JSON: Final = "application/json"
+_EVENTS: Final = "text/event-stream"
+_PAGE: Final = "text/html"
+_SHOWN_CHARS: Final = 200
 _NOTIFICATION_TIMEOUT: Final = 5.0
 """Seconds for a notification's POST: the SDK sends nothing else meanwhile, so a hung one must not last."""
 
@@ -157,7 +161,7 @@ class GuardedClient(httpx2.AsyncClient):
             return self._transport_fault(request, error)
         except StoreError as error:
             return self._fault(request, 503, Fault.NOT_SENT, str(error))
-        return await self._examined(request, response)
+        return await self._examined(request, response, is_request=is_request)
 
     def _transport_fault(self, request: httpx2.Request, error: httpx2.TransportError) -> httpx2.Response:
         self._watch.on_trouble()
@@ -169,11 +173,12 @@ class GuardedClient(httpx2.AsyncClient):
             return self._fault(request, 502, Fault.LOST, f"the connection to {place} broke: {_words(error)}")
         return self._fault(request, 503, Fault.NOT_SENT, f"cannot connect to {place}: {_words(error)}")
 
-    async def _examined(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+    async def _examined(
+        self, request: httpx2.Request, response: httpx2.Response, *, is_request: bool
+    ) -> httpx2.Response:
         status = response.status_code
         if request.method == "POST" and status >= 400:
             self._watch.rejected = status
-        is_json = response.headers.get("content-type", "").lower().startswith("application/json")
         if status in (401, 403):
             self._watch.challenge = challenge_of(response)
             self._watch.on_trouble()  # was it this one request, or is the whole connection refused by now?
@@ -184,17 +189,37 @@ class GuardedClient(httpx2.AsyncClient):
             await response.aclose()
             self._watch.on_trouble()
             return self._fault(request, status, Fault.SESSION_GONE, "the server has forgotten this session")
-        if status >= 400 and request.method == "POST" and not is_json:
-            await response.aclose()
-            return self._refused(request, response)
+        is_json = _media_type(response) == _JSON
         if isinstance(response.stream, httpx2.AsyncByteStream):
             limit = self._limit if is_json else None  # an event stream's limit holds for each event, in the SDK
             response.stream = _GuardedStream(response.stream, limit, self._watch)
+        if status >= 400 and request.method == "POST":
+            reason = await _reason_of(response) if is_json else ""
+            if reason is not None:
+                await response.aclose()
+                return self._refused(request, response, reason)
+        elif is_request and not self._may_answer(response):
+            await response.aclose()
+            return self._refused(request, response, _oddity(response))
         return response
 
-    def _refused(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+    def _may_answer(self, response: httpx2.Response) -> bool:
+        """Whether it can be an MCP server's answer to a request, or leads to one: the SDK follows such redirects."""
+        if response.is_success:
+            return response.status_code != 202 and _media_type(response) in (_JSON, _EVENTS)
+        return not response.is_redirect or next_request_within_origin(response) is not None
+
+    def _refused(self, request: httpx2.Request, response: httpx2.Response, why: str = "") -> httpx2.Response:
+        """Return the fault of an answer that no MCP server gave, or that says nothing in JSON-RPC.
+
+        A proxy may have given it, to this request or to all from now on. The latter is found out, unless the client is
+        only to wait a moment (429 and the like): it would lose its session by asking more.
+        """
         status = response.status_code
-        return self._fault(request, status, Fault.HTTP_FAULT, f"HTTP {status} {response.reason_phrase}".rstrip())
+        if status >= 500 or status < 400:
+            self._watch.on_trouble()
+        words = f"HTTP {status} {response.reason_phrase}".rstrip() + (f": {why}" if why else "")
+        return self._fault(request, status if status >= 400 else 502, Fault.HTTP_FAULT, words)
 
     def _fault(self, request: httpx2.Request, status: int, kind: Fault, text: str) -> httpx2.Response:
         if request.method == "DELETE":  # the end of a session that is gone anyway
@@ -210,6 +235,12 @@ class _PostingClient(GuardedClient):
         super().__init__(watch, **options)
         self._answer = answer
 
+    def _may_answer(self, response: httpx2.Response) -> bool:
+        """Whether the message was taken: the answer comes otherwise. A page for people is no sign of that."""
+        if response.is_success:
+            return _media_type(response) != _PAGE
+        return super()._may_answer(response)
+
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send `request`; the fault of a message that is refused answers it."""
         response = await super().send(request, **options)
@@ -218,9 +249,6 @@ class _PostingClient(GuardedClient):
             response.stream = _LargeEventsAside(response.stream, self._limit, self._reply)
         if request.method != "POST" or response.status_code < 400:
             return response
-        if OWN_FAULT not in response.extensions:
-            await response.aclose()
-            response = self._refused(request, response)
         if _holds_request(request):
             answer = {**json.loads(response.content), "id": json.loads(request.content)["id"]}
             await self._reply(types.jsonrpc_message_adapter.validate_python(answer, by_name=False))
@@ -325,6 +353,33 @@ def _holds_request(request: httpx2.Request) -> bool:
     except (ValueError, httpx2.RequestNotRead):
         return True
     return isinstance(message, dict) and "id" in message and "method" in message
+
+
+def _media_type(response: httpx2.Response) -> str:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _reason_of(response: httpx2.Response) -> str | None:
+    """Return what a refusal in JSON says, maybe nothing; None for an error of JSON-RPC, which the SDK passes on."""
+    try:
+        said = as_object(json.loads(await response.aread()))
+    except (ValueError, httpx2.StreamError):
+        return ""
+    if said.get("jsonrpc") == "2.0" and isinstance(said.get("error"), dict):
+        return None
+    texts = (said.get(key) for key in ("message", "detail", "error_description", "error"))
+    return next((text.strip()[:_SHOWN_CHARS] for text in texts if isinstance(text, str)), "")
+
+
+def _oddity(response: httpx2.Response) -> str:
+    """Return what is wrong with an answer that is no error, and that no MCP server gives to a request."""
+    if response.is_redirect:
+        place = response.headers.get("location", "")
+        return f"it redirects to {place}, which is not followed; if that is the server, it is the url for mcp.json"
+    kind = _media_type(response)
+    if response.status_code == 202 or not kind:
+        return "it has no answer to the request"
+    return f"{kind} is no answer of an MCP server; a login page or another program may be at this address"
 
 
 def _words(error: Exception) -> str:
