@@ -393,6 +393,31 @@ async def test_what_failed_its_last_check_is_not_said_to_be_healthy() -> None:
         assert "health healthy (checked 0s ago)" in text_of(await client.call_tool("service_status", {"name": "one"}))
 
 
+@pytest.mark.virtual
+async def test_what_cannot_be_checked_is_not_said_to_be_healthy_or_ready() -> None:
+    async with ledger(World(), quiet()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="one")
+        assert (await app.manager.check_health("one")).health is HealthStatus.HEALTHY
+        app.pool.connected = False
+        app.pool.tell("w")
+        await anyio.sleep(4)
+        shown = text_of(await client.call_tool("service_status", {"name": "one"}))
+        assert "running for 4s, health healthy until 4s ago; its server cannot be reached" in shown
+        explained = text_of(await client.call_tool("service_explain", {"name": "one"}))
+        assert "was healthy when its server could be reached last" in explained
+        words = "healthy, but its server cannot be reached"
+        listed = await client.call_tool("service_list", {})
+        assert f"one running/{words} (basic)" in text_of(listed)
+        assert listed.structured_content is not None
+        assert listed.structured_content["services"][0]["reachability"] == "unreachable"
+        waited = await client.call_tool("service_wait", {"name": "one", "state": ["ready"], "timeout": "1s"})
+        assert f"one is still running, health {words} after 1s" in text_of(waited)
+        app.pool.connected = True
+        app.pool.tell("w")
+        waited = await client.call_tool("service_wait", {"name": "one", "state": ["ready"], "timeout": "9s"})
+        assert "one running/healthy (basic)" in text_of(waited)
+
+
 async def test_every_tool_answers_by_its_schema(tmp_path: Path) -> None:
     """The client holds structured content against the output schema and raises when it does not fit."""
     (tmp_path / "ostler.yaml").write_text("services: {}\n")

@@ -174,6 +174,14 @@ class TestView:
             assert screen.marked == ["api"]
             await screen.shows("GET /health: 503", "healthy until 0s ago; 1 of 3 checks failed")
 
+    async def test_a_service_whose_server_is_away_is_out_of_reach(self) -> None:
+        away = "its server cannot be reached"
+        unchecked = service("job", health="unknown", failedChecks=away)
+        async with top([service("db", failedChecks=away), unchecked]) as screen:
+            await screen.shows("◑ db", "out of reach", f"healthy until 0s ago; {away}")
+            await screen.press("down")
+            await screen.shows(f"unknown; {away}")
+
     async def test_what_changes_something_asks_before_and_no_is_the_answer_of_every_other_key(self) -> None:
         async with top() as screen:
             for key in ("n", "escape", "enter"):

@@ -27,7 +27,7 @@ from ostler.engine.instances.stop_plans import may_start_again
 from ostler.engine.protocols import ToolDirectory
 from ostler.engine.services.registry import RegistryAdapter
 from ostler.engine.services.service import Service, way_to_enable
-from ostler.engine.services.views import ServiceView
+from ostler.engine.services.views import ServiceView, is_out_of_reach
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.records import CallOutcome, CallRecord, OperationRecord
@@ -198,8 +198,12 @@ def _lost_servers(service: Service, tools: ToolDirectory | None) -> Iterator[tup
 def _state_words(service: Service, view: ServiceView) -> str:
     words = view.state.value
     if view.state.is_up and view.health is not HealthStatus.UNKNOWN:
-        is_past = view.health_failures and view.health is HealthStatus.HEALTHY
-        words += " and was healthy until its last check" if is_past else f" and {view.health.value}"
+        if view.health is not HealthStatus.HEALTHY:
+            words += f" and {view.health.value}"
+        elif is_out_of_reach(view):
+            words += " and was healthy when its server could be reached last"
+        else:
+            words += " and was healthy until its last check" if view.health_failures else " and healthy"
     has_failed_its_work = view.reason == "gone" and is_job(service)
     why = "its work ended without success" if has_failed_its_work else _REASONS.get(view.reason, "")
     if not why and not isinstance(service, ServiceInstance) and not view.state.is_up:

@@ -293,6 +293,13 @@ class Listed(Protocol):
     def health_failures(self) -> int: ...
     @property
     def failure_threshold(self) -> int: ...
+    @property
+    def reachability(self) -> Reachability: ...
+
+
+def is_out_of_reach(listed: Listed) -> bool:
+    """Whether a service is said to run whose server is away, so that no check can show whether it still does."""
+    return listed.state is ServiceState.RUNNING and listed.reachability is Reachability.UNREACHABLE
 
 
 class ServiceFilter(Struct, frozen=True):

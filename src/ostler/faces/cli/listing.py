@@ -171,8 +171,10 @@ def state_text(service: JsonObject) -> str:
 
 
 def _health(service: JsonObject) -> str:
-    """Return a service's health; what failed a check since it was found healthy is marked."""
+    """Return a service's health; what speaks against it since it was found is added."""
     failures = service.get("healthCheckFailures")
+    if service.get("reachability"):
+        return f"{service['health']}, server unreachable since"
     if not failures:
         return str(service["health"])
     return f"{service['health']}, {failures} {'check' if failures == 1 else 'checks'} failed since"

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from ostler.adapters.process.meter import Measured
 from ostler.adapters.serving.answers import clipped
 from ostler.engine.classes.catalogue import ClassDirectory, ClassEntry
-from ostler.engine.services.views import Listed, OperationResult, OperationView, ServiceView
+from ostler.engine.services.views import Listed, OperationResult, OperationView, ServiceView, is_out_of_reach
 from ostler.model.durations import format_duration
 from ostler.model.events import Event
 from ostler.model.json import JsonObject, JsonValue, present
@@ -55,8 +55,10 @@ def brief(listed: Listed, used: Measured | None = None) -> JsonObject:
     }
     if listed.reason and not listed.state.is_up:
         facts["reason"] = listed.reason
-    if failed_checks(listed):
+    if failed_checks(listed) and listed.health_failures:
         facts["healthCheckFailures"] = listed.health_failures
+    if is_out_of_reach(listed):
+        facts["reachability"] = listed.reachability.value
     if listed.error:
         facts["error"] = _list_error(listed.error)
     return facts | usage(used)
@@ -87,7 +89,9 @@ def usage_text(used: Measured) -> str:
 
 
 def failed_checks(view: Listed) -> str:
-    """Return how many checks have failed since the last one that made a service healthy: `1 of 3 checks failed`."""
+    """Return what speaks against the health that the last check showed: `1 of 3 checks failed`; or nothing."""
+    if is_out_of_reach(view):
+        return "its server cannot be reached"
     if view.health is not HealthStatus.HEALTHY or not view.health_failures:
         return ""
     return f"{view.health_failures} of {view.failure_threshold} checks failed"
@@ -107,7 +111,7 @@ def status(view: ServiceView, now: datetime, used: Measured | None = None) -> Js
         **present(
             {
                 "healthAge": age(at, now) if (at := _health_known_at(view)) else None,
-                "healthCheckFailures": view.health_failures if failed_checks(view) else None,
+                "healthCheckFailures": (view.health_failures or None) if failed_checks(view) else None,
                 "evidence": view.evidence,
                 "reachabilityAge": age(view.reachability_at, now) if view.reachability_at else None,
                 "reason": view.reason,
@@ -383,15 +387,16 @@ def brief_health(listed: Listed) -> str:
 
 def _health_known_at(view: ServiceView) -> datetime | None:
     """Return how long its health is known: since the last check, or since the last one that passed."""
-    return view.passed_at if failed_checks(view) else view.checked_at
+    return view.passed_at if failed_checks(view) and view.health is HealthStatus.HEALTHY else view.checked_at
 
 
 def health_text(view: ServiceView, now: datetime) -> str:
     """Return a service's health in words; what was not so at the last check is not said to be so now."""
     failed, at = failed_checks(view), _health_known_at(view)
-    if failed:
+    if failed and view.health is HealthStatus.HEALTHY:
         return f"{view.health.value} until {age(at, now) + ' ago' if at else 'then'}; {failed}"
-    return f"{view.health.value} (checked {age(at, now)} ago)" if at else view.health.value
+    checked = f"{view.health.value} (checked {age(at, now)} ago)" if at else view.health.value
+    return f"{checked}; {failed}" if failed else checked
 
 
 def kind_of(listed: Listed) -> str:
@@ -410,9 +415,7 @@ IN_STATUS_TEXT = (
 
 def status_text(view: ServiceView, now: datetime, used: Measured | None = None) -> str:
     """Return a service's status in words: every fact of `status`."""
-    reachable = view.reachability.value
-    if view.reachability_at:
-        reachable += f" for {age(view.reachability_at, now)}"
+    lasts = f" for {age(view.reachability_at, now)}" if view.reachability_at else ""
     lines = [
         f"{view.name} ({kind_of(view)}): {view.state.value} for {age(view.state_since, now)}"
         + (f" ({view.reason})" if view.reason else "")
@@ -441,5 +444,5 @@ def status_text(view: ServiceView, now: datetime, used: Measured | None = None) 
     times = [f"{what} {age(now, at)}" for what, at in coming if at is not None]
     if times:
         lines.append(", ".join(times))
-    lines.append(f"desired {view.desired.value}, reachability {reachable}")
+    lines.append(f"desired {view.desired.value}, reachability {view.reachability.value}{lasts}")
     return "\n".join(lines)

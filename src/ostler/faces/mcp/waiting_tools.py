@@ -24,7 +24,7 @@ from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
 from ostler.model.events import Event, EventKind
 from ostler.model.json import present
-from ostler.model.states import WAIT_GOALS, HealthStatus, ServiceState
+from ostler.model.states import WAIT_GOALS, HealthStatus, Reachability, ServiceState
 
 DEFAULT_WAIT = 30.0
 MAX_WAIT_EVENTS = 20
@@ -229,12 +229,14 @@ def _why_never(service: Service, args: ServiceWaitArgs, *, is_done: bool) -> str
 
 
 def _is_ready(service: Service) -> bool:
-    """Whether a service is up, and healthy if it is checked, or a job that has done its work."""
+    """Whether a service is up, and healthy as far as a check can tell now, or a job that has done its work."""
     if isinstance(service, ServiceInstance):
         if service.operation is not None and service.state.is_settled:
             return False
         if is_job(service):
             return service.has_completed
+        if service.reachability is Reachability.UNREACHABLE:
+            return False
         is_checked = service.checks_health
     else:
         is_checked = service.view().health_checks

@@ -66,8 +66,9 @@ def state_word(service: JsonObject) -> str:
 
 def health_word(service: JsonObject, board: Board, now: datetime) -> str:
     """Return the health in a few characters, with the age of the check that showed it."""
-    if service.get("failedChecks"):
-        return one_line(service["failedChecks"]).removesuffix(" checks failed") + " failed"
+    if failed := service.get("failedChecks"):
+        checks = one_line(failed).removesuffix(" checks failed")
+        return f"{checks} failed" if checks != failed else "out of reach"
     if service["health"] == "unknown":
         return "not checked" if service.get("checks") and service["state"] in _GOOD else ""
     checked = service.get("passedAt" if service["health"] == "healthy" else "checkedAt") or service.get("checkedAt")
@@ -203,6 +204,8 @@ def _traits(service: JsonObject, board: Board) -> Iterator[tuple[str, object, st
 
 
 def _health_in_full(service: JsonObject, board: Board, now: datetime) -> str:
+    if service.get("failedChecks") and service["health"] != "healthy":
+        return f"{service['health']}; {service['failedChecks']}"
     if service.get("failedChecks"):
         passed = service.get("passedAt")
         since = f"{relative(board.age(passed, now))} ago" if passed else "then"

@@ -32,6 +32,7 @@ function StateCell({ service }) {
 }
 
 function healthText(service) {
+  if (service.failedChecks && service.health !== "healthy") return `${service.health}; ${service.failedChecks}`;
   if (service.failedChecks) {
     return `healthy until ${service.passedAt ? `${duration(since(service.passedAt))} ago` : "then"}; ${service.failedChecks}`;
   }
