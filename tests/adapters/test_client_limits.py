@@ -121,6 +121,10 @@ def test_tools_that_eca_has_disabled_are_denied(beside: dict[str, Any], tools: s
             },
             {"get", "get_all"},
         ),
+        # Copilot's administrators write server/tool, Cursor server:tool.
+        ({"permissions": {"deny": ["Mcp(My Server/drop)", "Shell(rm *)"], "ask": ["Mcp(other)"]}}, {"get", "get_all"}),
+        ({"permissions": {"deny": ["Mcp(My Server:drop)"], "ask": ["Mcp(other/get)"]}}, {"get", "get_all"}),
+        ({"permissions": {"ask": ["Mcp(My Server)"]}}, set()),
         # Amp: rules about addresses are not about programs.
         ({"amp.mcpPermissions": [{"matches": {"url": "*"}, "action": "reject"}]}, set(TOOLS)),
     ],
@@ -262,7 +266,9 @@ def test_copilot_s_lists_and_its_sandbox_are_its_own(files: ClientHome) -> None:
     servers = {name: {"type": "local", "command": "x", "tools": ["*"]} for name in ("a", "b", "c")}
     servers["d"] = {"type": "http", "url": "https://h/mcp", "tools": ["*"]}
     files.write("p/.github/mcp.json", {"mcpServers": servers})
-    files.write(".copilot/settings.json", {"enabledMcpServers": ["computer-use"], "sandbox": {"enabled": False}})
+    files.write(".copilot/settings.json", {
+        "enabledMcpServers": ["computer-use"], "sandbox": {"enabled": False}, "trustedFolders": [str(files.folder)],
+    })  # fmt: skip
     files.write("p/.github/copilot/settings.json", {"disabledMcpServers": ["a"]})
     files.write("p/.github/copilot/settings.local.json", {"disabledMcpServers": ["b"]})
     found = files.found("p/.github/mcp.json", "p")
@@ -477,3 +483,18 @@ def test_a_file_that_opencode_reads_is_looked_up_where_it_is(files: ClientHome) 
     }  # fmt: skip
     loaded = load_mcp_json(json.dumps({"mcpServers": {"a": found.entry}}), files.environment)
     assert loaded.entries["a"].references[-1] == "${secret:file:~/b}"
+
+
+def test_what_copilot_writes_into_an_entry_limits_nothing_but_its_tools() -> None:
+    body = {
+        "deferTools": "never", "disableToolCache": True, "disableSecretMasking": True, "safeForTelemetry": True,
+        "slowConnectionThresholdMs": 9000, "configWarnings": [], "sourcePlugin": "x", "excludeTools": ["drop"],
+    }  # fmt: skip
+    loaded = load({}, "copilot", **body)
+    assert loaded.findings == ()
+    assert permitted(loaded) == {"get", "get_all"}
+
+
+def test_droid_writes_times_in_milliseconds() -> None:
+    options = load({}, "droid", timeout=3000, connectTimeout=2000).entries["a"].options
+    assert (options.timeout, options.connect_timeout) == (3, 2)

@@ -74,6 +74,20 @@ def test_codex_has_the_servers_of_a_project_that_it_trusts(
 
 
 @pytest.mark.parametrize(
+    ("settings", "is_off"),
+    [({}, {"a"}), ({"trustedFolders": ["/elsewhere"]}, {"a"}), ({"trustedFolders": ["{}/p"]}, set()),
+     ({"trusted_folders": ["{}"]}, set())],
+)  # fmt: skip
+def test_copilot_has_the_servers_of_a_folder_that_it_trusts(
+    files: ClientHome, settings: dict[str, list[str]], is_off: set[str]
+) -> None:
+    files.write("p/.github/mcp.json", {"mcpServers": {"a": {"command": "x"}}})
+    folders = {key: [one.replace("{}", str(files.folder)) for one in value] for key, value in settings.items()}
+    files.write(".copilot/config.json", folders)
+    assert off(files, "p/.github/mcp.json") == is_off
+
+
+@pytest.mark.parametrize(
     ("client", "settings", "folders", "is_off"),
     [
         ("gemini", {}, {}, True),

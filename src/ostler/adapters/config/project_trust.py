@@ -39,6 +39,8 @@ def why_off(file: Path, project: Path, name: str, others: Sequence[Source]) -> s
             reason = f"Claude Code {asks}"
         case ".codex/config.toml" if not any(_said(one).get("trust_level") == "trusted" for one in others):
             reason = f"Codex {reads}"
+        case ".github/mcp.json" if not _is_listed(project, others):
+            reason = f"Copilot CLI {reads}"
         case ".gemini/settings.json" if not _is_trusted(project, others, unless_said=True):
             reason = f"Gemini CLI {reads}"
         case ".qwen/settings.json" if not _is_trusted(project, others, unless_said=False):
@@ -73,6 +75,12 @@ def _is_approved(name: str, project: Path, others: Sequence[Source]) -> bool:
         if is_trusted or one.file != from_repository
         for said in (_said(one),)
     )
+
+
+def _is_listed(project: Path, others: Sequence[Source]) -> bool:
+    """Whether Copilot CLI trusts a folder: it, or one above it, is in its list."""
+    lists = [as_texts(_said(one).get(key)) for one in others for key in ("trustedFolders", "trusted_folders")]
+    return any(project.is_relative_to(folder) for folders in lists for folder in folders)
 
 
 def _is_trusted(project: Path, others: Sequence[Source], *, unless_said: bool) -> bool:

@@ -11,7 +11,8 @@ from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object
 
 _ZED: Final = ("agent", "tool_permissions")
 _CALLS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
-    (re.compile(r"Mcp\((?P<glob>[^)]*)\)"), ":"),  # Cursor
+    (re.compile(r"Mcp\((?P<glob>[^)/]*/[^):]*)\)"), "/"),  # Copilot
+    (re.compile(r"Mcp\((?P<glob>[^)]*)\)"), ":"),  # Cursor; in both, a server alone
     (re.compile(r"mcp(?:\((?P<glob>[^)]*)\))?"), "/"),  # Antigravity
     (re.compile(r"MCPTool(?:\((?P<glob>[^)]*)\))?"), "__"),  # Grok
 )
@@ -75,15 +76,13 @@ def rules_in(root: JsonObject, clients: frozenset[str]) -> Iterator[list[Rule]]:
 def _claude_rules(root: JsonObject) -> Iterator[Rule]:
     """What must not be called, or not without asking: Claude Code's rules, and those of clients that follow it."""
     for text in _forbidden(root):
-        for pattern, between in _CALLS:
-            if match := pattern.fullmatch(text):
-                glob = match["glob"] or "*"
-                yield Rule(glob if between in glob else f"{glob}{between}*", f"{{}}{between}", permits=False)
-                break
-        else:
-            glob = _claude_glob(text.partition("(")[0])
-            if glob.startswith("mcp__") or "*" in glob:
-                yield Rule(glob, "mcp__{}__", permits=False)
+        calls = [(match, between) for pattern, between in _CALLS if (match := pattern.fullmatch(text))]
+        for match, between in calls:
+            glob = match["glob"] or "*"
+            yield Rule(glob if between in glob else f"{glob}{between}*", f"{{}}{between}", permits=False)
+        glob = _claude_glob(text.partition("(")[0])
+        if not calls and (glob.startswith("mcp__") or "*" in glob):
+            yield Rule(glob, "mcp__{}__", permits=False)
 
 
 def _forbidden(root: JsonObject) -> Iterator[str]:

@@ -49,6 +49,17 @@ DESCRIBING: Final[tuple[Key, ...]] = tuple(
         ("alwaysLoad", "claude-code", True, "its tools are always shown to the model"),
         ("discoveryCache", "claude-code", True, "its tools are remembered between sessions"),
         ("isDefaultServer", "copilot", True, "it came with the client"),
+        ("deferTools", "copilot", "never", "whether the model finds its tools by a search"),
+        ("disableToolCache", "copilot", True, "whether its tools are remembered between sessions"),
+        ("disableSecretMasking", "copilot", True, "whether the client masks secrets in its answers"),
+        ("safeForTelemetry", "copilot", True, "what the client may say of its calls to its makers"),
+        ("slowConnectionThresholdMs", "copilot", 9000, "when the client warns that connecting takes long"),
+        ("headersRefreshTtlMs", "copilot", 60000, "how long headers are kept, which Ostler asks for again"),
+        ("configWarnings", "copilot", [], "what the client found in the entry"),
+        *(
+            (name, "copilot", "x", "where the entry came from")
+            for name in ("sourcePlugin", "sourcePluginVersion", "sourcePluginSpec", "sourcePath")
+        ),
         ("instructions", "*", "Use it well.", "what the client tells its model"),
         ("serverInstructions", "librechat", True, "what the client tells its model"),
         ("include_instructions", "fast-agent", False, "whether the client tells its model what the server says"),

@@ -265,7 +265,7 @@ KEYS: Final[tuple[Key, ...]] = (
     # Times.
     taken("timeout", "opencode", {"startup": 20000, "execution": 60000}, "milliseconds, of each part or of a call",
           {"ostler": {"connectTimeout": "20s", "timeout": "60s"}}, parts_or_milliseconds),
-    taken("timeout", "claude-code gemini librechat kiro amazon-q copilot lm-studio omp", 60000,
+    taken("timeout", "claude-code gemini librechat kiro amazon-q copilot lm-studio omp droid", 60000,
           "milliseconds that a call may take", _MINUTE, milliseconds("timeout")),
     taken("timeout", "cline roo zed goose cherry openclaw openhands", 60, "seconds that a call may take", _MINUTE,
           seconds_if_likely),
@@ -285,6 +285,8 @@ KEYS: Final[tuple[Key, ...]] = (
     taken("initTimeout", "librechat", 20000, "milliseconds that connecting may take", _CONNECT,
           milliseconds("connectTimeout")),
     taken("connectionTimeout", "continue", 20000, "milliseconds that connecting may take", _CONNECT,
+          milliseconds("connectTimeout")),
+    taken("connectTimeout", "droid", 20000, "milliseconds that connecting may take", _CONNECT,
           milliseconds("connectTimeout")),
     taken("request_timeout_ms", "claude-code", 60000, "milliseconds that a call may take", _MINUTE,
           milliseconds("timeout")),
@@ -307,7 +309,11 @@ KEYS: Final[tuple[Key, ...]] = (
           sign_in_part("clientId")),
     taken("oauthClientId", "copilot", "x", "how the client signs in", {"oauth": {"clientId": "x"}},
           sign_in_part("clientId")),
-    reported("oauthPublicClient", "copilot", True, "how the client signs in", _OAUTH),
+    *(
+        reported(name, "copilot", value, "how the client signs in", _OAUTH)
+        for name, value in (("oauthPublicClient", True), ("oauthGrantType", "client_credentials"))
+    ),
+    reported("oidc", "copilot", True, "the client signs in as its user", _FOREIGN_SIGN_IN),
     taken("oauth_client_id", "crush", "x", "how the client signs in", {"oauth": {"clientId": "x"}},
           sign_in_part("clientId")),
     taken("oauth_client_secret", "crush", "secret", "how the client signs in", {"oauth": {"clientSecret": "secret"}},
@@ -317,8 +323,9 @@ KEYS: Final[tuple[Key, ...]] = (
     reported("requiresOAuth", "librechat", True, "the server wants its clients to sign in", _OAUTH),
     reported("oauth_headers", "librechat", {"X": "1"}, "headers sent while signing in", _OAUTH),
     taken("oauthClient", "cline", {"clientId": "x"}, "how the client signs in", {"oauth": {"clientId": "x"}}, sign_in),
-    taken("oauthScopes", "kiro", ["read"], "what the client asks for when it signs in",
+    taken("oauthScopes", "kiro copilot", ["read"], "what the client asks for when it signs in",
           {"oauth": {"scopes": ["read"]}}, sign_in_part("scopes")),
+    reported("auth", "copilot", True, "the client signs in as its user", _FOREIGN_SIGN_IN),
     reported("auth", "codex", "chatgpt", "how the client signs in", _FOREIGN_SIGN_IN),
     taken("http_headers_helper", "codex", "get-headers.sh", "a command line that prints headers for a connection",
           {"headersHelper": "get-headers.sh"}, same("headersHelper")),
@@ -353,6 +360,10 @@ KEYS: Final[tuple[Key, ...]] = (
     reported("watchPaths", "roo", ["src"], "restart when files change", _CLIENT_ONLY),
     reported("filterMapping", "copilot", "hidden_characters", "what is taken out of answers",
              noted("{key!r} has no effect: Ostler passes answers on as they are", unless=("none",))),
+    *(
+        reported(name, "copilot", ["x"], f"{name} that the client and the server send each other", _CLIENT_ONLY)
+        for name in ("events", "notifications")
+    ),
     reported("supports_parallel_tool_calls", "codex", True, "calls may run in parallel", _PARALLEL),
     reported("supportsParallelToolCalls", "openclaw", True, "calls may run in parallel", _PARALLEL),
     reported("sslVerify", "openclaw", False, "whether the server's certificate is checked",

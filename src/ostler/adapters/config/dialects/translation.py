@@ -62,7 +62,8 @@ def _is_another_clients(row: Key, clients: frozenset[str]) -> bool:
 def _unknown(draft: Draft, name: str, value: JsonValue) -> None:
     if read_time(draft, name, value):
         return
-    close = get_close_matches(name, (*_BY_NAME, *OPTION_NAMES), n=1, cutoff=0.8 if len(name) > _SHORT else 0.6)
-    place = " under 'ostler'" if close and close[0] in OPTION_NAMES and close[0] not in _BY_NAME else ""
-    fix = f"did you mean {close[0]!r}{place}?" if close else ""
+    found = get_close_matches(name, (*_BY_NAME, *OPTION_NAMES), n=2, cutoff=0.8 if len(name) > _SHORT else 0.6)
+    close = min(found, key=lambda one: abs(len(one) - len(name)), default="")
+    place = " under 'ostler'" if close in OPTION_NAMES and close not in _BY_NAME else ""
+    fix = f"did you mean {close!r}{place}?" if close else ""
     unknown(draft, name, value, fix)
