@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from ostler.adapters.regular_files import expanded, read_regular
 from ostler.engine.services.views import ProjectRef
-from ostler.model.errors import ArgumentError, NotFoundError
+from ostler.model.errors import ArgumentError, Finding, ManifestError, NotFoundError
 from ostler.model.json import is_encodable
 from ostler.model.projects import PROJECT_FILE
 
@@ -134,9 +134,11 @@ def require_project(start: Path) -> ProjectFolder:
     Raises:
         NotFoundError: there is none.
         ArgumentError: no message can carry its folder's name.
+        ManifestError: what has the name of its file is not a file.
     """
     if not os.path.exists(start):  # noqa: PTH110 (as in find_project); the project around it may not be meant
         raise NotFoundError("project", str(start), why="there is no such folder", next_actions=("name another one",))
+    refuse_irregular(start)
     if found := find_project(start):
         for folder in (found.directory, found.main):
             if not is_encodable(str(folder)):
@@ -151,6 +153,25 @@ def require_project(start: Path) -> ProjectFolder:
         why=f"neither it nor a folder above it has an {PROJECT_FILE}",
         next_actions=(f"ostler project init writes an {PROJECT_FILE} from what the folder has", "or name the folder"),
     )
+
+
+def refuse_irregular(start: Path) -> None:
+    """Refuse a project around `start` whose `ostler.yaml` is a folder, a named pipe or a link that leads to no file.
+
+    Raises:
+        ManifestError: that is so; it says which.
+    """
+    start = expanded(start).resolve()
+    named = (folder / PROJECT_FILE for folder in (start, *start.parents))
+    file = next((path for path in named if os.path.lexists(path)), None)
+    if file is None or os.path.isfile(file):  # noqa: PTH113 (as in find_project)
+        return
+    try:
+        read_regular(file, 0)
+    except OSError as error:
+        fix = f"put a file in its place: ostler project init writes an {PROJECT_FILE} from what the folder has"
+        message = f"{file}: {error.strerror or error}"
+        raise ManifestError([Finding(message, str(file), 1, 1, "unreadable", fix=fix)], what=str(file)) from None
 
 
 def project_at(folder: Path) -> ProjectFolder:

@@ -8,14 +8,15 @@ from itertools import chain
 from pathlib import Path
 
 import anyio.to_thread
+from msgspec.structs import replace
 
 from ostler.adapters.projects.folders import ProjectFolder, project_at
 from ostler.adapters.regular_files import expanded, read_regular
 from ostler.engine.projects.scope import ProjectScope, as_written
 from ostler.model.errors import ArgumentError, Finding, ManifestError
 from ostler.model.json import JsonObject
-from ostler.rules.loading.projects import LoadedProject, examine_project, load_project
-from ostler.rules.text.findings import by_place
+from ostler.rules.loading.projects import LoadedProject, examine_project, load_project, names_too_long
+from ostler.rules.text.findings import by_place, finding_of
 from ostler.rules.text.yaml_source import MAX_TEXT
 
 _MAX_ENV_FILE = 262_144
@@ -49,7 +50,7 @@ async def read_scope(
     loaded, env_files, faults = await anyio.to_thread.run_sync(_read_files, folder, checked)
     ref, main = folder.refs(loaded.project.name, known)
     shared_folder = _existing(folder.main) if folder.is_bare else ""
-    return ProjectScope(
+    scope = ProjectScope(
         ref,
         main,
         loaded,
@@ -58,8 +59,18 @@ async def read_scope(
         marked=marked,
         is_bare=folder.is_bare,
         shared_folder=shared_folder,
-        faults=faults,
     )
+    for violation in names_too_long(loaded.project, scope.full_name):
+        faults.setdefault(str(violation.path[1]), []).append(finding_of(violation, loaded.document))
+    return replace(scope, faults=faults)
+
+
+def too_long_names(loaded: LoadedProject) -> list[Finding]:
+    """Return which services of a project are named too long, in the folder that its file is in. Blocks."""
+    folder = project_at(Path(loaded.file).absolute().parent)
+    ref, main = folder.refs(loaded.project.name, {})
+    scope = ProjectScope(ref, main, loaded, {}, {})
+    return [finding_of(each, loaded.document) for each in names_too_long(loaded.project, scope.full_name)]
 
 
 def _existing(place: Path) -> str:

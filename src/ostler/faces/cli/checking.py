@@ -1,5 +1,6 @@
 """What `ostler check` and `ostler tools save` do: check classes against the tools they call, as listed or saved."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.paths import class_files_in, is_test_file, shipped_classes_dir
 from ostler.adapters.config.recorded_answers import record_answer
 from ostler.adapters.config.tool_files import FOLDER, answers_of_tests, save_tools, saved_tools, tools_from
+from ostler.adapters.projects.project_files import too_long_names
 from ostler.adapters.regular_files import read_regular_text
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.recording import result_of
@@ -74,7 +76,7 @@ def check_classes(
     for item in found.loaded:
         findings += check_loaded(item, known, {**found.classes, item.service_class.name: item.service_class})
     for project in found.projects:
-        findings += check_project(project, known, found.classes)
+        findings += [*check_project(project, known, found.classes), *too_long_names(project)]
     findings.sort(key=lambda finding: (finding.file, finding.line, finding.column))
     names = [item.service_class.name for item in found.loaded]
     _print(form, findings, (names, [project.file for project in found.projects]), _tool_sources(known, found.loaded))
@@ -108,7 +110,7 @@ def _gather(session: Session, targets: Sequence[str], known: ToolNames) -> _Targ
     if not targets:
         found.loaded = [entry.loaded for entry in snapshot.entries.values()]
         found.findings = [finding for finding in snapshot.findings if finding.severity == "error"]
-        if (here := Path(PROJECT_FILE)).is_file():
+        if os.path.lexists(here := Path(PROJECT_FILE)):  # a link to nothing, or a pipe, is a mistake too
             _load(found, here, known, partial(read_regular_text, limit=_MAX_BYTES))
         return found
     for target in targets:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath
+from ostler.model.label_names import MAX_SERVICE_NAME
 from ostler.model.manifest import API_VERSION, ServiceClass
 from ostler.model.near_names import did_you_mean
 from ostler.model.projects import PROJECT_KIND, Project, ProjectServiceSpec
@@ -235,6 +236,16 @@ def _fix_of_need(needed: str, services: Collection[str], *, in_template: bool) -
     if in_template and cut is not None:
         return f"write services['{cut}'] for {cut!r}: '-' means minus in a template"
     return did_you_mean(needed, list(services), "add it under 'services'")
+
+
+def names_too_long(project: Project, full_name: Callable[[str], str]) -> Iterator[Violation]:
+    """Yield each service whose name is too long together with the names of its project and worktree."""
+    for name in project.services:
+        full = full_name(name)
+        if len(full) > MAX_SERVICE_NAME:
+            message = f"with its project, {name!r} is named {full!r}: {len(full)} characters of {MAX_SERVICE_NAME}"
+            fix = "shorten it, or give the project a short 'name'"
+            yield Violation(("services", name), "bad-value", message, fix, at_key=True)
 
 
 def ports_asked_twice(services: Mapping[str, JsonMapping]) -> Iterator[Violation]:
