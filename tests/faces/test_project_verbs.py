@@ -19,6 +19,7 @@ import pytest
 from processes.bridge_client import clean_place, eventually
 from processes.command_line import CommandLine
 
+from ostler.faces.bridge.dialer import Dialer
 from ostler.faces.cli import project_verbs
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.rpc import LateAnswerError, ServerClient, ToolAnswer
@@ -453,6 +454,54 @@ def test_a_folder_whose_tasks_are_only_named_says_so_and_its_empty_project_asks_
     assert "nothing could be converted; the comments at the end of the file say what was found" in ostler.out
     assert ostler.run("up") == ExitStatus.OK
     assert "is up, but its ostler.yaml lists no services. Next: list them there, then ostler up again" in ostler.out
+
+
+def test_what_has_the_name_of_the_projects_file_and_is_none_is_named(
+    ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "ostler.yaml"
+    for make, kind in ((file.mkdir, "a folder"), (lambda: os.mkfifo(file), "a named pipe (FIFO)")):
+        make()
+        for words in (["up"], ["diff"], ["project", "status"], ["check", "--offline"]):
+            assert ostler.run(*words) == ExitStatus.FAILED
+            assert f"it is {kind}, not a regular file" in ostler.out + ostler.err
+        file.rmdir() if file.is_dir() else file.unlink()
+    file.symlink_to(file.name)
+    assert ostler.run("up") == ExitStatus.FAILED
+    assert f"{file}: Too many levels of symbolic links" in ostler.err
+
+
+def test_a_name_that_is_too_long_with_its_project_is_found_by_check_and_before_up_starts_anything(
+    ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long, project = "a" * 63, "b" * 60
+    monkeypatch.chdir(tmp_path)
+    service = "{class: command, args: {command: sleep 300}}"
+    Path("ostler.yaml").write_text(f"name: {project}\nservices:\n  web: {service}\n  {long}: {service}\n")
+    said = f"with its project, '{long}' is named '{long}.{project}': 124 characters of 120"
+    assert ostler.run("check", "--offline") == ExitStatus.FAILED
+    assert f"ostler.yaml:4:3: error: {said}" in ostler.out
+    assert ostler.run("up") == ExitStatus.FAILED
+    assert f"ostler.yaml:4:3: {said}" in ostler.err
+    assert ostler.run("status", "web") == ExitStatus.NOT_FOUND, "nothing is started where one can never be"
+
+
+def test_a_short_name_means_the_projects_service_in_addresses_and_where_a_class_is_meant(
+    ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ostler.yaml").write_text("name: shop\nservices: {web: {class: command, args: {command: sleep 300}}}\n")
+    assert ostler.run("up") == ExitStatus.OK
+    with ServerClient(Dialer(ostler.place, kind="cli", note=print)) as client:
+        assert client.read_resource("service://web")["name"] == "web.shop"
+        assert client.read_resource("service://web/outputs")["pid"] == pid_of(ostler, "web")
+    assert ostler.run("plan", "web") == ExitStatus.NOT_FOUND
+    assert "ServiceClass 'web' not found: a service has this name" in ostler.err
+    assert "Next: say what to plan of it: ostler plan web.shop --action restart, or another action" in ostler.err
+    assert ostler.run("create", "web") == ExitStatus.NOT_FOUND
+    assert "a service has this name. Next: ostler start web.shop starts it\n" in ostler.err
+    assert ostler.run("down") == ExitStatus.OK
 
 
 def test_a_short_name_means_what_this_project_had_and_never_what_another_one_has_or_had(

@@ -22,6 +22,7 @@ VERBS: Final = {
     "service_input": "input",
     "service_delete": "delete",
     "service_wait": "wait",
+    "service_plan": "plan",
     "serviceclass_list": "classes",
     "service_secrets": "secret",
     "serviceclass_get": "class show",
@@ -44,6 +45,7 @@ _DRAFTED: Final = {"server": "--from", "start": "--start", "stop": "--stop"}
 """Args by which a draft is made from a server's tools, which has a verb of its own."""
 
 _PAIRS: Final = {"outputs": "--output"}
+_PLANNED: Final = {"action": "--action"}
 _AWAITED: Final = {"state": "--state", "health": "--health"}
 """Args that say what `service_wait` waits for."""
 
@@ -131,6 +133,8 @@ def _verb(tool: str, args: Mapping[str, JsonValue]) -> str | None:
         elif key in _PAIRS and isinstance(value, dict):
             pairs = cast("JsonObject", value).items()
             options += [word for name, one in pairs for word in (_PAIRS[key], f"{name}={_as_word(one)}")]
+        elif tool == "service_plan" and key in _PLANNED:
+            options += [_PLANNED[key], _as_word(value)]
         elif tool == "service_wait" and key in _AWAITED:
             wanted = cast("list[JsonValue]", value) if isinstance(value, list) else [value]
             options += [word for one in wanted for word in (_AWAITED[key], _as_word(one))]

@@ -24,7 +24,7 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.missing_args import missing_args
 from ostler.faces.mcp.service_tools import ClassName, ServiceName
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import ArgumentError, OperationError, OstlerError
+from ostler.model.errors import ArgumentError, NotFoundError, OperationError, OstlerError
 from ostler.model.json import JsonObject, JsonValue, present
 from ostler.model.projects import GivenOverrides, Overrides
 from ostler.model.records import OperationKind
@@ -118,7 +118,25 @@ async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Ca
     cursor = app.manager.events.last_cursor
     overrides = await _overrides(app, args.changes) if "changes" in args.model_fields_set else None
     request = requested(CreateRequest, args, **await from_client(app), overrides=overrides, numbers_as_text=True)
-    return await _changed(app, await create(app, request, call, wait=args.wait), "running", cursor)
+    try:
+        created = await create(app, request, call, wait=args.wait)
+    except NotFoundError as error:
+        raise if_service(app, error, "service_start {} starts it") from error
+    return await _changed(app, created, "running", cursor)
+
+
+def if_service(app: ApplicationLike, error: NotFoundError, step: str) -> NotFoundError:
+    """Return `error`, or one that says that a service has the name that was given for a class.
+
+    Args:
+        app: knows the services.
+        error: what was not found.
+        step: what to do then; has a place for the service's name.
+    """
+    full = app.projects.full_name(error.name, current_client().directory)
+    if error.kind != "ServiceClass" or app.manager.registry.find(full) is None:
+        return error
+    return NotFoundError(error.kind, error.name, why="a service has this name", next_actions=(step.format(full),))
 
 
 async def create(app: ApplicationLike, request: CreateRequest, call: Call, *, wait: bool) -> OperationResult:

@@ -9,10 +9,10 @@ from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
-from ostler.faces.mcp.lifecycle_tools import from_client, requested
+from ostler.faces.mcp.lifecycle_tools import from_client, if_service, requested
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.durations import format_duration
-from ostler.model.errors import ArgumentError
+from ostler.model.errors import ArgumentError, NotFoundError
 from ostler.model.json import JsonObject, present
 from ostler.model.plans import Plan, PlanAction, PlannedStep
 from ostler.rules.secrets.masking import shorten
@@ -35,7 +35,11 @@ async def service_plan(app: ApplicationLike, args: ServicePlanArgs, call: Call) 
     plans = app.manager.plans
     if args.action == "create":
         _refuse(args, "abandon", needs="class_name")
-        plan = plans.create(requested(CreateRequest, args, **await from_client(app), numbers_as_text=True))
+        try:
+            plan = plans.create(requested(CreateRequest, args, **await from_client(app), numbers_as_text=True))
+        except NotFoundError as error:
+            step = "say what to plan of it: service_plan {} with action=restart, or another action"
+            raise if_service(app, error, step) from error
     else:
         others = ["class_name", "args", "start"] + (["abandon"] if args.action != "delete" else [])
         _refuse(args, *others, needs="name")

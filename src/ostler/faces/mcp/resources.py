@@ -18,10 +18,12 @@ from mcp_types import (
     TextResourceContents,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from msgspec.structs import replace
 
 from ostler.adapters.serving.answers import clipped, error_json
 from ostler.adapters.serving.table import refuse_cursor
 from ostler.engine.protocols import Clock
+from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import GRAPH, SERVICES, Address, class_uri, read_uri, service_uri
 from ostler.faces.mcp.legacy import RESOURCE_NOT_FOUND
@@ -135,7 +137,7 @@ class Resources:
         """
         uri = str(params.uri)
         try:
-            text, mime_type = await self._read(_known(uri))
+            text, mime_type = await self._read(self._in_scope(_known(uri)))
         except NotFoundError as error:
             modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
             code = INVALID_PARAMS if modern else RESOURCE_NOT_FOUND
@@ -143,6 +145,13 @@ class Resources:
         except OstlerError as error:
             raise MCPError(INTERNAL_ERROR, str(error), data={"uri": uri, "error": error_json(error)}) from None
         return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=mime_type, text=sendable(text))])
+
+    def _in_scope(self, address: Address) -> Address:
+        """Return the address with the full name of the service that a short one means in the client's folder."""
+        folder = current_client().directory
+        if not folder or not address.name or address.part == "class":
+            return address
+        return replace(address, name=self._app.projects.full_name(address.name, folder))
 
     async def _read(self, address: Address) -> tuple[str, str]:
         """Return a resource's text and its MIME type."""
