@@ -440,6 +440,13 @@ def test_what_an_organisation_of_droid_permits_alone_is_on(files: ClientHome, po
         ({"tools": {"disabled": ["mcp__a__drop", "mcp__b__get"]}}, {"get", "get_all"}),
         # Gemini CLI always asks about these.
         ({"tools": {"confirmationRequired": ["mcp_a_drop", "run_shell_command"]}}, {"get", "get_all"}),
+        # Its list of tools denies all others, also those of servers.
+        ({"tools": {"core": ["read_file"]}}, set()),
+        ({"tools": {"core": []}}, set()),
+        (
+            {"tools": {"core": ["read_file", "mcp_a_get"], "allowed": ["mcp_a_d*", "run_shell_command(git)"]}},
+            {"get", "drop"},
+        ),
         ({"extensions": {"disabled": ["x"]}}, set(TOOLS)),
         ({"hooks": {"BeforeTool": [{"matcher": "mcp_a_.*"}]}, "hooksConfig": {"enabled": False}}, set(TOOLS)),
     ],
@@ -498,3 +505,12 @@ def test_what_copilot_writes_into_an_entry_limits_nothing_but_its_tools() -> Non
 def test_droid_writes_times_in_milliseconds() -> None:
     options = load({}, "droid", timeout=3000, connectTimeout=2000).entries["a"].options
     assert (options.timeout, options.connect_timeout) == (3, 2)
+
+
+def test_the_list_of_qwen_code_s_own_tools_is_not_about_servers(files: ClientHome) -> None:
+    settings = {"mcpServers": {"a": {"command": "x"}}, "tools": {"core": ["read_file"], "exclude": ["mcp__a__drop"]}}
+    path = ".qwen/settings.json"
+    files.write(path, settings)
+    assert files.found(path)["a"].entry["ostler"]["denyTools"][-1] == "a__drop"
+    files.write(".gemini/settings.json", settings)
+    assert "*" in files.found(".gemini/settings.json")["a"].entry["ostler"]["denyTools"]

@@ -7,7 +7,7 @@ from typing import cast
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from ostler.adapters.config.dialects.client_texts import Source
+from ostler.adapters.config.dialects.client_texts import Source, said_in
 from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.entry_places import (
     DEV_CONTAINER,
@@ -87,9 +87,9 @@ class EntryLoader:
             self._find(("projects",), message, "projects", fix=fix, severity="warning")
             found = [one for one in found if not one.project]
         self._around = replace(self._around, questions=questions_in(root or {}))
-        own = [root] if root is not None and not describes_one(root) else []
+        own = [said_in(self._source)] if root is not None and not describes_one(root) else []
         of_project = [as_object(at(one, ("projects", project))) for one in own if project]
-        beside = [as_object(one.value) for one in self._beside]
+        beside = [said_in(one) for one in self._beside]
         limits = limits_of_all([*own, *of_project, *beside], self._clients)
         every = (*beside, *own)  # a project's own file counts before the user's
         self._times = {option: time for one in every for option, time in times_of_file(one, self._clients)}
@@ -184,9 +184,7 @@ class EntryLoader:
             self._find(found.path, message, "other-name", fix=fix, severity="warning")
 
     def _obey(self, limits: FileLimits, found: Found, draft: Draft, owners: frozenset[str]) -> None:
-        beside = (
-            [(one, limits_in(as_object(one.value), self._clients)) for one in self._beside] if limits.refused else []
-        )
+        beside = [(one, limits_in(said_in(one), self._clients)) for one in self._beside] if limits.refused else []
         for refusal in limits.refused:
             reason, path = refusal
             where = ".".join(map(str, path))

@@ -4,30 +4,40 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace  # noqa: TID251 (a dataclass)
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ostler.adapters.config.dialects.client_texts import Source, read_source, read_text
+from ostler.adapters.config.dialects.open_webui import PLACES, is_connections
 from ostler.adapters.config.entry_values import variables_in
-from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects
+from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object, as_objects
 
 _EXTENSIONS: Final = "Claude Extensions"
 _ENCRYPTED: Final = "__encrypted__:"
 
 
 def as_set_up(path: Path, source: Source) -> Source:
-    """Return a manifest with the settings of its extension; any other file as it is.
+    """Return a manifest with the settings of its extension, and an exported list with its place; others as they are.
 
     Raises:
         SourceError: the settings cannot be read.
     """
     root = as_object(source.value)
+    if is_connections(source.value):  # of Open WebUI
+        section, name = PLACES[0]
+        value: JsonObject = {str(section): {str(name): source.value}}
+        return replace(source, value=value, locate=partial(_locate_below, source))
     if path.name == "manifest.json" and path.parent.parent.name == _EXTENSIONS:
         settings = path.parents[2] / f"{_EXTENSIONS} Settings" / f"{path.parent.name}.json"
         return replace(source, value=_of_claude(root, settings)) if os.path.lexists(settings) else source
     if path.name.endswith("-extension.json") and (asked := as_objects(root.get("settings"))):
         return replace(source, value=_of_gemini(root, asked, path.parent / ".env"))
     return source
+
+
+def _locate_below(source: Source, path: KeyPath) -> tuple[int, int]:
+    return source.locate(path[2:])
 
 
 def _of_claude(root: JsonObject, path: Path) -> JsonObject:

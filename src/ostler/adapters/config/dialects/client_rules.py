@@ -23,6 +23,7 @@ _FOR_SOME_CALLS: Final = frozenset({
 })  # fmt: skip
 """Keys of Gemini CLI's rules that make one a rule about some calls only."""
 _ECA: Final = frozenset({"eca"})
+_GEMINI: Final = frozenset({"gemini"})
 _OMP: Final = frozenset({"omp"})
 _ECA_NAME: Final = re.compile(r"(?:[\w-]|\\?\.|\.\*)+")
 _DOTS: Final = {".*": "*", ".": "?", "\\.": "."}
@@ -50,6 +51,8 @@ def rules_in(root: JsonObject, clients: frozenset[str]) -> Iterator[list[Rule]]:
     yield [Rule(glob, "mcp__{}__", permits=False) for glob in _disabled_by_amp(root)]
     yield [rule for one in as_objects(at(root, ("amp.permissions",))) for rule in _amp_rule(one)]
     yield list(_gemini_rules(root))
+    if clients <= _GEMINI:
+        yield list(_gemini_core(root))
     starting = str(root.get("default_agent") or "build")
     agents = (as_object(at(root, (key, starting))) for key in ("agent", "agents"))  # those that opencode starts with
     opencode = [rule for part in (root, *agents) for rule in _opencode_rules(part)]
@@ -125,6 +128,15 @@ def _gemini_rules(root: JsonObject) -> Iterator[Rule]:
             yield Rule(name, "{}_", permits=False)
             yield Rule(name, "{}__", permits=False)
             yield Rule(f"*__{name}", "{}__", permits=False)
+
+
+def _gemini_core(root: JsonObject) -> Iterator[Rule]:
+    """Gemini CLI's `tools.core`: any other tool, also of a server, is denied, unless `tools.allowed` has it."""
+    core = at(root, ("tools", "core"))
+    if isinstance(core, list):
+        for text in (*as_texts(at(root, ("tools", "allowed"))), *as_texts(core)):
+            yield from _policy_rule({"toolName": text}, permits=True)
+        yield Rule("*", "", permits=False)
 
 
 def _gemini_policy(root: JsonObject) -> Iterator[Rule]:

@@ -3,13 +3,13 @@
 import errno
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
 from ostler.adapters.regular_files import read_regular, stamp_of
 from ostler.model.errors import Finding
-from ostler.model.json import JsonValue, KeyPath
+from ostler.model.json import JsonObject, JsonValue, KeyPath, as_object
 from ostler.rules.text.yaml_source import read_documents
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -42,6 +42,15 @@ class Source:
     file: str
     locate: Callable[[KeyPath], tuple[int, int]] = field(repr=False)
     duplicates: tuple[KeyPath, ...] = ()
+
+
+def said_in(source: Source) -> JsonObject:
+    """Return what a file says; Qwen Code's `tools.core`, unlike Gemini CLI's, is about its own tools alone."""
+    root = as_object(source.value)
+    tools = as_object(root.get("tools"))
+    if PurePath(source.file).parent.name == ".qwen" and tools:
+        return {**root, "tools": {key: value for key, value in tools.items() if key != "core"}}
+    return root
 
 
 def read_text(path: Path, file: str) -> str:

@@ -44,6 +44,7 @@ CLIENTS: Final[Mapping[str, str]] = {
     "mcphub": "MCPHub",
     "mcp-proxy": "mcp-proxy (TBXark)",
     "omp": "oh-my-pi",
+    "open-webui": "Open WebUI",
     "openclaw": "OpenClaw",
     "openhands": "OpenHands",
     "theia": "Theia IDE",

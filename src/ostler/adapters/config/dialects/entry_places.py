@@ -14,6 +14,8 @@ from ostler.adapters.config.dialects.manifests import (
     registry_entry,
     registry_server,
 )
+from ostler.adapters.config.dialects.open_webui import PLACES as CONNECTIONS
+from ostler.adapters.config.dialects.open_webui import connection_entry, connection_name
 from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object
 
 _MCP_SERVERS: Final = ANY - {
@@ -32,6 +34,7 @@ _MCP_SERVERS: Final = ANY - {
     "hermes",
     "litellm",
     "nanobot",
+    "open-webui",
     "picoclaw",
     "mcpb",
     "registry",
@@ -65,6 +68,7 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
     (("extensions",), frozenset({"goose"})),
     (("amp.mcpServers",), frozenset({"amp"})),
     (("amp", "mcpServers"), frozenset({"amp"})),
+    *((path, frozenset({"open-webui"})) for path in CONNECTIONS),
 )
 """Where entries are, and of which clients. An object of entries by name, or (Continue) a list with names."""
 
@@ -144,8 +148,9 @@ def _entries_at(root: JsonObject, path: KeyPath, owners: frozenset[str]) -> Iter
             name = str(registry_server(described).get("name"))
             yield Found(name, registry_entry(described), (*path, index), frozenset({"registry"}))
             continue
-        raw = _with_implied(path, item)
-        name = as_object(raw).get("name")
+        is_connection = path in CONNECTIONS and bool(described)
+        raw = connection_entry(described) if is_connection else _with_implied(path, item)
+        name = connection_name(described) if is_connection else as_object(raw).get("name")
         yield Found(str(name or f"{path[-1]}-{index + 1}"), raw, (*path, index), owners)
     for name, raw in as_object(value).items():
         if path != ("mcp",) or not is_setting(name, raw):

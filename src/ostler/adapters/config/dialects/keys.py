@@ -256,6 +256,13 @@ KEYS: Final[tuple[Key, ...]] = (
     refusing("packages", "*", "mcpb over stdio", "packages of a registry, of which Ostler can run none",
              refused("the server has no remote address, and no package that Ostler can start over stdio",
                      "write the 'command' that starts it")),
+    *(
+        refusing(name, "open-webui", value, "who may use the server there",
+                 refused("{key!r} says who may use the server in Open WebUI, which Ostler does not decide by server",
+                         "remove it if everyone who may use Ostler may use the server", unless=([], {})))
+        for name, value in (("access_grants", [{"principal_type": "group", "principal_id": "x", "permission": "read"}]),
+                            ("access_control", {"read": {"group_ids": ["x"]}}))
+    ),
     refusing("access_groups", "litellm", ["dev"], "who may call the server through the proxy",
              refused("{key!r} says who may call the server through the proxy, which Ostler does not decide by server",
                      "remove it if everyone who may use Ostler may call the server", unless=([],))),

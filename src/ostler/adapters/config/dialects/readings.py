@@ -31,7 +31,7 @@ _FOREIGN_TYPES: Final[Mapping[str, str]] = {
     "builtin": "a part of the client itself, which nothing else can reach",
     "platform": "a part of the client itself, which nothing else can reach",
     "frontend": "tools of the client's own window, which nothing else can reach",
-    "openapi": "a REST interface, which MCPHub makes tools of; use an MCP server that does so",
+    "openapi": "a REST interface, which the client makes tools of; use an MCP server that does so",
     "inline_python": "a program inside the entry; save it as a file and write 'command' and 'args'",
 }
 
