@@ -6,17 +6,17 @@ from typing import Any
 import anyio
 import pytest
 from msgspec.structs import replace
-from tests.support.world import Answer, Fail, Fault, Hang, Lost, Servers, Slow, World, manifest, running, until
+from tests.support.world import Answer, Down, Fail, Fault, Hang, Lost, Servers, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import PutService
 from ostler.engine.services.views import CreateRequest
-from ostler.model.downstream_errors import BadResponseError
+from ostler.model.downstream_errors import BadResponseError, ServerUnavailableError
 from ostler.model.errors import OstlerError, StoreError, ToolFailedError
 from ostler.model.records import CallOutcome, OperationKind, OperationOutcome
 from ostler.model.responses import ToolResponse
-from ostler.model.states import DesiredState, HealthStatus, ServiceState
+from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -123,10 +123,10 @@ async def test_a_service_that_its_restart_could_not_stop_is_found_running(*, is_
         world.always["w/stop"] = Fail("busy")
         with pytest.raises(OstlerError):
             await manager.restart_service("db")
-        assert manager.view("db").state is ServiceState.FAILED
+        assert manager.view("db").state is (ServiceState.RUNNING if is_away else ServiceState.FAILED)
         world.is_dead = False
         await until(lambda: manager.view("db").state is ServiceState.RUNNING, within=60)
-        await until(lambda: manager.view("db").health is HealthStatus.HEALTHY)
+        await until(lambda: manager.view("db").health is HealthStatus.HEALTHY and not manager.view("db").error)
         assert (len(world.resources), manager.view("db").error) == (1, None)
 
 
@@ -536,3 +536,33 @@ async def test_what_is_lost_each_time_is_repeated_with_pauses_and_not_for_longer
         with pytest.raises(OstlerError):
             await (manager.stop_service("db") if operation == "stop" else manager.restart_service("db"))
         assert 20 < len(world.tools_called(tool)) - before < 250
+
+
+@pytest.mark.parametrize("was_up", [True, False])
+async def test_a_restart_whose_server_is_away_leaves_the_service_as_it_was(was_up: bool) -> None:
+    world, servers = World(), Servers()
+    servers.outlives = True
+    async with running(world, manifest(lifecycleTools__restart=None), tools=servers) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        if not was_up:
+            world.always["w/stop"] = Fail("it is busy")
+            with pytest.raises(OstlerError):
+                await manager.stop_service("db")
+            del world.always["w/stop"]
+        before = manager.view("db")
+        servers.set("w", connected=False)
+        for tool in ("w/stop", "w/status", "w/find"):
+            world.always[tool] = Down()
+        with pytest.raises(ServerUnavailableError) as refused:
+            await manager.restart_service("db")
+        words = str(refused.value)
+        assert "the stop tool of service 'db' was not called" in words
+        assert "service_restart db again when the server is back" in words
+        view = manager.view("db")
+        assert (view.state, view.reason, view.health) == (before.state, before.reason, before.health)
+        assert view.reachability is Reachability.UNREACHABLE
+        world.always.clear()
+        servers.set("w", connected=True)
+        await manager.restart_service("db")
+        assert manager.view("db").state is ServiceState.RUNNING
+        assert len(world.resources) == 1, "what ran was stopped first"

@@ -237,7 +237,10 @@ class HealthCheck:
             verdict, count, threshold = HealthStatus.UNHEALTHY, service.vitals.failures + 1, settings.failure_threshold
             service.set_vitals(failures=count, successes=0)
         if count >= threshold:
+            is_over = passed and service.health is HealthStatus.HEALTHY and service.status.error is not None
             service.set_health(verdict, error=failure)
+            if is_over:  # such as that of a restart that could not begin
+                service.set_error(None)
         elif service.health is HealthStatus.UNKNOWN:
             service.set_health(HealthStatus.CHECKING)
 

@@ -6,7 +6,7 @@ from ostler.engine.instances.calling import run_call
 from ostler.engine.instances.compensation import doubt_about
 from ostler.engine.instances.existence import SERVER_AWAY_PAUSE, advice_for
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.reasons import STOP_FAILED, STOP_INTERRUPTED, STOP_NOT_SENT
+from ostler.engine.instances.reasons import POLICY_REASON, STOP_FAILED, STOP_INTERRUPTED, STOP_NOT_SENT
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline
 from ostler.engine.instances.stop_plans import is_gone_all_the_same, run_known_plan
@@ -208,8 +208,8 @@ async def _take_down_for_good(service: InstanceState, operation: Operation) -> N
         raise
 
 
-def _say_not_begun(service: InstanceState, before: ServiceStatus, error: StoreError) -> None:
-    """Restore the state of a service whose stop could not be recorded, and so was not sent."""
+def _say_not_begun(service: InstanceState, before: ServiceStatus, error: OstlerError) -> None:
+    """Restore the state of a service whose stop was not sent, since it could not be recorded or its server is away."""
     error.add(f"the stop tool of service {service.name!r} was not called")
     match before.state:
         case ServiceState.UNREACHABLE:
@@ -228,8 +228,14 @@ def _say_stop_failed(service: InstanceState, operation: Operation, error: Ostler
         _say_not_begun(service, before, error)
         return
     never_left = all(call.outcome is CallOutcome.NOT_SENT for call in operation.calls("stop"))
-    is_missed = isinstance(error, ServerUnavailableError) and never_left and not service.is_wanted
-    if is_missed and service.state is ServiceState.STOPPING:  # the stop of a restart fails with it, to be retried
+    is_missed = isinstance(error, ServerUnavailableError) and never_left and service.state is ServiceState.STOPPING
+    by_policy = operation.reason.startswith(POLICY_REASON)  # the policy ends it in `failed`, to try again
+    if is_missed and service.is_wanted and not by_policy:  # a restart
+        service.set_reachability(Reachability.UNREACHABLE)
+        _say_not_begun(service, before, error)
+        error.next_actions = (*error.next_actions, f"service_restart {service.name} again when the server is back")
+        return
+    if is_missed and not service.is_wanted:
         is_delete = operation.kind is OperationKind.DELETE
         error.add(
             f"the stop was not sent, so service {service.name!r} may still run; it is "
