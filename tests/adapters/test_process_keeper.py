@@ -4,6 +4,7 @@ import errno
 import marshal
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from tests.adapters.test_process_adoption import start_and_kill_the_server
 from tests.support.processes import MARK, process_server, start_arguments
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
+import ostler
 from ostler.adapters.environments import start_trouble
 from ostler.adapters.process import known_process, readiness
-from ostler.adapters.process.keeper import keeper_command
+from ostler.adapters.process.keeper import keeper_code, keeper_command
 from ostler.adapters.process.launch import Launch
 from ostler.adapters.process.trees import is_gone
 from ostler.model.errors import StoreError
@@ -32,6 +34,7 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="there are no keepers on Windows"),
 ]
 
+CODE = keeper_code()
 WATCHER = "import sys; print('watching'); sys.stdin.read(); print('my input has ended')"
 
 
@@ -47,8 +50,31 @@ async def test_the_input_stays_open_also_over_the_death_of_the_server(state_dir:
 
 
 def test_a_keeper_without_an_order_ends_silently() -> None:
-    done = subprocess.run(keeper_command("none"), input=b"", capture_output=True, check=True, timeout=30)
+    done = subprocess.run(keeper_command(CODE, "none"), input=CODE, capture_output=True, check=True, timeout=30)
     assert (done.stdout, done.stderr) == (b"", b"")
+
+
+START_AFTER_AN_UPDATE = """
+import os, sys
+from pathlib import Path
+from ostler.adapters.process import keeper, launch
+
+assert Path(keeper.__file__).is_relative_to(sys.argv[1])
+Path(keeper.__file__).write_text("raise SystemExit('a keeper of another version')")
+with open("log", "ab") as log:
+    told = dict(log=log, log_limit=1 << 20, key="k", token="t", owner="o", endings=Path("endings"), intend=print)
+    done = launch.Launch(("/bin/echo", "hi"), Path.cwd(), dict(os.environ), "echo").spawn(**told)
+done.child.wait()
+print(Path("log").read_text())
+"""
+
+
+def test_a_server_starts_programs_although_its_files_were_replaced_by_an_update(tmp_path: Path) -> None:
+    shutil.copytree(Path(ostler.__file__).parent, tmp_path / "src" / "ostler")
+    command = [sys.executable, "-c", START_AFTER_AN_UPDATE, str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (["hi"], "")
 
 
 @pytest.mark.parametrize("is_written", [True, False])
@@ -376,8 +402,10 @@ def test_a_keeper_that_is_at_a_limit_says_which(tmp_path: Path, stdin: str) -> N
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
 
-    command = keeper_command("one")
-    ended = subprocess.run(command, input=marshal.dumps(order), capture_output=True, preexec_fn=limit, timeout=60)
+    command = keeper_command(CODE, "one")
+    ended = subprocess.run(
+        command, input=CODE + marshal.dumps(order), capture_output=True, preexec_fn=limit, timeout=60
+    )
     assert (ended.stdout, ended.stderr) == (b"errno %d" % errno.EMFILE, b"")
     assert not (tmp_path / "input").exists()
     assert not (tmp_path / "output").exists()

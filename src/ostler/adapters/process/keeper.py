@@ -7,8 +7,8 @@ the other end of the program's standard input or terminal, for which the server 
 writes goes through it into the log, which therefore never outgrows its limit, however fast the program is. It ends when
 nothing of the program is left.
 
-From its standard input it reads one marshalled dict (`Order`); it ends if there is none, as the server could not write
-down what is about to run. To its standard output it writes `pid N` or
+From its standard input it reads this script (`keeper_code`) and then one marshalled dict (`Order`); it ends if there is
+none, as the server could not write down what is about to run. To its standard output it writes `pid N` or
 `errno N`; its standard error is the program's log.
 """
 
@@ -48,13 +48,26 @@ _PIPE_BYTES = 1024 * 1024
 """What a pipe holds at most; so much is read when a program has ended, and then its last words are in the log."""
 
 
-_RUN = "import sys; sys.path.append(sys.argv[1].rpartition('/')[0]); import keeper; keeper.main()"
-"""From its bytecode: to compile this script takes as long as all else of its start."""
+_RUN = (
+    "import marshal, sys; keeper = {'__name__': 'keeper'}; "
+    "exec(marshal.loads(sys.stdin.buffer.read(int(sys.argv[1]))), keeper); keeper['main']()"
+)
 
 
-def keeper_command(key: str) -> list[str]:
-    """Return the command that runs the keeper of the process `key`."""
-    return [sys.executable, "-I", "-S", "-c", _RUN, __file__, key]
+def keeper_code() -> bytes:
+    """Return what the keeper reads first: this script as bytecode, as to compile it takes as long as all else.
+
+    The server reads it when it starts, and not with each keeper: an update of Ostler may replace the file meanwhile,
+    and a keeper of another version does not understand its orders.
+    """
+    from importlib.machinery import SourceFileLoader  # noqa: PLC0415 (not in a keeper)
+
+    return marshal.dumps(SourceFileLoader(__name__, __file__).get_code(__name__))
+
+
+def keeper_command(code: bytes, key: str) -> list[str]:
+    """Return the command that runs the keeper of the process `key` once it has read `code`."""
+    return [sys.executable, "-I", "-S", "-c", _RUN, str(len(code)), key]
 
 
 def main() -> None:

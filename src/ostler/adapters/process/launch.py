@@ -20,12 +20,14 @@ from ostler.adapters.caller_environment import without_own
 from ostler.adapters.environments import find_program, interpreter_trouble, searched, start_trouble
 from ostler.adapters.process.accounts import Account, account_of, runs_as_root, working_folder
 from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
-from ostler.adapters.process.keeper import keeper_command
+from ostler.adapters.process.keeper import keeper_code, keeper_command
+from ostler.adapters.process.logfile import tail
 from ostler.adapters.process.records import input_path, output_path
 from ostler.adapters.regular_files import expanded
 from ostler.model.errors import ArgumentError, OperationError
 from ostler.model.json import is_encodable
 from ostler.model.marks import KEEPER_VARIABLE, KEY_VARIABLE, OWNER_VARIABLE, TOKEN_VARIABLE
+from ostler.rules.text.last_words import last_words
 
 PORT_PLACEHOLDER = "{port}"
 PYTHON_PLACEHOLDER = "{python}"
@@ -33,6 +35,7 @@ PYTHON_PLACEHOLDER = "{python}"
 KEEPER_SECONDS = 30.0
 """How long a keeper may take to start its program; it takes some 30 ms."""
 
+_KEEPER = keeper_code()
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _JOINING = re.compile(r"&&?|\|\|?|\d*[<>].*|&>.*|[^\\'\"]*[^\\'\"];")
 """What only a shell understands. A lone `;` is an argument of `find -exec`."""
@@ -188,7 +191,7 @@ class Launch(Struct, frozen=True):
         own = {name: os.environ[name] for name in _KEEPER_VARIABLES if name in os.environ}
         try:
             keeper = Child(
-                keeper_command(key),
+                keeper_command(_KEEPER, key),
                 env={**own, KEEPER_VARIABLE: token, OWNER_VARIABLE: owner},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -199,7 +202,9 @@ class Launch(Struct, frozen=True):
             why, step = start_trouble(error.errno or 0, "restart Ostler: its own Python may have been replaced")
             said = f"the keeper of process {key!r} could not be started: {why}"
             raise OperationError(said, next_actions=(step,)) from error
+        begun = log.seek(0, os.SEEK_END)
         try:
+            _give(keeper, _KEEPER)
             intend()
         except BaseException:
             keeper.kill()
@@ -213,8 +218,9 @@ class Launch(Struct, frozen=True):
         keeper.wait()
         if kind == "errno":
             raise self._refusal(int(number))
-        said = f"command {self.label!r} could not be started: its keeper ended with {keeper.returncode}"
-        raise OperationError(said, next_actions=("try again; the log shows what the keeper said",))
+        words = last_words(tail(Path(str(log.name)), base=begun, lines=20).lines) or "it said nothing"
+        said = f"command {self.label!r} could not be started: its keeper ended with {keeper.returncode}: {words}"
+        raise OperationError(said, next_actions=("try again, after ostler stop-server if Ostler was updated",))
 
     def _spawn_alone(self, log: BinaryIO, env: Mapping[str, str]) -> Spawned:
         """Spawn it as a child of this process, where there is no fork."""
@@ -239,14 +245,21 @@ class Launch(Struct, frozen=True):
         return OperationError(f"command {self.label!r} could not be started: {why}{trouble}", next_actions=(step,))
 
 
+def _give(keeper: Child, data: bytes) -> None:
+    assert keeper.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        keeper.stdin.write(data)
+        keeper.stdin.flush()
+
+
 def _reply_to(keeper: Child, order: bytes) -> str:
     """Give the keeper its order and return its answer; empty if there is none."""
+    _give(keeper, order)
     assert keeper.stdin is not None
     assert keeper.stdout is not None
-    with keeper.stdin as given, keeper.stdout as said:
-        with contextlib.suppress(BrokenPipeError):
-            given.write(order)
-            given.close()
+    with contextlib.suppress(BrokenPipeError):
+        keeper.stdin.close()
+    with keeper.stdout as said:
         answer = select.poll()  # `select.select` takes no descriptor above 1023, which a server of many programs has
         answer.register(said, select.POLLIN)
         return os.read(said.fileno(), 64).decode() if answer.poll(1000 * KEEPER_SECONDS) else ""
