@@ -8,6 +8,10 @@ from tests.support.shipped import FOLDER
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.paths import class_files_in, class_test_files_in
 from ostler.adapters.testing.discovery import run_test_file
+from ostler.engine.classes.catalogue import ClassCatalogue
+from ostler.faces.configuration import class_entry
+from ostler.faces.mcp.class_tools import MAX_DESCRIPTION
+from ostler.faces.mcp.shapes import listed_class
 from ostler.rules.loading.class_tests import load_class_tests
 
 TESTS = class_test_files_in(FOLDER)
@@ -27,6 +31,13 @@ def test_the_classes_of_a_pack_have_the_life_that_they_were_tried_with_as_tests(
 
 def test_every_shipped_class_has_tests() -> None:
     assert {path.name.removesuffix(".test.yaml") for path in TESTS} == {path.stem for path in class_files_in(FOLDER)}
+
+
+def test_lists_show_what_each_shipped_class_does_in_a_whole_sentence() -> None:
+    catalogue = ClassCatalogue()
+    catalogue.replace(map(class_entry, ClassFiles(FOLDER, FOLDER / "absent").reload().entries.values()))
+    shown = [str(listed_class(entry, catalogue, MAX_DESCRIPTION)["description"]) for entry in catalogue.get_all()]
+    assert [text for text in shown if text.endswith("…")] == []
 
 
 def test_files_of_tests_are_no_classes() -> None:
