@@ -17,13 +17,14 @@ from inline_snapshot import snapshot
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
-from tests.support.ledger_app import LedgerApplication, call, ledger, quiet, refusal, server_over, text_of
+from tests.support.ledger_app import SCHEMA, LedgerApplication, call, ledger, quiet, refusal, server_over, text_of
 from tests.support.tool_calls import EVERY_DAY_CALLS
 from tests.support.world import BASIC, Answer, Fail, Hang, World, manifest, until
 
 import ostler
 from ostler.adapters.serving.problems import read_args
 from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.protocols import ToolInfo
 from ostler.engine.services.service import BaseService
 from ostler.engine.services.views import CreateRequest, ProjectRef
 from ostler.faces.mcp.downstream_tools import ToolCallArgs
@@ -1076,6 +1077,24 @@ async def test_a_number_that_json_has_not_is_refused_with_its_place() -> None:
         assert world.calls == []
     with pytest.raises(ArgumentError, match="not JSON: args.size is NaN"):  # as a client may write it
         read_args("tool_call", ToolCallArgs, {"name": "w/start", "args": {"size": float("nan")}})
+
+
+async def test_an_argument_that_a_tools_schema_does_not_name_is_warned_of_or_refused_where_no_others_are_taken() -> (
+    None
+):
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        found = await client.call_tool("tool_call", {"name": "w/status", "args": {"name": "x", "sise": 1, "Name": 2}})
+        said = ["w/status has no argument 'sise'; did you mean 'size'?"]
+        said += ["w/status has no argument 'Name'; did you mean 'name'?"]
+        assert found.structured_content["warnings"] == said
+        assert text_of(found).endswith("".join(f"\nwarning: {each}" for each in said))
+        closed: dict[str, Any] = {**SCHEMA, "additionalProperties": False}
+        for schema, is_refused in ((closed, True), ({**SCHEMA, "additionalProperties": True}, False), ({}, False)):
+            app.pool.listed = [ToolInfo("w", "status", "", schema)]
+            answer = await client.call_tool("tool_call", {"name": "w/status", "args": {"name": "x", "sise": 1}})
+            assert (said[0] in text_of(answer)) is answer.is_error is is_refused
+            assert "warning" not in text_of(answer)
+        assert (await client.call_tool("tool_call", {"name": "w/status", "args": {"name": "x"}})).is_error is False
 
 
 async def test_tool_call_passes_the_answer_on_as_it_came() -> None:

@@ -21,7 +21,7 @@ from ostler.faces.mcp.paging import page
 from ostler.faces.mcp.service_tools import Cursor, Limit
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.downstream_errors import ToolNotFoundError
-from ostler.model.errors import NotFoundError
+from ostler.model.errors import ArgumentError, NotFoundError
 from ostler.model.json import JsonObject, JsonValue, is_longer, present
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import PROCESS_SERVER
@@ -236,6 +236,7 @@ class ToolCallArgs(Args):
 
 async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Answer:
     """Call a downstream tool and pass its answer on."""
+    unknown = _unknown_args(app.pool.find_tool(args.name), args.args)
     response = await app.pool.call_tool(args.name, args.args, timeout=args.timeout, progress=call.progress)
     response = await answer_for_client(app, args.name, response)
     call.log.note(call.client, args.name, args.args, response, app.manager.secrets())
@@ -246,10 +247,38 @@ async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Ans
         structured["truncated"] = True
     else:
         structured["result"] = result
-    text = response.text or shapes.value_text(result)
+    text = clipped(response.text or shapes.value_text(result), MAX_TOOL_ANSWER)
     if response.is_silent:
         content = [types.TextContent(type="text", text=response.text)]
-    return Answer(structured, clipped(text, MAX_TOOL_ANSWER), content=content, is_error=response.is_error)
+    if unknown:
+        structured["warnings"] = unknown
+        warned = "\n".join(f"warning: {each}" for each in unknown)
+        text = f"{text}\n{warned}"
+        content = [*content, types.TextContent(type="text", text=warned)] if content else content
+    return Answer(structured, text, content=content, is_error=response.is_error)
+
+
+def _unknown_args(tool: ToolInfo | None, args: JsonObject) -> list[str]:
+    """Return a sentence for each argument that the tool's schema does not name: most servers ignore those silently.
+
+    Raises:
+        ArgumentError: the schema allows no others.
+    """
+    schema = {} if tool is None else tool.input_schema
+    known = schema.get("properties")
+    if tool is None or not isinstance(known, dict) or schema.keys() & _OPEN or schema.get("additionalProperties"):
+        return []
+    names = cast("JsonObject", known)
+    unknown = [name for name in args if name not in names]
+    said = [f"{tool.qualified} has no argument {name!r}{near(name, names)}" for name in unknown]
+    if said and schema.get("additionalProperties") is False:
+        takes = f"it takes {', '.join(names)}" if names else "it takes no arguments"
+        raise ArgumentError(said, next_actions=(takes,))
+    return said
+
+
+_OPEN = frozenset({"$ref", "allOf", "anyOf", "oneOf", "patternProperties", "if", "dependentSchemas"})
+"""Parts of a schema that may name more properties."""
 
 
 async def answer_for_client(app: ApplicationLike, tool: str, response: ToolResponse) -> ToolResponse:
@@ -344,7 +373,7 @@ DOWNSTREAM_TOOLS = (
         "Call a tool",
         "Call an MCP server's tool directly. What it starts is not watched: prefer service_create.",
         ToolCallArgs,
-        answer("tool isError:boolean result:any truncated:boolean"),
+        answer("tool isError:boolean result:any truncated:boolean warnings:strings"),
         Effect.ANYTHING,
         tool_call,
     ),
