@@ -332,7 +332,7 @@ services:
         (tmp_path / name).write_text(text)
 
     def read(*only: str) -> tuple[dict[str, FoundService], list[str]]:
-        found = read_named([tmp_path / name for name in only]) if only else read_sources(tmp_path)
+        found = read_named([tmp_path / name for name in only], tmp_path) if only else read_sources(tmp_path)
         notes = [note for each in found for note in each.notes]
         return {service.name: service for each in found for service in each.services}, notes
 
@@ -520,7 +520,7 @@ def test_a_framework_runs_next_to_the_scripts_of_packages_and_not_next_to_a_proc
         "package.json is not read (script dev), as that usually runs what Procfile has; "
         "--from Procfile --from package.json takes both"
     )
-    both = read_named([tmp_path / "Procfile", tmp_path / "package.json"])
+    both = read_named([tmp_path / "Procfile", tmp_path / "package.json"], tmp_path)
     assert "npm run dev" in str(both)
     (tmp_path / "package.json").write_text('{"scripts": {}}')
     assert "package.json" not in str(read_sources(tmp_path)), "nothing is left out"
@@ -537,6 +537,36 @@ def test_the_first_of_several_containers_is_read(tmp_path: Path) -> None:
     assert notes == ["not read, as .devcontainer/api/devcontainer.json is: .devcontainer/web/devcontainer.json"]
     named = read_source(tmp_path / ".devcontainer" / "web" / "devcontainer.json")
     assert [service.args["command"] for service in named.services] == ["serve web"]
+
+
+def test_what_a_named_file_says_runs_in_the_folder_that_it_speaks_of(tmp_path: Path) -> None:
+    written(
+        tmp_path,
+        {
+            ".claude/launch.json": {
+                "configurations": [{"name": "app", "runtimeExecutable": "npm", "runtimeArgs": ["run", "dev"]}]
+            },
+            ".devcontainer/devcontainer.json": {"postStartCommand": "npm run dev"},
+            "package.json": {"scripts": {"dev": "vite --port 3000"}},
+            "package-lock.json": "{}",
+            "web/package.json": {"scripts": {"dev": "vite --port 3000"}},
+            "web/package-lock.json": "{}",
+        },
+    )
+
+    def named(name: str, top: Path = tmp_path) -> dict[str, tuple[object, object, object]]:
+        services = [each for found in read_named([tmp_path / name], top) for each in found.services]
+        return {each.name: (each.class_name, each.args.get("directory"), each.watch) for each in services}
+
+    for name, service in ((".claude/launch.json", "app"), (".devcontainer/devcontainer.json", "poststart")):
+        assert named(name) == {
+            "install": ("job", None, ("package-lock.json",)),
+            service: ("dev-server", None, ()),
+        }
+    inner = {"install": ("job", "web", ("web/package-lock.json",)), "web": ("dev-server", "web", ())}
+    assert named("web/package.json") == inner
+    outside = named("web/package.json", tmp_path / "other")
+    assert outside["web"] == ("dev-server", str(tmp_path / "web"), ())
 
 
 def test_folders_that_this_account_may_not_read_are_passed_over() -> None:

@@ -310,8 +310,12 @@ def _runs(found: Collection[Found]) -> bool:
     return any(service.class_name in RUNNING for each in found for service in each.services)
 
 
-def read_named(paths: Sequence[Path]) -> list[Found]:
+def read_named(paths: Sequence[Path], top: Path) -> list[Found]:
     """Return what each of `paths` says; Compose files of one folder are put over each other, as `-f a -f b` does.
+
+    Args:
+        paths: the files.
+        top: the project's folder; what a file in another one says runs there.
 
     Raises:
         UnreadableSourceError: one is none of those that are read, or cannot be read.
@@ -322,14 +326,14 @@ def read_named(paths: Sequence[Path]) -> list[Found]:
         folder, source = path.parent, _known_source(path)
         try:
             if source.read is not _compose:
-                found.append(with_installs(read_source(path), partial(_names_in, path.parent)))
+                found.append(_placed(read_source(path), _folder_of(path), top))
             elif folder not in composed:
                 composed.add(folder)
                 others = [each for each in paths if each.parent == folder and each != path]
                 over = [each.name for each in others if (one := _source_of(each)) is not None and one.read is _compose]
                 beside = _Beside.of(folder)._replace(over=tuple(over))
                 made = _own(_compose(_text(path), path.name, beside), folder)
-                found.append(with_installs(made, partial(_names_in, folder)))
+                found.append(_placed(made, folder, top))
         except UnreadableSourceError as error:
             raise UnreadableSourceError(f"{path} is not read: {error}") from None
     return found
@@ -341,10 +345,27 @@ def read_source(path: Path) -> Found:
     Raises:
         UnreadableSourceError: it is none of those that are read, or cannot be read.
     """
-    source, text, beside = _known_source(path), _text(path), _Beside.of(path.parent)
+    folder = _folder_of(path)
+    source, text, beside = _known_source(path), _text(path), _Beside.of(folder)
     alike = [other for other in SOURCES if other is source or path.name in other.names]
     found = next((found for each in alike if (found := each.read(text, path.name, beside)) != Found()), Found())
-    return found if path.name == _PACKAGE else _own(found, path.parent)
+    return found if path.name == _PACKAGE else _own(found, folder)
+
+
+def _placed(found: Found, folder: Path, top: Path) -> Found:
+    """Return what a file of `folder` says, with what its programs need installed, and with paths from `top`."""
+    folder, top = Path(os.path.abspath(folder)), Path(os.path.abspath(top))  # noqa: PTH100 (links stay as they are named)
+    made = with_installs(found, partial(_names_in, folder))
+    if folder == top:
+        return made
+    return within(made, folder.relative_to(top).as_posix() if folder.is_relative_to(top) else folder.as_posix())
+
+
+def _folder_of(path: Path) -> Path:
+    """Return the folder that a file speaks of: of `.claude/launch.json`, the one with `.claude`."""
+    names = [Path(name).parts for source in SOURCES for name in (*source.names, *source.like)]
+    fitting = [len(parts) for parts in names if path.match(str(Path(*parts)))]
+    return path.parents[max(fitting, default=1) - 1]
 
 
 def _known_source(path: Path) -> _Source:

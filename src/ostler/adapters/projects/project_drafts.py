@@ -38,7 +38,7 @@ def drafted(folder: Path, only: Sequence[Path] = ()) -> Draft:
     Raises:
         UnreadableSourceError: a file of `only` is none of those that are read, or cannot be read.
     """
-    found = read_named(only) if only else read_sources(folder)
+    found = read_named(only, folder) if only else read_sources(folder)
     text = project_text(label_of(project_at(folder).main.name), found)
     load_project(text, PROJECT_FILE)
     return Draft(text, sum(len(each.services) for each in found), sum(len(each.notes) for each in found))

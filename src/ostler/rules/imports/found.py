@@ -125,7 +125,7 @@ def within(found: Found, folder: str) -> Found:
     def placed(service: FoundService) -> FoundService:
         args = service.args
         if service.class_name in PROGRAMS and not str(args.get("directory", "")).startswith("/"):
-            args = {**args, **folder_arg(f"{folder}/{args.get('directory', '')}")}
+            args = {**args, **folder_arg(f"{folder}/{args.get('directory', '')}".rstrip("/"))}
         files = tuple(file if file.startswith("/") else f"{folder}/{file}" for file in service.env_files)
         return replace(service, args=args, env_files=files, watch=tuple(f"{folder}/{file}" for file in service.watch))
 
