@@ -382,6 +382,14 @@ def test_validate_needs_no_server(alone: CommandLine, tmp_path: Path) -> None:
     assert "absent.yaml: cannot be read" in alone.out
     assert alone.run("validate", str(wrong), "--json") == ExitStatus.FAILED
     assert json.loads(alone.out)["findings"][0]["line"] == 5
+    other = {"mcp.json": '{"mcpServers": {"x": {"command": "y"}}}', "ostler.yaml": "kind: Project\nservices: {}\n"}
+    for name, text in other.items():
+        (tmp_path / name).write_text(text)
+    assert alone.run("validate", *(str(tmp_path / name) for name in other)) == ExitStatus.FAILED
+    client, project = alone.out.splitlines()
+    assert "this is a configuration of an MCP client" in client
+    assert "ostler servers import --from FILE" in client
+    assert "this is a project, not a ServiceClass [unknown-kind]; ostler check FILE checks it" in project
     shipped = class_files_in(Path(__file__).parents[2] / "serviceclasses")
     assert alone.run("validate", *map(str, shipped)) == ExitStatus.OK, alone.out
     assert not Path(alone.place.state_dir).exists()

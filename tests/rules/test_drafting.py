@@ -311,9 +311,10 @@ def tool(name: str, /, *, required: tuple[str, ...] = (), **properties: JsonObje
 def test_limits_defaults_and_secrets_are_taken_over_and_reserved_names_are_not() -> None:
     start = tool(
         "start_job",
-        required=("size", "env", "apiKey"),
+        required=("size", "env", "envs", "apiKey"),
         size={"type": ["integer", "null"], "minimum": 1, "maximum": 9},
         browser={"enum": ["fast", "slow", None], "default": "fast"},
+        envs={"type": "array", "items": {"enum": ["a", "b"]}},
         mode={"enum": ["fast", "slow"], "default": "fast"},
         env={"type": "object"},
         apiKey={"type": "string"},
@@ -322,7 +323,9 @@ def test_limits_defaults_and_secrets_are_taken_over_and_reserved_names_are_not()
     )
     [loaded] = load_manifests(draft_class("s", [start, tool("stop_job")]).manifest, "draft")
     args = loaded.service_class.spec.args
-    assert set(args) == {"size", "browser", "envArg", "apiKey"}
+    assert set(args) == {"size", "browser", "envArg", "envs", "apiKey"}
+    assert args["envs"].items == {"type": "string", "enum": ["a", "b"]}
+    assert json.dumps(args["size"].json_schema()) == '{"type": "integer", "minimum": 1, "maximum": 9}'
     assert (args["size"].type, args["size"].minimum, args["size"].maximum) == ("integer", 1, 9)
     assert (args["browser"].enum, args["browser"].default, args["browser"].required) == (
         ["fast", "slow"],

@@ -38,6 +38,10 @@ def qualified_tool(value: str) -> str:
     return value
 
 
+_EXACT = 2**53
+"""Whole numbers below are the same as a float."""
+
+
 class ArgSpec(StrictModel):
     """One argument of a class; JSON Schema underneath."""
 
@@ -63,6 +67,8 @@ class ArgSpec(StrictModel):
         schema: JsonObject = {"type": self.type}
         for key in ("description", "enum", "pattern", "minimum", "maximum", "items"):
             value = getattr(self, key)
+            if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+                value = int(value)  # as it was written, most likely
             if value not in (None, ""):
                 schema[key] = value
         if self.has_default and not self.secret:

@@ -57,8 +57,13 @@ def _limits(kind: str, schema: JsonObject) -> JsonObject:
     if kind in ("integer", "number"):
         return {key: schema[key] for key in ("minimum", "maximum") if _is_limit(schema.get(key))}
     if kind == "array" and isinstance(inner, dict):
-        item = cast("JsonObject", inner).get("type")
-        return {"items": {"type": item}} if item in _SIMPLE else {}
+        item = _without_null(cast("JsonObject", inner))
+        values = [value for value in item.get("enum") or () if value is not None]
+        if item.get("type") not in _SIMPLE and not values:
+            return {}
+        kind = _kind_of(item.get("type"), values)
+        is_listed = bool(values) and all(_is_of(kind, value) for value in values)
+        return {"items": {"type": kind, **({"enum": values} if is_listed else {})}}
     return {}
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, KeyPath
 from ostler.model.manifest import API_VERSION, OWN_NAMES, ServiceClass
+from ostler.model.projects import PROJECT_KIND
 from ostler.model.statics import STATIC_KINDS
 from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.class_graph import cycle_findings
@@ -156,6 +157,23 @@ def service_class_from_json(obj: JsonMapping) -> ServiceClass:
         raise ManifestError(findings, what="the stored manifest") from None
 
 
+_SERVER_KEYS = ("mcpServers", "servers", "context_servers", "mcp_servers")
+"""What MCP clients write the servers under, each in its own file."""
+
+
+def _other_file(manifest: JsonMapping) -> Violation | None:
+    """Return what a document is that is for something else, and which command reads it."""
+    if manifest.get("kind") == PROJECT_KIND:
+        fix = "ostler check FILE checks it"
+        return Violation(("kind",), "unknown-kind", "this is a project, not a ServiceClass", fix, at_key=True)
+    key = next((key for key in _SERVER_KEYS if isinstance(manifest.get(key), Mapping)), "")
+    if not key or {"apiVersion", "kind", "spec"} & manifest.keys():
+        return None
+    message = f"this is a configuration of an MCP client ({key!r} has its servers), not a ServiceClass"
+    fix = "ostler servers import --from FILE shows and copies its servers; mcp.json in the config folder needs none"
+    return Violation((key,), "unknown-kind", message, fix, at_key=True)
+
+
 _HEAD = f"'apiVersion: {API_VERSION}' and 'kind: ServiceClass'"
 
 
@@ -166,6 +184,9 @@ def _identity_violations(document: Document, formats: Formats) -> Iterator[Viola
         yield Violation((), "bad-type", "a manifest is a mapping", f"begin with {_HEAD}")
         return
     manifest = cast("JsonMapping", value)
+    if other := _other_file(manifest):
+        yield other
+        return
     version, kind = manifest.get("apiVersion"), manifest.get("kind")
     form = formats.of_manifest(manifest)
     if older := formats.older_form(manifest):
