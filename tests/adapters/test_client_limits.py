@@ -514,3 +514,18 @@ def test_the_list_of_qwen_code_s_own_tools_is_not_about_servers(files: ClientHom
     assert files.found(path)["a"].entry["ostler"]["denyTools"][-1] == "a__drop"
     files.write(".gemini/settings.json", settings)
     assert "*" in files.found(".gemini/settings.json")["a"].entry["ostler"]["denyTools"]
+
+
+def test_what_claude_code_switches_on_of_its_own_switches_nothing_off(files: ClientHome) -> None:
+    project = {"mcpServers": {"a": {"command": "x"}}, "enabledMcpServers": ["computer-use"]}
+    files.write(".claude.json", {"mcpServers": {"b": {"command": "x"}}, "projects": {str(files.folder / "p"): project}})
+    assert not any(one.entry.get("disabled") for one in files.found(".claude.json").values())
+    assert load({"enabledMcpServers": ["b"]}).entries["a"].disabled, "in a file of a client that is not known"
+
+
+def test_goose_has_no_extension_on_that_is_not_enabled(files: ClientHome) -> None:
+    extensions: dict[str, Any] = {name: {"name": name, "type": "stdio", "cmd": "x"} for name in ("a", "b", "c")}
+    extensions["b"]["enabled"], extensions["c"]["enabled"] = True, False
+    files.write(".config/goose/config.yaml", {"extensions": extensions})
+    found = files.found(".config/goose/config.yaml")
+    assert {name for name, one in found.items() if one.entry.get("disabled")} == {"a", "c"}

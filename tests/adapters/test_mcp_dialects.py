@@ -42,7 +42,7 @@ def entry(body: dict[str, Any], client: str = "", **given: Any) -> McpJson:
 def as_written_by(client: str, body: dict[str, Any], **given: Any) -> McpJson:
     """Load `body` from where the client keeps its entries."""
     path = next(path for path, writers in PLACES if client in writers)
-    root: Any = {"a": body}
+    root: Any = {"a": {"enabled": True, **body} if client == "goose" else body}  # which is off without it there
     for key in reversed(path):
         root = {key: root}
     return load(root, client, **given)

@@ -86,8 +86,10 @@ _IMPLIED: Final[Mapping[KeyPath, JsonObject]] = {
     ("mcp", "sse_servers"): {"type": "sse"},
     ("mcp", "shttp_servers"): {"type": "http"},
     ("tools", "mcp", "servers"): {"enabled": False},
+    _EXTENSIONS: {"enabled": False},
 }
-"""What entries say by their place: OpenHands' lists are of servers of one type; PicoClaw's are off unless enabled."""
+"""What entries say by their place: OpenHands' lists are of servers of one type; PicoClaw's, and Goose's, are off unless
+enabled."""
 
 
 class Found(Struct, frozen=True):

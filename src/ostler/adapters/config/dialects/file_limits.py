@@ -96,6 +96,7 @@ _LISTS: Final[tuple[KeyPath, ...]] = (
 """Where limits are that are lists."""
 _ALL: Final = frozenset({"all", "any", "*"})
 _COPILOT: Final = frozenset({"copilot"})
+_WITH_OWN: Final = frozenset({"copilot", "claude-code"})
 _DEPTH: Final = 4
 
 
@@ -173,11 +174,11 @@ class FileLimits(Struct, frozen=True):
 def limits_in(root: JsonObject, clients: frozenset[str] = ANY) -> FileLimits:
     """Return what the keys next to the entries limit; `clients` are those whose file it may be."""
     root = _with_dots(root)
-    # Copilot's list switches on servers of its own
+    # the list of Copilot and Claude Code switches on servers of their own
     only = (
         servers_in(at(root, path), globs=path in _GLOBS)
         for path in _ONLY
-        if path != ("enabledMcpServers",) or not clients <= _COPILOT
+        if path != ("enabledMcpServers",) or not clients <= _WITH_OWN
     )
     off = (servers_in(at(root, path), globs=path in _GLOBS) for path in _OFF)
     domains = as_texts(at(root, ("mcpSettings", "allowedDomains")))

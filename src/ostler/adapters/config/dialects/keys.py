@@ -162,7 +162,7 @@ KEYS: Final[tuple[Key, ...]] = (
     # Limits.
     limiting("disabled", "*", True, "the server is switched off", _OFF, switch(off=True)),
     limiting("enabled", "*", False, "the server is switched off", _OFF, switch(off=False)),
-    limiting("enabled", "picoclaw", False, "the server is switched off, as it is without the key", _OFF,
+    limiting("enabled", "picoclaw goose", False, "the server is switched off, as it is without the key", _OFF,
              switch(off=False)),
     limiting("isActive", "cherry", False, "the server is switched off", _OFF, switch(off=False)),
     limiting("active", "*", False, "the server is switched off, in some clients' words", _OFF, switch(off=False)),
