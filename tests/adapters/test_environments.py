@@ -39,6 +39,12 @@ def test_what_is_ostlers_own_is_left_out() -> None:
     assert found == {"PATH": os.pathsep.join(["/project/bin", "/usr/bin"]), "LANG": "C"}
 
 
+def test_what_systemd_gave_the_unit_that_started_ostler_is_left_out() -> None:
+    """caddy 2.6.2, unbound 1.17.1, BIND 9.18.49, tor 0.4.9 and gunicorn 27.0.1 report to an inherited NOTIFY_SOCKET."""
+    environment = {"NOTIFY_SOCKET": "/run/systemd/notify", "WATCHDOG_USEC": "30000000", "LISTEN_FDS": "1", "LANG": "C"}
+    assert without_own(environment, "/x/ostler") == {"LANG": "C"}
+
+
 def test_the_environment_of_a_project_stays() -> None:
     environment = {"PATH": "/project/bin:/usr/bin", "VIRTUAL_ENV": "/project", "VIRTUAL_ENV_PROMPT": "p"}
     assert without_own(environment, "/x/ostler") == environment

@@ -26,11 +26,17 @@ _OWN_VARIABLES: Final = frozenset({
     "PIPX_DEFAULT_PYTHON", "PEX", "PEX_ROOT",
 })  # fmt: skip
 _OWN_PREFIX: Final = "OSTLER_"
+_UNIT_VARIABLES: Final = frozenset({
+    "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
+})  # fmt: skip
+"""What systemd gives the main process of a unit. A server that inherits it reports in that unit's name: that it is
+ready, that it stops, that it is the main process (caddy 2.6, BIND 9.18, tor 0.4.9 and more do so unasked).
+"""
 _ENVIRONMENT_NAMES: Final = ("VIRTUAL_ENV", "CONDA_PREFIX")
 
 
 def without_own(environment: Mapping[str, str], prefix: str | None = None) -> dict[str, str]:
-    """Return `environment` without what Ostler's own Python environment put into it.
+    """Return `environment` without what Ostler's own Python environment, or the unit it belongs to, put into it.
 
     Args:
         environment: the variables.
@@ -39,7 +45,7 @@ def without_own(environment: Mapping[str, str], prefix: str | None = None) -> di
     found = {
         name: value
         for name, value in environment.items()
-        if name not in _OWN_VARIABLES and not name.startswith(_OWN_PREFIX)
+        if name not in _OWN_VARIABLES | _UNIT_VARIABLES and not name.startswith(_OWN_PREFIX)
     }
     prefix = sys.prefix if prefix is None else prefix
     if prefix == sys.base_prefix:
