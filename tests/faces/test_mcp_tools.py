@@ -1007,7 +1007,7 @@ async def test_a_bug_in_one_tool_is_an_answer_and_the_server_goes_on(caplog: pyt
 
 
 FAILING = """
-import pathlib, ostler
+import os, pathlib, ostler
 from ostler.adapters.serving.answers import internal_error_answer
 
 def shown():
@@ -1024,6 +1024,7 @@ print("changed after this server started. Next: ostler stop-server" in shown())
     "change",
     [
         pytest.param("newer = package.with_name('new'); newer.touch(); newer.replace(package)", id="installed"),
+        pytest.param("package.write_text(''); os.utime(package, (0, 0))", id="installed with the times of its wheel"),
         pytest.param("package.parent.joinpath('rules', '__init__.py').touch()", id="edited"),
     ],
 )

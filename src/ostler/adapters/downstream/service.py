@@ -121,13 +121,11 @@ def _trouble(snapshot: ConnectionSnapshot) -> ServerUnavailableError | None:
     if snapshot.state is ServiceState.AUTH_REQUIRED:
         return auth_demanded(snapshot)
     if snapshot.state in _TROUBLED and snapshot.reason:
-        return ServerUnavailableError(
-            f"server {snapshot.name!r} is not connected: {snapshot.reason}",
-            next_actions=(
-                f"see its stderr in {snapshot.stderr_log}"
-                if snapshot.stderr_log
-                else "start what serves it, or correct its url in mcp.json, which is read at once",
-                f"service_start {snapshot.name} tries again at once",
-            ),
-        )
+        actions = [f"service_start {snapshot.name} tries again at once"]
+        if snapshot.transport in ("http", "sse"):
+            actions.insert(0, "start what serves it, or correct its url in mcp.json, which is read at once")
+        elif snapshot.stderr_log:
+            actions.insert(0, f"see its stderr in {snapshot.stderr_log}")
+        text = f"server {snapshot.name!r} is not connected: {snapshot.reason}"
+        return ServerUnavailableError(text, next_actions=tuple(actions))
     return None

@@ -1,6 +1,7 @@
 """What a tool answers, and the one place where errors become tool results."""
 
 import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,14 @@ _STARTED = time.time() - 1
 """When this process began, with room for the clock of files, which may be behind this one."""
 
 _PACKAGE = Path(ostler.__file__)
-_INODE = _PACKAGE.stat().st_ino
+
+
+def _identity_of(file: os.stat_result) -> tuple[int, int]:
+    """Return what one file has and no other: installers set times, and the number of an inode is used again."""
+    return file.st_ino, file.st_ctime_ns
+
+
+_IDENTITY = _identity_of(_PACKAGE.stat())
 
 MAX_ERROR_TEXT = 8_000
 """Characters of an error's text that are sent."""
@@ -139,7 +147,7 @@ def internal_error_answer(tool: str, error: Exception) -> Answer:
 def _was_replaced() -> bool:
     """Whether the package was updated or edited since this process loaded it: modules of both may not fit together."""
     try:
-        if _PACKAGE.stat().st_ino != _INODE:
+        if _identity_of(_PACKAGE.stat()) != _IDENTITY:
             return True
         return any(path.stat().st_mtime > _STARTED for path in _PACKAGE.parent.rglob("*.py"))
     except OSError:  # it is being replaced
