@@ -73,6 +73,7 @@ def test_the_version_is_one() -> None:
         ("rm", "delete"),
         ("servers start web", "start web"),
         ("project ps", "ps"),
+        ("servers list", "servers"),
     ],
 )
 def test_what_is_not_a_verb_is_answered_with_the_verb_that_was_meant(

@@ -342,6 +342,8 @@ def test_strangers_and_broken_clients_harm_nobody(place: ServerPlace) -> None:
         with ServerClient(dialer_of(place)) as other:
             other.call_tool("echo", {"text": "x" * 1_000_000})
         assert client.call_tool("pid", {}).text == pid
+    warnings = place.log_file.read_text().count("did not begin with a greeting")
+    assert warnings <= 2, "who only looks whether a server is there is no stranger"
 
 
 @pytest.mark.realtime

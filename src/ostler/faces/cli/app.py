@@ -69,8 +69,11 @@ class _InnerVerbs(TyperGroup):
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[Any, Any, list[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
         outer = ctx.find_root().command
-        if args and args[0] not in self.commands and isinstance(outer, TyperGroup) and args[0] in outer.commands:
-            ctx.fail(f"No such command {args[0]!r}. Did you mean 'ostler {shlex.join(args)}'?")
+        if args and args[0] not in self.commands and isinstance(outer, TyperGroup):
+            if args[0] in ("list", "ls") and self.invoke_without_command:  # alone, it lists
+                ctx.fail(f"No such command {args[0]!r}. Did you mean 'ostler {ctx.info_name}'?")
+            if args[0] in outer.commands and not outer.commands[args[0]].hidden:
+                ctx.fail(f"No such command {args[0]!r}. Did you mean 'ostler {shlex.join(args)}'?")
         return super().resolve_command(ctx, args)
 
 

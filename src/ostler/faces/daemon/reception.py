@@ -125,6 +125,8 @@ class Reception:
             logger.warning("a connection said nothing for %.0f s and was closed", ANSWER_TIMEOUT)
             return
         facts = decode_line(line)
+        if not line and not head:  # someone only looked whether a server is here, as `ostler up` does
+            return
         if facts is None:
             logger.warning("a connection did not begin with a greeting and was closed")
             return
