@@ -13,18 +13,21 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.support.small_disk import fill, kept_full, small_disk
 
 from ostler.adapters.stores import sqlite
 from ostler.adapters.stores.retention import Retention
-from ostler.adapters.stores.rows import CURSOR_RESERVE, encode_commit
+from ostler.adapters.stores.rows import CURSOR_RESERVE, encode_commit, encode_event
 from ostler.adapters.stores.sqlite import FIND_REQUEST, SqliteStore
 from ostler.adapters.stores.sqlite_copies import check_database, copy_database
 from ostler.adapters.stores.sqlite_faults import translate
@@ -67,7 +70,8 @@ async def names(path: Path) -> list[str]:
         return [record.id for record in (await store.load()).services]
 
 
-def test_a_commit_takes_savepoints_and_trims_only_where_it_has_to(path: Path) -> None:
+def test_many_commits_are_one_statement_and_few_take_what_they_need(path: Path) -> None:
+    """When a statement has ended, the thread waits for the interpreter, which a busy event loop keeps for long."""
     start = PutOperation(OperationRecord("o", "a", "sa", OperationKind.START, NOW))
     end = PutOperation(replace(start.record, outcome=OperationOutcome.SUCCEEDED, finished_at=NOW))
     namesake = PutService(replace(put("b").record, name="sa"))
@@ -75,21 +79,63 @@ def test_a_commit_takes_savepoints_and_trims_only_where_it_has_to(path: Path) ->
         writes = Writes(connection, Retention())
         writes.begin()
 
+        def kept() -> list[str]:
+            return [key for (key,) in connection.execute("SELECT id FROM services ORDER BY id")]
+
         def written(*commits: Sequence[Change]) -> tuple[dict[int, str], list[str]]:
             """Return the commits that were refused, with the name, and the first words of the statements."""
             said: list[str] = []
-            connection.set_trace_callback(lambda statement: said.append(statement.split()[0]))
+            connection.set_trace_callback(said.append)
             refused = writes.write([encode_commit(commit) for commit in commits], [])
             connection.set_trace_callback(None)
-            return {index: refusal.name for index, refusal in refused.items()}, said
+            words = [text.split()[0] for text, _ in groupby(said)]  # it is called for each step of a trigger, too
+            return {index: refusal.name for index, refusal in refused.items()}, words
 
         assert written([put("a"), start], [put("c")]) == ({}, ["BEGIN", *["INSERT"] * 3, "COMMIT"])
         assert written([end]) == ({}, ["BEGIN", "INSERT", "DELETE", "COMMIT"])
-        refused, said = written([put("d")], [namesake], [put("e")])
+        assert written([put("d")], [end], [DropService("c")], [put("a")]) == ({}, ["INSERT", "SELECT"])
+        refused, said = written([put("e")], [namesake], [put("f")])
         assert refused == {1: "sa"}
         assert said.count("SAVEPOINT") == 3
-        kept = [key for (key,) in connection.execute("SELECT id FROM services ORDER BY id")]
-        assert kept == ["a", "c", "d", "e"]
+        assert kept() == ["a", "d", "e", "f"]
+        assert written([put("g")], [DropService("g")], [DropService("a")], [put("a")])[0] == {}
+        assert kept() == ["a", "d", "e", "f"]
+
+
+@given(st.lists(st.tuples(st.lists(st.sampled_from("abcd"), max_size=8), st.integers(0, 4), st.booleans())))
+def test_events_are_those_of_a_plain_list_however_they_are_written(batches: list[tuple[list[str], int, bool]]) -> None:
+    """With few commits or with many, and also when one of them is undone."""
+    kept: list[tuple[int, str]] = []
+    cursor = 0
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection)
+        writes = Writes(connection, Retention(events_per_service=3, events=7))
+        writes.begin()
+        writes.write([encode_commit([put("a")])], [])
+        namesake = encode_commit([PutService(replace(put("b").record, name="sa"))])
+        for services, commits, contradicts in batches:
+            events = [Event(cursor + at, NOW, EventKind.WARNING, of) for at, of in enumerate(services, 1)]
+            given = [namesake] * contradicts + [encode_commit([put(f"c{at}")]) for at in range(commits)]
+            refused = writes.write(given, [encode_event(event) for event in events])
+            assert refused.keys() == set(range(contradicts))
+            cursor += len(events)
+            kept += [(event.cursor, event.service) for event in events]
+            for service in set(services):
+                own = [one for one in kept if one[1] == service]
+                kept = [one for one in kept if one not in own[:-3]]
+            kept = kept[-7:]
+            assert connection.execute("SELECT cursor, service FROM events ORDER BY cursor").fetchall() == kept
+
+
+async def test_a_key_with_a_zero_character_is_found_as_it_was_given(path: Path) -> None:
+    """Also among many commits: SQLite's JSON ends a text at one."""
+    asked = OperationRecord("o\0", "a", "s\0a", OperationKind.START, NOW, requests={"k\0": "digest", "\ud83d": "other"})
+    async with SqliteStore.open(path) as store:
+        async with anyio.create_task_group() as tasks:
+            for change in (put("x"), put("y"), PutOperation(asked), put("z")):
+                tasks.start_soon(store.commit, [change])
+        found = [await store.find_request("s\0a", key) for key in ("k\0", "\ud83d", "k")]
+        assert found == [asked, asked, None]
 
 
 # -- the file ----------------------------------------------------------------------------------------------

@@ -119,6 +119,7 @@ def open_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> s
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "fullfsync=ON"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("PRAGMA journal_size_limit=67108864")
+        connection.execute("PRAGMA temp_store=MEMORY")  # what the writer counts needs no file, and no room on the disk
         connection.execute("PRAGMA cache_size=-512")  # KiB; the default of 2,000 is filled by 500 services
         migrate(connection, migrations)
         _compact(connection)
