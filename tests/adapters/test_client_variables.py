@@ -89,6 +89,12 @@ def test_the_first_env_file_of_gemini_counts_unless_a_variable_is_set(files: Cli
             {"headers": {"X": "1"}},
         ),
         (
+            ".vibe/config.toml",
+            '[[mcp_servers]]\nname = "a"\nurl = "https://h/"\nauth = { type = "static", api_key_env = "A" }\n',
+            {".vibe/.env": "A=1\n"},
+            {"headers": {"Authorization": "Bearer 1"}},
+        ),
+        (
             ".continue/config.yaml",
             "mcpServers:\n- name: a\n  command: x\n  env: {T: '${{ secrets.A }}'}\n",
             {".continue/.env": "A=1\n"},

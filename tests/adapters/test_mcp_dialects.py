@@ -338,6 +338,9 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ({"permissions": {"defaultMode": "dontAsk", "allow": ["mcp__a"]}}, set(TOOLS)),
         ({"permissions": {"defaultMode": "plan", "allow": ["mcp__a__get"]}}, set(TOOLS)),
         ({"permissions": {"deny": ["mcp__*__drop"]}}, {"get", "get_all", "put*"}),
+        # Mistral Vibe's lists.
+        ({"enable_mcp": True, "disabled_tools": ["re:a_get.*", "re:^bash$"]}, {"drop", "put*"}),
+        ({"enabled_tools": ["re:^a_g.t$", "b*"]}, {"get"}),
         ({"tools": []}, None),
         ({"tools": ["fs_read"]}, None),
         ({"tools": ["@a"]}, set(TOOLS)),
@@ -558,7 +561,8 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"sandbox": True},
         {"settings": {"chat.disableAIFeatures": True}},
         {"customizations": {"vscode": {"settings": {"chat.agent.enabled": False}}}},
-        {"disabled_tools": ["re:^a_.*"]},
+        {"enable_mcp": False},
+        {"disabled_tools": ["re:^a_(x|y).*"]},
         {"enabled_tools": ["a_(get|drop)"]},
         {"agents": {"execution_profiles": {"default": {"mcp_denylist": ["a"]}}}},
         {"toolPermissions": {"rules": [{"pattern": "mcp__a__.*", "mode": "deny"}]}},
@@ -936,6 +940,38 @@ def test_the_targets_of_fast_agent_are_addresses_or_commands() -> None:
 def test_a_token_of_litellm_is_sent_as_its_type_says(kind: str, header: dict[str, str]) -> None:
     body = {"url": "https://a.example/mcp", "auth_type": kind, "auth_value": "k"}
     assert dict(load({"mcp_servers": {"a": body}}).entries["a"].headers) == header
+
+
+@pytest.mark.parametrize(
+    ("auth", "headers"),
+    [
+        ({"type": "static", "headers": {"X": "1"}}, {"X": "1"}),
+        ({"headers": {"X": "1"}, "api_key_env": "TOKEN"}, {"X": "1", "Authorization": f"Bearer {ENV['TOKEN']}"}),
+        ({"type": "static", "api_key_env": "TOKEN", "api_key_header": "K", "api_key_format": "k={token}"},
+         {"K": f"k={ENV['TOKEN']}"}),
+        ({"type": "oauth", "scopes": ["read"], "client_id": "c", "redirect_port": 47823}, {}),
+    ],
+)  # fmt: skip
+def test_what_vibe_sends_to_a_server_is_sent(auth: dict[str, Any], headers: dict[str, str]) -> None:
+    loaded = as_written_by("vibe", {"transport": "http", "url": "https://h/mcp", "auth": auth})
+    assert loaded.findings == ()
+    assert dict(loaded.entries["a"].headers) == headers
+    signing_in = loaded.entries["a"].oauth
+    assert (auth.get("type") == "oauth") == (signing_in is not None)
+
+
+@pytest.mark.parametrize("token", ["abc", "Bearer abc", " bearer  abc"])
+def test_a_token_of_fast_agent_is_sent(token: str) -> None:
+    loaded = as_written_by("fast-agent", {"url": "https://h/mcp", "access_token": token, "management": "client"})
+    assert loaded.findings == ()
+    assert loaded.entries["a"].headers["Authorization"] == "Bearer abc"
+
+
+@pytest.mark.parametrize("place", [{"url": "https://h/mcp"}, {"connector_id": "connector_x"}])
+def test_what_the_provider_of_a_model_connects_to_is_refused(place: dict[str, str]) -> None:
+    loaded = as_written_by("fast-agent", {"management": "provider", **place})
+    assert loaded.entries == {}
+    assert {finding.rule for finding in loaded.refused["a"]} == {"limit"}
 
 
 def test_a_tool_of_nanobot_may_have_its_servers_name_before_it() -> None:
@@ -1526,8 +1562,8 @@ def test_a_server_of_the_registry_is_read_in_each_form() -> None:
     [
         ("enviroment", "environment"),
         ("evn", "env"),
-        ("http_read_timeouts", ""),
-        ("reconnect_on_disconnect", ""),
+        ("http_proxy_hosts", ""),
+        ("reconnect_after_sleep", ""),
         ("roots", ""),
     ],
 )

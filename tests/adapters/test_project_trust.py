@@ -111,6 +111,23 @@ def test_gemini_and_qwen_have_the_servers_of_a_folder_that_they_trust(
     assert off(files, f"p/.{client}/settings.json") == ({"a"} if is_off else set())
 
 
+@pytest.mark.parametrize(
+    ("said", "is_off"),
+    [
+        ('trusted = ["{}/p"]', False),
+        ('trusted = ["{}"]\nuntrusted = ["/p"]', False),
+        ('trusted = ["{}"]\nuntrusted = ["{}/p"]', True),
+        ('trusted = ["{}/p"]\nuntrusted = ["{}"]', False),
+        ('untrusted = ["{}/p"]', True),
+        ("", True),
+    ],
+)
+def test_vibe_has_the_servers_of_a_folder_that_it_trusts(files: ClientHome, said: str, is_off: bool) -> None:
+    files.write("p/.vibe/config.toml", '[[mcp_servers]]\nname = "a"\ntransport = "stdio"\ncommand = "x"\n')
+    files.write(".vibe/trusted_folders.toml", said.replace("{}", str(files.folder)))
+    assert off(files, "p/.vibe/config.toml") == ({"a"} if is_off else set())
+
+
 @pytest.mark.parametrize(("status", "is_off"), [("approved", set()), ("rejected", {"a"}), (None, {"a"})])
 def test_qwen_code_has_the_servers_of_a_project_that_a_person_has_approved(
     files: ClientHome, status: str | None, is_off: set[str]

@@ -217,6 +217,8 @@ def test_a_list_that_is_written_out_empty_is_added_to(home: Home) -> None:
         ("jan", "linux", {}, "/h/.local/share/Jan/data/mcp_config.json"),
         ("jan", "darwin", {}, "/h/Library/Application Support/Jan/data/mcp_config.json"),
         ("vibe", "win32", {}, "/h/.vibe/config.toml"),
+        ("kimi-cli", "linux", {}, "/h/.kimi/mcp.json"),
+        ("kimi-cli", "linux", {"KIMI_SHARE_DIR": "/k"}, "/k/mcp.json"),
     ],
 )  # fmt: skip
 def test_files_are_where_each_system_has_them(

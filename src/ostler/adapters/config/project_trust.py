@@ -12,9 +12,11 @@ from ostler.model.json import JsonObject, JsonValue, as_object, as_texts
 _TRUSTED: Final = frozenset({"TRUST_FOLDER", "TRUST_PARENT"})
 _FOLDERS: Final = "trustedFolders.json"
 """What Gemini CLI and Qwen Code call their file of the folders that a person has decided about."""
+_VIBE: Final = "trusted_folders.toml"
+"""What Mistral Vibe calls its own."""
 _SERVERS: Final = "mcpApprovals.json"
 """What Qwen Code calls its file of the servers of projects that a person has decided about."""
-DECISIONS: Final = frozenset({_FOLDERS, _SERVERS})
+DECISIONS: Final = frozenset({_FOLDERS, _VIBE, _SERVERS})
 """Files of what a person has decided about single projects."""
 
 
@@ -41,6 +43,8 @@ def why_off(file: Path, project: Path, name: str, others: Sequence[Source]) -> s
             reason = f"Codex {reads}"
         case ".github/mcp.json" if not _is_listed(project, others):
             reason = f"Copilot CLI {reads}"
+        case ".vibe/config.toml" if not _is_nearest(file.parent, others):
+            reason = f"Mistral Vibe {reads}"
         case ".gemini/settings.json" if not _is_trusted(project, others, unless_said=True):
             reason = f"Gemini CLI {reads}"
         case ".qwen/settings.json" if not _is_trusted(project, others, unless_said=False):
@@ -81,6 +85,16 @@ def _is_listed(project: Path, others: Sequence[Source]) -> bool:
     """Whether Copilot CLI trusts a folder: it, or one above it, is in its list."""
     lists = [as_texts(_said(one).get(key)) for one in others for key in ("trustedFolders", "trusted_folders")]
     return any(project.is_relative_to(folder) for folders in lists for folder in folders)
+
+
+def _is_nearest(folder: Path, others: Sequence[Source]) -> bool:
+    """Whether Mistral Vibe trusts a folder: it, or the nearest one above it that was decided about, is in its list."""
+    lists = {
+        key: [text for one in others if _named(one) == _VIBE for text in as_texts(_said(one).get(key))]
+        for key in ("trusted", "untrusted")
+    }
+    decided = {text: key == "trusted" for key in ("untrusted", "trusted") for text in lists[key]}
+    return next((decided[str(one)] for one in (folder, *folder.parents) if str(one) in decided), False)
 
 
 def _is_trusted(project: Path, others: Sequence[Source], *, unless_said: bool) -> bool:

@@ -26,6 +26,7 @@ _ECA: Final = frozenset({"eca"})
 _GEMINI: Final = frozenset({"gemini"})
 _OMP: Final = frozenset({"omp"})
 _ECA_NAME: Final = re.compile(r"(?:[\w-]|\\?\.|\.\*)+")
+_VIBE_PATTERN: Final = re.compile(rf"re:\^?(?P<name>{_ECA_NAME.pattern})\$?")
 _DOTS: Final = {".*": "*", ".": "?", "\\.": "."}
 """What the dots of a pattern are in a glob."""
 
@@ -253,11 +254,14 @@ def _zed_profile(root: JsonObject) -> Iterator[Rule]:
 
 
 def vibe_lists(root: JsonObject) -> Iterator[tuple[str, list[str]]]:
-    """Yield the lists of Mistral Vibe's tools that are of globs; where one has other patterns, nothing is known."""
+    """Yield the lists of Mistral Vibe's tools as globs; where one has another pattern, nothing is known of the list."""
     for key in ("enabled_tools", "disabled_tools"):
         names = as_texts(root.get(key))
-        if names and names == root.get(key) and all(_GLOB.fullmatch(name) for name in names):
-            yield key, names
+        globs = [
+            _glob_of(found["name"]) if (found := _VIBE_PATTERN.fullmatch(name)) is not None else name for name in names
+        ]
+        if globs and names == root.get(key) and all(_GLOB.fullmatch(glob) for glob in globs):
+            yield key, globs
 
 
 def _vibe_rules(root: JsonObject) -> Iterator[Rule]:
@@ -269,6 +273,11 @@ def _vibe_rules(root: JsonObject) -> Iterator[Rule]:
     if "enabled_tools" in lists:
         yield from (Rule(name, "{}_", permits=True) for name in lists["enabled_tools"])
         yield Rule("*", "", permits=False)
+
+
+def _glob_of(pattern: str) -> str:
+    """Return the glob of a pattern that has nothing special but dots."""
+    return re.sub(r"\\?\.\*?", lambda dot: _DOTS[dot[0]], pattern)
 
 
 def keys_obeyed(root: JsonObject, clients: frozenset[str]) -> set[str]:
@@ -294,7 +303,7 @@ def _eca_disabled(root: JsonObject) -> list[Rule] | None:
     names = [name for one in lists for name in as_texts(one)]
     if any(one is not None and as_texts(one) != one for one in lists) or not all(map(_ECA_NAME.fullmatch, names)):
         return None
-    globs = [re.sub(r"\\?\.\*?", lambda dot: _DOTS[dot[0]], name) for name in names]
+    globs = [_glob_of(name) for name in names]
     of_servers = [Rule(glob if "__" in glob else f"{glob}__*", "{}__", permits=False) for glob in globs]
     return [*of_servers, *(Rule(glob, "", permits=False) for glob in globs if "__" not in glob)]
 

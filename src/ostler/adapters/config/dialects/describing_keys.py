@@ -63,6 +63,20 @@ DESCRIBING: Final[tuple[Key, ...]] = tuple(
         ("instructions", "*", "Use it well.", "what the client tells its model"),
         ("serverInstructions", "librechat", True, "what the client tells its model"),
         ("include_instructions", "fast-agent", False, "whether the client tells its model what the server says"),
+        *(
+            (name, "fast-agent", value, meaning)
+            for name, value, meaning in (
+                ("protocol_mode", "auto", "which version of MCP is spoken, which Ostler finds out"),
+                ("ping_interval_seconds", 30, "how often the connection is tried"),
+                ("max_missed_pings", 3, "when the client gives the connection up"),
+                ("reconnect_on_disconnect", True, "whether the client connects again, which Ostler does"),
+                ("http_timeout_seconds", 30, "how long single requests may take"),
+                ("http_read_timeout_seconds", 300, "how long the client waits for parts of an answer"),
+                ("read_transport_sse_timeout_seconds", 300, "how long the client waits for parts of an answer"),
+                ("defer_loading", True, "whether the model finds its tools by a search"),
+                ("implementation", {"name": "x", "version": "1"}, "what the client calls itself"),
+            )
+        ),
         ("custom_instructions", "mcp-hub", {"text": "Use it well."}, "what the client tells its model"),
         *(
             (f"disabled_{one}", "mcp-hub", ["x"], f"{one} that are off; Ostler passes none on")

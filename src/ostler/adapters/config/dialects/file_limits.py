@@ -42,7 +42,7 @@ _GLOBS: Final = frozenset({("mcp", "allowed"), ("mcp", "excluded")})
 _KNOWN: Final = frozenset({
     *(path[0] for path in (*_ONLY, *_OFF) if len(path) == 1),
     "enabledMcpjsonServers", "enableAllProjectMcpServers", "allowedTools", "excludeTools", "toolsSettings",
-    "useLegacyMcpJson", "includeMcpJson", "allowManagedMcpServersOnly", "requiredMcpServers",
+    "enable_mcp", "useLegacyMcpJson", "includeMcpJson", "allowManagedMcpServersOnly", "requiredMcpServers",
     "allowAllClaudeAiMcps", "allowClaudeInChromeWithManagedMcp", "disableDirectMcpSkills",
 })  # fmt: skip
 """Keys next to the entries that are read here, that only say what is called without asking, or that are about other
@@ -67,7 +67,8 @@ _ELSEWHERE: Final = frozenset({"projects", "nativeMCPServers", "hooks"})
 """Keys with what is said of single projects, of servers that are parts of the client (MCP Hub), or of hooks."""
 _AI_OFF: Final[tuple[tuple[KeyPath, bool | str], ...]] = (
     (("disable_ai",), True), (("chat.disableAIFeatures",), True), (("agent", "enabled"), False),
-    (("chat.agent.enabled",), False), (("GOOSE_MODE",), "chat"), (("ai-features.AiEnable.enableAI",), False),
+    (("chat.agent.enabled",), False), (("GOOSE_MODE",), "chat"), (("enable_mcp",), False),
+    (("ai-features.AiEnable.enableAI",), False),
 )  # fmt: skip
 _POLICIES: Final = TOOL_POLICIES | SERVER_POLICIES.keys()
 _NOT_MCP: Final = re.compile(r"(provider|model|skill|plugin|websearch)\..*")

@@ -41,7 +41,7 @@ from ostler.adapters.config.dialects.readings import (
     transport,
     typed_token,
 )
-from ostler.adapters.config.dialects.sign_in import api_key, sign_in, sign_in_part
+from ostler.adapters.config.dialects.sign_in import api_key, sign_in, sign_in_part, typed_sign_in
 from ostler.adapters.config.dialects.times import (
     milliseconds,
     parts_or_milliseconds,
@@ -140,6 +140,8 @@ KEYS: Final[tuple[Key, ...]] = (
     taken("bearer_token_env_var", "codex", "TOKEN", "the variable that holds the bearer token",
           {"headers": {"Authorization": "Bearer ${TOKEN}"}}, bearer_variable),
     taken("bearer_token", "codex", "secret", "the bearer token",
+          {"headers": {"Authorization": "Bearer secret"}}, bearer_token),
+    taken("access_token", "fast-agent", "secret", "the bearer token",
           {"headers": {"Authorization": "Bearer secret"}}, bearer_token),
     taken("bearerTokenEnvVar", "kimi", "TOKEN", "the variable that holds the bearer token",
           {"headers": {"Authorization": "Bearer ${TOKEN}"}}, bearer_variable),
@@ -253,6 +255,12 @@ KEYS: Final[tuple[Key, ...]] = (
     refusing("roots", "fast-agent", [{"uri": "file:///srv", "name": "srv"}], "folders that the server keeps to",
              refused("{key!r} has folders that the server is to keep to, which Ostler does not send to it",
                      "pass them as arguments if the server takes folders there, and remove {key!r}", unless=([],))),
+    refusing("management", "fast-agent", "provider", "the model's provider connects to the server",
+             refused("{key!r} lets the model's provider connect to the server, which Ostler does not do",
+                     "remove it if Ostler may connect to the server", unless=("client",))),
+    refusing("connector_id", "fast-agent", "connector_gmail", "a connector of the model's provider",
+             refused("{key!r} names a connector of the model's provider, which nothing else can reach",
+                     "write the 'url' of a server that does the same")),
     refusing("packages", "*", "mcpb over stdio", "packages of a registry, of which Ostler can run none",
              refused("the server has no remote address, and no package that Ostler can start over stdio",
                      "write the 'command' that starts it")),
@@ -287,6 +295,7 @@ KEYS: Final[tuple[Key, ...]] = (
     taken("toolTimeoutMs", "kimi", 60000, "milliseconds that a call may take", _MINUTE, milliseconds("timeout")),
     taken("startupTimeoutMs", "kimi", 20000, "milliseconds that connecting may take", _CONNECT,
           milliseconds("connectTimeout")),
+    taken("read_timeout_seconds", "fast-agent", 60, "seconds that a call may take", _MINUTE, seconds("timeout")),
     taken("toolTimeout", "nanobot", 60, "seconds that a call may take", _MINUTE, seconds("timeout")),
     taken("timeoutMs", "augment", 60000, "milliseconds that a call may take", _MINUTE, milliseconds("timeout")),
     taken("initTimeout", "librechat", 20000, "milliseconds that connecting may take", _CONNECT,
@@ -309,6 +318,8 @@ KEYS: Final[tuple[Key, ...]] = (
           sign_in),
     taken("auth", "fast-agent", {"oauth": True, "scope": "read write"}, "whether, and how, the client signs in",
           {"oauth": {"scopes": ["read", "write"]}}, sign_in),
+    taken("auth", "vibe", {"type": "static", "headers": {"X": "1"}}, "headers and a token, or how the client signs in",
+          _X, typed_sign_in),
     taken("scopes", "codex", ["read"], "what the client asks for when it signs in", {"oauth": {"scopes": ["read"]}},
           sign_in_part("scopes")),
     reported("oauth_resource", "codex", "https://example.com", "what the client signs in to", _OAUTH),

@@ -265,7 +265,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("void", (".void-editor/mcp.json",), dialect="claude-desktop", name="Void"),
     Location("boltai", (".boltai/mcp.json",), dialect="claude-desktop", name="BoltAI"),
     Location("jan", ("{data}/Jan/data/mcp_config.json",), dialect="claude-desktop", name="Jan"),
-    Location("vibe", (".vibe/config.toml",), ("mcp_servers",), ".vibe/config.toml", _vibe, is_list=True),
+    Location("vibe", (".vibe/config.toml",), ("mcp_servers",), ".vibe/config.toml", _vibe, is_list=True,
+             limits=(".vibe/trusted_folders.toml",), variables=VariablePlaces(files=("~/.vibe/.env",))),
     Location("eca", (".config/eca/config.json",), project=".eca/config.json", merges=True),
     Location("hermes", (".hermes/config.yaml",), ("mcp_servers",),
              variables=VariablePlaces(files=("~/.hermes/.env",))),
@@ -273,6 +274,7 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("mcp-hub", (".config/mcphub/servers.json",)),
     Location("mcporter", (".mcporter/mcporter.json",), project="config/mcporter.json"),
     Location("anythingllm", ("{config}/anythingllm-desktop/storage/plugins/anythingllm_mcp_servers.json",)),
+    Location("kimi-cli", (".kimi/mcp.json",), dialect="claude-desktop", name="Kimi CLI"),
     Location("kimi", (".kimi-code/mcp.json",), project=".kimi-code/mcp.json", limits=(".kimi-code/config.toml",)),
 )  # fmt: skip
 """Every client that has its own file."""
@@ -296,6 +298,7 @@ HOMES: Final[Mapping[str, tuple[str, str, str]]] = {
     "goose": ("GOOSE_PATH_ROOT", ".config/goose/", "config/"),
     "grok": ("GROK_HOME", ".grok/", ""),
     "kiro": ("KIRO_HOME", ".kiro/", ""),
+    "kimi-cli": ("KIMI_SHARE_DIR", ".kimi/", ""),
     "kimi": ("KIMI_CODE_HOME", ".kimi-code/", ""),
     "vibe": ("VIBE_HOME", ".vibe/", ""),
 }

@@ -42,6 +42,7 @@ _TOKENS: Final[Mapping[str, tuple[str, str]]] = {
 """LiteLLM's `auth_type`: the header, and what is before the token in it."""
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BEARER: Final = re.compile(r"^bearer\s+", re.IGNORECASE)
 _SHELL: Final = re.compile(r"&&|\|\||[|;<>`]|\$\(")
 
 
@@ -385,9 +386,9 @@ def token_variable(draft: Draft, key: str, value: JsonValue) -> None:
 
 
 def bearer_token(draft: Draft, key: str, value: JsonValue) -> None:
-    """A bearer token as it is."""
+    """A bearer token, also with that word before it."""
     if isinstance(value, str) and value:
-        draft.put("headers", "Authorization", f"Bearer {value}", (key,))
+        draft.put("headers", "Authorization", f"Bearer {_BEARER.sub('', value.strip())}", (key,))
 
 
 def header_variables(draft: Draft, key: str, value: JsonValue) -> None:

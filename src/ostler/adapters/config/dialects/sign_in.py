@@ -7,7 +7,8 @@ from typing import Final, cast
 from urllib.parse import urlsplit
 
 from ostler.adapters.config.dialects.draft import Draft, Reading
-from ostler.model.json import JsonObject, JsonValue, KeyPath
+from ostler.adapters.config.dialects.readings import token_variable
+from ostler.model.json import JsonObject, JsonValue, KeyPath, as_object
 from ostler.model.web_addresses import LOOPBACK_HOSTS
 
 _FIELDS: Final[Mapping[str, str]] = {
@@ -40,6 +41,17 @@ def sign_in(draft: Draft, key: str, value: JsonValue) -> None:
         return
     for field, part in cast("JsonObject", value).items():
         _take(draft, field, part, (key, field))
+
+
+def typed_sign_in(draft: Draft, key: str, value: JsonValue) -> None:
+    """Mistral Vibe's `auth`: by its type, headers and a token that are sent, or how to sign in."""
+    if not isinstance(value, dict) or as_object(value).get("type", "static") != "static":
+        sign_in(draft, key, value)
+        return
+    with draft.below(key) as inner:
+        inner.raw = as_object(value)
+        inner.merge("headers", as_object(inner.raw.get("headers")), ("headers",))
+        token_variable(inner, "api_key_env", inner.raw.get("api_key_env"))
 
 
 def sign_in_part(field: str) -> Reading:
@@ -92,7 +104,7 @@ def _made(plain: str, value: JsonValue) -> JsonValue:
     if plain.startswith("scope"):
         words: list[JsonValue] = list(value.split()) if isinstance(value, str) else cast("list[JsonValue]", value)
         return words
-    if plain.startswith("redirect"):
+    if plain.startswith("redirect") and not isinstance(value, int):
         with suppress(ValueError):
             parts = urlsplit(value) if isinstance(value, str) else None
             if parts is not None and parts.hostname in LOOPBACK_HOSTS and parts.path == "/callback":
