@@ -1,7 +1,9 @@
 """The bridge's parts alone: lines, the ledger of requests, versions, and a server that will not start."""
 
 import json
+import socket
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.bridge.dialer import CRASH_LIMIT, Dialer, OstlerUnavailableError
+from ostler.faces.bridge.dialer import CRASH_LIMIT, Dialer, Link, OstlerUnavailableError
 from ostler.faces.bridge.greeting import decode_line, encode_line, proof, proves
 from ostler.faces.bridge.launcher import launch
 from ostler.faces.bridge.ledger import Ledger, read_messages
@@ -235,3 +237,18 @@ def test_a_state_folder_that_cannot_be_used_is_named(state_dir: Path) -> None:
     place = ServerPlace(Paths.resolve(state_dir, state_dir / "file" / "state"))
     with pytest.raises(OstlerUnavailableError, match="state folder"):
         Dialer(place, kind="bridge", note=print).connect()
+
+
+def test_lines_that_come_do_not_put_off_the_deadline() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        deadline = time.monotonic() + 0.2
+        lines = Link(ours, {}).lines(deadline)
+        theirs.sendall(b"one\n")
+        assert next(lines) == b"one\n"
+        with pytest.raises(TimeoutError):
+            next(lines)
+        assert time.monotonic() >= deadline
+        theirs.sendall(b"two\n")
+        with pytest.raises(TimeoutError):
+            next(Link(ours, {}).lines(deadline))

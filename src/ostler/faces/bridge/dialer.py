@@ -63,14 +63,26 @@ class Link:
         """
         self._connection.sendall(data)
 
-    def lines(self) -> Iterator[bytes]:
+    def lines(self, deadline: float | None = None) -> Iterator[bytes]:
         """Yield what the server sends, line by line, until it ends; an unfinished last line is left out.
 
+        Args:
+            deadline: until when, on the monotonic clock, however much comes; None: as `settle` says.
+
         Raises:
-            OSError: the connection broke.
+            OSError: the connection broke; TimeoutError: the time is over.
             LineTooLongError: the server sent more than one message may hold.
         """
-        return (line for line in split_lines(self._connection.recv) if line.endswith(b"\n"))
+
+        def receive(most: int) -> bytes:
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self._connection.settimeout(left)
+            return self._connection.recv(most)
+
+        return (line for line in split_lines(receive) if line.endswith(b"\n"))
 
     def settle(self, timeout: float | None) -> None:
         """Bound every further send and receive to `timeout` seconds; None waits forever."""

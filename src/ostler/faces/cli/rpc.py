@@ -190,10 +190,7 @@ class ServerClient:
         try:
             is_sent = ahead is not None and ahead[1] == params
             key = ahead[0] if ahead is not None and is_sent else self._send(method, params, has_progress=bool(progress))
-            link.settle(timeout)
-            for line in link.lines():
-                if time.monotonic() > deadline:
-                    break
+            for line in link.lines(deadline):
                 if line.startswith(PREFIX):
                     continue
                 message: JsonObject = json.loads(line)
@@ -207,8 +204,6 @@ class ServerClient:
             raise self._late(method, timeout) from None
         except (OSError, LineTooLongError) as error:
             raise OstlerUnavailableError(f"the connection to the Ostler server broke: {error}") from error
-        if time.monotonic() > deadline:
-            raise self._late(method, timeout)
         raise OstlerUnavailableError(
             f"the Ostler server (pid {link.pid}) ended while {method} was under way; "
             "run the command again: it starts the server, which recovers what was interrupted"
