@@ -825,7 +825,27 @@ async def test_an_up_waits_until_checks_have_shown_whether_what_it_brought_up_is
         report = await project.up()
         assert seconds[0] <= anyio.current_time() - began < seconds[1]
         assert report.is_good
+        assert report.undecided == ({"db", "api"} if health is HealthStatus.CHECKING else set())
         assert {project.manager.view(name).health for name in ("db.shop", "api.shop")} == {health}
+
+
+async def test_what_is_not_healthy_when_the_wait_is_over_is_named_with_what_to_do(shop: Path) -> None:
+    (shop / "ostler.yaml").write_text("services: {db: {class: basic, healthCheck: {interval: 1h}}}\n")
+    async with (
+        ledger(World(healthy=False)) as app,
+        anyio.create_task_group() as group,
+        Client(server_over(app)) as client,
+    ):
+        app.projects.run_in(group)
+        said = await client.call_tool("project_up", {"directory": str(shop)})
+        while said.structured_content["unfinished"]:
+            said = await client.call_tool("project_up", {"directory": str(shop)})
+        assert (said.is_error, said.structured_content["notHealthyYet"]) == (False, ["db.shop"])
+        first, *_, last = text_of(said).splitlines()
+        assert first == "project shop: 1 not healthy yet"
+        steps = "service_wait db.shop with health=healthy waits on; service_explain db.shop says what its checks found"
+        assert last == f"Next: {steps}"
+        group.cancel_scope.cancel()
 
 
 async def test_a_wait_for_health_is_said_and_keeps_no_other_up_of_the_project_waiting() -> None:

@@ -284,7 +284,13 @@ def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(
     with monkeypatch.context() as patch:
         patch.setattr(ServerClient, "call_tool", answered)
         assert ostler.run("up") == ExitStatus.FAILED
-    assert "0 not done" in ostler.err, "what goes on is waited for although another service has failed"
+    before = ostler.err
+    answers = [ToolAnswer({"services": [], "unfinished": [], "notHealthyYet": ["web"]}, "1 not healthy yet", False)]
+    with monkeypatch.context() as patch:
+        patch.setattr(ServerClient, "call_tool", answered)
+        assert ostler.run("up") == ExitStatus.FAILED, "as docker compose up --wait"
+    assert ostler.err == "ostler: 1 not healthy yet\n"
+    assert "0 not done" in before, "what goes on is waited for although another service has failed"
 
     def late(*_words: object, progress: Callable[[str], None], **_more: object) -> ToolAnswer:
         progress("waiting for the end of job")

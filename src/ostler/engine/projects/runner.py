@@ -49,6 +49,7 @@ class ProjectReport(Struct):
         waiting: what is waited for, by short name: a job at work, which a change would cut off, or others need.
         jobs: jobs that were named, and have ended.
         unchecked: what is up, and whose health checks have not shown yet whether it is healthy.
+        undecided: what these had not shown either when the wait for them was over.
     """
 
     changes: dict[str, Change] = {}
@@ -58,6 +59,7 @@ class ProjectReport(Struct):
     working: set[str] = set()
     jobs: list[str] = []
     unchecked: set[str] = set()
+    undecided: set[str] = set()
     waiting: dict[str, str] = {}
 
     def has_ended(self, name: str) -> bool:
@@ -233,7 +235,8 @@ class ProjectRunner:
 
         async def check(name: str) -> None:
             report.waiting[name] = "waits until its health checks show whether it is healthy"
-            await self._await_health(report.changes[name])
+            if not await self._await_health(report.changes[name]):
+                report.undecided.add(name)
             report.unchecked.discard(name)
             report.waiting.pop(name, None)
 
@@ -243,17 +246,18 @@ class ProjectRunner:
             for name in sorted(report.unchecked):
                 group.start_soon(check, name)
 
-    async def _await_health(self, change: Change) -> None:
-        """Wait until a service is healthy, unhealthy or not up any more, for as long as its checks may take."""
+    async def _await_health(self, change: Change) -> bool:
+        """Wait until a service is healthy, unhealthy or not up any more; False when its checks take too long."""
         service = self._manager.registry.find(change.full_name)
         if not isinstance(service, ServiceInstance):
-            return
+            return True
         settings = service.service_class.config.health
         rounds = max(settings.failure_threshold, settings.success_threshold) * (settings.interval + settings.timeout)
         with anyio.move_on_after(min(settings.initial_delay + rounds, CHECKS_SECONDS)):
             if change.kind is ChangeKind.KEEP and service.health is HealthStatus.UNKNOWN:
                 await self._manager.check_health(service.name)  # after a restart of Ostler, its turn may be far off
             await service.wait_until(lambda _: not _is_undecided(service))
+        return not _is_undecided(service)
 
     async def _await_work(
         self, change: Change, users: Sequence[str], report: ProjectReport, progress: Progress | None

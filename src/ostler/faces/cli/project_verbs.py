@@ -3,8 +3,9 @@
 import math
 import re
 import shlex
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -35,7 +36,10 @@ _WAITS = re.compile(r" waits? until |^waiting for (?:the end|health checks) of "
 
 _UNSETTLED = ("starting", "waiting", "retrying", "stopping")
 _LOOK = 5.0
-"""Seconds for a look at what is still under way, when the time is up."""
+"""Seconds for a look at what is still under way, when the time is nearly up."""
+
+_LOOK_SHARE = 0.15
+"""The part of the time that is kept for that look at most, if nothing was said of what is waited for."""
 
 
 def up(  # noqa: PLR0917 (typer's parameters are the options)
@@ -175,6 +179,7 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
     """Call `tool` until nothing is under way any more; the server bounds each call."""
     seconds = seconds_of("--timeout", timeout)
     ends = time.monotonic() + seconds
+    looks = min(_LOOK, seconds * _LOOK_SHARE)
     doing = "bringing the project up" if tool == "project_up" else "bringing the project down"
     earlier: list[ToolAnswer] = []
     waited = ""
@@ -186,7 +191,7 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
             waited = shown if _WAITS.search(shown) else waited
             show_progress(shown)
 
-        while (left := ends - time.monotonic()) > 0:
+        while (left := ends - (0.0 if waited else looks) - time.monotonic()) > 0:
             try:
                 answer = client.call_tool(tool, args, progress=progress, timeout=min(left, CALL_TIMEOUT))
             except LateAnswerError:
@@ -196,11 +201,20 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
             if not answer.structured.get("unfinished"):
                 return _with_earlier(answer, earlier) if tool == "project_down" else answer
             earlier.append(answer)
-        why = f": {waited}" if waited else _under_way(session_of(context), tool, args)
+        why = f": {waited}" if waited else _found_by(ends, lambda: _under_way(session_of(context), tool, args))
     words = ["ostler", "up" if tool == "project_up" else "down", *cast("list[str]", args.get("services", []))]
     again = shlex.join([*words, *(["-C", str(args["directory"])] if "directory" in args else [])])
     late = f"{doing} takes longer than {timeout}, and goes on{why}. Next: {again} again to keep waiting"
     return fail(late, ExitStatus.FAILED)
+
+
+def _found_by(ends: float, look: Callable[[], str]) -> str:
+    """Return what `look` finds, if it has found it by the time `ends` of the monotonic clock; else nothing."""
+    found: list[str] = []
+    looking = threading.Thread(target=lambda: found.append(look()), daemon=True)
+    looking.start()
+    looking.join(max(0.0, ends - time.monotonic()))
+    return found[0] if found else ""
 
 
 def _under_way(session: Session, tool: str, args: JsonObject) -> str:
@@ -252,7 +266,9 @@ def _show(answer: ToolAnswer, *, is_unwell: bool = False, as_json: bool) -> None
 
 
 def _is_any_unwell(answer: ToolAnswer) -> bool:
-    """Whether a service that was brought up has failed since, or is unhealthy: scripts must not go on with it."""
+    """Whether a service that was brought up has failed, or is not healthy: scripts must not go on with it."""
+    if answer.structured.get("notHealthyYet"):
+        return True
     services: list[JsonObject] = answer.structured.get("services", [])
     raised = (each for each in services if each.get("change") != "removed")
     return any(each.get("health") == "unhealthy" or each.get("state") == "failed" for each in raised)

@@ -116,6 +116,12 @@ async def _up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
     for entry in structured["services"]:
         entry.update(present({"lastLines": written.get(entry["name"])}))
     lines = await _report_lines(app, f"project {scope.ref.id}", _UP, report, names)
+    pending = _pending(app, report)
+    structured |= present({"notHealthyYet": pending})
+    lines += [
+        f"Next: service_wait {name} with health=healthy waits on; service_explain {name} says what its checks found"
+        for name in pending
+    ]
     if not scope.services:
         lines[0] = f"{lines[0]}, but its {PROJECT_FILE} lists no services. Next: list them there, then project_up again"
     for name, said in written.items():
@@ -348,11 +354,19 @@ async def _report_lines(
         "skipped": report.skipped,
         "not done yet": report.unfinished,
         "unhealthy": [each for each in found.values() if each is not None and each.health is HealthStatus.UNHEALTHY],
+        "not healthy yet": _pending(app, report),
         "not up any more": [service for service in raised if not _is_up(service)],
         "made again since": [name for name in removed if found[name] is not None],
     }
     troubles = ", ".join(f"{len(those)} {words}" for words, those in counts.items() if those)
     return [f"{what}: {troubles}" if troubles else f"{what} {done}", *lines]
+
+
+def _pending(app: ApplicationLike, report: ProjectReport) -> list[str]:
+    """Return the full names of services whose checks had not shown in time whether they are healthy."""
+    known = (app.manager.registry.find(report.changes[name].full_name) for name in sorted(report.undecided))
+    decided = (HealthStatus.HEALTHY, HealthStatus.UNHEALTHY)
+    return [each.name for each in known if each is not None and each.state.is_up and each.health not in decided]
 
 
 def _is_up(service: Service | None) -> bool:
@@ -401,7 +415,7 @@ PROJECT_TOOLS = (
         "Project up",
         "Bring up the services of a project's ostler.yaml, and replace what has changed. Safe to repeat.",
         ProjectUpArgs,
-        answer("project services:objects unfinished:strings changes:objects draft"),
+        answer("project services:objects unfinished:strings notHealthyYet:strings changes:objects draft"),
         Effect.STOPS,
         project_up,
     ),
