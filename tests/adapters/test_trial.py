@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 import trio
-from tests.support.world import Answer, Fail, World, manifest
+from tests.support.world import Answer, Fail, Hang, World, manifest
 from trio.testing import MockClock
 
 from ostler.adapters.testing import tried_service
@@ -208,6 +208,22 @@ async def test_whatever_fails_nothing_is_left() -> None:
     assert verdicts(report)["healthy"] == "failed"
     assert world.resources == {}
     assert report.left == ()
+
+
+@pytest.mark.parametrize("is_left", [False, True])
+async def test_an_interrupted_trial_removes_its_service_and_says_what_it_leaves(is_left: bool) -> None:
+    world = World()
+    world.always["w/health"] = Hang()
+    if is_left:
+        world.always["w/stop"] = Fail("it is stuck")
+    entry = manifest()
+    said: list[str] = []
+    options = TrialOptions("try-it", tools=TOOLS, interrupted=lambda left: said.extend(["cut off", *left]))
+    with anyio.move_on_after(3):
+        await try_class(entry, [entry], {}, world, options)
+    assert said[0] == "cut off"
+    assert ["it is stuck" in each for each in said[1:]] == [True] * is_left
+    assert bool(world.resources) is is_left
 
 
 class Serving(World):

@@ -135,6 +135,13 @@ def test_a_class_is_tried_on_the_live_server(ostler: CommandLine, tmp_path: Path
     assert '     ready: {tcp: "{port}"}' in ostler.out
     assert not late.with_name("late.test.yaml").exists()
 
+    served = "import sys, time, http.server as h; time.sleep(3); h.test(port=int(sys.argv[1]))"
+    late.write_text(LATE.replace(served, "raise SystemExit('no database')"), encoding="utf-8")
+    assert ostler.run("class", "try", str(late), "--yes") == ExitStatus.FAILED
+    assert ostler.out.count("exited with code 1") == 1, "said once"
+    assert "1. " in ostler.out
+    assert "lifecycleTools.start\n   the failure above\n" in ostler.out
+
     needing = LATE.replace(
         "  serviceConfig:\n", "  args: {on: {type: string}}\n  serviceConfig:\n    dependencies: ['{{ on }}']\n", 1
     )

@@ -58,6 +58,7 @@ class TrialOptions(Struct, frozen=True):
         services: existing services that the class depends on.
         secrets: values of these services that no recorded test may show.
         shown: is given each step as it ends.
+        interrupted: is given what is left, in words, when the trial was cut off; there is no report then.
     """
 
     service: str
@@ -67,6 +68,7 @@ class TrialOptions(Struct, frozen=True):
     services: Sequence[StandIn] = ()
     secrets: frozenset[str] = frozenset()
     shown: Callable[[TrialStep], None] = lambda _: None
+    interrupted: Callable[[Sequence[str]], None] = lambda _: None
 
 
 def trial_name(class_name: str) -> str:
@@ -128,14 +130,29 @@ class _Trial:
         )
         manager.classes.replace(self._entries)
         left: list[str] = []
-        async with manager:
-            self._manager = manager
-            try:
-                for service in self._options.services:
-                    await add_stand_in(manager, self._caller, service)
-                await self._live_through()
-            finally:
-                left = await self._remove()
+        failure: Exception | None = None
+        life = anyio.CancelScope()
+        async with anyio.create_task_group() as around:
+            around.start_soon(_end_with_us, life)
+            with anyio.CancelScope(shield=True):  # the manager is needed for the removal
+                async with manager:
+                    self._manager = manager
+                    try:
+                        with life:
+                            for service in self._options.services:
+                                await add_stand_in(manager, self._caller, service)
+                            await self._live_through()
+                    except Exception as error:  # noqa: BLE001 (raised below, not as one of a group)
+                        failure = error
+                    except BaseException:  # asyncio's own cancellation, as of Ctrl-C
+                        self._options.interrupted(await self._remove())
+                        raise
+                    left = await self._remove()
+                    if life.cancel_called:
+                        self._options.interrupted(left)
+            around.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
         return TrialReport(
             self._entry.name, self._name, tuple(self._steps), tuple(self._adviser.advice()), tuple(left), self._test()
         )
@@ -179,9 +196,8 @@ class _Trial:
 
     def _note(self, name: str, verdict: Verdict, text: str, seconds: float = 0.0) -> None:
         self._secrets |= self._manager.secrets()
-        step = TrialStep(name, verdict, text, seconds)
-        self._steps.append(step)
-        self._options.shown(step)
+        self._steps.append(TrialStep(name, verdict, text, seconds))
+        self._options.shown(self._steps[-1])
 
     async def _do(self, action: str, act: Callable[[], Awaitable[object]]) -> None:
         """Carry out an action of a class test, and record its calls and what is true afterwards."""
@@ -374,7 +390,8 @@ class _Trial:
             limit = 2 * self._entry.service_class.config.timeout.delete + _CLEANUP_GRACE  # a stop, and what it keeps
             with anyio.move_on_after(limit, shield=True) as removal:
                 try:
-                    await self._manager.delete(self._name, force=True)
+                    done = await self._manager.delete(self._name, force=True)
+                    left += [done.message] * (" although " in done.message)  # a step failed: it may still run
                 except OstlerError as error:
                     left.append(str(error))
             if removal.cancelled_caught:
@@ -404,6 +421,14 @@ class _Trial:
         for number, made in enumerate(self._ids, 1):
             text = text.replace(made, f"{number:016x}")
         return text
+
+
+async def _end_with_us(scope: anyio.CancelScope) -> None:
+    """Cancel `scope`, which is shielded, when this is cancelled."""
+    try:
+        await anyio.sleep_forever()
+    finally:
+        scope.cancel()
 
 
 class _Skipped(Exception):  # noqa: N818 (it never leaves the trial)

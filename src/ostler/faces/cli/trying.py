@@ -3,7 +3,7 @@
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -225,9 +225,16 @@ def _tried(
         services=needed.services,
         secrets=frozenset(needed.secrets),
         shown=(lambda _: None) if quiet else _show,
+        interrupted=_tell_interrupted,
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end from outside cleans up, too
+    signal.signal(signal.SIGTERM, _interrupt)  # an end from outside cleans up, too
     return anyio.run(partial(try_class, entry, entries, args, LiveTools(client), options))
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """End as by Ctrl-C, which the event loop knows how to handle."""
+    del number, frame
+    signal.raise_signal(signal.SIGINT)
 
 
 def _killer(command: str) -> "KillTarget":
@@ -256,12 +263,20 @@ def _show(step: "TrialStep") -> None:
     say(f"{_MARKS[step.verdict]}  {step.name:<10} {seconds}  {step.text}", flush=True)
 
 
+def _tell_interrupted(left: Sequence[str]) -> None:
+    complain("the trial was interrupted; its service and its processes were removed" if not left else "interrupted")
+    for each in left:
+        complain(f"left behind: {each}. Next: ostler ps, and your process list, show it")
+
+
 def _print(report: "TrialReport", what: str, target: Path | None) -> None:
     if report.advice:
         say(f"\nwhat to change in {what}:")
+    failures = [step.text for step in report.steps if step.verdict == "failed"]
     for number, advice in enumerate(report.advice, 1):
+        is_said = not advice.lines and any(advice.problem in text for text in failures)
         place = f"{what}:{advice.line}: " if advice.line and what.endswith((".yaml", ".yml", ".json")) else ""
-        say(f"{number}. {place}{advice.path}\n   {advice.problem}")
+        say(f"{number}. {place}{advice.path}\n   {'the failure above' if is_said else advice.problem}")
         for line in advice.lines:
             say(f"     {line}")
     for each in report.left:
