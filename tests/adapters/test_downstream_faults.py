@@ -1,6 +1,9 @@
 """Every fault of a downstream call is its own clear error, and the server keeps serving the others."""
 
+import gc
 import json
+import os
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from tests.support.tcp_proxy import tcp_proxy
 from ostler.adapters.downstream import links, liveness
 from ostler.adapters.downstream.direct_calls import DirectCalls
 from ostler.adapters.downstream.pool import DownstreamPool
+from ostler.adapters.tls_trust import trusted_authorities
 from ostler.engine.call_context import before_sending
 from ostler.model.downstream_errors import (
     BadResponseError,
@@ -208,6 +212,37 @@ async def test_an_answer_that_no_mcp_server_gave_is_named_and_ends_the_connectio
             assert words in str(gone)
             proxy.answer = b""
             await pool.wait_until_connected("h", 60)
+
+
+@pytest.mark.parametrize("transport", ["http", "sse"])
+async def test_attempts_to_connect_share_what_is_known_of_certificates(tmp_path: Path, transport: str) -> None:
+    def contexts() -> int:
+        return sum(isinstance(each, ssl.SSLContext) for each in gc.get_objects())
+
+    entry = http_entry("h", free_port()).model_copy(update={"transport": transport})
+    gc.disable()  # what is made for each attempt would be seen, whether it is still in use or not
+    try:
+        async with open_pool(tmp_path, entry) as pool:
+            counts: list[int] = []
+            for _ in range(3):
+                pool.connect("h")
+                await failure(pool, "h/echo", {"text": "x"}, timeout=60)
+                with pytest.raises(ServerUnavailableError):
+                    await pool.wait_until_connected("h", 60, through_failures=False)
+                counts.append(contexts())
+            assert counts == counts[:1] * 3
+    finally:
+        gc.enable()
+
+
+def test_other_authorities_are_read_when_they_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = trusted_authorities()
+    assert trusted_authorities() is known
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    other = trusted_authorities()
+    assert other is not known
+    os.utime(tmp_path, (1, 1))
+    assert trusted_authorities() is not other
 
 
 async def test_a_server_that_dies_mid_call_fails_the_call_at_once(tmp_path: Path) -> None:

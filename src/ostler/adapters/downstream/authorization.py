@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ostler.adapters.downstream.loss import ConnectFailedError
 from ostler.adapters.signing_in.grants import Grants
+from ostler.adapters.tls_trust import trusted_authorities
 from ostler.model.errors import StoreError
 from ostler.model.json import JsonMapping, parse_json
 from ostler.model.servers import ServerEntry
@@ -123,7 +124,7 @@ def advice(server: str) -> tuple[str, str, str]:
 async def _document(url: str) -> bytes:
     """Return what is at `url`; nothing when it is not there, or too long."""
     text = b""
-    async with httpx2.AsyncClient() as client, client.stream("GET", url) as answer:
+    async with httpx2.AsyncClient(verify=trusted_authorities()) as client, client.stream("GET", url) as answer:
         if answer.status_code != 200:
             return b""
         async for chunk in answer.aiter_bytes():

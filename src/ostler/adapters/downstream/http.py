@@ -27,6 +27,7 @@ from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, refu
 from ostler.adapters.downstream.http_watch import HttpWatch
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.streams import Reads, Received
+from ostler.adapters.tls_trust import trusted_authorities
 from ostler.engine.call_context import before_sending
 from ostler.model.errors import StoreError
 from ostler.model.json import JsonObject, as_object
@@ -141,6 +142,7 @@ class GuardedClient(httpx2.AsyncClient):
             headers={"accept-encoding": "identity", **headers},
             auth=auth,
             timeout=httpx2.Timeout(_CONNECT_TIMEOUT, read=None),
+            verify=trusted_authorities(),
         )
         self._watch = watch
         self._limit = limit

@@ -12,6 +12,7 @@ from pydantic import AnyUrl, ValidationError
 
 from ostler.adapters.signing_in.bearer import MemoryStorage, token_request
 from ostler.adapters.signing_in.consent import Grant, end_of
+from ostler.adapters.tls_trust import trusted_authorities
 from ostler.model.errors import OperationError
 from ostler.model.servers import ServerEntry
 
@@ -92,6 +93,7 @@ async def _consented(provider: OAuthClientProvider, entry: ServerEntry, redirect
                 headers=entry.headers,
                 event_hooks={"response": [ask_for_scope]},
                 timeout=_REQUEST_SECONDS,
+                verify=trusted_authorities(),
             ) as client:
                 return await _refused_request(client, entry)
     except TimeoutError:
@@ -118,7 +120,7 @@ async def revoke(grant: Grant) -> bool:
     )
     fields = {"token": token, "token_type_hint": kind, "client_id": grant.client.client_id}
     try:
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(verify=trusted_authorities()) as client:
             answer = await client.send(token_request(grant, "revocation", fields))
     except httpx2.HTTPError:
         return False
