@@ -1,6 +1,7 @@
 """What clients say of their servers apart from the entries: hooks, lists of one client, other files, settings."""
 
 import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -529,3 +530,36 @@ def test_goose_has_no_extension_on_that_is_not_enabled(files: ClientHome) -> Non
     files.write(".config/goose/config.yaml", {"extensions": extensions})
     found = files.found(".config/goose/config.yaml")
     assert {name for name, one in found.items() if one.entry.get("disabled")} == {"a", "c"}
+
+
+@pytest.mark.parametrize(
+    ("said", "is_on"),
+    [
+        ("agent: {disabled_toolsets: [mcp-a, memory]}", {"b"}),
+        ("agent: {disabled_toolsets: [a]}", {"b"}),
+        ("platform_toolsets: {cli: [hermes-cli, no_mcp]}", set[str]()),
+        ("platform_toolsets: {cli: [hermes-cli, b], telegram: [no_mcp]}", {"b"}),
+        ("platform_toolsets: {cli: [hermes-cli]}\nmcp: {auto_reload_on_config_change: true}", {"a", "b"}),
+    ],
+)
+def test_hermes_has_the_servers_of_its_sets_of_tools(files: ClientHome, said: str, is_on: set[str]) -> None:
+    files.write(".hermes/config.yaml", f"{said}\nmcp_servers:\n  a: {{command: x}}\n  b: {{command: x}}\n")
+    found = files.found(".hermes/config.yaml")
+    assert {name for name, one in found.items() if not one.entry.get("disabled")} == is_on
+    assert not any(one.findings for one in found.values())
+
+
+def test_oh_my_pi_denies_tools_by_names_of_its_own_making(files: ClientHome) -> None:
+    files.write("p/.omp/mcp.json", {"mcpServers": {"my-db": {"command": "x"}, "web": {"command": "x"}}})
+    files.write(".omp/agent/config.yml", "tools: {approval: {bash: prompt, mcp__my_db_getuser: deny}}\n")
+    files.write("p/.omp/config.yml", "tools: {approval: {mcp__web_a_b: prompt, mcp__web_c: allow}}\n")
+    found = files.found("p/.omp/mcp.json", "p")
+    denied = {
+        name: {
+            tool
+            for tool in ("getUser", "my_db_getUser", "getUsers", "a-b", "a_b", "web-a-b", "c", "bash")
+            if any(fnmatchcase(tool, glob) for glob in one.entry.get("ostler", {}).get("denyTools", ()))
+        }
+        for name, one in found.items()
+    }
+    assert denied == {"my-db": {"getUser", "my_db_getUser"}, "web": {"a-b", "a_b", "web-a-b"}}

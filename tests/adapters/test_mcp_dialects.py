@@ -960,6 +960,21 @@ def test_what_vibe_sends_to_a_server_is_sent(auth: dict[str, Any], headers: dict
     assert (auth.get("type") == "oauth") == (signing_in is not None)
 
 
+def test_what_hermes_does_with_its_connections_leaves_a_server_in_use() -> None:
+    body = {
+        "url": "https://h/mcp", "skip_preflight": True, "keepalive_interval": 10, "elicitation": {"enabled": False},
+        "lifecycle": {"idle_timeout_seconds": 60}, "idle_timeout_seconds": 0, "max_lifetime_seconds": 0,
+        "oauth": {"client_id": "c", "redirect_port": 0}, "ssl_verify": False, "client_cert": "~/c.pem",
+    }  # fmt: skip
+    loaded = as_written_by("hermes", body)
+    assert [(finding.path, finding.severity) for finding in loaded.findings] == [
+        ("mcp_servers.a.elicitation", "note"),
+        ("mcp_servers.a.ssl_verify", "warning"),
+        ("mcp_servers.a.client_cert", "warning"),
+    ]
+    assert loaded.entries["a"].oauth is not None
+
+
 @pytest.mark.parametrize("token", ["abc", "Bearer abc", " bearer  abc"])
 def test_a_token_of_fast_agent_is_sent(token: str) -> None:
     loaded = as_written_by("fast-agent", {"url": "https://h/mcp", "access_token": token, "management": "client"})

@@ -51,6 +51,7 @@ def rules_in(root: JsonObject, clients: frozenset[str]) -> Iterator[list[Rule]]:
         yield [*(Rule(glob, "mcp__{}__", permits=True) for glob in allowed), Rule("*", "mcp__{}__", permits=False)]
     yield [Rule(glob, "mcp__{}__", permits=False) for glob in _disabled_by_amp(root)]
     yield [rule for one in as_objects(at(root, ("amp.permissions",))) for rule in _amp_rule(one)]
+    yield list(_omp_rules(root))
     yield list(_gemini_rules(root))
     if clients <= _GEMINI:
         yield list(_gemini_core(root))
@@ -129,6 +130,13 @@ def _gemini_rules(root: JsonObject) -> Iterator[Rule]:
             yield Rule(name, "{}_", permits=False)
             yield Rule(name, "{}__", permits=False)
             yield Rule(f"*__{name}", "{}__", permits=False)
+
+
+def _omp_rules(root: JsonObject) -> Iterator[Rule]:
+    """What oh-my-pi does not call without asking, or not at all."""
+    for name, policy in as_object(at(root, ("tools", "approval"))).items():
+        if policy != "allow":
+            yield Rule(name, "mcp__{}_", permits=False, is_plain=True)
 
 
 def _gemini_core(root: JsonObject) -> Iterator[Rule]:

@@ -63,6 +63,11 @@ DESCRIBING: Final[tuple[Key, ...]] = tuple(
         ("instructions", "*", "Use it well.", "what the client tells its model"),
         ("serverInstructions", "librechat", True, "what the client tells its model"),
         ("include_instructions", "fast-agent", False, "whether the client tells its model what the server says"),
+        ("skip_preflight", "hermes", True, "whether the client first looks at what the address answers"),
+        ("keepalive_interval", "hermes", 180, "how often the connection is tried, which Ostler does anyway"),
+        ("idle_timeout_seconds", "hermes", 3600, "when the client stops a server that is not used"),
+        ("max_lifetime_seconds", "hermes", 86400, "when the client starts a server again"),
+        ("lifecycle", "hermes", {"idle_timeout_seconds": 3600}, "when the client stops a server, or starts it again"),
         *(
             (name, "fast-agent", value, meaning)
             for name, value, meaning in (

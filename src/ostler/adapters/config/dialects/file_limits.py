@@ -25,6 +25,8 @@ from ostler.adapters.config.dialects.server_lists import (
     Servers,
     is_known_rule,
     servers_in,
+    toolsets_off,
+    toolsets_only,
 )
 from ostler.adapters.config.dialects.tool_rules import Rule, limits_of
 from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object, as_objects, as_texts
@@ -190,8 +192,9 @@ def limits_in(root: JsonObject, clients: frozenset[str] = ANY) -> FileLimits:
             *([Domains(tuple(domains))] if domains else []),
             *([Requirements(cast("JsonObject", required))] if isinstance(required, dict) else []),
             *([Policy(tuple(as_texts(at(root, ("mcpPolicy", "allowlist")))))] if _is_policy_on(root) else []),
+            *toolsets_only(root),
         ),
-        off=tuple(servers for servers in off if servers is not None),
+        off=(*(servers for servers in off if servers is not None), toolsets_off(root)),
         rules=tuple(tuple(rules) for rules in rules_in(root, clients) if rules),
         granted=tuple(granted_in(root)),
         addresses=(tuple(_addresses_in(root)),),

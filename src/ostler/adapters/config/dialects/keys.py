@@ -369,7 +369,7 @@ KEYS: Final[tuple[Key, ...]] = (
           sign_in_part("callbackPort")),
     *(
         reported(name, clients, {"enabled": False}, "what the server may ask of the client", _CLIENT_ONLY)
-        for name, clients in (("sampling", "fast-agent hermes"), ("elicitation", "fast-agent"))
+        for name, clients in (("sampling", "fast-agent hermes"), ("elicitation", "fast-agent hermes"))
     ),
     reported("sampling_enabled", "vibe", True, "the server may ask the client's model", _CLIENT_ONLY),
     reported("useShellInterpolation", "augment", True, "the command is a line for a shell",
@@ -384,13 +384,17 @@ KEYS: Final[tuple[Key, ...]] = (
     ),
     reported("supports_parallel_tool_calls", "codex", True, "calls may run in parallel", _PARALLEL),
     reported("supportsParallelToolCalls", "openclaw", True, "calls may run in parallel", _PARALLEL),
-    reported("sslVerify", "openclaw", False, "whether the server's certificate is checked",
-             noted("{key!r} has no effect: Ostler always checks certificates", "trust it with SSL_CERT_FILE",
-                   unless=(True,))),
     *(
-        reported(name, "openclaw", "/srv/x.pem", "the client's own certificate",
+        reported(name, client, False, "whether the server's certificate is checked",
+                 noted("{key!r} has no effect: Ostler always checks certificates", "trust it with SSL_CERT_FILE",
+                       unless=(True,)))
+        for name, client in (("sslVerify", "openclaw"), ("ssl_verify", "hermes"))
+    ),
+    *(
+        reported(name, client, "/srv/x.pem", "the client's own certificate",
                  noted("{key!r} has no effect: Ostler shows servers no certificate of its own", "use a token"))
-        for name in ("clientCert", "clientKey")
+        for name, client in (("clientCert", "openclaw"), ("clientKey", "openclaw"), ("client_cert", "hermes"),
+                             ("client_key", "hermes"))
     ),
     reported("chatMenu", "librechat", False, "the client's chats do not offer the server, its agents do",
              noted("{key!r} has no effect in Ostler", severity="note", unless=(True,))),

@@ -114,6 +114,19 @@ def servers_in(value: JsonValue, *, globs: bool = False) -> Servers | None:
     )
 
 
+def toolsets_off(root: JsonObject) -> Servers:
+    """Return what Hermes Agent's sets of tools switch off: `mcp-NAME`, or NAME alone, is the set of a server."""
+    names = as_texts(as_object(root.get("agent")).get("disabled_toolsets"))
+    return Servers(frozenset(part for name in names for part in (name, name.removeprefix("mcp-"))))
+
+
+def toolsets_only(root: JsonObject) -> list[Servers]:
+    """Return the servers that Hermes Agent has in a terminal, where its sets of tools there name some, or `no_mcp`."""
+    sets = frozenset(as_texts(as_object(root.get("platform_toolsets")).get("cli")))
+    named = sets & as_object(root.get("mcp_servers")).keys()
+    return [Servers() if "no_mcp" in sets else Servers(named)] if named or "no_mcp" in sets else []
+
+
 def is_known_rule(rule: JsonObject) -> bool:
     """Whether a rule names servers, and does it in nothing else than the known ways."""
     command = rule.get("serverCommand", [])

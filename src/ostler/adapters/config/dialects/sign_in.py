@@ -83,7 +83,7 @@ def api_key(draft: Draft, key: str, value: JsonValue) -> None:
 
 def _take(draft: Draft, name: str, value: JsonValue, at: KeyPath) -> None:
     plain = re.sub(r"[^a-z]", "", name.lower())
-    if value in (None, "", []) or plain in _HARMLESS:
+    if value in (None, "", []) or plain in _HARMLESS or (plain == "redirectport" and value == 0):
         return
     field = _FIELDS.get(plain)
     made = _made(plain, value) if field is not None else None

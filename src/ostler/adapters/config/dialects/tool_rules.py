@@ -16,18 +16,24 @@ class Rule(Struct, frozen=True):
         prefix: what comes before the tool's name there; `{}` is the server's name.
         permits: whether the tools that match may be called.
         suffix: what comes after the tool's name there, in a client that puts the server last and has no globs.
+        is_plain: whether the client makes small letters, digits and `_` of the names, and leaves the server's name out
+            where the tool's begins with it (oh-my-pi); such a rule has no globs.
     """
 
     glob: str
     prefix: str
     permits: bool
     suffix: str = ""
+    is_plain: bool = False
 
     def tools_of(self, server: str) -> Iterator[str]:
         """Yield globs of the tools of `server` that the rule is about."""
         for name in forms_of(server):
             end = self.suffix.format(name)
-            if self.glob.endswith(end):
+            if self.is_plain:
+                rests = _remainders(self.glob.replace("_", "?"), self.prefix.format(name))
+                yield from (_in_any_case(tool) for rest in rests for tool in (rest, f"{name}_{rest}"))
+            elif self.glob.endswith(end):
                 yield from _remainders(self.glob.removesuffix(end), self.prefix.format(name))
 
 
@@ -60,6 +66,12 @@ def forms_of(server: str) -> list[str]:
     hyphened = re.sub(r"\s+", "-", server.lower())  # VS Code
     without_spaces = re.sub(r"[^a-z0-9_-]", "_", re.sub(r"\s", "", server.lower()))  # Goose
     return list(dict.fromkeys([*forms, forms[-1].lower(), hyphened, without_spaces]))
+
+
+def _in_any_case(name: str) -> str:
+    """Return the glob of the names that become `name` in small letters, with `_` for every other character."""
+    lower = re.sub(r"[^a-z0-9]", "?", name.lower())
+    return re.sub(r"[a-z]", lambda found: f"[{found[0]}{found[0].upper()}]", lower)
 
 
 def _remainders(glob: str, prefix: str) -> list[str]:
