@@ -215,6 +215,21 @@ async def test_an_answer_that_no_mcp_server_gave_is_named_and_ends_the_connectio
 
 
 @pytest.mark.parametrize("transport", ["http", "sse"])
+async def test_a_page_where_a_server_should_be_is_named_without_a_log_of_each_attempt(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, transport: str
+) -> None:
+    async with tcp_proxy(free_port()) as proxy:
+        proxy.answer = (
+            b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\r\npage"
+        )
+        entry = http_entry("h", proxy.port).model_copy(update={"transport": transport})
+        async with open_pool(tmp_path, entry) as pool:
+            with pytest.raises(ServerUnavailableError, match="HTTP 200 OK: text/html is no answer of an MCP server"):
+                await pool.wait_until_connected("h", 60, through_failures=False)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize("transport", ["http", "sse"])
 async def test_attempts_to_connect_share_what_is_known_of_certificates(tmp_path: Path, transport: str) -> None:
     def contexts() -> int:
         return sum(isinstance(each, ssl.SSLContext) for each in gc.get_objects())

@@ -247,6 +247,9 @@ class _PostingClient(GuardedClient):
         """Send `request`; the fault of a message that is refused answers it."""
         response = await super().send(request, **options)
         is_stream = request.method == "GET" and response.is_success
+        if is_stream and _media_type(response) != _EVENTS:  # else the SDK logs a traceback of each attempt
+            await response.aclose()
+            return self._refused(request, response, _oddity(response))
         if is_stream and isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _LargeEventsAside(response.stream, self._limit, self._reply)
         if request.method != "POST" or response.status_code < 400:
