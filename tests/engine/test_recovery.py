@@ -22,7 +22,7 @@ from ostler.model.errors import OstlerError
 from ostler.model.events import EventKind
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.responses import ToolResponse
-from ostler.model.states import DesiredState, Reachability, ServiceState
+from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -143,6 +143,7 @@ async def test_what_has_failed_stays_failed_over_a_restart(policy: str, auto_sta
                 assert after.state is ServiceState.RUNNING
                 return
             assert (after.state, after.reason, after.error) == (before.state, before.reason, before.error)
+            assert after.health is before.health is HealthStatus.UNHEALTHY
             await anyio.sleep(60)
             assert len(world.tools_called("w/start")) == starts, "it is left at that"
     world.resources.update(seen)

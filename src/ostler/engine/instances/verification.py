@@ -24,7 +24,7 @@ from ostler.engine.instances.state import InstanceState
 from ostler.model.downstream_errors import ServerUnavailableError
 from ostler.model.errors import OperationError, OstlerError, TemplateError, ToolFailedError
 from ostler.model.records import OperationKind
-from ostler.model.states import Reachability, ServiceState, Transition
+from ostler.model.states import HealthStatus, Reachability, ServiceState, Transition
 from ostler.rules.answers.extraction import render_outputs
 
 FRESH = 2.0
@@ -177,6 +177,8 @@ def conclude_absence(service: InstanceState) -> str:
     service.set_vitals(gone=True)
     service.set_record(start_unsettled=False)
     if known in HAS_FAILED and service.state in _RAN:
+        if service.can_be_healthy:
+            service.take_health(HealthStatus.UNHEALTHY)
         service.report(Transition.FAILED, reason=known)
         return f"service {service.name} has failed before, and is not running"
     if reason == GONE and service.state in _RAN and service.service_class.config.completed is not None:

@@ -120,6 +120,8 @@ class Recovery:
         instance = ServiceInstance(self._runtime, record, service_class, state=state)
         if keeps:
             instance.take_reason(reason)
+            if record.state is ServiceState.FAILED and reason in HAS_FAILED and instance.can_be_healthy:
+                instance.take_health(HealthStatus.UNHEALTHY)
         if opened:
             instance.take_interrupted(opened)
         if record.state in _PROMISED:

@@ -296,6 +296,11 @@ class BaseService:
         self._status.replace(replace(self._status.value, reason=reason))
         self._touch()
 
+    def take_health(self, health: HealthStatus) -> None:
+        """Keep what an earlier run of the server knew of the health; nothing has changed by that."""
+        self._status.replace(replace(self._status.value, health=health))
+        self._touch()
+
     def set_reachability(self, reachability: Reachability) -> None:
         """Report whether the driving server can be asked."""
         if reachability is not self._status.value.reachability:
