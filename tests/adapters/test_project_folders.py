@@ -648,9 +648,44 @@ def test_variables_that_name_a_server_by_the_port_that_it_had_are_pointed_at_its
     web = "http://localhost:{{ services.web.outputs.port }}"
     assert made["web"].env == {"API_URL": api, "WEB_URL": "http://localhost:{port}"}
     assert made["api"].env == {"API_URL": "http://localhost:{port}/v1"}, "it is not to wait for what waits for it"
-    assert "WEB_URL names the port that web had" in made["api"].notes[-1]
+    *_, warned, kept = made["api"].notes
+    assert "WEB_URL names the port that web had" in warned
+    assert kept == "it keeps port 8000, as .env:3 names it; only one worktree can have it at a time"
+    assert (made["api"].args["port"], made["web"].args.get("port")) == (8000, None)
     assert made["worker"].env == {"API_URL": api, "WEB_URL": web}
     assert "secret" not in project_text("shop", read_sources(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "place"),
+    [
+        (
+            "web/vite.config.ts",
+            "export default {\n  proxy: {'/api': 'http://localhost:3001'}\n}",
+            "web/vite.config.ts:2",
+        ),
+        ("web/package.json", '{"scripts": {"dev": "x"},\n"proxy": "http://localhost:3001"}', "web/package.json:2"),
+        ("api/vite.config.ts", "origin: 'http://localhost:3001'", ""),
+        ("web/vite.config.ts", "// proxy: 'http://localhost:3001'\n'http://example.com:3001'", ""),
+    ],
+)
+def test_a_server_keeps_the_port_that_a_file_of_another_one_names(
+    tmp_path: Path, file: str, text: str, place: str
+) -> None:
+    written(
+        tmp_path,
+        {
+            "api/package.json": {"scripts": {"dev": "vite --port 3001"}},
+            "web/package.json": {"scripts": {"dev": "vite --port 5173"}},
+            "package.json": {"workspaces": ["*"]},
+        },
+    )
+    (tmp_path / file).write_text(text)
+    api = found_in(tmp_path)["api"]
+    assert api.args.get("port") == (3001 if place else None)
+    said = f"it keeps port 3001, as {place} names it; only one worktree can have it at a time"
+    assert (said in api.notes) is bool(place)
+    assert any("it had port 3001" in note for note in api.notes) is not bool(place)
 
 
 def test_commands_that_run_a_script_of_a_package_get_its_server_s_own_port(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
 from ostler.adapters.projects.folders import inner_folders
+from ostler.adapters.projects.port_places import port_places
 from ostler.adapters.projects.project_files import variables_of
 from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import ManifestError
@@ -31,7 +32,7 @@ from ostler.rules.imports.go_programs import read_go_module
 from ostler.rules.imports.installs import with_installs
 from ostler.rules.imports.launch_json import read_launch_json
 from ostler.rules.imports.library_builds import LibraryBuilds
-from ostler.rules.imports.local_addresses import with_addresses
+from ostler.rules.imports.local_addresses import with_addresses, with_kept_ports
 from ostler.rules.imports.node_package import LOCKS, read_package_json, with_scripts
 from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
@@ -208,7 +209,8 @@ def read_sources(folder: Path) -> list[Found]:
     found = [with_installs(each, partial(_names_in, folder)) for each in found]
     found.append(Found(notes=unread_notes(_Beside.of(folder).names)))
     files = {file for each in found for service in each.services for file in service.env_files}
-    return with_addresses(found, {file: _variables(folder / file) for file in files})
+    found = with_addresses(found, {file: _variables(folder / file) for file in files})
+    return with_kept_ports(found, port_places(folder, found, _text_of))
 
 
 def _names_in(top: Path, at: str) -> Collection[str]:
@@ -336,7 +338,7 @@ def read_named(paths: Sequence[Path], top: Path) -> list[Found]:
                 found.append(_placed(made, folder, top))
         except UnreadableSourceError as error:
             raise UnreadableSourceError(f"{path} is not read: {error}") from None
-    return found
+    return with_kept_ports(found, port_places(top, found, _text_of))
 
 
 def read_source(path: Path) -> Found:

@@ -1,7 +1,7 @@
 """Variables with the address at which a service was reached until now, pointed at the one that replaces it."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -11,6 +11,8 @@ from ostler.rules.imports.shell_lines import own_port_note
 
 _HOSTS = r"localhost|127\.0\.0\.1|\[::1\]|0\.0\.0\.0|host\.docker\.internal"
 _PLACE = re.compile(rf"((?<![\w.])(?:{_HOSTS}):)(\d+)(?!\d)")
+_COMMENTS = ("//", "#", "*", "/*")
+_OLD_PORT = " names the port that "
 _UNCOPIED = re.compile(r"[@?#{\s]")
 """What a variable has that may hold a secret, or is a template already: it is not written into the project's file."""
 
@@ -64,10 +66,41 @@ def with_addresses(found: Sequence[Found], variables: Mapping[str, Mapping[str, 
             made = _PLACE.sub(lambda at: at[1] + (place(service, at[2]) or at[2]), value)
             env |= {name: made} if made != value else {}
             left = [servers[int(at[2])].name for at in _PLACE.finditer(made) if at[2] in had_ports]
-            notes = (*notes, *(f"{name} names the port that {one} had, as {one} waits for this" for one in left))
+            notes = (*notes, *(f"{name}{_OLD_PORT}{one} had, as {one} waits for this" for one in left))
         return replace(service, env=env, notes=notes)
 
     return [replace(each, services=tuple(map(pointed, each.services))) for each in found]
+
+
+def keeps_old_port(service: FoundService, variable: str) -> bool:
+    """Return whether a note says that `variable` of `service` still names the port that a server had."""
+    return any(note.startswith(f"{variable}{_OLD_PORT}") for note in service.notes)
+
+
+def local_ports(text: str) -> Iterator[tuple[int, int]]:
+    """Yield line and port of each address of this machine in a text, its comments left out."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.lstrip().startswith(_COMMENTS):
+            yield from ((number, int(found[2])) for found in _PLACE.finditer(line))
+
+
+def with_kept_ports(found: Sequence[Found], places: Mapping[int, str]) -> list[Found]:
+    """Return what was found, where servers keep the ports that files name in a way that no variable changes.
+
+    Args:
+        found: what the project's files gave.
+        places: port → the file and line that names it.
+    """
+
+    def kept(service: FoundService) -> FoundService:
+        port = service.served_at
+        if port not in places or service.class_name != "dev-server":
+            return service
+        notes = [note for note in service.notes if note != own_port_note(port)]
+        said = f"it keeps port {port}, as {places[port]} names it; only one worktree can have it at a time"
+        return replace(service, args={**service.args, "port": port}, served_at=0, notes=(*notes, said))
+
+    return [replace(each, services=tuple(map(kept, each.services))) for each in found]
 
 
 def _with_port(service: FoundService, values: Mapping[str, str]) -> FoundService:
