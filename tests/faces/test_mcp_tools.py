@@ -395,6 +395,20 @@ async def test_what_failed_its_last_check_is_not_said_to_be_healthy() -> None:
 
 
 @pytest.mark.virtual
+async def test_a_lease_that_has_ended_is_not_shown_as_to_come() -> None:
+    async with ledger(World(), quiet()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="one", lease="10s")
+        assert "lease ends in 10s" in text_of(await client.call_tool("service_status", {"name": "one"}))
+        await anyio.sleep(20)
+        shown = await client.call_tool("service_status", {"name": "one"})
+        assert "stopped for" in text_of(shown)
+        assert "(lease-expired)" in text_of(shown)
+        assert "lease ends in" not in text_of(shown)
+        assert shown.structured_content is not None
+        assert "leaseEndsIn" not in shown.structured_content
+
+
+@pytest.mark.virtual
 async def test_what_cannot_be_checked_is_not_said_to_be_healthy_or_ready() -> None:
     async with ledger(World(), quiet()) as app, Client(server_over(app)) as client:
         await call(client, "service_create", serviceClassName="basic", name="one")

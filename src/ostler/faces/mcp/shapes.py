@@ -119,15 +119,21 @@ def status(view: ServiceView, now: datetime, used: Measured | None = None) -> Js
                 "outputsAge": age(view.outputs_at, now) if view.outputs_at else None,
                 "lastError": view.error,
                 "lastErrorAge": age(view.error_at, now) if view.error_at else None,
-                "nextCheckIn": age(now, view.next_check_at) if view.next_check_at else None,
-                "nextRetryIn": age(now, view.next_retry_at) if view.next_retry_at else None,
-                "leaseEndsIn": age(now, view.lease_expires_at) if view.lease_expires_at else None,
+                **_coming(view, now),
                 "dependencyProblems": list(view.dependency_problems),
                 "operation": operation(view.operation) if view.operation else None,
             }
         ),
         **usage(used),
     }
+
+
+def _coming(view: ServiceView, now: datetime) -> dict[str, str]:
+    """Return how soon there is a check, a retry and the end of the lease; a lease that has ended is not to come."""
+    lease = view.lease_expires_at
+    ends = lease if lease is not None and (lease > now or view.state.is_up) else None
+    times = {"nextCheckIn": view.next_check_at, "nextRetryIn": view.next_retry_at, "leaseEndsIn": ends}
+    return {key: age(now, at) for key, at in times.items() if at is not None}
 
 
 def details(view: ServiceView) -> JsonObject:
@@ -436,13 +442,8 @@ def status_text(view: ServiceView, now: datetime, used: Measured | None = None) 
     if view.evidence:
         lines.append(f"last check saw: {view.evidence}")
     lines += [f"runs on, but its dependency {problem}" for problem in view.dependency_problems]
-    coming = (
-        ("next check in", view.next_check_at),
-        ("next retry in", view.next_retry_at),
-        ("lease ends in", view.lease_expires_at),
-    )
-    times = [f"{what} {age(now, at)}" for what, at in coming if at is not None]
-    if times:
+    words = {"nextCheckIn": "next check in", "nextRetryIn": "next retry in", "leaseEndsIn": "lease ends in"}
+    if times := [f"{words[key]} {time}" for key, time in _coming(view, now).items()]:
         lines.append(", ".join(times))
     lines.append(f"desired {view.desired.value}, reachability {view.reachability.value}{lasts}")
     return "\n".join(lines)
