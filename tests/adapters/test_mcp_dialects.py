@@ -960,6 +960,27 @@ def test_what_vibe_sends_to_a_server_is_sent(auth: dict[str, Any], headers: dict
     assert (auth.get("type") == "oauth") == (signing_in is not None)
 
 
+@pytest.mark.parametrize(
+    ("body", "becomes"),
+    [
+        ({"base_url": "https://h/mcp", "bearer_token": "abc"}, {"Authorization": "Bearer abc"}),
+        ({"server_url": "https://h/mcp", "bearerToken": "abc"}, {"Authorization": "Bearer abc"}),
+        ({"baseUrl": "https://h/mcp", "bearer_token_env": "TOKEN"}, {"Authorization": f"Bearer {ENV['TOKEN']}"}),
+        ({"url": "https://h/mcp", "auth": "oauth", "oauth_scope": "a b", "client_name": "x"}, {}),
+        ({"serverUrl": "https://h/mcp", "oauthScope": "a b", "token_cache_dir": "x"}, {}),
+        ({"executable": "npx", "args": ["x"], "logging": {"daemon": {"enabled": False}}}, {}),
+        ({"command": "npx", "args": ["x"], "oauthCommand": {"args": ["auth"]}, "lifecycle": {"mode": "ephemeral"}}, {}),
+    ],
+)
+def test_mcporter_s_keys_are_read_in_both_spellings(body: dict[str, Any], becomes: dict[str, str]) -> None:
+    loaded = load({"mcpServers": {"a": body}}, "mcporter")
+    assert loaded.findings == ()
+    read = loaded.entries["a"]
+    assert dict(read.headers) == becomes
+    assert (read.url or read.command) in {"https://h/mcp", "npx"}
+    assert (read.oauth is not None) == ("oauth_scope" in body or "oauthScope" in body)
+
+
 def test_what_hermes_does_with_its_connections_leaves_a_server_in_use() -> None:
     body = {
         "url": "https://h/mcp", "skip_preflight": True, "keepalive_interval": 10, "elicitation": {"enabled": False},

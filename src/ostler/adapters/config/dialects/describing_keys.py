@@ -90,8 +90,18 @@ DESCRIBING: Final[tuple[Key, ...]] = tuple(
         ("auth_type", "litellm", "bearer_token", "how `auth_value` is sent"),
         *(
             (name, "mcporter", "x", "how the client signs in, or calls itself")
-            for name in ("tokenCacheDir", "clientName", "oauthRedirectUrl")
+            for name in (
+                "tokenCacheDir",
+                "token_cache_dir",
+                "clientName",
+                "client_name",
+                "oauthRedirectUrl",
+                "oauth_redirect_url",
+                "oauthCommand",
+                "oauth_command",
+            )
         ),
+        ("logging", "mcporter", {"daemon": {"enabled": True}}, "whether the client keeps a log of it"),
         ("lifecycle", "mcporter", "keep-alive", "whether it keeps running, which it does in Ostler"),
         ("remoteConfigured", "cline", True, "the client's makers, or an administrator, set it up"),
         ("enable_instructions", "*", False, "whether the client tells its model what the server says"),

@@ -128,6 +128,8 @@ KEYS: Final[tuple[Key, ...]] = (
     taken("serverUrl", "windsurf antigravity theia", "https://example.com/mcp", "the address", _URL, address()),
     taken("server_url", "warp", "https://example.com/mcp", "the address", _URL, address()),
     taken("baseUrl", "cherry mcporter", "https://example.com/mcp", "the address", _URL, address()),
+    taken("base_url", "mcporter", "https://example.com/mcp", "the address", _URL, address()),
+    taken("executable", "mcporter", "npx", "the program", {"command": "npx"}, command),
     taken("target", "fast-agent", "uvx x", "the address, or the program and its arguments",
           {"command": "uvx", "args": ["x"]}, target),
     taken("uri", "goose", "https://example.com/mcp", "the address", _URL, address()),
@@ -139,7 +141,7 @@ KEYS: Final[tuple[Key, ...]] = (
           {"headers": {"X": "${env:TOKEN}"}}, header_variables),
     taken("bearer_token_env_var", "codex", "TOKEN", "the variable that holds the bearer token",
           {"headers": {"Authorization": "Bearer ${TOKEN}"}}, bearer_variable),
-    taken("bearer_token", "codex", "secret", "the bearer token",
+    taken("bearer_token", "codex mcporter", "secret", "the bearer token",
           {"headers": {"Authorization": "Bearer secret"}}, bearer_token),
     taken("access_token", "fast-agent", "secret", "the bearer token",
           {"headers": {"Authorization": "Bearer secret"}}, bearer_token),
@@ -147,8 +149,13 @@ KEYS: Final[tuple[Key, ...]] = (
           {"headers": {"Authorization": "Bearer ${TOKEN}"}}, bearer_variable),
     taken("api_key_env", "vibe", "TOKEN", "the variable that holds a token; `api_key_header` and `api_key_format` say "
           "how it is sent", {"headers": {"Authorization": "Bearer ${env:TOKEN}"}}, token_variable),
-    taken("bearerTokenEnv", "mcporter", "TOKEN", "the variable that holds the bearer token",
-          {"headers": {"Authorization": "Bearer ${TOKEN}"}}, bearer_variable),
+    *(
+        taken(name, "mcporter", "TOKEN", "the variable that holds the bearer token",
+              {"headers": {"Authorization": "Bearer ${TOKEN}"}}, bearer_variable)
+        for name in ("bearerTokenEnv", "bearer_token_env")
+    ),
+    taken("bearerToken", "mcporter", "secret", "the bearer token",
+          {"headers": {"Authorization": "Bearer secret"}}, bearer_token),
     taken("static_headers", "litellm", {"X": "1"}, "headers of every request", _X, merged("headers")),
     taken("auth_value", "litellm", "secret", "a token, sent as `auth_type` says", {}, typed_token),
     taken("api_key", "openhands", "secret", "the bearer token",
@@ -341,6 +348,11 @@ KEYS: Final[tuple[Key, ...]] = (
     reported("requiresOAuth", "librechat", True, "the server wants its clients to sign in", _OAUTH),
     reported("oauth_headers", "librechat", {"X": "1"}, "headers sent while signing in", _OAUTH),
     taken("oauthClient", "cline", {"clientId": "x"}, "how the client signs in", {"oauth": {"clientId": "x"}}, sign_in),
+    *(
+        taken(name, "mcporter", "read write", "what the client asks for when it signs in",
+              {"oauth": {"scopes": ["read", "write"]}}, sign_in_part("scopes"))
+        for name in ("oauthScope", "oauth_scope")
+    ),
     taken("oauthScopes", "kiro copilot", ["read"], "what the client asks for when it signs in",
           {"oauth": {"scopes": ["read"]}}, sign_in_part("scopes")),
     reported("auth", "copilot", True, "the client signs in as its user", _FOREIGN_SIGN_IN),
