@@ -45,6 +45,8 @@ async def test_names_of_another_form_are_taken_by_its_classes_alone() -> None:
                 await manager.create(CreateRequest("My_Class.v1", name))
         with pytest.raises(ArgumentError, match="lower-case"):
             await manager.create(CreateRequest("basic", "Web_1"))
+        with pytest.raises(ArgumentError, match=r"'\.\./x' has a wrong part: '' is not a valid name"):
+            await manager.create(CreateRequest("basic", "../x"))
         assert (await manager.create(CreateRequest("My_Class.v1"))).service.name.startswith("My_Class.v1-")
 
 

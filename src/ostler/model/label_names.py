@@ -68,5 +68,10 @@ def validate_service_name(value: str, *, foreign: bool) -> str:
             "three parts (service.worktree.project)"
         )
     for label in value.split("."):
-        validate_name(label)
+        try:
+            validate_name(label)
+        except ValueError as error:
+            if label == value:
+                raise
+            raise ValueError(f"{value!r} has a wrong part: {error}") from None
     return value
