@@ -131,6 +131,21 @@ async def test_faults_over_streamable_http(tmp_path: Path) -> None:
             assert pool.snapshot("h").connections == 1
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_server_of_this_machine_is_asked_without_the_proxy(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """httpx sends a request to 127.0.0.1 to HTTP_PROXY unless NO_PROXY names it, and so do nine of ten clients."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    with http_program(tmp_path) as (_, port):
+        async with open_pool(tmp_path, http_entry("web", port, url=f"http://{host}:{port}/mcp")) as pool:
+            answer = await pool.call_tool("web/echo", {"text": "hello"}, timeout=20)
+    assert "hello" in answer.text
+
+
 async def test_an_old_sse_server_is_found_behind_an_http_entry(tmp_path: Path) -> None:
     with http_program(tmp_path, sse=True) as (process, port):
         async with open_pool(tmp_path, http_entry("old", port, sse=True)) as pool:

@@ -26,7 +26,7 @@ from ostler.engine.protocols import Clock
 from ostler.model.json import JsonObject
 from ostler.model.moments import format_time
 from ostler.model.settings import WebhookSettings
-from ostler.model.web_addresses import is_local
+from ostler.model.web_addresses import DIRECT
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ class _Hook:
     async def run(self) -> None:
         address = self.settings.url.get_secret_value()
         async with httpx2.AsyncClient(
-            follow_redirects=False, timeout=None, trust_env=not is_local(address), headers={"user-agent": "ostler"}
+            follow_redirects=False, timeout=None, mounts=DIRECT, headers={"user-agent": "ostler"}
         ) as client:
             while True:
                 while not self._waiting:

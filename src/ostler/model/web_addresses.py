@@ -7,6 +7,12 @@ from urllib.parse import SplitResult, urlsplit
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 """The hosts by which this machine reaches itself."""
 
+DIRECT: Final = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
+"""What an HTTP client gets as its `mounts`, so that HTTP_PROXY and the like do not apply to this machine.
+
+httpx, curl and most others send even these requests to the proxy, which cannot answer them, unless NO_PROXY names them.
+"""
+
 _USER: Final = re.compile(r"(?<=//)[^/?#]*@")
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]@/\\?#]+)(?::([0-9]{1,5}|\*))?")
 

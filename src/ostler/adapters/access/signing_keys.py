@@ -12,7 +12,7 @@ from jwt import PyJWK, PyJWTError
 from ostler.adapters.tls_trust import trusted_authorities
 from ostler.model.access import OAuthSettings
 from ostler.model.json import JsonObject, parse_json
-from ostler.model.web_addresses import is_local
+from ostler.model.web_addresses import DIRECT, is_local
 
 KEPT: Final = 600.0
 """Seconds after which keys are fetched again, so that one that was withdrawn is forgotten."""
@@ -66,7 +66,7 @@ class SigningKeys:
         self._tried_at = anyio.current_time()
         try:
             with anyio.fail_after(TIMEOUT):
-                async with httpx2.AsyncClient(verify=trusted_authorities()) as http:
+                async with httpx2.AsyncClient(verify=trusted_authorities(), mounts=DIRECT) as http:
                     address = self._settings.jwks_uri or await self._discover(http)
                     found = _keys_in(await _json(http, address), self._settings.algorithms)
         except (httpx2.HTTPError, OSError, ValueError, TimeoutError) as error:

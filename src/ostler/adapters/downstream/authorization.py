@@ -19,7 +19,7 @@ from ostler.model.errors import StoreError
 from ostler.model.json import JsonMapping, parse_json
 from ostler.model.servers import ServerEntry
 from ostler.model.states import ServiceState
-from ostler.model.web_addresses import port_of
+from ostler.model.web_addresses import DIRECT, port_of
 
 if TYPE_CHECKING:
     from ostler.adapters.signing_in.bearer import GrantedAuth
@@ -124,7 +124,10 @@ def advice(server: str) -> tuple[str, str, str]:
 async def _document(url: str) -> bytes:
     """Return what is at `url`; nothing when it is not there, or too long."""
     text = b""
-    async with httpx2.AsyncClient(verify=trusted_authorities()) as client, client.stream("GET", url) as answer:
+    async with (
+        httpx2.AsyncClient(verify=trusted_authorities(), mounts=DIRECT) as client,
+        client.stream("GET", url) as answer,
+    ):
         if answer.status_code != 200:
             return b""
         async for chunk in answer.aiter_bytes():

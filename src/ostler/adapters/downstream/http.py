@@ -32,7 +32,7 @@ from ostler.engine.call_context import before_sending
 from ostler.model.errors import StoreError
 from ostler.model.json import JsonObject, as_object
 from ostler.model.servers import ServerEntry
-from ostler.model.web_addresses import port_of
+from ostler.model.web_addresses import DIRECT, port_of
 
 _CONNECT_TIMEOUT: Final = 10.0
 _LARGE_LINE: Final = 512 * 1024
@@ -142,6 +142,7 @@ class GuardedClient(httpx2.AsyncClient):
             headers={"accept-encoding": "identity", **headers},
             auth=auth,
             timeout=httpx2.Timeout(_CONNECT_TIMEOUT, read=None),
+            mounts=DIRECT,
             verify=trusted_authorities(),
         )
         self._watch = watch

@@ -15,6 +15,7 @@ from ostler.adapters.signing_in.consent import Grant, end_of
 from ostler.adapters.tls_trust import trusted_authorities
 from ostler.model.errors import OperationError
 from ostler.model.servers import ServerEntry
+from ostler.model.web_addresses import DIRECT
 
 CONSENT_SECONDS: Final = 600.0
 """Seconds that a person has to consent."""
@@ -94,6 +95,7 @@ async def _consented(provider: OAuthClientProvider, entry: ServerEntry, redirect
                 event_hooks={"response": [ask_for_scope]},
                 timeout=_REQUEST_SECONDS,
                 verify=trusted_authorities(),
+                mounts=DIRECT,
             ) as client:
                 return await _refused_request(client, entry)
     except TimeoutError:
@@ -120,7 +122,7 @@ async def revoke(grant: Grant) -> bool:
     )
     fields = {"token": token, "token_type_hint": kind, "client_id": grant.client.client_id}
     try:
-        async with httpx2.AsyncClient(verify=trusted_authorities()) as client:
+        async with httpx2.AsyncClient(verify=trusted_authorities(), mounts=DIRECT) as client:
             answer = await client.send(token_request(grant, "revocation", fields))
     except httpx2.HTTPError:
         return False
