@@ -117,7 +117,7 @@ PY
 for kind in any out map; do
     echo "{\"mcpServers\": {\"toy\": {\"command\": \"$WORK/go-server\", \"args\": [\"$kind\"]}}}" >"$kind.json"
 done
-judge 150 <<'PY'
+judge 300 <<'PY'
 from wire import *
 
 CLIENTS = {"TypeScript 1": ["node", "client.mjs", "1"], "LangChain": ["node", "client.mjs", "langchain"],
