@@ -298,7 +298,8 @@ def output_path(endings: Path) -> Path:
 
 
 def _files_of(log: Path) -> tuple[Path, ...]:
-    return log, previous_part(log), parts_path(log)
+    begun = log.with_name(log.name + ".new")  # by a keeper that was killed just then
+    return log, previous_part(log), parts_path(log), begun
 
 
 def _file_stem(key: str) -> str:
