@@ -981,6 +981,32 @@ def test_mcporter_s_keys_are_read_in_both_spellings(body: dict[str, Any], become
     assert (read.oauth is not None) == ("oauth_scope" in body or "oauthScope" in body)
 
 
+@pytest.mark.parametrize(
+    ("codex", "is_used"),
+    [
+        ({"defaultToolsApprovalMode": "approve"}, True),
+        ({"defaultToolsApprovalMode": "auto"}, True),
+        ({}, True),
+        ({"defaultToolsApprovalMode": "prompt"}, False),
+        ({"agents": ["ops"]}, False),
+        ({"blockedTools": ["drop"]}, False),
+        (["ops"], False),
+    ],
+)
+def test_what_openclaw_lets_codex_do_with_a_server(codex: Any, is_used: bool) -> None:
+    loaded = as_written_by("openclaw", {"command": "x", "codex": codex})
+    assert (list(loaded.entries) == ["a"]) == is_used
+    assert [finding.rule for finding in loaded.refused.get("a", ())] == ([] if is_used else ["limit"])
+
+
+@pytest.mark.parametrize("key", ["connectTimeout", "connectionTimeout", "initTimeout"])
+def test_a_time_to_connect_is_of_seconds_unless_its_client_or_its_size_says_otherwise(key: str) -> None:
+    assert entry({"command": "x", key: 20}).entries["a"].options.connect_timeout == 20
+    assert entry({"command": "x", key: 20000}).entries["a"].options.connect_timeout == 20
+    client = {"connectTimeout": "droid", "connectionTimeout": "continue", "initTimeout": "librechat"}[key]
+    assert entry({"command": "x", key: 2000}, client).entries["a"].options.connect_timeout == 2
+
+
 def test_what_hermes_does_with_its_connections_leaves_a_server_in_use() -> None:
     body = {
         "url": "https://h/mcp", "skip_preflight": True, "keepalive_interval": 10, "elicitation": {"enabled": False},

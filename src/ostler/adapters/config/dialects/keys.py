@@ -10,6 +10,7 @@ from ostler.adapters.config.dialects.limits import (
     development,
     offers,
     options,
+    projected,
     surfaces,
     tool_filter,
 )
@@ -43,6 +44,7 @@ from ostler.adapters.config.dialects.readings import (
 )
 from ostler.adapters.config.dialects.sign_in import api_key, sign_in, sign_in_part, typed_sign_in
 from ostler.adapters.config.dialects.times import (
+    guessed,
     milliseconds,
     parts_or_milliseconds,
     seconds,
@@ -208,6 +210,8 @@ KEYS: Final[tuple[Key, ...]] = (
         limiting(name, "mcphub", {"x": {"enabled": False}}, f"{name} that are off; Ostler passes none on", {}, offers)
         for name in ("prompts", "resources")
     ),
+    limiting("codex", "openclaw", {"defaultToolsApprovalMode": "auto"},
+             "how Codex approves calls there; `prompt`, and a list of `agents`, refuse the entry", {}, projected),
     limiting("default_tools_approval_mode", "codex", "auto", "how calls are approved; `prompt` refuses the entry", {},
              default_approval),
     limiting("omit_tools_from", "codex", ["direct", "deferred", "code_mode"],
@@ -311,6 +315,11 @@ KEYS: Final[tuple[Key, ...]] = (
           milliseconds("connectTimeout")),
     taken("connectTimeout", "droid", 20000, "milliseconds that connecting may take", _CONNECT,
           milliseconds("connectTimeout")),
+    *(
+        taken(name, "*", 20, "seconds that connecting may take, or milliseconds when the number is too large",
+              _CONNECT, guessed("connectTimeout"))
+        for name in ("connectTimeout", "connectionTimeout", "initTimeout")
+    ),
     taken("request_timeout_ms", "claude-code", 60000, "milliseconds that a call may take", _MINUTE,
           milliseconds("timeout")),
     # What lets a client call without asking, which does not concern Ostler.

@@ -199,6 +199,23 @@ def default_approval(draft: Draft, key: str, value: JsonValue) -> None:
     )
 
 
+def projected(draft: Draft, key: str, value: JsonValue) -> None:
+    """OpenClaw's `codex`: which of its agents have the server, and how calls are approved where it runs Codex."""
+    if value is not None and not isinstance(value, dict):
+        unknown(draft, key, {"agents": value, "approval": value})
+        return
+    with draft.below(key) as inner:
+        for field, part in as_object(value).items():
+            match field:
+                case "defaultToolsApprovalMode":
+                    default_approval(inner, field, part)
+                case "agents":
+                    what = f"{field!r} gives the server to some agents alone, which Ostler does not know"
+                    inner.report((field,), what, "limit", fix="remove it if every agent may use the server")
+                case _:
+                    unknown(inner, field, part)
+
+
 def surfaces(draft: Draft, key: str, value: JsonValue) -> None:
     """Codex's `omit_tools_from`: the ways in which its model does not get the tools; all of them switch them off."""
     names = as_texts(value)

@@ -76,10 +76,10 @@ def unknown_unit(draft: Draft, key: str, value: JsonValue) -> None:
     if isinstance(value, dict):  # only opencode writes one
         parts_or_milliseconds(draft, key, value)
     else:
-        _guessed("timeout")(draft, key, value)
+        guessed("timeout")(draft, key, value)
 
 
-def _guessed(option: str) -> Reading:
+def guessed(option: str) -> Reading:
     """A time of an unknown unit: seconds, unless it is too large."""
 
     def read(draft: Draft, key: str, value: JsonValue) -> None:
@@ -110,7 +110,7 @@ def read_time(draft: Draft, name: str, value: JsonValue) -> bool:
     elif _SECONDS.search(name):
         seconds(option)(draft, name, value)
     else:
-        _guessed(option)(draft, name, value)
+        guessed(option)(draft, name, value)
     return True
 
 
