@@ -1007,6 +1007,22 @@ def test_a_time_to_connect_is_of_seconds_unless_its_client_or_its_size_says_othe
     assert entry({"command": "x", key: 2000}, client).entries["a"].options.connect_timeout == 2
 
 
+@pytest.mark.parametrize(
+    ("auth", "signing_in", "headers"),
+    [
+        ({"CLIENT_ID": "c", "CLIENT_SECRET": "s", "scopes": ["read"]}, True, {}),
+        ({"type": "static", "headers": {"X": "1"}}, False, {"X": "1"}),
+        ("oauth", False, {}),
+        (True, False, {}),
+    ],
+)
+def test_an_entry_of_no_known_client_says_how_to_sign_in(auth: Any, signing_in: bool, headers: dict[str, str]) -> None:
+    loaded = entry({"url": "https://h/mcp", "auth": auth})
+    assert loaded.findings == ()
+    assert (loaded.entries["a"].oauth is not None) == signing_in
+    assert dict(loaded.entries["a"].headers) == headers
+
+
 def test_what_hermes_does_with_its_connections_leaves_a_server_in_use() -> None:
     body = {
         "url": "https://h/mcp", "skip_preflight": True, "keepalive_interval": 10, "elicitation": {"enabled": False},

@@ -42,7 +42,7 @@ from ostler.adapters.config.dialects.readings import (
     transport,
     typed_token,
 )
-from ostler.adapters.config.dialects.sign_in import api_key, sign_in, sign_in_part, typed_sign_in
+from ostler.adapters.config.dialects.sign_in import any_sign_in, api_key, sign_in, sign_in_part, typed_sign_in
 from ostler.adapters.config.dialects.times import (
     guessed,
     milliseconds,
@@ -330,6 +330,8 @@ KEYS: Final[tuple[Key, ...]] = (
     # Signing in.
     taken("oauth", "*", {"clientId": "x", "scopes": "read write"}, "how the client signs in",
           {"oauth": {"clientId": "x", "scopes": ["read", "write"]}}, sign_in),
+    taken("auth", "*", {"clientId": "x"}, "how the client signs in, or with the type `static` what it sends",
+          {"oauth": {"clientId": "x"}}, any_sign_in),
     taken("auth", "cursor continue", {"CLIENT_ID": "x"}, "how the client signs in", {"oauth": {"clientId": "x"}},
           sign_in),
     taken("auth", "fast-agent", {"oauth": True, "scope": "read write"}, "whether, and how, the client signs in",

@@ -54,6 +54,11 @@ def typed_sign_in(draft: Draft, key: str, value: JsonValue) -> None:
         token_variable(inner, "api_key_env", inner.raw.get("api_key_env"))
 
 
+def any_sign_in(draft: Draft, key: str, value: JsonValue) -> None:
+    """What a client that is not known writes there; only a type tells Vibe's headers from how to sign in."""
+    (typed_sign_in if as_object(value).get("type") == "static" else sign_in)(draft, key, value)
+
+
 def sign_in_part(field: str) -> Reading:
     """One field of Ostler's `oauth`."""
 
