@@ -2,9 +2,9 @@
 # Guess: a client that is closed closes a stdio server's stdin, waits some seconds, sends SIGTERM, waits, and kills it, as the
 #        protocol says; so a server that saves what it has at the end of its input has the time for it, and none is left.
 # Seen:  both TypeScript clients, both Python SDKs and FastMCP give two seconds before SIGTERM and two before SIGKILL, mcp-go two and
-#        three, the Go SDK five and five. The AI SDK and the Java SDK send SIGTERM at once, with stdin still open; LangChain4j does
-#        both in one moment. None of these three does any more: a server that takes its time, or ignores the signal, stays when
-#        they say that they are closed; `closeGracefully` of the Java SDK waits ten seconds for it, and returns.
+#        three, the Go SDK five and five. The AI SDK sends SIGTERM at once, and leaves stdin open as long as the program runs; the
+#        Java SDK and LangChain4j do both in one moment. None of these three does any more: a server that takes its time, or ignores
+#        the signal, stays when they have returned from closing.
 # With:  @modelcontextprotocol/sdk 1.32.2, client 2.4.0, @ai-sdk/mcp 2.0.99 (npm), io.modelcontextprotocol.sdk:mcp 2.2.0,
 #        dev.langchain4j:langchain4j-mcp 1.11.0-beta19 (Maven), mcp 1.30.0 and 2.3.0, fastmcp 4.2.3 (PyPI), go-sdk 1.8.0, mcp-go 1.2.1.
 # Why:   what a server does at the end of its input is cut off where SIGTERM is not handled, as in Python by default; one that
@@ -242,7 +242,7 @@ WANTED = {"TypeScript 1": (0, 2, 4), "TypeScript 2": (0, 2, 4), "Python 1": (0, 
 
 def closed(name):
     """When, in seconds after close began, the server heard of the end of its input and of SIGTERM, and when it was last alive."""
-    heard = os.path.abspath(name.replace(" ", "-"))
+    heard = os.path.abspath(name.replace(" ", "-") + ".heard")
     with subprocess.Popen([*CLIENTS[name], heard], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         before = None
         while process.poll() is None:  # when the client exits, its end of the pipe is closed, too: that is not its close()
@@ -251,6 +251,8 @@ def closed(name):
     when = {what: float(at) for what, at in (line.split() for line in before.splitlines())}
     alive, pid = open(heard + ".beat").read().split()
     stays = os.path.exists(f"/proc/{pid}")
+    if stays:
+        os.kill(int(pid), 9)
     return *(when[what] - when["close"] if what in when else None for what in ("end", "term")), None if stays else float(alive) - when["close"]
 
 
