@@ -12,7 +12,6 @@ from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.paths import class_files_in, is_test_file, shipped_classes_dir
 from ostler.adapters.config.recorded_answers import record_answer
 from ostler.adapters.config.tool_files import FOLDER, answers_of_tests, save_tools, saved_tools, tools_from
-from ostler.adapters.projects.project_files import too_long_names
 from ostler.adapters.regular_files import read_regular_text
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.recording import result_of
@@ -76,6 +75,8 @@ def check_classes(
     for item in found.loaded:
         findings += check_loaded(item, known, {**found.classes, item.service_class.name: item.service_class})
     for project in found.projects:
+        from ostler.adapters.projects.project_files import too_long_names  # it imports anyio
+
         findings += [*check_project(project, known, found.classes), *too_long_names(project)]
     findings.sort(key=lambda finding: (finding.file, finding.line, finding.column))
     names = [item.service_class.name for item in found.loaded]
