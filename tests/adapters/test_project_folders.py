@@ -1,5 +1,6 @@
 """Which project a folder belongs to, with real checkouts and worktrees of git."""
 
+import codecs
 import json
 import os
 import pwd
@@ -578,6 +579,7 @@ def test_folders_that_this_account_may_not_read_are_passed_over() -> None:
         (top / "more").chmod(0o444)
         own = os.geteuid()
         if own == 0:  # which may read everything
+            codecs.lookup("utf-8-sig")  # nobody may not read Python's own modules, and a failure would be remembered
             os.seteuid(pwd.getpwnam("nobody").pw_uid)
         try:
             assert [*found_in(top)] == ["web"]
