@@ -23,7 +23,6 @@ from ostler.adapters.projects.folders import (
     is_disk,
     is_gone,
     linked_root,
-    refuse_irregular,
     require_project,
 )
 from ostler.adapters.projects.journal import UpJournal
@@ -156,8 +155,6 @@ class HostedProjects(Projects):
     async def scope_of(self, directory: str) -> ProjectScope:
         """See `Projects.scope_of`."""
         path = _path(directory)
-        if _exists(path):
-            refuse_irregular(path)
         if project := self._left_at(path):
             place = self.directory.folders()[project]
             if self._is_bare(project):
@@ -225,13 +222,8 @@ class HostedProjects(Projects):
         """See `Projects.is_project`."""
         if not directory:
             return False
-        path = Path(directory)
-        try:
-            refuse_irregular(path)
-        except ManifestError:  # whoever reads it says so
-            return True
-        found = find_project(path) if _exists(path) else None
-        return found is not None or bool(self._left_at(path))
+        found = find_project(Path(directory)) if _exists(Path(directory)) else None
+        return found is not None or bool(self._left_at(Path(directory)))
 
     async def plan(self, directory: str, names: Sequence[str]) -> tuple[ProjectScope, list[Change]]:
         """See `Projects.plan`."""

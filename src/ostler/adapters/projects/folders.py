@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from ostler.adapters.regular_files import expanded, read_regular
 from ostler.engine.services.views import ProjectRef
-from ostler.model.errors import ArgumentError, Finding, ManifestError, NotFoundError
+from ostler.model.errors import ArgumentError, NotFoundError
 from ostler.model.json import is_encodable
 from ostler.model.projects import PROJECT_FILE
 
@@ -117,11 +117,13 @@ class ProjectFolder(Struct, frozen=True):
 def find_project(start: Path) -> ProjectFolder | None:
     """Return the project that `start` lies in, or None when it sees no `ostler.yaml` in a folder above.
 
+    A folder, a named pipe or a broken link of that name counts, too: whoever reads it says what it is.
+
     What lies around a worktree, such as its main checkout, is not the worktree's project.
     """
     start = expanded(start).resolve()
     for folder in (start, *start.parents):
-        if os.path.isfile(folder / PROJECT_FILE):  # noqa: PTH113 (Path.is_file raises where it may not look)
+        if os.path.lexists(folder / PROJECT_FILE):
             return project_at(folder)
         if (here := _checkout_at(folder)) is not None and here.is_worktree:
             return None
@@ -134,11 +136,9 @@ def require_project(start: Path) -> ProjectFolder:
     Raises:
         NotFoundError: there is none.
         ArgumentError: no message can carry its folder's name.
-        ManifestError: what has the name of its file is not a file.
     """
-    if not os.path.exists(start):  # noqa: PTH110 (as in find_project); the project around it may not be meant
+    if not os.path.exists(start):  # noqa: PTH110 (Path.exists raises where it may not look)
         raise NotFoundError("project", str(start), why="there is no such folder", next_actions=("name another one",))
-    refuse_irregular(start)
     if found := find_project(start):
         for folder in (found.directory, found.main):
             if not is_encodable(str(folder)):
@@ -153,25 +153,6 @@ def require_project(start: Path) -> ProjectFolder:
         why=f"neither it nor a folder above it has an {PROJECT_FILE}",
         next_actions=(f"ostler project init writes an {PROJECT_FILE} from what the folder has", "or name the folder"),
     )
-
-
-def refuse_irregular(start: Path) -> None:
-    """Refuse a project around `start` whose `ostler.yaml` is a folder, a named pipe or a link that leads to no file.
-
-    Raises:
-        ManifestError: that is so; it says which.
-    """
-    start = expanded(start).resolve()
-    named = (folder / PROJECT_FILE for folder in (start, *start.parents))
-    file = next((path for path in named if os.path.lexists(path)), None)
-    if file is None or os.path.isfile(file):  # noqa: PTH113 (as in find_project)
-        return
-    try:
-        read_regular(file, 0)
-    except OSError as error:
-        fix = f"put a file in its place: ostler project init writes an {PROJECT_FILE} from what the folder has"
-        message = f"{file}: {error.strerror or error}"
-        raise ManifestError([Finding(message, str(file), 1, 1, "unreadable", fix=fix)], what=str(file)) from None
 
 
 def project_at(folder: Path) -> ProjectFolder:
@@ -284,7 +265,7 @@ def _repositories_at(home: Path) -> list[Path]:
 def _checkout_at(folder: Path) -> Checkout | None:
     """Return the working tree whose root is `folder`, or None."""
     mark = folder / ".git"
-    if os.path.isdir(mark):  # noqa: PTH112 (as in find_project)
+    if os.path.isdir(mark):  # noqa: PTH112 (as in require_project)
         return Checkout(folder, folder)
     if os.path.isfile(mark):  # noqa: PTH113
         return _pointed_checkout(folder, mark)
@@ -302,7 +283,7 @@ def _pointed_checkout(root: Path, mark: Path) -> Checkout:
     git_dir = (root / text.removeprefix(_GITDIR).strip()).resolve()
     common = _read(git_dir / "commondir").strip()
     if not common:  # a submodule has a folder of its own below .git/modules, without commondir
-        is_cut_off = git_dir.parent.name == "worktrees" and not os.path.exists(git_dir)  # noqa: PTH110 (as in find_project)
+        is_cut_off = git_dir.parent.name == "worktrees" and not os.path.exists(git_dir)  # noqa: PTH110 (as in require_project)
         return Checkout(root, root, is_cut_off=is_cut_off)
     common_dir = (git_dir / common).resolve()
     is_bare = _is_bare(common_dir)

@@ -173,7 +173,7 @@ def _read_text(file: Path, limit: int, within: tuple[Path, ...] = ()) -> str:
     Raises:
         ManifestError: it cannot be read, is too large, or is not UTF-8.
     """
-    problem, rule = "", "unreadable"
+    problem, rule, fix = "", "unreadable", ""
     text = ""
     try:
         text = read_regular(file, limit, within=within).decode("utf-8-sig")
@@ -185,7 +185,10 @@ def _read_text(file: Path, limit: int, within: tuple[Path, ...] = ()) -> str:
             problem += f"; {example} is there to copy"
     except OSError as error:
         problem = error.strerror or str(error)
-        rule = "too-large" if error.errno == errno.EFBIG else "unreadable"
+        if error.errno == errno.EFBIG:
+            rule = "too-large"
+        else:
+            fix = "put a file in its place that can be read"
     if problem:
-        raise ManifestError([Finding(f"{file}: {problem}", str(file), 1, 1, rule)], what=str(file))
+        raise ManifestError([Finding(f"{file}: {problem}", str(file), 1, 1, rule, fix=fix)], what=str(file))
     return text
