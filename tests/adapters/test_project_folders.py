@@ -69,6 +69,18 @@ def test_a_worktree_is_a_project_of_its_own_next_to_the_main_checkout(shop: Path
     assert ids(worktree, "named") == ("fix-ui.named", "named")
 
 
+def test_a_folder_called_ostler_yaml_counts_as_a_project_but_not_for_a_worktree_inside(shop: Path) -> None:
+    git(shop, "worktree", "add", "-q", "worktrees/fix")
+    inside = shop / "worktrees" / "fix"
+    for folder in (shop, inside):
+        (folder / "ostler.yaml").unlink()
+    (shop / "ostler.yaml").mkdir()
+    found = find_project(shop / "admin" / "..")
+    assert found is not None
+    assert found.directory == shop
+    assert find_project(inside) is None
+
+
 def test_projects_of_one_name_in_two_places_keep_apart_and_each_keeps_its_own(shop: Path) -> None:
     first, _ = ids(shop, known={"shop": "/home/ada/other/shop"})
     assert first != "shop"
