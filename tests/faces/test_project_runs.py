@@ -20,6 +20,8 @@ from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.projects.project_files import read_scope
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine import clock
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import ChangeKind, changes_of
 from ostler.engine.projects.runner import ProjectReport, ProjectRunner
@@ -36,6 +38,7 @@ from ostler.rules.loading.projects import load_project
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
+LABELLED = "{name: basic, labels: {team: data}}"
 FILE = "services:\n  db: {class: basic, shared: true}\n  api: {class: basic, args: {size: 1}, dependsOn: db}\n"
 
 
@@ -682,6 +685,46 @@ async def test_a_file_that_breaks_changes_nothing_and_is_shown(shop: Path) -> No
         assert all(member.state.is_up for member in status.members)
         assert "no service 'nobody'" in str(status.findings[0])
         assert list((await projects.down(str(shop), (), timeout=None))[1].changes) == ["api", "db"]
+
+
+async def test_a_class_that_changed_only_around_its_program_is_taken_over_without_a_restart(shop: Path) -> None:
+    world = World()
+    scope = await read_scope(require_project(shop), {}, {})
+
+    def changed(text: str = BASIC, **config: Any) -> ClassEntry:
+        return manifest(text, **{"lifecycleTools__healthCheck": None, "healthCheck": None, **config})
+
+    described = BASIC.replace("a resource in the ledger", "otherwise described").replace("{name: basic}", LABELLED)
+    async with life(world, MemoryStore(), shop) as (manager, projects):
+        await up(projects, shop)
+        begun = world.tools_called("w/start")
+        db, api = (manager.registry.get(name) for name in ("db.shop", "api.shop"))
+        assert isinstance(db, ServiceInstance)
+        assert isinstance(api, ServiceInstance)
+        for other in (
+            changed(described),
+            changed(BASIC.replace("minimum: 1}", "minimum: 0, description: how many}")),
+            changed(restartPolicy={"policy": "on-failure"}, healthCheck={"interval": "5s"}),
+        ):
+            manager.classes.add(other)
+            assert {each.kind for each in await changes_of(scope, ["db", "api"], manager)} == {ChangeKind.KEEP}
+            assert (await up(projects, shop)).is_good
+            assert db.record.class_digest == other.digest
+            assert db.service_class == other.service_class
+        await manager.stop_service("api.shop")
+        manager.classes.add(changed(described))
+        assert (await up(projects, shop)).changes["api"].kind is ChangeKind.START
+        assert api.service_class.spec.description == "otherwise described"
+        assert len(world.tools_called("w/start")) == len(begun) + 1
+        for other in (
+            changed(outputs={"size": "{{ args.size }}"}),
+            changed(BASIC.replace("w/stop", "w/kill")),
+            changed(BASIC.replace('{name: "{{ name }}", size', '{label: new, name: "{{ name }}", size')),
+            changed(healthCheck={"enabled": False}),
+        ):
+            manager.classes.add(other)
+            found = await changes_of(scope, ["api"], manager)
+            assert [each.reason for each in found] == ["changed: its class is another version"]
 
 
 async def test_a_job_is_run_again_by_an_up_when_its_files_changed(shop: Path) -> None:

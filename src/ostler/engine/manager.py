@@ -270,6 +270,15 @@ class ServiceManager(Manager):
         """See `Manager.difference`."""
         return self._parts.creator.difference(request)
 
+    def renew_class(self, request: CreateRequest) -> None:
+        """Let the service of that name, from which `request` does not differ, use its class as that is now.
+
+        Raises:
+            NotFoundError: there is no such service, or no such class.
+            ArgumentError: the args do not fit.
+        """
+        self._parts.creator.renew_class(request)
+
     async def foresee(self, request: CreateRequest) -> OstlerError | None:
         """Return why the start of the service that `request` makes is known to fail; None if that is not known."""
         return await self._parts.creator.foresee(request)

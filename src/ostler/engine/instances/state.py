@@ -220,6 +220,11 @@ class InstanceState(BaseService):
         if not changes.keys().isdisjoint(("step_outputs", "outputs", "dependency_secrets", "delete_secrets")):
             self._secrets = None
 
+    def take_class(self, service_class: ServiceClass, fields: JsonObject) -> None:
+        """Use another version of the class, which drives the same program; `fields` of the record say which."""
+        self.service_class, self._secret_args, self._secrets = service_class, None, None
+        self.set_record(**fields)
+
     def identifiers(self) -> list[str]:
         """Return what names the service to its server: its name, and what its start tool returned."""
         given = self.record.step_outputs.get("start", {}).values()

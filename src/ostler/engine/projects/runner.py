@@ -174,6 +174,8 @@ class ProjectRunner:
         while (change := change_of(scope, name, self._manager)).kind is ChangeKind.REPLACE:
             if not await self._await_runs(change, report, progress):
                 break
+        if change.kind in (ChangeKind.KEEP, ChangeKind.START) and scope.owner_of(name) == scope.ref:
+            self._manager.renew_class(scope.request(name, self._manager))
         match change.kind:
             case ChangeKind.KEEP:
                 return change

@@ -29,6 +29,7 @@ from ostler.model.records import CallOutcome, OperationKind
 from ostler.model.settings import CancelledCreate
 from ostler.model.states import DesiredState, ServiceState
 from ostler.rules.calls.rendering import logs_call
+from ostler.rules.loading.manifests import program_digest
 from ostler.rules.text.log_pages import LAST_LOG_LINES, NO_OUTPUT
 
 logger = logging.getLogger(__name__)
@@ -215,7 +216,21 @@ class Creator:
             return f"args {', '.join(names)}"
         if record.request_digest != new.digest:
             return "its overrides"
-        return "" if record.class_digest == new.entry.digest else "its class is another version"
+        return "its class is another version" if self._is_other_program(instance, new) else ""
+
+    @staticmethod
+    def _is_other_program(instance: ServiceInstance, new: NewService) -> bool:
+        """Whether the class of `new` starts or stops something else than the one that `instance` was made from."""
+        if instance.record.class_digest == new.entry.digest:
+            return False
+        return program_digest(instance.service_class) != program_digest(new.entry.service_class)
+
+    def renew_class(self, request: CreateRequest) -> None:
+        """Let the service of that name, from which `request` does not differ, use its class as that is now."""
+        new = self._factory.prepare(request)
+        instance = self._registry.get(new.name)
+        if isinstance(instance, ServiceInstance) and instance.record.class_digest != new.entry.digest:
+            instance.take_class(new.entry.service_class, self._factory.class_fields(new.entry))
 
     async def _admit(self, instance: ServiceInstance, *, start: bool) -> Operation | None:
         """Make the instance durable and visible, together with its first start; return that."""

@@ -65,11 +65,12 @@ class InstanceFactory:
         self._manifests: dict[str, JsonObject] = {}
         """By digest: the instances of a class share its manifest."""
 
-    def _manifest_of(self, entry: ClassEntry) -> JsonObject:
+    def class_fields(self, entry: ClassEntry) -> JsonObject:
+        """Return what the record of a service of that class says of it."""
         manifest = self._manifests.get(entry.digest)
         if manifest is None:
             manifest = self._manifests[entry.digest] = service_class_to_json(entry.service_class)
-        return manifest
+        return {"class_name": entry.name, "class_digest": entry.digest, "class_manifest": manifest}
 
     def prepare(
         self, request: CreateRequest, choose_name: Callable[[ClassEntry, JsonObject, str], str] | None = None
@@ -183,9 +184,6 @@ class InstanceFactory:
         record = ServiceRecord(
             id=self._runtime.make_id(),
             name=new.name,
-            class_name=entry.name,
-            class_digest=entry.digest,
-            class_manifest=self._manifest_of(entry),
             args=new.args,
             created_at=now,
             updated_at=now,
@@ -194,6 +192,7 @@ class InstanceFactory:
             lease_expires_at=now + timedelta(seconds=request.lease) if request.lease is not None else None,
             idempotency_key=request.idempotency_key,
             request_digest=new.digest,
+            **self.class_fields(entry),
             **traits,
         )
         return ServiceInstance(self._runtime, record, entry.service_class, state=ServiceState.STOPPED)

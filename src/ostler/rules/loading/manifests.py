@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from typing import Final, cast
 
 from pydantic import ValidationError
 
@@ -27,6 +27,7 @@ __all__ = [
     "class_digest",
     "load_manifests",
     "manifest_json_schema",
+    "program_digest",
     "service_class_from_json",
     "service_class_to_json",
 ]
@@ -132,8 +133,36 @@ def _violations(service_class: ServiceClass) -> Iterator[Violation]:
 
 def class_digest(service_class: ServiceClass) -> str:
     """Return the SHA-256 of the class's canonical JSON: the same for every formatting of the same manifest."""
-    canonical = json.dumps(service_class_to_json(service_class), sort_keys=True, separators=(",", ":"))
+    return _digest(service_class_to_json(service_class))
+
+
+def _digest(value: object) -> str:
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+_LIVE_SETTINGS: Final = frozenset(
+    {"healthCheck", "timeout", "restartPolicy", "onUnknown", "idleStop", "defaultName", "maxInstances", "leftovers"}
+)
+_LIVE_TOOLS: Final = frozenset({"healthCheck", "status", "logs", "sendInput"})
+
+
+def program_digest(service_class: ServiceClass) -> str:
+    """Return the SHA-256 of what a service of the class is: how it is started, found and stopped, and what it gives.
+
+    Texts, labels and the checks of args do not count, and neither does what a running service can take over at once:
+    how it is looked at, when it is restarted, and how long it may take. Whether it is looked at counts.
+    """
+    manifest = service_class_to_json(service_class)
+    config: JsonObject = manifest["spec"]["serviceConfig"]
+    tools: JsonObject = config["lifecycleTools"]
+    what = [
+        {key: value for key, value in config.items() if key not in {*_LIVE_SETTINGS, "lifecycleTools"}},
+        {step: call for step, call in tools.items() if step not in _LIVE_TOOLS},
+        [name for name, spec in service_class.spec.args.items() if spec.secret],
+        service_class.config.health_rules.enabled and service_class.looks_after_start,
+    ]
+    return _digest(what)
 
 
 def service_class_to_json(service_class: ServiceClass) -> JsonObject:
