@@ -22,7 +22,7 @@ from tests.support.processes import nothing_left as nothing_left  # noqa: PLC041
 import ostler
 from ostler.adapters.environments import start_trouble
 from ostler.adapters.process import known_process, readiness
-from ostler.adapters.process.keeper import keeper_code, keeper_command
+from ostler.adapters.process.keeper_boot import keeper_code, keeper_command
 from ostler.adapters.process.launch import Launch
 from ostler.adapters.process.trees import is_gone
 from ostler.model.errors import StoreError

@@ -1,13 +1,13 @@
 """The keeper: the small parent of one program, which outlives the server and writes down how the program ended.
 
-It is run alone (`keeper_command`) and imports nothing of Ostler, so that it is small and starts in a few milliseconds:
+It is run alone, by `keeper_boot`, and imports nothing of Ostler, so that it is small and starts in some milliseconds:
 the start of each program waits for it. It is the program's parent, so that an exit status is not lost with the server;
 on Linux it is the "child subreaper" of all that descends from it, so that what daemonises stays below it; and it holds
 the other end of the program's standard input or terminal, for which the server has a named pipe. What the program
 writes goes through it into the log, which therefore never outgrows its limit, however fast the program is. It ends when
 nothing of the program is left.
 
-From its standard input it reads this script (`keeper_code`) and then one marshalled dict (`Order`); it ends if there is
+From its standard input it reads this script and then one marshalled dict (`Order`); it ends if there is
 none, as the server could not write down what is about to run. To its standard output it writes `pid N` or
 `errno N`; its standard error is the program's log.
 """
@@ -48,28 +48,6 @@ _PIPE_BYTES = 1024 * 1024
 """What a pipe holds at most; so much is read when a program has ended, and then its last words are in the log."""
 
 
-_RUN = (
-    "import marshal, sys; keeper = {'__name__': 'keeper'}; "
-    "exec(marshal.loads(sys.stdin.buffer.read(int(sys.argv[1]))), keeper); keeper['main']()"
-)
-
-
-def keeper_code() -> bytes:
-    """Return what the keeper reads first: this script as bytecode, as to compile it takes as long as all else.
-
-    The server reads it when it starts, and not with each keeper: an update of Ostler may replace the file meanwhile,
-    and a keeper of another version does not understand its orders.
-    """
-    from importlib.machinery import SourceFileLoader  # noqa: PLC0415 (not in a keeper)
-
-    return marshal.dumps(SourceFileLoader(__name__, __file__).get_code(__name__))
-
-
-def keeper_command(code: bytes, key: str) -> list[str]:
-    """Return the command that runs the keeper of the process `key` once it has read `code`."""
-    return [sys.executable, "-I", "-S", "-c", _RUN, str(len(code)), key]
-
-
 def main() -> None:
     """Spawn the program, report, and stay until all of it is gone."""
     if not (given_order := sys.stdin.buffer.read()):
@@ -78,11 +56,15 @@ def main() -> None:
     _adopt_descendants()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, _stay)  # a handler, unlike SIG_IGN, is not handed down
+    if not order["argv"]:
+        _read_on(order)
+        return
     try:
         terminal, typed, given = _input_of(order)
         said, output = (terminal, given) if terminal >= 0 else _output_of(order)
         endings = _Endings(order["endings"])
         log = _Log(os.dup(2), order["log"], order["logMaxBytes"])
+        log.begin()
         failure, failing = os.pipe()
         waiting = os.pipe()  # what wakes the copying
         pid = os.fork()
@@ -104,11 +86,7 @@ def main() -> None:
     refused = os.read(failure, 16)
     os.close(failure)
     os.write(1, b"errno " + refused if refused else b"pid %d" % pid)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nothing, descriptor)
-    os.close(nothing)
-    os.chdir("/")
+    _leave()
     endings.main_pid = pid
     _copy(said, log, typed, endings, waiting)
     try:
@@ -121,10 +99,37 @@ def main() -> None:
         _forget(order["output"])
 
 
+def _read_on(order: Mapping[str, Any]) -> None:
+    """Copy to the log what the program of a killed keeper says, unless another one does already."""
+    import fcntl  # noqa: PLC0415 (for this alone)
+
+    try:
+        fcntl.flock(os.open(f"{order['log']}.parts", os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        said = os.open(order["output"], os.O_RDONLY | os.O_NONBLOCK)
+        log = _Log(os.open(order["log"], os.O_RDWR | os.O_APPEND), order["log"], order["logMaxBytes"])
+        log.go_on(order["base"])
+        waiting = os.pipe()
+    except OSError as error:
+        os.write(1, b"errno %d" % (error.errno or 0))
+        return
+    os.write(1, b"pid %d" % os.getpid())
+    _leave()
+    _copy(said, log, -1, _Endings(""), waiting)
+
+
+def _leave() -> None:
+    """Hold on to nothing of the server any more."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+    os.chdir("/")
+
+
 def _input_of(order: Mapping[str, Any]) -> tuple[int, int, int]:
     """Return our end of the terminal, what is typed into it (both -1 without one), and the program's standard input.
 
-    The other end of a pipe stays open as long as this process runs: the program's input does not end before.
+    The other end of a pipe stays open as long as this process runs, also where the program cannot hold it itself.
 
     Raises:
         OSError: the system has none to give.
@@ -134,7 +139,7 @@ def _input_of(order: Mapping[str, Any]) -> tuple[int, int, int]:
         _size(terminal)
         return terminal, _pipe_at(order["input"])[0], given
     if order["stdin"] == "pipe":
-        return -1, -1, _pipe_at(order["input"])[0]
+        return -1, -1, _held(order["input"], _pipe_at(order["input"])[0])
     return -1, -1, os.open(os.devnull, os.O_RDONLY)
 
 
@@ -145,6 +150,7 @@ def _output_of(order: Mapping[str, Any]) -> tuple[int, int]:
         OSError: the system has none to give.
     """
     said, output = _pipe_at(order["output"])
+    output = _held(order["output"], output)
     if order["uid"] is not None:
         os.fchown(output, order["uid"], -1)  # the program may open it again, as /dev/stdout
     return said, output
@@ -161,6 +167,16 @@ def _pipe_at(path: str) -> tuple[int, int]:
         return os.pipe()
     os.set_blocking(reader, True)
     return reader, writer
+
+
+def _held(path: str, end: int) -> int:
+    """Return the pipe at `path` opened for both directions, which outlives its other end; `end` if none is there."""
+    try:
+        both = os.open(path, os.O_RDWR)
+    except OSError:
+        return end
+    os.close(end)
+    return both
 
 
 def _forget(path: str) -> None:
@@ -276,7 +292,20 @@ class _Log:
         """Whether the log ends with a whole line."""
         self._paid = 0.0
         """Until when what was written uses up the program's share of time."""
+
+    def begin(self) -> None:
+        """Take the room of the `.parts` file; the log is a new one."""
         self._write_parts(b"")
+
+    def go_on(self, base: int) -> None:
+        """Go on with the log of a killed keeper, which begins at the byte `base` of the run's output.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        self._base = base
+        size = os.fstat(self._file).st_size
+        self._is_whole = not size or os.pread(self._file, 1, size - 1) == b"\n"
 
     def pause(self) -> float:
         """Return for how many seconds no more is to be taken from the program."""

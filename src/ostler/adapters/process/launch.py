@@ -6,7 +6,6 @@ import json
 import marshal
 import os
 import re
-import select
 import shlex
 import subprocess
 import sys
@@ -20,22 +19,18 @@ from ostler.adapters.caller_environment import without_own
 from ostler.adapters.environments import find_program, interpreter_trouble, searched, start_trouble
 from ostler.adapters.process.accounts import Account, account_of, runs_as_root, working_folder
 from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
-from ostler.adapters.process.keeper import keeper_code, keeper_command
+from ostler.adapters.process.keeper_boot import Child, answer_to, booted_keeper, dismiss
 from ostler.adapters.process.logfile import tail
 from ostler.adapters.process.records import input_path, output_path
 from ostler.adapters.regular_files import expanded
 from ostler.model.errors import ArgumentError, OperationError
 from ostler.model.json import is_encodable
-from ostler.model.marks import KEEPER_VARIABLE, KEY_VARIABLE, OWNER_VARIABLE, TOKEN_VARIABLE
+from ostler.model.marks import KEY_VARIABLE, OWNER_VARIABLE, TOKEN_VARIABLE
 from ostler.rules.text.last_words import last_words
 
 PORT_PLACEHOLDER = "{port}"
 PYTHON_PLACEHOLDER = "{python}"
 
-KEEPER_SECONDS = 30.0
-"""How long a keeper may take to start its program; it takes some 30 ms."""
-
-_KEEPER = keeper_code()
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _JOINING = re.compile(r"&&?|\|\|?|\d*[<>].*|&>.*|[^\\'\"]*[^\\'\"];")
 """What only a shell understands. A lone `;` is an argument of `find -exec`."""
@@ -54,19 +49,9 @@ _BUILTINS = _SHELL_WORDS | frozenset(
 )  # fmt: skip
 _PROGRAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
-_KEEPER_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-"""All that Ostler's own interpreter may need to run the keeper; the program's environment may hold secrets."""
-
 
 class ProgramNotFoundError(OperationError):
     """The program is in no folder of PATH."""
-
-
-class Child(subprocess.Popen[bytes]):
-    """A spawned process that may outlive this object, and this Ostler."""
-
-    def __del__(self) -> None:  # pyright: ignore[reportIncompatibleVariableOverride] (a method all the same)
-        """Do nothing: leaving it running is intended, so there is no leak to warn about."""
 
 
 class Spawned(Struct, frozen=True):
@@ -188,29 +173,14 @@ class Launch(Struct, frozen=True):
             "gid": None if account is None else account.gid,
             "groups": [] if account is None else list(account.groups),
         }
-        own = {name: os.environ[name] for name in _KEEPER_VARIABLES if name in os.environ}
-        try:
-            keeper = Child(
-                keeper_command(_KEEPER, key),
-                env={**own, KEEPER_VARIABLE: token, OWNER_VARIABLE: owner},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            )
-        except OSError as error:
-            why, step = start_trouble(error.errno or 0, "restart Ostler: its own Python may have been replaced")
-            said = f"the keeper of process {key!r} could not be started: {why}"
-            raise OperationError(said, next_actions=(step,)) from error
         begun = log.seek(0, os.SEEK_END)
+        keeper = booted_keeper(key, token, owner, log)
         try:
-            _give(keeper, _KEEPER)
             intend()
         except BaseException:
-            keeper.kill()
-            keeper.communicate()
+            dismiss(keeper)
             raise
-        kind, _, number = _reply_to(keeper, marshal.dumps(order)).partition(" ")
+        kind, _, number = answer_to(marshal.dumps(order), keeper).partition(" ")
         if kind == "pid":
             return Spawned(keeper, int(number), has_keeper=True)
         if not kind:
@@ -243,26 +213,6 @@ class Launch(Struct, frozen=True):
         why, step = start_trouble(number, "check that it is a program for this machine, with a valid #! line")
         trouble = interpreter_trouble(Path(self.argv[0]))
         return OperationError(f"command {self.label!r} could not be started: {why}{trouble}", next_actions=(step,))
-
-
-def _give(keeper: Child, data: bytes) -> None:
-    assert keeper.stdin is not None
-    with contextlib.suppress(BrokenPipeError):
-        keeper.stdin.write(data)
-        keeper.stdin.flush()
-
-
-def _reply_to(keeper: Child, order: bytes) -> str:
-    """Give the keeper its order and return its answer; empty if there is none."""
-    _give(keeper, order)
-    assert keeper.stdin is not None
-    assert keeper.stdout is not None
-    with contextlib.suppress(BrokenPipeError):
-        keeper.stdin.close()
-    with keeper.stdout as said:
-        answer = select.poll()  # `select.select` takes no descriptor above 1023, which a server of many programs has
-        answer.register(said, select.POLLIN)
-        return os.read(said.fileno(), 64).decode() if answer.poll(1000 * KEEPER_SECONDS) else ""
 
 
 def request_digest(request: StartRequest, salt: str) -> str:

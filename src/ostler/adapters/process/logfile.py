@@ -183,6 +183,17 @@ def new_log(path: Path) -> Generator[BinaryIO]:
         raise
 
 
+@contextmanager
+def continued_log(path: Path, base: int) -> Generator[tuple[BinaryIO, int]]:
+    """Open the log of a run to append to it; gives with it at which byte of the run's output it begins.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    with open(path, "ab", buffering=0, opener=_private) as log, run_output(path, base) as output:
+        yield log, output.base
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 

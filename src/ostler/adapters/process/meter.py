@@ -25,6 +25,7 @@ from ostler.adapters.process.process_table import (
 )
 from ostler.adapters.process.records import ProcessRecord
 from ostler.adapters.process.roster import Roster
+from ostler.adapters.process.trees import root_of
 
 FRESH_SECONDS = 1.0
 """A measurement of this age is good enough for the next one who asks: shorter spans say little about CPU."""
@@ -98,10 +99,11 @@ class Meter:
             the pids of each process that is measured, with those of all that it started.
         """
         self._others.difference_update(self._measured.keys() - table.keys())
-        roots: dict[Entry | int, int] = {entry: root for entry in self._running() if (root := _root(entry)) is not None}
+        running = self._running()
+        roots: dict[Entry | int, int] = {one: root for one in running if (root := root_of(one.record, table))}
         roots |= {pid: pid for pid in self._others if pid in table}
         trees = trees_below(roots.values(), table)
-        families = {one: [*trees.get(root, ()), *([] if _has_keeper(one) else [root])] for one, root in roots.items()}
+        families = {one: [*trees.get(root, ()), *_own(one, root)] for one, root in roots.items()}
         self._measured = {one: self._reading(one, usage_of(pids, table)) for one, pids in families.items()}
         return families
 
@@ -126,13 +128,9 @@ def uptime(record: ProcessRecord) -> float:
     return max(0.0, (datetime.now(UTC) - record.started_at).total_seconds())
 
 
-def _root(entry: Entry) -> int | None:
-    """Return what the processes of `entry` are below: its keeper, else the process itself."""
-    return entry.record.keeper if _has_keeper(entry) else entry.record.pid
-
-
-def _has_keeper(one: Entry | int) -> bool:
-    return isinstance(one, Entry) and one.record.keeper is not None
+def _own(one: Entry | int, root: int) -> list[int]:
+    """Return the root of a tree as a part of it, unless it is a keeper."""
+    return [] if isinstance(one, Entry) and root == one.record.keeper else [root]
 
 
 def _connections_to(pids: Iterable[int]) -> int:

@@ -14,8 +14,9 @@ from ostler.adapters.caller_environment import environment_of_caller
 from ostler.adapters.environments import Environments
 from ostler.adapters.process.adoption import birth_of, keeper_facts
 from ostler.adapters.process.contract import Probe, ProcessState, StartRequest, StartResult, StopRequest, StopResult
+from ostler.adapters.process.keeper_boot import Child
 from ostler.adapters.process.known_process import Entry
-from ostler.adapters.process.launch import Child, Launch, ProgramNotFoundError, probe_with_port, request_digest
+from ostler.adapters.process.launch import Launch, ProgramNotFoundError, probe_with_port, request_digest
 from ostler.adapters.process.logfile import new_log
 from ostler.adapters.process.meter import Meter
 from ostler.adapters.process.port_choice import PortChoice

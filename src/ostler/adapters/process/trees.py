@@ -9,15 +9,15 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 
 import psutil
 from msgspec import Struct
 
-from ostler.adapters.process.process_table import below, bound_by, bound_sockets, read_table, trees_below
-from ostler.adapters.process.records import ProcessRecord
+from ostler.adapters.process.process_table import Row, below, bound_by, bound_sockets, read_table, trees_below
+from ostler.adapters.process.records import ProcessRecord, Relative
 from ostler.model.marks import TOKEN_VARIABLE
 
 BIRTH_TOLERANCE = 0.02
@@ -29,6 +29,9 @@ CLOCK_STEP = 5.0
 A bound, because after another boot a stranger may have the same pid and the same time since boot. Larger steps are
 bridged by the token.
 """
+
+MAX_FAMILY = 128
+"""Descendants of one run that are remembered, the newest."""
 
 
 class Birth(Struct, frozen=True):
@@ -369,3 +372,42 @@ def _group_of(process: psutil.Process) -> int | None:
         return os.getpgid(process.pid)
     except (ProcessLookupError, PermissionError):
         return None
+
+
+def root_of(record: ProcessRecord, table: Mapping[int, Row]) -> int | None:
+    """Return what the processes of `record` are below in `table`: its keeper, or without it the main process."""
+    for pid in (record.keeper, record.pid):
+        if pid is not None and pid in table and not table[pid].is_zombie:
+            return pid
+    return None
+
+
+def families_of(roots: Iterable[int], table: Mapping[int, Row]) -> dict[int, list[Relative]]:
+    """Return what is below each of `roots` in `table`, oldest first. Blocks.
+
+    A program may overwrite its environment, and change its session. When its keeper is killed together with it, what is
+    left then belongs to no one, and is known only by having been seen: by pid and birth.
+    """
+    found: dict[int, list[Relative]] = {}
+    for root, pids in trees_below(roots, table).items():
+        relatives = [one for pid in pids if (one := _relative(pid, table[pid].parent)) is not None]
+        found[root] = sorted(relatives, key=lambda one: one.created)[-MAX_FAMILY:]
+    return found
+
+
+def with_family(known: tuple[Relative, ...], family: Iterable[Relative]) -> tuple[Relative, ...]:
+    """Return `known` with those of `family` that are not in it, the newest at the end."""
+    births = {relative.pid: Birth(relative.created, relative.since_boot) for relative in known}
+    new = [one for one in family if one.pid not in births or not births[one.pid].is_same(Birth(*one[1:]))]
+    return (*known, *new)[-MAX_FAMILY:]
+
+
+def _relative(pid: int, parent: int) -> Relative | None:
+    """Return `pid` with its birth; None when another process has the number by now."""
+    try:
+        process = psutil.Process(pid)
+        birth = Birth.of(process)
+        is_same = process.ppid() == parent
+    except psutil.Error:
+        return None
+    return Relative(pid, birth.created, birth.since_boot) if is_same else None

@@ -15,19 +15,19 @@ from anyio.abc import TaskGroup
 from ostler.adapters.disk_room import is_scarcity
 from ostler.adapters.process.contract import ProcessState
 from ostler.adapters.process.exits import ExitWatch, exit_watch
-from ostler.adapters.process.families import families_of, with_family
+from ostler.adapters.process.keeper_boot import replaced_keeper
 from ostler.adapters.process.known_process import ENDING_SECONDS, Entry, Observation
 from ostler.adapters.process.logfile import end_of, rotate
 from ostler.adapters.process.meter import Meter
 from ostler.adapters.process.process_table import read_table
 from ostler.adapters.process.records import KEPT_BYTES, KEPT_EXITED, KEPT_SECONDS, previous_part
 from ostler.adapters.process.roster import Roster
-from ostler.adapters.process.trees import ProcessTree
-from ostler.model.errors import StoreError
+from ostler.adapters.process.trees import ProcessTree, families_of, root_of, with_family
+from ostler.model.errors import OperationError, StoreError
 from ostler.model.sizes import size_text
 
 if TYPE_CHECKING:
-    from ostler.adapters.process.launch import Child
+    from ostler.adapters.process.keeper_boot import Child
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Upkeep:
         self._kills: int | None = None
         """How many processes of this control group the kernel had killed at the last look."""
         self._unreaped: set[Child] = set()
-        """Keepers whose programs have ended: each ends a moment later, or when nothing of the program is left."""
+        """Keepers that may end unseen: of programs that have ended, and successors of killed ones."""
         self._loud: dict[Entry, int] = {}
         """Whose logs are measured often, each with the looks that are left."""
 
@@ -125,7 +125,7 @@ class Upkeep:
         if number % FAMILY_LOOKS == 1:
             await self.remember_families()
         await self._enforce_limits()
-        await self._look_after(with_adopted=number % LOOKS_PER_ADOPTED == 0)
+        await self._look_after(with_adopted=number % LOOKS_PER_ADOPTED == 1)
         self._watch_servers(group)
 
     def watch(self, entry: Entry) -> None:
@@ -210,13 +210,14 @@ class Upkeep:
         table = await anyio.to_thread.run_sync(read_table)
         self._meter.take(table)
         kept = {
-            entry.record.keeper: entry
+            root: entry
             for entry in self._roster.entries.values()
             if entry.record.keeper is not None and (entry.state == "running" or not entry.record.swept)
+            if (root := root_of(entry.record, table))
         }
         found = await anyio.to_thread.run_sync(families_of, list(kept), table)
-        for keeper, family in found.items():
-            entry = kept[keeper]
+        for root, family in found.items():
+            entry = kept[root]
             seen = with_family(entry.record.family, family)
             if seen != entry.record.family:
                 entry.update(family=seen)
@@ -245,17 +246,37 @@ class Upkeep:
         watched = [entry for entry in entries if entry.state != "exited" and (with_adopted or not entry.adopted)]
         growing = [entry for entry in entries if not entry.log_is_final]
         seen, sizes = await anyio.to_thread.run_sync(self._inspect, watched, growing)
-        for entry, observation in zip(watched, seen, strict=True):
+        for entry, (observation, has_lost_keeper) in zip(watched, seen, strict=True):
             entry.apply(observation)
+            if has_lost_keeper:
+                await self._replace_keeper(entry)
         for entry, size in zip(growing, sizes, strict=True):
             await self._bound_log(entry, size)
         await self._roster.save()
         await self._prune()
 
-    def _inspect(self, watched: list[Entry], growing: list[Entry]) -> tuple[list[Observation], list[int]]:
-        """Look at processes and at the sizes of logs. Blocks."""
+    def _inspect(self, watched: list[Entry], growing: list[Entry]) -> tuple[list[tuple[Observation, bool]], list[int]]:
+        """Look at processes, whether they have lost their keepers, and at the sizes of logs. Blocks."""
         sizes = [self._log_size(entry) for entry in growing]
-        return [entry.observe() for entry in watched], sizes
+        return [(entry.observe(), entry.has_lost_keeper()) for entry in watched], sizes
+
+    async def _replace_keeper(self, entry: Entry) -> None:
+        """Have the output of a program whose keeper was killed read on, if that is not done yet."""
+        key = entry.record.key
+        if entry.state != "running" or self._roster.is_busy(key):
+            return
+        async with self._roster.exclusive(key):
+            if not self._roster.is_current(entry):
+                return
+            keeper = None
+            with anyio.CancelScope(shield=True):  # one that is started must be reaped
+                try:
+                    keeper = await anyio.to_thread.run_sync(replaced_keeper, self._roster.folder, entry.record)
+                except OperationError as error:
+                    logger.warning("%s", error)
+            if keeper is not None:
+                self._unreaped.add(keeper)
+                logger.warning("the keeper of process %r was killed; a new one reads its output on", key)
 
     def _log_size(self, entry: Entry) -> int:
         """Return the size of a log, and note when its program had written how much. Blocks."""
