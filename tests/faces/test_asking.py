@@ -367,6 +367,61 @@ async def test_muster_tools_ask_for_missing_args_too(mode: Any) -> None:
         assert app.manager.view("web").args["size"] == 2
 
 
+@ERAS
+async def test_a_late_yes_does_not_confirm_what_has_changed_since(mode: Any) -> None:
+    person, world = Person(YES, YES), World()
+    async with ledger(world) as app:
+
+        async def thinks(context: Any, params: Any) -> ElicitResult:
+            if not person.asked:
+                await app.manager.stop_service("web")
+            return await person(context, params)
+
+        async with Client(server_over(app), mode=mode, elicitation_callback=thinks) as client:
+            await call(client, "service_create", serviceClassName="basic", name="web")
+            app.confirmed.add("ostler/service_restart")
+            if mode == "legacy":
+                text, error = await refusal(client, "service_restart", name="web")
+                assert error["code"] == "conflict"
+                assert "service_restart was confirmed, but it would do something else by now" in text
+                assert "the person was shown 'It is running now." in text
+                assert "now it is 'It is stopped now." in text
+                assert error["nextActions"] == ["service_restart again shows the person what it would do now"]
+                assert len(world.tools_called("w/start")) == 1
+            await call(client, "service_restart", name="web")
+    assert "It is running now." in person.asked[0].message
+    assert "It is stopped now." in person.asked[1].message
+
+
+async def _ignored(*_: Any) -> None:
+    """Take progress."""
+
+
+async def test_a_down_that_would_remove_other_services_than_were_shown_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "ostler.yaml").write_text("services:\n  db: {class: basic}\n  api: {class: basic, enabled: false}\n")
+    here = {"directory": str(tmp_path)}
+    person = Person(YES, YES, YES)
+    async with ledger(World()) as app, anyio.create_task_group() as group:
+        app.projects.run_in(group)
+
+        async def thinks(context: Any, params: Any) -> ElicitResult:
+            if len(person.asked) == 1:
+                await app.projects.up(str(tmp_path), ["api"], timeout=None, progress=_ignored)
+            return await person(context, params)
+
+        async with Client(server_over(app), mode="legacy", elicitation_callback=thinks) as client:
+            app.confirmed.add("ostler/project_*")
+            await call(client, "project_up", **here)
+            assert "db." in person.asked[0].message
+            text, error = await refusal(client, "project_down", **here)
+            assert error["code"] == "conflict"
+            assert "and now it is 'remove api." in text
+            await call(client, "project_down", **here)
+        group.cancel_scope.cancel()
+    assert [line.split(".")[0] for line in person.asked[2].message.splitlines()[-2:]] == ["remove api", "remove db"]
+
+
 @pytest.mark.virtual
 async def test_a_project_is_confirmed_for_the_tools_of_its_services(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()

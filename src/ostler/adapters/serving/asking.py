@@ -63,12 +63,14 @@ class Question(Struct, frozen=True):
         message: what is asked, in words.
         properties: the form's fields, flat, as JSON Schema.
         required: those that must be filled in.
+        basis: what it is about in full, where the message leaves something out.
     """
 
     key: str
     message: str
     properties: JsonObject
     required: tuple[str, ...] = ()
+    basis: str = ""
 
     def form(self) -> "types.ElicitRequestFormParams":
         """Return it as the protocol has it."""
@@ -80,7 +82,7 @@ class Question(Struct, frozen=True):
     @property
     def digest(self) -> str:
         """What two equal questions share: a reply counts for the question as it was asked."""
-        facts = [self.key, self.message, self.properties, self.required]
+        facts = [self.key, self.message, self.properties, self.required, self.basis]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -3,24 +3,32 @@
 A call is confirmed as a whole, before anything is changed: Ostler's own tool, the downstream tool that `tool_call`
 names, and what starting, stopping or deleting a service would call. A wait that starts an idle service is a start, too.
 What Ostler does without a client (a restart after a crash, the end of a lease) asks no one.
+
+A person may think for minutes. What they were shown is found out again when they have agreed: if it would be something
+else by then, nothing is done.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, cast
 
+from msgspec import Struct
+
 from ostler.adapters.serving.answers import Answer, clipped, error_answer
 from ostler.adapters.serving.asking import InputNeededError, Outcome, Question
 from ostler.adapters.serving.problems import read_args
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.projects.changes import ChangeKind
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.downstream_tools import ToolCallArgs
 from ostler.faces.mcp.lifecycle_tools import OperationArgs, ServiceCreateArgs, ServiceDeleteArgs, requested
+from ostler.faces.mcp.project_changes import change_line
 from ostler.faces.mcp.project_tools import ProjectDownArgs, ProjectUpArgs, directory_of, unwritten
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.waiting_tools import ServiceWaitArgs, started_by_wait
-from ostler.model.errors import ConfirmationError, NotFoundError, OstlerError
+from ostler.model.errors import ConfirmationError, ConflictError, NotFoundError, OstlerError
 from ostler.model.plans import Plan, PlanAction
 
 if TYPE_CHECKING:
@@ -30,6 +38,23 @@ MAX_MESSAGE = 2_000
 """Characters of a question."""
 
 _FIELD = "confirm"
+
+_MAX_CHANGES = 600
+"""Characters of what has changed since a question, before and after."""
+
+
+class _Matter(Struct, frozen=True):
+    """What a call would do: what is confirmed.
+
+    Attributes:
+        causes: the tools of it that the policy wants confirmed.
+        lines: what the person is shown.
+        services: the ids of the services concerned, which may be others of the same name a moment later.
+    """
+
+    causes: tuple[str, ...]
+    lines: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
 
 
 class Confirmations:
@@ -57,12 +82,21 @@ class Confirmations:
 
         Raises:
             ConfirmationError: no one confirmed it; nothing was done.
+            ConflictError: it would do something else by now than what was confirmed; nothing was done.
             InputNeededError: the confirmation comes with the repeated call.
             OstlerError: the call could not be carried out anyway.
         """
-        policy = app.policy
-        if not policy.confirm_tools:
+        if not app.policy.confirm_tools:
             return
+        shown = await self._matter(app, tool, arguments)
+        if shown.causes:
+            await _ask(app, call, tool.name, shown)
+            if (now := await self._matter(app, tool, arguments)) != shown:
+                raise _outdated(tool.name, shown, now)
+
+    async def _matter(self, app: ApplicationLike, tool: AnyTool, arguments: Mapping[str, Any]) -> _Matter:
+        """Return what a call of one of Ostler's own tools would do."""
+        policy = app.policy
         args = read_args(tool.name, tool.args, arguments)
         causes = [f"ostler/{tool.name}"] if policy.confirms_own(tool.name) else []
         while isinstance(args, ToolCallArgs):
@@ -71,8 +105,12 @@ class Confirmations:
             args = None if inner is None else read_args(inner.name, inner.args, args.args)
         plans, tools = await _plans(app, args)
         causes += dict.fromkeys(tool for tool in tools if policy.confirms(tool))
-        if causes:
-            await _ask(app, call, tool.name, causes, "\n".join(_about(app, tool, arguments, plans)))
+        if not causes:
+            return _Matter(())
+        lines = (*_about(app, tool, arguments, plans), *await _about_projects(app, args))
+        concerned = [app.manager.registry.find(each.name) for plan in plans for each in plan.services]
+        ids = (service.id for service in concerned if isinstance(service, ServiceInstance))
+        return _Matter(tuple(causes), lines, tuple(ids))
 
 
 async def confirm_tool(app: ApplicationLike, tool: str, arguments: Mapping[str, Any], call: Call) -> None:
@@ -86,17 +124,34 @@ async def confirm_tool(app: ApplicationLike, tool: str, arguments: Mapping[str, 
     causes += [tool] if policy.confirms(tool) else []
     if causes:
         shown = shapes.value_text(dict(arguments))
-        await _ask(app, call, tool, causes, f"Call {tool} with {shown}?")
+        await _ask(app, call, tool, _Matter(tuple(causes), (f"Call {tool} with {shown}?",)))
 
 
-async def _ask(app: ApplicationLike, call: Call, name: str, causes: list[str], about: str) -> None:
+async def _ask(app: ApplicationLike, call: Call, name: str, matter: _Matter) -> None:
     field = {"type": "boolean", "title": "Yes, do it", "default": False}
-    reply = await call.person.ask(Question(f"confirm {name}", clipped(about, MAX_MESSAGE), {_FIELD: field}, (_FIELD,)))
+    about = "\n".join(matter.lines)
+    basis = "\n".join((about, *matter.services))
+    asked = Question(f"confirm {name}", clipped(about, MAX_MESSAGE), {_FIELD: field}, (_FIELD,), basis)
+    reply = await call.person.ask(asked)
     if reply.outcome is Outcome.ACCEPTED and reply.content.get(_FIELD) is True:
         return
-    refusal = ConfirmationError(name, causes, asked=reply.outcome is not Outcome.UNAVAILABLE)
+    refusal = ConfirmationError(name, matter.causes, asked=reply.outcome is not Outcome.UNAVAILABLE)
     await app.note_denied(name, refusal)
     raise refusal
+
+
+def _outdated(name: str, shown: _Matter, now: _Matter) -> ConflictError:
+    """Return why a call that was confirmed is not carried out."""
+    before = [line for line in shown.lines if line not in now.lines]
+    after = [line for line in now.lines if line not in shown.lines]
+    then, is_now = (clipped("; ".join(lines), _MAX_CHANGES) or "nothing of that" for lines in (before, after))
+    changed = f"the person was shown {then!r}, and now it is {is_now!r}"
+    if not (before or after):
+        changed = "a service was deleted and made again under its name"
+    return ConflictError(
+        f"{name} was confirmed, but it would do something else by now, so nothing was done: {changed}",
+        next_actions=(f"{name} again shows the person what it would do now",),
+    )
 
 
 async def _plans(app: ApplicationLike, args: Any) -> tuple[Sequence[Plan], Sequence[str]]:
@@ -152,6 +207,34 @@ def _tools_of_project(app: ApplicationLike, project: str) -> list[str]:
 def _tools_of_classes(app: ApplicationLike, names: AbstractSet[str]) -> list[str]:
     known = [entry for entry in app.classes.get_all() if entry.name in names]
     return [tool for entry in known for tool in entry.service_class.required_tools()]
+
+
+async def _about_projects(app: ApplicationLike, args: Any) -> list[str]:
+    """Return in lines what a call about projects would do."""
+    match args:
+        case ProjectUpArgs(dry_run=False):
+            _, changes = await app.projects.plan(directory_of(args), args.services)
+            return [change_line(change) for change in changes if change.kind is not ChangeKind.KEEP]
+        case ProjectDownArgs(left_over=True):
+            survey = await app.projects.leftovers()
+            left = [*await app.projects.strays(), *survey.found]
+            members = (line for ref in app.projects.left_over() for line in _removals(app, ref.id, ()))
+            return [*members, *(f"end {one}, left by an earlier run of Ostler" for one in left)]
+        case ProjectDownArgs():
+            return _removals(app, app.projects.directory.project_of(directory_of(args)), args.services)
+        case _:
+            return []
+
+
+def _removals(app: ApplicationLike, project: str, names: Sequence[str]) -> list[str]:
+    """Return in lines what a `down` of a project, or of its services `names`, would remove."""
+    wanted = {f"{name}.{project}" for name in names}
+    members = app.projects.directory.members(project) if project else ()
+    return [
+        f"remove {member.name}, which is {member.state.value} now"
+        for member in members
+        if not wanted or member.name in wanted
+    ]
 
 
 def _about(app: ApplicationLike, tool: AnyTool, arguments: Mapping[str, Any], plans: Sequence[Plan]) -> Iterator[str]:
