@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -27,6 +28,7 @@ from mcp_types import (
 from tests.support.ledger_app import LedgerApplication, call, ledger, quiet, server_over
 from tests.support.world import World, until
 
+from ostler.faces.client_facts import client_of
 from ostler.faces.mcp.addresses import Address, class_uri, read_uri, service_uri
 from ostler.faces.mcp.changes import ChangeFeed, Mailbox
 from ostler.faces.mcp.toolbox import tools_of
@@ -312,6 +314,42 @@ async def _listen(app: LedgerApplication, client: Client) -> None:
         assert {event for event in seen if isinstance(event, ResourceUpdated)} == {ResourceUpdated("service://one")}
         group.cancel_scope.cancel()
     await until(lambda: subscribers(app) == before)
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_a_resource_is_reported_under_the_uri_that_its_subscriber_wrote(mode: Any, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "ostler.yaml").write_text("name: shop\nservices:\n  web: {class: basic}\n")
+    written = ["service://web", "service://web.shop", "service://we%62/logs", "serviceclass://basi%63"]
+    seen: set[str] = set()
+
+    async def handle(message: Any) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            seen.add(message.params.uri)
+
+    async with ledger(World()) as app, anyio.create_task_group() as group:
+        app.projects.run_in(group)
+        with client_of({"directory": str(tmp_path), "named": True}):
+            async with Client(server_over(app), mode=mode, message_handler=handle) as client, AsyncExitStack() as stack:
+                if mode == "legacy":
+                    for uri in (*written, "service://web/outputs"):
+                        await subscribe(client, uri)
+                    await unsubscribe(client, "service://web/outputs")
+                else:
+                    stream = await stack.enter_async_context(client.listen(resource_subscriptions=written))
+
+                    async def collect() -> None:
+                        async for event in stream:
+                            assert isinstance(event, ResourceUpdated)
+                            seen.add(event.uri)
+
+                    group.start_soon(collect)
+                await call(client, "project_up")
+                text = app.classes.get("basic").text.replace("a resource in the ledger", "another text")
+                await call(client, "serviceclass_update", name="basic", manifest=text)
+                await until(lambda: len(seen) == len(written))
+                assert seen == set(written)
+                group.cancel_scope.cancel()
 
 
 async def test_modern_acknowledgement_names_only_what_can_happen() -> None:

@@ -45,6 +45,19 @@ def class_uri(name: str) -> str:
     return _CLASS + quote(name, safe="")
 
 
+def uri_of(address: Address, written: str) -> str:
+    """Return the one URI under which changes of `address`, which is `written`, are reported."""
+    match address.part:
+        case "class":
+            return class_uri(address.name)
+        case "service":
+            return service_uri(address.name)
+        case "outputs" | "events" | "logs":
+            return f"{service_uri(address.name)}/{address.part}"
+        case _:
+            return written
+
+
 def read_uri(uri: str) -> Address | None:
     """Return what `uri` names, or None when it is none of ours."""
     if part := _WHOLE.get(uri):

@@ -81,8 +81,10 @@ class ChangeFeed:
         self._events = events
         self._classes = classes
         self._class_names: set[str] = set()
-        self._wanted: dict[Mailbox, set[ServerEvent]] = {}
-        self._wanting: dict[ServerEvent, dict[Mailbox, None]] = {}
+        self._wanted: dict[Mailbox, dict[ServerEvent, ServerEvent]] = {}
+        """By mailbox: what it asked for, and which change that means."""
+        self._wanting: dict[ServerEvent, dict[Mailbox, dict[ServerEvent, None]]] = {}
+        """By change: who wants it, and as what they asked for it."""
         self._leave: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
@@ -96,7 +98,7 @@ class ChangeFeed:
         if not self._wanted:
             self._class_names = {entry.name for entry in self._classes.get_all()}
             self._leave = [self._events.subscribe(self._happened), self._classes.on_change(self._classes_changed)]
-        self._wanted[mailbox] = set()
+        self._wanted[mailbox] = {}
         for change in changes:
             self.add(mailbox, change)
 
@@ -110,18 +112,23 @@ class ChangeFeed:
 
         return unsubscribe
 
-    def add(self, mailbox: Mailbox, change: ServerEvent) -> None:
-        """Put `change` into a subscribed `mailbox`, too, when it happens."""
-        self._wanted[mailbox].add(change)
-        self._wanting.setdefault(change, {})[mailbox] = None
+    def add(self, mailbox: Mailbox, change: ServerEvent, meant: ServerEvent | None = None) -> None:
+        """Put `change` into a subscribed `mailbox`, too, when it happens, or when `meant` does."""
+        self.discard(mailbox, change)
+        meant = meant or change
+        self._wanted[mailbox][change] = meant
+        self._wanting.setdefault(meant, {}).setdefault(mailbox, {})[change] = None
 
     def discard(self, mailbox: Mailbox, change: ServerEvent) -> None:
         """Stop putting `change` into a subscribed `mailbox`."""
-        self._wanted[mailbox].discard(change)
-        if (mailboxes := self._wanting.get(change)) is not None:
-            mailboxes.pop(mailbox, None)
-            if not mailboxes:
-                del self._wanting[change]
+        if (meant := self._wanted[mailbox].pop(change, None)) is None:
+            return
+        mailboxes = self._wanting[meant]
+        del mailboxes[mailbox][change]
+        if not mailboxes[mailbox]:
+            del mailboxes[mailbox]
+        if not mailboxes:
+            del self._wanting[meant]
 
     def _happened(self, event: Event) -> None:
         for change in changes_of(event):
@@ -135,5 +142,6 @@ class ChangeFeed:
             self._publish(ResourcesListChanged())
 
     def _publish(self, change: ServerEvent) -> None:
-        for mailbox in self._wanting.get(change, ()):
-            mailbox.put(change)
+        for mailbox, asked in self._wanting.get(change, {}).items():
+            for each in asked:
+                mailbox.put(each)

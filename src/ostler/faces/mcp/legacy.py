@@ -15,7 +15,6 @@ from mcp_types import INVALID_PARAMS, EmptyResult, NotificationParams, Subscribe
 from msgspec import Struct
 
 from ostler.adapters.serving.known_roots import connection_of
-from ostler.faces.mcp.addresses import read_uri
 from ostler.faces.mcp.changes import ChangeFeed, Mailbox
 from ostler.faces.mcp.channels import Channels
 from ostler.faces.mcp.lifespan import Lifespan
@@ -33,8 +32,9 @@ class LegacySubscriptions:
     idle made a create and delete cost 240 ms of CPU instead of 16.
     """
 
-    def __init__(self, feed: ChangeFeed, channels: Channels) -> None:
+    def __init__(self, feed: ChangeFeed, channels: Channels, meant_by: Callable[[str], str | None]) -> None:
         self._feed = feed
+        self._meant_by = meant_by
         self._channels = channels
         self._sessions: dict[str, _LegacySession] = {}
         self._open: Counter[str] = Counter()
@@ -68,12 +68,12 @@ class LegacySubscriptions:
 
     async def subscribe(self, context: ServerRequestContext[Lifespan], params: SubscribeRequestParams) -> EmptyResult:
         """Notify the session when `params.uri` changes. What does not exist yet can be subscribed to."""
-        if read_uri(params.uri) is None:
+        if (meant := self._meant_by(params.uri)) is None:
             raise MCPError(RESOURCE_NOT_FOUND, f"resource {params.uri!r} not found", data={"uri": params.uri})
         session = self._session(context)
         if len(session.uris) >= MAX_URIS and params.uri not in session.uris:
             raise MCPError(INVALID_PARAMS, f"at most {MAX_URIS} resources can be subscribed to in one session")
-        session.add(params.uri)
+        session.add(params.uri, meant)
         return EmptyResult()
 
     async def unsubscribe(
@@ -103,21 +103,22 @@ class _LegacySession:
     """What one session subscribed to, and the task that notifies it while it listens."""
 
     def __init__(self, connection: Connection, feed: ChangeFeed, tasks: TaskGroup) -> None:
-        self.uris: set[str] = set()
+        self.uris: dict[str, str] = {}
+        """What it subscribed to, as it wrote it, and which resource each is."""
         self._connection = connection
         self._feed = feed
         self._tasks = tasks
         self._listening: _Listening | None = None
 
-    def add(self, uri: str) -> None:
-        """Subscribe to the resource `uri`."""
-        self.uris.add(uri)
+    def add(self, uri: str, meant: str) -> None:
+        """Subscribe to the resource `meant`, which the session calls `uri`."""
+        self.uris[uri] = meant
         if self._listening is not None:
-            self._feed.add(self._listening.mailbox, ResourceUpdated(uri))
+            self._feed.add(self._listening.mailbox, ResourceUpdated(uri), ResourceUpdated(meant))
 
     def discard(self, uri: str) -> None:
         """Unsubscribe from the resource `uri`."""
-        self.uris.discard(uri)
+        self.uris.pop(uri, None)
         if self._listening is not None:
             self._feed.discard(self._listening.mailbox, ResourceUpdated(uri))
 
@@ -125,8 +126,9 @@ class _LegacySession:
         """Send notifications from now on."""
         if self._listening is None:
             mailbox, scope = Mailbox(), anyio.CancelScope()
-            wanted = [ResourcesListChanged(), *(ResourceUpdated(uri) for uri in self.uris)]
-            self._listening = _Listening(mailbox, scope, self._feed.subscribe(mailbox, wanted))
+            self._listening = _Listening(mailbox, scope, self._feed.subscribe(mailbox, [ResourcesListChanged()]))
+            for uri, meant in self.uris.items():
+                self._feed.add(mailbox, ResourceUpdated(uri), ResourceUpdated(meant))
             self._tasks.start_soon(self._run, mailbox, scope, name="ostler-session-notifications")
 
     def rest(self) -> None:

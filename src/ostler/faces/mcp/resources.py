@@ -25,7 +25,7 @@ from ostler.adapters.serving.table import refuse_cursor
 from ostler.engine.protocols import Clock
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
-from ostler.faces.mcp.addresses import GRAPH, SERVICES, Address, class_uri, read_uri, service_uri
+from ostler.faces.mcp.addresses import GRAPH, SERVICES, Address, class_uri, read_uri, service_uri, uri_of
 from ostler.faces.mcp.legacy import RESOURCE_NOT_FOUND
 from ostler.faces.mcp.lifespan import Lifespan
 from ostler.faces.mcp.paging import page
@@ -145,6 +145,11 @@ class Resources:
         except OstlerError as error:
             raise MCPError(INTERNAL_ERROR, str(error), data={"uri": uri, "error": error_json(error)}) from None
         return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=mime_type, text=sendable(text))])
+
+    def meant_by(self, uri: str) -> str | None:
+        """Return the URI of the resource that the client means by `uri`, or None when it is none of ours."""
+        address = read_uri(uri)
+        return None if address is None else uri_of(self._in_scope(address), uri)
 
     def _in_scope(self, address: Address) -> Address:
         """Return the address with the full name of the service that a short one means in the client's folder."""

@@ -163,8 +163,8 @@ def build_server(
     feed = ChangeFeed(app.manager.events, app.classes)
     tools = toolbox or _toolbox(app, time, toolset)
     resources = Resources(app, time)
-    legacy = LegacySubscriptions(feed, Channels(app))
-    listening = ListenHandler(feed)
+    legacy = LegacySubscriptions(feed, Channels(app), resources.meant_by)
+    listening = ListenHandler(feed, resources.meant_by)
     prompts = Prompts({tool.name for tool in tools_of(toolset)})
     server = OstlerServer(
         "ostler",

@@ -1,5 +1,6 @@
 """`subscriptions/listen` of protocol 2026-07-28: one request is one stream of changes."""
 
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,7 +26,6 @@ from mcp_types import (
     SubscriptionsListenResult,
 )
 
-from ostler.faces.mcp.addresses import read_uri
 from ostler.faces.mcp.changes import ChangeFeed, Mailbox
 from ostler.faces.mcp.lifespan import Lifespan
 
@@ -39,25 +39,29 @@ MAX_URIS = 1000
 class ChangeStream:
     """The changes that one stream reports, from the moment that it was made; `with` ends it.
 
+    Resources are reported under the URIs that the client wrote: `meant` has what each stands for in its project.
+
     Attributes:
         meta: what each of its notifications carries.
         acknowledged: what the client is promised.
     """
 
-    def __init__(self, handler: "ListenHandler", stream_id: RequestId, wanted: SubscriptionFilter) -> None:
-        uris = list(wanted.resource_subscriptions or [])
+    def __init__(
+        self, handler: "ListenHandler", stream_id: RequestId, wanted: SubscriptionFilter, meant: Mapping[str, str]
+    ) -> None:
+        uris = list(meant)
         # Ostler's tools and prompts never change: only what can happen is acknowledged.
         self.acknowledged = SubscriptionFilter(
             resources_list_changed=True if wanted.resources_list_changed else None,
             resource_subscriptions=uris or None,
         )
         self.meta: dict[str, Any] = {SUBSCRIPTION_ID_META_KEY: stream_id}
-        changes: list[ServerEvent] = [ResourceUpdated(uri) for uri in uris]
-        if wanted.resources_list_changed:
-            changes.append(ResourcesListChanged())
         self._handler = handler
         self._mailbox = Mailbox()
+        changes = [ResourcesListChanged()] if wanted.resources_list_changed else []
         self._unsubscribe = handler.feed.subscribe(self._mailbox, changes)
+        for uri, full in meant.items():
+            handler.feed.add(self._mailbox, ResourceUpdated(uri), ResourceUpdated(full))
         handler.streams += 1
 
     def __enter__(self) -> Self:
@@ -95,8 +99,9 @@ class ListenHandler:
         streams: how many are open.
     """
 
-    def __init__(self, feed: ChangeFeed) -> None:
+    def __init__(self, feed: ChangeFeed, meant_by: Callable[[str], str | None]) -> None:
         self.feed = feed
+        self._meant_by = meant_by
         self.streams = 0
 
     def open(self, stream_id: RequestId, wanted: SubscriptionFilter) -> ChangeStream:
@@ -110,10 +115,12 @@ class ListenHandler:
         uris = wanted.resource_subscriptions or []
         if len(uris) > MAX_URIS:
             raise MCPError(INVALID_PARAMS, f"at most {MAX_URIS} resources can be subscribed to in one stream")
-        foreign = [uri for uri in uris if read_uri(uri) is None]
-        if foreign:
-            raise MCPError(INVALID_PARAMS, f"resource {foreign[0]!r} not found", data={"uri": foreign[0]})
-        return ChangeStream(self, stream_id, wanted)
+        meant: dict[str, str] = {}
+        for uri in uris:
+            if (full := self._meant_by(uri)) is None:
+                raise MCPError(INVALID_PARAMS, f"resource {uri!r} not found", data={"uri": uri})
+            meant[uri] = full
+        return ChangeStream(self, stream_id, wanted, meant)
 
     async def __call__(
         self, context: ServerRequestContext[Lifespan], params: SubscriptionsListenRequestParams
