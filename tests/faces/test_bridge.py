@@ -119,13 +119,16 @@ def test_a_client_that_gives_up_on_discover_may_still_do_the_handshake_on_the_sa
 
 
 def test_after_stop_server_the_next_request_starts_a_new_one(place: ServerPlace) -> None:
-    with bridge(place) as client:
+    with bridge(place) as client, bridge(place) as modern:
         client.initialize()
         pid = int(client.call("pid"))
         hanging = client.send_call("hang")
-        client.call("pid")
+        stream = modern.send("subscriptions/listen", {"notifications": {}, "_meta": MODERN_META})
+        modern.wait_for_notification("notifications/subscriptions/acknowledged")
         Dialer(place, kind="cli", note=print).request("stop")
         assert "was stopped" in client.answer(hanging)["error"]["message"]
+        ended = {"resultType": "complete", "_meta": {"io.modelcontextprotocol/subscriptionId": stream}}
+        assert modern.answer(stream)["result"] == ended
         eventually(lambda: servers_of(place) == [], "the server has ended")
         assert read_holder(place) is None
         assert int(client.call("pid")) != pid

@@ -79,6 +79,14 @@ def test_unanswered_requests_of_both_sides_are_orphans() -> None:
     assert wire.ledger.is_idle
 
 
+def test_streams_are_orphans_that_wait_for_nothing_but_the_end() -> None:
+    wire = Wire()
+    wire.client_says({"jsonrpc": "2.0", "id": 1, "method": "tools/call"})
+    wire.client_says({"jsonrpc": "2.0", "id": 2, "method": "subscriptions/listen"})
+    orphans = wire.ledger.take_orphans(keep_initialize=True)
+    assert (orphans.of_client, orphans.streams) == ((1, 2), (2,))
+
+
 def test_cancelled_requests_are_no_orphans() -> None:
     wire = Wire()
     wire.client_says({"jsonrpc": "2.0", "id": 1, "method": "tools/call"})

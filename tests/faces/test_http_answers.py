@@ -6,7 +6,7 @@ import struct
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import anyio
@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from mcp import MCPError
 from mcp.client import Client
+from mcp.shared.subscriptions import ResourceUpdated
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -173,6 +174,45 @@ async def test_a_call_under_way_when_the_server_ends_is_answered(
         held.goes_on.set()
     assert "ended while this call was under way (it was stopped)" in told
     assert "Exception in ASGI application" not in caplog.text
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+@pytest.mark.parametrize("way", ["short", "sdk"])
+async def test_streams_of_changes_end_as_they_should_when_the_server_ends(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "SHUTDOWN_GRACE", 60)  # none of them is cut off
+    seen: list[Any] = []
+    lines: list[str] = []
+    ending = anyio.Event()
+    async with ledger(World()) as app, anyio.create_task_group() as tasks:
+        server = server_over(app)
+        if way == "sdk":
+            server.listening = None
+
+        async def serve(*, task_status: anyio.abc.TaskStatus[str]) -> None:
+            settings = HttpSettings("127.0.0.1", 0)
+            async with serving_http(lambda _toolset, _principal: server, settings, version="1") as url:
+                task_status.started(url)
+                await ending.wait()
+
+        url = await tasks.start(serve)
+        async with httpx2.AsyncClient(timeout=60) as client:
+            older = Session(client, url)
+            await older.open()
+            async with (
+                Client(url) as modern,
+                modern.listen(resource_subscriptions=["service://one"]) as changes,
+                older.stream() as stream,
+            ):
+                await call(modern, "service_create", serviceClassName="basic", name="one", start=False)
+                ending.set()
+                with anyio.fail_after(30):
+                    seen = [change async for change in changes]  # a stream that is lost raises
+                    lines = [line async for line in stream.aiter_lines()]  # and this one, if it is cut off
+    assert ResourceUpdated("service://one") in seen
+    assert any("list_changed" in line for line in lines)
 
 
 @pytest.mark.anyio

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 WHEN_LOST: Final = "ostler.when_lost"
 """Key of the scope of a request: a set of `Callable[[], None]` that are called when its connection is lost."""
 
+WHEN_ENDING: Final = "ostler.when_ending"
+"""Key of the scope of a request: a set of `Callable[[], None]` that are called when the server begins to end."""
+
 
 class _Line(Struct):
     is_closed: bool = False

@@ -80,6 +80,7 @@ def scripted_source(options: argparse.Namespace) -> Any:
     import anyio
     import mcp_types as types
     from mcp.server.lowlevel import Server
+    from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
 
     from ostler.faces.daemon.hosting import Hosted
     from ostler.model.errors import StoreCorruptError
@@ -121,6 +122,7 @@ def scripted_source(options: argparse.Namespace) -> Any:
             on_call_tool=call_tool,
             on_list_resources=list_resources,
             on_subscribe_resource=subscribe,
+            on_subscriptions_listen=ListenHandler(InMemorySubscriptionBus()),
         )
         yield Hosted(
             lambda _toolset, _principal: server,

@@ -32,6 +32,8 @@ class Orphans(NamedTuple):
 
     of_client: tuple[RequestKey, ...]
     of_server: tuple[RequestKey, ...]
+    streams: tuple[RequestKey, ...] = ()
+    """Those of the client that wait for nothing but the end of the server: `subscriptions/listen`."""
 
 
 def read_messages(line: bytes) -> list[Message]:
@@ -56,6 +58,12 @@ def cut_off(how: str) -> str:
         f"the Ostler server ended while this call was under way ({how}); repeat a call that changes nothing; "
         "the outcome of any other is being recovered: ask service_status for the service first"
     )
+
+
+def stream_end_line(key: RequestKey) -> bytes:
+    """Return the answer to the `subscriptions/listen` request `key` of a server that ends as it should."""
+    result: Message = {"resultType": "complete", "_meta": {"io.modelcontextprotocol/subscriptionId": key}}
+    return json.dumps({"jsonrpc": "2.0", "id": key, "result": result}, separators=(",", ":")).encode() + b"\n"
 
 
 def batch_refusals(messages: Sequence[Message]) -> list[bytes]:
@@ -187,7 +195,8 @@ class Ledger:
         """
         kept = self._initialize_key if keep_initialize else None
         of_client = tuple(key for key in self._of_client if key != kept)
-        orphans = Orphans(of_client, tuple(self._of_server))
+        streams = tuple(key for key in of_client if self._of_client[key].get("method") == "subscriptions/listen")
+        orphans = Orphans(of_client, tuple(self._of_server), streams)
         for key in of_client:
             del self._of_client[key]
         self._of_server.clear()

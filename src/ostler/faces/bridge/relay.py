@@ -27,6 +27,7 @@ from ostler.faces.bridge.ledger import (
     is_key,
     notification_line,
     read_messages,
+    stream_end_line,
 )
 from ostler.faces.bridge.lines import LineTooLongError, split_lines
 
@@ -317,7 +318,8 @@ class Relay:
             self._changed.notify_all()
         self._note(f"the server ended ({how})" + ("; starting it again" if again else ""))
         for key in orphans.of_client:
-            self._write(error_line(key, cut_off(how)))
+            is_over = reason and key in orphans.streams  # else its client has to know that changes may be lost
+            self._write(stream_end_line(key) if is_over else error_line(key, cut_off(how)))
         for key in orphans.of_server:
             cancelled = {"requestId": key, "reason": "the Ostler server that asked has ended"}
             self._write(notification_line("notifications/cancelled", cancelled))

@@ -268,7 +268,9 @@ async def _listening(app: ASGIApp, settings: HttpSettings) -> AsyncGenerator["_Q
     bound = await _bind(settings)
     port: int = bound.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    front = Front(ShutdownAnswers(app), settings.hosts([] if settings.tls is None else settings.tls.names()))
+    when_ending: set[Callable[[], None]] = set()
+    hosts = settings.hosts([] if settings.tls is None else settings.tls.names())
+    front = Front(ShutdownAnswers(app, when_ending), hosts)
     config = uvicorn.Config(
         front,
         http=Connection,
@@ -282,7 +284,7 @@ async def _listening(app: ASGIApp, settings: HttpSettings) -> AsyncGenerator["_Q
         ssl_keyfile=None if settings.tls is None else str(settings.tls.key),
     )
     config.load()
-    web = _QuietServer(config, f"{settings.scheme}://{host}:{port}")
+    web = _QuietServer(config, f"{settings.scheme}://{host}:{port}", when_ending)
     following = anyio.CancelScope()
     with bound:
         async with anyio.create_task_group() as tasks:
@@ -303,8 +305,9 @@ async def _listening(app: ASGIApp, settings: HttpSettings) -> AsyncGenerator["_Q
 class _QuietServer(uvicorn.Server):
     """uvicorn that reports when it listens, and leaves signals to the process that runs it."""
 
-    def __init__(self, config: uvicorn.Config, address: str) -> None:
+    def __init__(self, config: uvicorn.Config, address: str, when_ending: set[Callable[[], None]]) -> None:
         super().__init__(config)
+        self._when_ending = when_ending
         self.address = address
         """Where it listens, as `http://HOST:PORT`."""
         self.listens = anyio.Event()
@@ -313,6 +316,11 @@ class _QuietServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listens.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for call in tuple(self._when_ending):
+            call()
+        await super().shutdown(sockets)
 
     async def end(self) -> None:
         """Take no more requests, and wait for those that are under way, within its grace."""

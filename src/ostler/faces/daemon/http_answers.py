@@ -15,6 +15,7 @@ from msgspec import Struct
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.faces.bridge.ledger import cut_off
+from ostler.faces.hanging_up import WHEN_ENDING
 
 logger = logging.getLogger(__name__)
 
@@ -142,15 +143,17 @@ class ShutdownAnswers:
 
     A call is refused in the words of the bridge, and an open stream ends; uvicorn would send a bare 500 and log a
     traceback for each. It takes every cancellation for the server's end, so it is around all applications that cancel.
+    What stays open for as long as the server runs ends before, by `WHEN_ENDING`.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, when_ending: set[Callable[[], None]]) -> None:
         self._app = app
+        self._when_ending = when_ending
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answering = Answering(send)
         try:
-            await self._app(scope, receive, answering)
+            await self._app({**scope, WHEN_ENDING: self._when_ending}, receive, answering)
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(_LAST_ANSWER_SECONDS, shield=True), suppress(OSError):
                 if answering.has_begun:
@@ -305,7 +308,10 @@ class WaitingClients:
 
 
 class StreamWatch:
-    """Reports which sessions have their stream of events open: only those can get changes."""
+    """Reports which sessions have their stream of events open: only those can get changes.
+
+    When the server ends, the stream ends, too, whole as far as it came.
+    """
 
     def __init__(self, app: ASGIApp, *, opened: Callable[[str], None], closed: Callable[[str], None]) -> None:
         self._app = app
@@ -318,17 +324,25 @@ class StreamWatch:
             await self._app(scope, receive, send)
             return
         is_open = False
+        when_ending: set[Callable[[], None]] = scope.get(WHEN_ENDING, set())
+        stream = anyio.CancelScope()
+        answering = Answering(send)
 
         async def watch(message: Message) -> None:
             nonlocal is_open
             if message["type"] == "http.response.start" and message["status"] == 200 and not is_open:
                 is_open = True
                 self._opened(session)
-            await send(message)
+                when_ending.add(stream.cancel)
+            await answering(message)
 
         try:
-            await self._app(scope, receive, watch)
+            with stream:
+                await self._app(scope, receive, watch)
+            if stream.cancelled_caught:
+                await answering.finish()
         finally:
+            when_ending.discard(stream.cancel)
             if is_open:
                 self._closed(session)
 

@@ -6,6 +6,8 @@ the SDK answers it, faults included, as in `ostler.faces.daemon.http_short_calls
 """
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,6 +21,7 @@ from ostler.adapters.downstream.direct_calls import is_traced
 from ostler.faces.daemon import http_answers
 from ostler.faces.daemon.http_answers import replaying
 from ostler.faces.daemon.http_short_calls import plain_headers, plain_request
+from ostler.faces.hanging_up import WHEN_ENDING
 from ostler.faces.mcp.server import OstlerServer
 from ostler.faces.mcp.subscriptions import ChangeStream, ListenHandler
 
@@ -46,7 +49,7 @@ class ShortListening:
             await self._app(scope, replaying(receive, [message]), send)
             return
         with stream:
-            await _serve(stream, receive, send)
+            await _serve(stream, receive, send, scope.get(WHEN_ENDING, set()))
 
     def _opened(self, body: bytes) -> ChangeStream | None:
         """Return the stream that `body` asks for; None if it does not, or the SDK has to say why there is none."""
@@ -67,8 +70,8 @@ def with_short_listening(app: ASGIApp, server: object) -> ASGIApp:
     return ShortListening(app, server.listening)
 
 
-async def _serve(stream: ChangeStream, receive: Receive, send: Send) -> None:
-    """Write the changes of `stream` until the client leaves. A slow client gets repeated changes once."""
+async def _serve(stream: ChangeStream, receive: Receive, send: Send, when_ending: set[Callable[[], None]]) -> None:
+    """Write the changes of `stream` until either side ends. A slow client gets repeated changes once."""
     stream_id: RequestId = stream.meta[SUBSCRIPTION_ID_META_KEY]
 
     async def write(body: bytes) -> None:
@@ -78,11 +81,16 @@ async def _serve(stream: ChangeStream, receive: Receive, send: Send) -> None:
         tasks.start_soon(_watch, receive, tasks.cancel_scope)
         await send({"type": "http.response.start", "status": 200, "headers": http_answers.STREAM_HEADERS})
         await write(_event(stream.acknowledgement))
-        while True:
-            changes: list[ServerEvent] = []
-            with anyio.move_on_after(http_answers.PING_SECONDS):
-                changes = await stream.next_changes()
-            await write(b"".join(_event_of(change, stream_id) for change in changes) or http_answers.PING)
+        with stream.ended_by(when_ending), suppress(anyio.EndOfStream):
+            while True:
+                changes: list[ServerEvent] = []
+                with anyio.move_on_after(http_answers.PING_SECONDS):
+                    changes = await stream.next_changes()
+                await write(b"".join(_event_of(change, stream_id) for change in changes) or http_answers.PING)
+        result = stream.result.model_dump(by_alias=True, mode="json", exclude_none=True)
+        last = _stream_event({"jsonrpc": "2.0", "id": stream_id, "result": result})
+        await send({"type": "http.response.body", "body": last})
+        tasks.cancel_scope.cancel()
 
 
 async def _watch(receive: Receive, stream: anyio.CancelScope) -> None:
@@ -100,5 +108,8 @@ def _event_of(change: ServerEvent, stream_id: RequestId) -> bytes:
 def _event(notification: ServerNotification) -> bytes:
     """Return a notification as the SDK writes it."""
     said = notification.model_dump(by_alias=True, mode="json", exclude_none=True)
-    message: dict[str, Any] = {"jsonrpc": "2.0", **said}
+    return _stream_event({"jsonrpc": "2.0", **said})
+
+
+def _stream_event(message: dict[str, Any]) -> bytes:
     return http_answers.stream_event(json.dumps(message, separators=(",", ":")).encode())

@@ -40,6 +40,7 @@ class Mailbox:
         self._pending: dict[ServerEvent, None] = {}
         self._came = anyio.Event()
         """Set when there is one again; one task takes them."""
+        self._is_closed = False
 
     @property
     def waiting(self) -> int:
@@ -51,15 +52,20 @@ class Mailbox:
         self._pending[change] = None
         self._came.set()
 
+    def close(self) -> None:
+        """Let no more be waited for."""
+        self._is_closed = True
+        self._came.set()
+
     async def take(self) -> ServerEvent:
-        """Return the change that waited longest."""
+        """Return the change that waited longest. Raises EndOfStream when it is closed and empty."""
         await self._some()
         change = next(iter(self._pending))
         del self._pending[change]
         return change
 
     async def take_all(self) -> list[ServerEvent]:
-        """Return all changes in the order in which they came, at least one."""
+        """Return all changes in the order in which they came, at least one. Raises EndOfStream as `take`."""
         await self._some()
         changes = list(self._pending)
         self._pending.clear()
@@ -67,6 +73,8 @@ class Mailbox:
 
     async def _some(self) -> None:
         while not self._pending:
+            if self._is_closed:
+                raise anyio.EndOfStream
             self._came = anyio.Event()
             await self._came.wait()
 

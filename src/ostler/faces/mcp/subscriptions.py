@@ -1,9 +1,11 @@
 """`subscriptions/listen` of protocol 2026-07-28: one request is one stream of changes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
+import anyio
 from mcp.server import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import (
@@ -26,6 +28,7 @@ from mcp_types import (
     SubscriptionsListenResult,
 )
 
+from ostler.faces.hanging_up import WHEN_ENDING
 from ostler.faces.mcp.changes import ChangeFeed, Mailbox
 from ostler.faces.mcp.lifespan import Lifespan
 
@@ -79,12 +82,26 @@ class ChangeStream:
         params = SubscriptionsAcknowledgedNotificationParams(notifications=self.acknowledged, _meta=self.meta)
         return SubscriptionsAcknowledgedNotification(params=params)
 
+    @property
+    def result(self) -> SubscriptionsListenResult:
+        """The last message of a stream that the server ends."""
+        return SubscriptionsListenResult(_meta=self.meta)
+
+    @contextmanager
+    def ended_by(self, when_ending: set[Callable[[], None]]) -> Generator[None]:
+        """Let the calls of `when_ending` end it within the block."""
+        when_ending.add(self._mailbox.close)
+        try:
+            yield
+        finally:
+            when_ending.discard(self._mailbox.close)
+
     async def next(self) -> ServerNotification:
-        """Return the next message for the client."""
+        """Return the next message for the client. Raises EndOfStream when the server ends."""
         return event_to_notification(await self._mailbox.take(), self.meta)
 
     async def next_changes(self) -> list[ServerEvent]:
-        """Return all changes for the client, at least one."""
+        """Return all changes for the client, at least one. Raises EndOfStream when the server ends."""
         return await self._mailbox.take_all()
 
 
@@ -125,11 +142,19 @@ class ListenHandler:
     async def __call__(
         self, context: ServerRequestContext[Lifespan], params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
-        """Serve one stream until the client leaves or the server ends, which cancels this call."""
+        """Serve one stream until the client leaves, which cancels this call, or the server ends."""
         stream_id = context.request_id
         if stream_id is None:
             raise MCPError(INVALID_REQUEST, "subscriptions/listen requires a request id")
         with self.open(stream_id, params.notifications) as stream:
             await context.session.send_notification(stream.acknowledgement, related_request_id=stream_id)
-            while True:
-                await context.session.send_notification(await stream.next(), related_request_id=stream_id)
+            with stream.ended_by(_when_ending(context)), suppress(anyio.EndOfStream):
+                while True:
+                    await context.session.send_notification(await stream.next(), related_request_id=stream_id)
+            return stream.result
+
+
+def _when_ending(context: ServerRequestContext[Lifespan]) -> set[Callable[[], None]]:
+    """Return what is called when the web server of a request ends; connections of other kinds say it themselves."""
+    scope = getattr(context.request, "scope", {})
+    return scope.get(WHEN_ENDING, set())
