@@ -507,6 +507,12 @@ def test_a_short_name_means_the_projects_service_in_addresses_and_where_a_class_
     assert "Next: say what to plan of it: ostler plan web.shop --action restart, or another action" in ostler.err
     assert ostler.run("create", "web") == ExitStatus.NOT_FOUND
     assert "a service has this name. Next: ostler start web.shop starts it\n" in ostler.err
+    assert ostler.run("plan", "web", "-a", "k=v") == ExitStatus.NOT_FOUND
+    assert "a service has this name. Next: say what to plan of it" in ostler.err
+    assert ostler.run("create", "web", "-a", "k=v") == ExitStatus.NOT_FOUND
+    assert "a service has this name. Next: ostler start web.shop starts it\n" in ostler.err
+    assert ostler.run("class", "show", "web") == ExitStatus.NOT_FOUND
+    assert "a service has this name. Next: ostler get web.shop shows it, and of which class it is\n" in ostler.err
     assert ostler.run("down") == ExitStatus.OK
 
 

@@ -110,7 +110,9 @@ def find_class(
     broken = [finding for finding in snapshot.findings if is_file and Path(finding.file) == path]
     if broken:
         raise ManifestError(broken, what=wanted)
-    raise NotFoundError("ServiceClass", wanted, known=list(snapshot.entries))
+    raise NotFoundError(
+        "ServiceClass", wanted, known=list(snapshot.entries), next_actions=("ostler classes shows the classes",)
+    )
 
 
 def _entry(source: ClassSource) -> ClassEntry:

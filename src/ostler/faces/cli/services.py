@@ -397,9 +397,10 @@ def _next_step(answer: JsonObject) -> str:
 
 def typed_args(client: ServerClient, class_name: str, pairs: dict[str, str]) -> JsonObject:
     """Return args as the class types them: the text itself for a string, else the JSON value that it is."""
-    specs: dict[str, JsonObject] = require(client.call_tool("serviceclass_get", {"name": class_name})).structured[
-        "args"
-    ]
+    answer = client.call_tool("serviceclass_get", {"name": class_name})
+    if answer.error_code == "not_found":
+        return dict(pairs)  # the tool that gets them says what else may be meant
+    specs: dict[str, JsonObject] = require(answer).structured["args"]
     typed: JsonObject = {}
     for key, text in pairs.items():
         typed[key] = text if specs.get(key, {}).get("type") == "string" else parse_value(text)

@@ -14,9 +14,10 @@ from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
+from ostler.faces.mcp.lifecycle_tools import if_service
 from ostler.faces.mcp.service_tools import ClassName
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import ArgumentError, ManifestError
+from ostler.model.errors import ArgumentError, ManifestError, NotFoundError
 from ostler.model.json import JsonObject, present
 from ostler.model.tool_names import MISSING_SERVER
 from ostler.rules.checking.loaded_class import LoadedClass
@@ -109,7 +110,10 @@ class ClassNameArgs(Args):
 async def serviceclass_get(app: ApplicationLike, args: ClassNameArgs, call: Call) -> Answer:
     """Show one class with its manifest."""
     del call
-    entry = app.classes.get(args.name)
+    try:
+        entry = app.classes.get(args.name)
+    except NotFoundError as error:
+        raise if_service(app, error, "service_get {} shows it, and of which class it is") from error
     structured: JsonObject = {
         **shapes.class_details(entry, app.classes),
         "manifest": entry.text,
