@@ -45,19 +45,41 @@ INSERT OR IGNORE INTO requests (service_name, key, operation)
     SELECT service_name, ?, seq FROM operations WHERE id = ?
 """
 _PUT_EVENT = "INSERT OR IGNORE INTO events (cursor, at, kind, service, record) VALUES (?, ?, ?, ?, ?)"
-_TRIM_SERVICE_EVENTS = """
-DELETE FROM events WHERE service = ?1 AND cursor <=
-    (SELECT cursor FROM events WHERE service = ?1 ORDER BY cursor DESC LIMIT 1 OFFSET ?2)
-"""
-_TRIM_EVENTS = "DELETE FROM events WHERE cursor IN (SELECT cursor FROM events ORDER BY cursor LIMIT ?)"
-_TRIM_SERVICE_OPERATIONS = """
-DELETE FROM operations WHERE service_id = ?1 AND outcome IS NOT NULL AND seq <=
-    (SELECT seq FROM operations WHERE service_id = ?1 AND outcome IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET ?2)
-"""
 _TRIM_OPERATIONS = """
 DELETE FROM operations WHERE outcome IS NOT NULL AND seq <=
     (SELECT seq FROM operations WHERE outcome IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET ?)
 """
+
+
+def _trim_events_of(services: str, keep: str) -> str:
+    """Return the statement that keeps the newest `keep` events of each of `services`, a table of names (`value`)."""
+    return f"""
+DELETE FROM events WHERE cursor IN (
+    SELECT old.cursor FROM {services} AS noisy CROSS JOIN events AS old ON old.service = noisy.value AND old.cursor <= (
+        SELECT cursor FROM events WHERE service = noisy.value ORDER BY cursor DESC LIMIT 1 OFFSET {keep}))
+"""  # noqa: S608 (texts of this module alone are put in)
+
+
+def _trim_operations_of(services: str, keep: str) -> str:
+    """Return the statement that keeps the newest `keep` ended operations of each of `services`, a table of ids."""
+    return f"""
+DELETE FROM operations WHERE seq IN (
+    SELECT old.seq FROM {services} AS ended CROSS JOIN operations AS old
+    ON old.service_id = ended.value AND old.outcome IS NOT NULL AND old.seq <= (
+        SELECT seq FROM operations WHERE service_id = ended.value AND outcome IS NOT NULL
+        ORDER BY seq DESC LIMIT 1 OFFSET {keep}))
+"""  # noqa: S608 (texts of this module alone are put in)
+
+
+def _drop_oldest_events(count: str) -> str:
+    """Return the statement that deletes the oldest `count` events."""
+    return f"DELETE FROM events WHERE cursor IN (SELECT cursor FROM events ORDER BY cursor LIMIT {count})"  # noqa: S608
+
+
+_ONE = "(SELECT ?1 AS value)"
+_TRIM_SERVICE_EVENTS = _trim_events_of(_ONE, "?2")
+_TRIM_SERVICE_OPERATIONS = _trim_operations_of(_ONE, "?2")
+_DROP_OLDEST_EVENTS = _drop_oldest_events("?")
 
 _STATEMENTS = {
     RowSort.PUT_SERVICE: _PUT_SERVICE,
@@ -95,24 +117,14 @@ def _view(retention: Retention) -> Sequence[str]:
             INSERT OR IGNORE INTO requests (service_name, key, operation)
                 SELECT operations.service_name, json_extract(value, '$[0]'), operations.seq
                 FROM json_each(NEW.requests) CROSS JOIN operations ON operations.id = json_extract(value, '$[1]');
-            DELETE FROM operations WHERE seq IN (
-                SELECT old.seq FROM json_each(NEW.ended) AS ended CROSS JOIN operations AS old
-                ON old.service_id = ended.value AND old.outcome IS NOT NULL AND old.seq <= (
-                    SELECT seq FROM operations WHERE service_id = ended.value AND outcome IS NOT NULL
-                    ORDER BY seq DESC LIMIT 1 OFFSET {retention.operations_per_service}));
+            {_trim_operations_of("json_each(NEW.ended)", f"{retention.operations_per_service}")};
 
             INSERT OR IGNORE INTO events (cursor, at, kind, service, record)
                 SELECT {_fields(5)} FROM json_each(NEW.events);
             UPDATE held SET events = NEW.held + changes();
-            DELETE FROM events WHERE cursor IN (
-                SELECT old.cursor FROM json_each(NEW.noisy) AS noisy CROSS JOIN events AS old
-                ON old.service = noisy.value AND old.cursor <= (
-                    SELECT cursor FROM events WHERE service = noisy.value ORDER BY cursor DESC
-                    LIMIT 1 OFFSET {retention.events_per_service}));
+            {_trim_events_of("json_each(NEW.noisy)", f"{retention.events_per_service}")};
             UPDATE held SET events = events - changes();
-            DELETE FROM events WHERE cursor IN (
-                SELECT cursor FROM events ORDER BY cursor
-                LIMIT max(0, (SELECT events FROM held) - {retention.events}));
+            {_drop_oldest_events(f"max(0, (SELECT events FROM held) - {retention.events})")};
             UPDATE held SET events = events - changes();
         END
         """,  # noqa: S608 (numbers and the texts above alone are put in)
@@ -261,7 +273,7 @@ class Writes:
             self._event_count -= self._connection.execute(_TRIM_SERVICE_EVENTS, (service, keep)).rowcount
         excess = self._event_count - self._retention.events
         if excess > 0:
-            self._event_count -= self._connection.execute(_TRIM_EVENTS, (excess,)).rowcount
+            self._event_count -= self._connection.execute(_DROP_OLDEST_EVENTS, (excess,)).rowcount
 
     def _trim_operations(self, service_ids: frozenset[str], *, now: bool = False) -> None:
         keep = self._retention.operations_per_service
