@@ -15,6 +15,8 @@ from tests.support.ports import free_port
 from tests.support.shipped import program
 
 USER = "keeper"
+_ROOM = 4_000_000_000
+"""Bytes that a folder in memory must have; each worker's server takes some hundred million at most."""
 PASSWORD = "let me in"  # it needs escaping in a URL
 
 
@@ -104,10 +106,19 @@ class Postgresql:
             raise RuntimeError(f"{name} failed: {log.read_text()[-2000:] if log.exists() else done.returncode}")
 
 
+def _in_memory() -> Path | None:
+    """Return a folder in memory that has room for the databases of a run; None where there is none."""
+    folder = Path("/dev/shm")
+    has_room = folder.is_dir() and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _ROOM
+    return folder if has_room else None
+
+
 @contextmanager
 def running(*, durable: bool = False, parent: Path | None = None, start: bool = True) -> Generator[Postgresql]:
     """Give a running server in a new folder of `parent`, or one that has nothing yet; it is removed at the end."""
     account = "nobody" if os.geteuid() == 0 else None
+    if parent is None and not durable:
+        parent = _in_memory()  # a database has 300 files, which a disk takes a while to make and to remove
     folder = Path(tempfile.mkdtemp(prefix="ostler-pg-", dir=parent))
     if account is not None:
         os.chown(folder, pwd.getpwnam(account).pw_uid, -1)

@@ -26,6 +26,10 @@ SAVE_SECONDS: Final = 5.0
 """How long its end may wait for facts to be written down."""
 
 
+_TABLE: Final = ToolTable(TOOLS, brief=False)
+"""What every process server lists: the schemas are made once, when they are asked for."""
+
+
 class ProcessServer:
     """The tools over `supervisor`, called without the protocol: see `downstream.direct_calls.InsideServer`.
 
@@ -37,7 +41,6 @@ class ProcessServer:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._table = ToolTable(TOOLS, brief=False)
 
     def __repr__(self) -> str:
         return f"ProcessServer({self._supervisor!r})"
@@ -69,25 +72,25 @@ class ProcessServer:
             MCPError: there is no such tool.
         """
         asked = Asked(progress, environment_of_caller(), called_for())
-        answer = await self._table.get(name).answer(self._supervisor, args, asked)
+        answer = await _TABLE.get(name).answer(self._supervisor, args, asked)
         assert isinstance(answer, Answer), "these tools ask no one"
         return answer.plain()
 
     async def _call(
         self, name: str, args: Mapping[str, Any] | None, asked: Asked
     ) -> "types.CallToolResult | types.InputRequiredResult":
-        return await self._table.get(name).run(self._supervisor, args, asked)
+        return await _TABLE.get(name).run(self._supervisor, args, asked)
 
     def over_protocol(self) -> "Server[None]":
         """Return an MCP server with these tools, which runs while `mcp.Client(server)` is connected to it."""
         from ostler.adapters.process.protocol_server import protocol_server  # noqa: PLC0415 (the SDK's is large)
 
-        return protocol_server(self, self._table.page, self._call)
+        return protocol_server(self, _TABLE.page, self._call)
 
 
 def listed_tools() -> "list[types.Tool]":
     """Return the tools as `tools/list` shows them."""
-    return ToolTable(TOOLS, brief=False).page(None).tools
+    return _TABLE.page(None).tools
 
 
 def _saved_tools() -> list[JsonObject] | None:

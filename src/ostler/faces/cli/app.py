@@ -2,11 +2,13 @@
 
 import shlex
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from ostler.adapters.config.paths import CONFIG_VARIABLE, STATE_VARIABLE, Paths
 from ostler.faces.bridge.version import VERSION
@@ -108,6 +110,14 @@ def build_app() -> typer.Typer:
     return app
 
 
+@cache
+def _command() -> TyperGroup:
+    """Return the command line in the form that runs, which takes as long to make as many a verb to run."""
+    command = get_command(build_app())
+    assert isinstance(command, TyperGroup)
+    return command
+
+
 def run_command(arguments: Sequence[str], early: Early | None = None) -> int:
     """Run the command in `arguments` and return its exit status.
 
@@ -118,7 +128,7 @@ def run_command(arguments: Sequence[str], early: Early | None = None) -> int:
 
     def run() -> int:
         try:
-            build_app()(args=list(arguments), prog_name="ostler", obj=early or Early())
+            _command()(args=list(arguments), prog_name="ostler", obj=early or Early())
         except SystemExit as ending:
             return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
         return int(ExitStatus.OK)

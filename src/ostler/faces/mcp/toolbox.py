@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import anyio
@@ -100,6 +100,12 @@ CONFIRMATIONS = Confirmations({tool.name: tool for tool in TOOLS})
 def tools_of(toolset: Toolset) -> Sequence[AnyTool]:
     """Return the tools of a toolset, in the order of tools/list; those of muster stand before all of Ostler's."""
     return [tool for tool in TOOLS if toolset != "core" or tool.core]
+
+
+@cache
+def _table_of(toolset: Toolset) -> "ToolTable[ApplicationLike, Call]":
+    """Return the table of a toolset: all principals' servers list the same tools, whose schemas are made once."""
+    return ToolTable(tools_of(toolset))
 
 
 class CallDesk:
@@ -274,7 +280,7 @@ class Toolbox:
 
     def __init__(self, app: ApplicationLike, clock: Clock, toolset: Toolset) -> None:
         self._app = app
-        self._table = ToolTable(tools_of(toolset))
+        self._table = _table_of(toolset)
         self._names = frozenset(self._table.names)
         self._desk = CallDesk(clock, self._names)
         self._coming = ComingServices(app)
