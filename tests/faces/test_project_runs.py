@@ -857,7 +857,7 @@ async def checked(world: World, checks: JsonObject) -> AsyncGenerator[Jobs]:
         ({"interval": "10s", "initialDelay": "50s"}, True, HealthStatus.HEALTHY, (50, 51)),
         ({"interval": "10s", "failureThreshold": 3}, False, HealthStatus.UNHEALTHY, (15, 31)),
         ({"interval": "1h", "failureThreshold": 3}, False, HealthStatus.CHECKING, (90, 91)),
-        ({"interval": "10s", "initialDelay": "1h"}, True, HealthStatus.UNKNOWN, (0, 1)),
+        ({"interval": "10s", "initialDelay": "91s"}, True, HealthStatus.UNKNOWN, (0, 1)),
     ],
 )
 async def test_an_up_waits_until_checks_have_shown_whether_what_it_brought_up_is_healthy(
@@ -868,8 +868,13 @@ async def test_an_up_waits_until_checks_have_shown_whether_what_it_brought_up_is
         report = await project.up()
         assert seconds[0] <= anyio.current_time() - began < seconds[1]
         assert report.is_good
-        assert report.undecided == ({"db", "api"} if health is HealthStatus.CHECKING else set())
+        is_open = health in (HealthStatus.CHECKING, HealthStatus.UNKNOWN)
+        assert report.undecided == ({"db", "api"} if is_open else set())
         assert {project.manager.view(name).health for name in ("db.shop", "api.shop")} == {health}
+        if health is HealthStatus.UNKNOWN:
+            assert (await project.up()).undecided == {"db", "api"}, "it is not checked before its time"
+            await anyio.sleep(91)
+            assert (await project.up()).undecided == set()
 
 
 async def test_what_is_not_healthy_when_the_wait_is_over_is_named_with_what_to_do(shop: Path) -> None:
@@ -1319,10 +1324,11 @@ async def test_an_up_and_a_down_say_what_others_have_undone_meanwhile(shop: Path
             calls.start_soon(call_project, "project_up")
             await until(lambda: app.manager.registry.find("api.shop") is not None)
             await app.manager.delete("db.shop")
-        assert text_of(said[0]).splitlines() == [
-            "project shop: 1 not up any more",
+        assert text_of(said[0]).splitlines()[:-1] == [
+            "project shop: 1 not healthy yet, 1 not up any more",
             "created: db.shop; deleted since",
             "created: api.shop [basic] running, unknown, ledger://r2/1",
+            "not checked yet: api.shop, whose first health check is due in 1h",
         ]
         assert [each["state"] for each in said[0].structured_content["services"]] == ["deleted", "running"]
         await app.manager.create(CreateRequest("basic", "db.shop", project=ProjectRef("shop", str(shop))))

@@ -290,6 +290,13 @@ def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(
         patch.setattr(ServerClient, "call_tool", answered)
         assert ostler.run("up") == ExitStatus.FAILED, "as docker compose up --wait"
     assert ostler.err == "ostler: 1 not healthy yet\n"
+    pending = ToolAnswer({"services": [], "unfinished": [], "notHealthyYet": ["web"]}, "1 not healthy yet", False)
+    waits = [ToolAnswer({"late": is_late}, "", False) for is_late in (True, False)]
+    answers = [pending, *waits, ToolAnswer({"services": [], "unfinished": []}, "all is up", False)]
+    with monkeypatch.context() as patch:
+        patch.setattr(ServerClient, "call_tool", answered)
+        assert ostler.run("up", "--timeout", "1h") == ExitStatus.OK, "the checks are waited for as long as was asked"
+    assert (ostler.out, answers) == ("all is up\n", [])
     assert "0 not done" in before, "what goes on is waited for although another service has failed"
 
     def late(*_words: object, progress: Callable[[str], None], **_more: object) -> ToolAnswer:
@@ -491,6 +498,22 @@ def test_a_name_that_is_too_long_with_its_project_is_found_by_check_and_before_u
     assert ostler.run("up") == ExitStatus.FAILED
     assert f"ostler.yaml:4:3: {said}" in ostler.err
     assert ostler.run("status", "web") == ExitStatus.NOT_FOUND, "nothing is started where one can never be"
+
+
+def test_an_up_says_when_a_service_is_first_checked_that_no_check_has_seen(
+    ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    later = "healthCheck: {initialDelay: 1h}"
+    Path("ostler.yaml").write_text(
+        f"name: shop\nservices: {{web: {{class: command, args: {{command: sleep 300}}, {later}}}}}\n"
+    )
+    assert ostler.run("up") == ExitStatus.FAILED
+    assert "project shop: 1 not healthy yet\n" in ostler.err
+    assert re.search("not checked yet: web.shop, whose first health check is due in (1h|59m)", ostler.err)
+    assert ostler.run("up", "--timeout", "2s") == ExitStatus.FAILED
+    assert "not checked yet: web.shop" in ostler.err
+    assert ostler.run("down") == ExitStatus.OK
 
 
 def test_a_short_name_means_the_projects_service_in_addresses_and_where_a_class_is_meant(

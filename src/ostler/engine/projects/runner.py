@@ -31,7 +31,7 @@ from ostler.model.errors import DependencyError, NotFoundError, OperationError, 
 from ostler.model.states import HealthStatus
 
 CHECKS_SECONDS = 90.0
-"""How long `up` waits at most for health checks to decide; it does not wait for one that is first made later."""
+"""How long `up` waits at most for health checks to decide; for one that is first made later it does not begin to."""
 
 COMPLETED_BEFORE = "it has completed before"
 """Why a job that was named is not run: `up` is safe to repeat."""
@@ -254,9 +254,13 @@ class ProjectRunner:
         if not isinstance(service, ServiceInstance):
             return True
         settings = service.service_class.config.health
+        first = service.vitals.next_check_at if service.health is HealthStatus.UNKNOWN else None
+        if first is not None and (first - service.runtime.clock.now()).total_seconds() > CHECKS_SECONDS:
+            return False
         rounds = max(settings.failure_threshold, settings.success_threshold) * (settings.interval + settings.timeout)
         with anyio.move_on_after(min(settings.initial_delay + rounds, CHECKS_SECONDS)):
-            if change.kind is ChangeKind.KEEP and service.health is HealthStatus.UNKNOWN:
+            is_kept = change.kind is ChangeKind.KEEP and service.health is HealthStatus.UNKNOWN
+            if is_kept and settings.initial_delay < CHECKS_SECONDS:
                 await self._manager.check_health(service.name)  # after a restart of Ostler, its turn may be far off
             await service.wait_until(lambda _: not _is_undecided(service))
         return not _is_undecided(service)
@@ -420,11 +424,10 @@ class ProjectRunner:
 
 
 def _is_undecided(service: ServiceInstance) -> bool:
-    """Whether a service is up and health checks are to show soon whether it is healthy."""
+    """Whether a service is up and health checks are to show whether it is healthy."""
     if service.health not in (HealthStatus.UNKNOWN, HealthStatus.CHECKING) or not service.state.is_up:
         return False
-    is_soon = service.service_class.config.health_rules.initial_delay < CHECKS_SECONDS
-    return service.checks_health and is_soon and not is_job(service) and not service.vitals.removed
+    return service.checks_health and not is_job(service) and not service.vitals.removed
 
 
 def _short(full_name: str, project_id: str) -> str:

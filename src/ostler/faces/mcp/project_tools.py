@@ -119,6 +119,11 @@ async def _up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
     pending = _pending(app, report)
     structured |= present({"notHealthyYet": pending})
     lines += [
+        f"not checked yet: {name}, whose first health check is due in {shapes.age(call.now(), view.next_check_at)}"
+        for name in pending
+        if (view := app.manager.view(name)).checked_at is None and view.next_check_at is not None
+    ]
+    lines += [
         f"Next: service_wait {name} with health=healthy waits on; service_explain {name} says what its checks found"
         for name in pending
     ]
