@@ -1,5 +1,7 @@
 """The pool: tools lists, progress, concurrency, lifecycle of servers, and built-in ones."""
 
+import json
+from collections.abc import AsyncGenerator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,12 @@ import pytest
 from mcp.server import Server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 from mcp.shared.exceptions import MCPError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 from tests.support.downstream import http_entry, http_program, is_running, open_pool, stdio_entry
+from tests.support.web import serving
 
 from ostler.adapters.downstream.pool import DownstreamPool, builtin_entry
 from ostler.adapters.downstream.service import McpServerService
@@ -328,3 +335,39 @@ async def test_one_server_down_disturbs_no_other(tmp_path: Path) -> None:
             with pytest.raises(ServerUnavailableError):
                 await pool.call_tool("b/echo", {"text": "x"})
             assert pool.snapshot("a").connections == 1
+
+
+@realtime
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+async def test_events_over_sse_may_end_their_lines_either_way(tmp_path: Path, newline: str) -> None:
+    answers, coming = anyio.create_memory_object_stream[str](10)
+    results: dict[str, dict[str, Any]] = {
+        "initialize": {
+            "protocolVersion": "2024-11-05",
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "plain", "version": "1"},
+        },
+        "tools/list": {"tools": [{"name": "look", "inputSchema": {"type": "object"}}]},
+    }
+
+    async def events() -> AsyncGenerator[str]:
+        yield f"event: endpoint{newline}data: /post{newline}{newline}"
+        async for answer in coming:
+            yield f"event: message{newline}data: {answer}{newline}{newline}"
+
+    async def stream(_request: Request) -> StreamingResponse:
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    async def post(request: Request) -> Response:
+        message = await request.json()
+        if result := results.get(message["method"]):
+            await answers.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}))
+        return Response("Accepted", status_code=202)
+
+    app = Starlette(routes=[Route("/sse", stream), Route("/post", post, methods=["POST"])])
+    async with serving(app) as port:
+        entry = http_entry("h", port, sse=True).model_copy(update={"transport": "sse"})
+        async with open_pool(tmp_path, entry) as pool:
+            await pool.wait_until_connected("h", 60, through_failures=False)
+            assert [tool.name for tool in pool.list_tools("h")] == ["look"]
+            await answers.aclose()

@@ -27,10 +27,11 @@ class OversizedLine(Struct, frozen=True):
 
 
 class LineSplitter:
-    """Splits a byte stream into lines, never keeping more than `limit` bytes of one."""
+    """Splits a byte stream into lines, never keeping more than `limit` bytes of one; `with_empty`: also empty lines."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, with_empty: bool = False) -> None:
         self._limit = limit
+        self._with_empty = with_empty
         self._parts: list[bytes] = []
         self._size = 0
         self._dropping = False
@@ -66,7 +67,7 @@ class LineSplitter:
     def _end_line(self, found: list[bytes | OversizedLine]) -> None:
         if self._dropping:
             found.append(OversizedLine(id_at_end(self._tail), self._size, complete=True))
-        elif self._parts:
+        elif self._parts or self._with_empty:
             found.append(b"".join(self._parts))
         self._parts.clear()
         self._size = 0

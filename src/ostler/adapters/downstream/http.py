@@ -276,7 +276,7 @@ class _LargeEventsAside(httpx2.AsyncByteStream):
         self._reply = reply
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        splitter = LineSplitter(self._limit)
+        splitter = LineSplitter(self._limit, with_empty=True)  # an empty line ends an event
         async for chunk in self._inner:
             passed: list[bytes] = []
             for line in splitter.feed(chunk):
