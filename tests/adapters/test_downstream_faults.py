@@ -3,8 +3,9 @@
 import gc
 import json
 import os
+import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,14 @@ import anyio
 import pytest
 from mcp_types import JSONRPCResponse
 from opentelemetry import trace
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 from tests.support.downstream import canned_entry, canned_http, http_entry, http_program, open_pool, stdio_entry
 from tests.support.ports import free_port
 from tests.support.tcp_proxy import tcp_proxy
+from tests.support.web import serving
 
 from ostler.adapters.downstream import links, liveness
 from ostler.adapters.downstream.direct_calls import DirectCalls
@@ -242,6 +248,53 @@ async def test_a_page_where_a_server_should_be_is_named_without_a_log_of_each_at
             with pytest.raises(ServerUnavailableError, match="HTTP 200 OK: text/html is no answer of an MCP server"):
                 await pool.wait_until_connected("h", 60, through_failures=False)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+_TAKEN = {
+    "refused": (
+        "application/json",
+        '{"success": false, "message": "no such session"}',
+        "HTTP 200 OK: no such session",
+    ),
+    "error": ("application/json", '{"error": {"code": 1, "message": "log in"}}', "HTTP 200 OK: log in"),
+    "empty": (
+        "",
+        "",
+        "POST /post was answered with HTTP 200 and an empty body, and no event on the stream has answered",
+    ),
+    "text": ("text/plain", "fine", "POST /post was answered with HTTP 200 and 'fine', and no event on the stream"),
+}
+
+
+@pytest.mark.parametrize("flaw", _TAKEN)
+async def test_an_answer_to_a_post_that_no_event_follows_is_named_before_and_at_the_deadline(
+    tmp_path: Path, flaw: str
+) -> None:
+    kind, body, words = _TAKEN[flaw]
+    seen: set[str] = set()
+
+    async def events() -> AsyncGenerator[bytes]:
+        yield b"event: endpoint\ndata: /post\n\n"
+        await anyio.sleep_forever()
+
+    async def stream(_request: Request) -> StreamingResponse:
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    async def post(_request: Request) -> Response:
+        return Response(body, media_type=kind or None)
+
+    app = Starlette(routes=[Route("/mcp", stream), Route("/post", post, methods=["POST"])])
+    async with serving(app) as port:
+        entry = http_entry("h", port, ostler={"connect_timeout": 2.0}).model_copy(update={"transport": "sse"})
+        async with open_pool(tmp_path, entry) as pool:
+            with anyio.fail_after(60):
+                while not any(words in each for each in seen):
+                    seen.add(pool.snapshot("h").reason)
+                    await anyio.sleep(0.01)
+            if kind != "application/json":
+                assert pool.snapshot("h").state == "starting"
+            with pytest.raises(ServerUnavailableError, match=re.escape(words)):
+                await pool.wait_until_connected("h", 60, through_failures=False)
 
 
 @pytest.mark.parametrize("transport", ["http", "sse"])

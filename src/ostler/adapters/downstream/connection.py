@@ -247,7 +247,7 @@ class DownstreamConnection:
     async def _attempt(self) -> ConnectFailure:
         """Connect, and stay until the connection is lost or no more wanted; return why it is over."""
         self._publish(attempts=self.snapshot.attempts + 1, next_attempt_at=None, next_attempt_in=None)
-        self._last_attempt = attempt = Attempt(StartLimits.of(self._entry))
+        self._last_attempt = attempt = Attempt(StartLimits.of(self._entry), show=self._show_start)
         self._attempt_scope = attempt.scope
         failure: ConnectFailure | None = None
         try:
@@ -274,8 +274,8 @@ class DownstreamConnection:
         noise = attempt.facts.noise.describe()
         if failure is None:
             log = attempt.facts.log
-            details = [attempt.limits.explain(self._entry, attempt.elapsed), noise, said_last(log) if log else ""]
-            failure = ConnectFailure("; ".join(filter(None, details)))
+            limit, said = attempt.limits.explain(self._entry, attempt.elapsed), said_last(log) if log else ""
+            failure = ConnectFailure("; ".join(filter(None, (limit, attempt.waits_for, noise, said))))
         elif noise:
             failure = replace(failure, reason=f"{failure.reason}; {noise}")
         return await self._explained(failure)

@@ -69,7 +69,7 @@ class Dial(Struct, eq=False):
             else:
                 return
             finally:
-                self.challenge = watch.challenge
+                self.challenge, self.attempt.waits_for = watch.challenge, watch.taken
 
     async def _over(self, transport: ServerTransport, watch: HttpWatch) -> None:
         chosen = self.entry.options.protocol

@@ -80,6 +80,7 @@ async def sse_transport(
     async def forward(read: ReadStream[Received]) -> None:
         async with answers:
             async for message in read:
+                watch.taken = ""
                 await answers.send(message)
 
     headers = dict(entry.headers)
@@ -253,12 +254,30 @@ class _PostingClient(GuardedClient):
             return self._refused(request, response, _oddity(response))
         if is_stream and isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _LargeEventsAside(response.stream, self._limit, self._reply)
-        if request.method != "POST" or response.status_code < 400:
+        if request.method != "POST":
             return response
-        if _holds_request(request):
+        is_request = _holds_request(request)
+        if is_request and response.is_success:
+            response = await self._taken(request, response)
+        if response.status_code < 400:
+            return response
+        if is_request:
             answer = {**json.loads(response.content), "id": json.loads(request.content)["id"]}
             await self._reply(types.jsonrpc_message_adapter.validate_python(answer, by_name=False))
         return httpx2.Response(202, request=request)
+
+    async def _taken(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        """Return the answer to a request that was taken, or the fault if its body refuses it after all."""
+        body = await response.aread()
+        if _media_type(response) == _JSON and (why := _refusal_in(body)) is not None:
+            return self._refused(request, response, why)
+        shown = repr(body[:_SHOWN_CHARS].decode(errors="replace")) if body.strip() else "an empty body"
+        self._watch.taken = (
+            f"POST {request.url.path} was answered with HTTP {response.status_code} and {shown}, "
+            "and no event on the stream has answered it"
+        )
+        self._watch.on_taken(self._watch.taken)
+        return response
 
     async def _reply(self, message: types.JSONRPCMessage) -> None:
         with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):  # no one waits for it any more
@@ -375,6 +394,19 @@ async def _reason_of(response: httpx2.Response) -> str | None:
         return None
     texts = (said.get(key) for key in ("message", "detail", "error_description", "error"))
     return next((text.strip()[:_SHOWN_CHARS] for text in texts if isinstance(text, str)), "")
+
+
+def _refusal_in(body: bytes) -> str | None:
+    """Return what a JSON body with a status of success says if it reports a failure all the same; None if not."""
+    try:
+        said = as_object(json.loads(body))
+    except ValueError:
+        return None
+    error = said.get("error")
+    if not (error or said.get("success") is False or said.get("ok") is False or said.get("status") == "error"):
+        return None
+    texts = (as_object(error).get("message"), error, said.get("message"), said.get("detail"))
+    return next((text.strip()[:_SHOWN_CHARS] for text in texts if isinstance(text, str)), "it reports an error")
 
 
 def _oddity(response: httpx2.Response) -> str:

@@ -251,7 +251,7 @@ async def open_link(
         attempt: its `loss` is reported when the transport ends, its `facts` are filled in by a stdio transport.
     """
     stale, suspect = Nudge(), Nudge()
-    watch.on_trouble = suspect.give
+    watch.on_trouble, watch.on_taken = suspect.give, attempt.note
     if isinstance(builtin, InsideServer):
         if not is_traced():
             async with builtin.running():

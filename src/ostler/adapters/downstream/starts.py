@@ -121,6 +121,8 @@ class Attempt(Struct, eq=False):
         give_back: lets the next start begin.
         renew: looks up again what the entry refers to, once the server refuses it; None: it refers to nothing.
         secrets: returns what requests are authorised with by now, besides what the entry has.
+        show: shows what it waits for.
+        waits_for: what it waited for when it ended, over HTTP.
     """
 
     limits: StartLimits
@@ -132,6 +134,13 @@ class Attempt(Struct, eq=False):
     give_back: Callable[[], None] = lambda: None
     renew: Callable[[], Awaitable[ServerEntry]] | None = None
     secrets: Callable[[], tuple[str, ...]] = tuple
+    show: Callable[[str], None] = lambda _: None
+    waits_for: str = ""
+
+    def note(self, words: str) -> None:
+        """Show what it waits for."""
+        if not self.connected:
+            self.show(words)
 
     def begin(self) -> None:
         """Start the clock."""
