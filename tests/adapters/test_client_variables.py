@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from tests.support.client_home import ClientHome
 
+from ostler.adapters.config.dialects.variables import Surroundings, expand
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> ClientHome:
@@ -17,7 +19,7 @@ def test_settings_of_claude_code_set_variables_and_the_nearest_counts_below_the_
 ) -> None:
     entry = {
         "command": "x",
-        "args": ["${PLACE:-nowhere}", "${COUNT}", "${OTHER}"],
+        "args": ["${PLACE:-nowhere}", "${COUNT}", "${OTHER}", "${MAYBE:-<${MORE:-x}>}"],
         "env": {"AUTH": "Bearer ${API_TOKEN}", "BASE": "${BASE}"},
     }
     files.write("p/.mcp.json", {"mcpServers": {"a": entry, "b": {"command": "x"}}})
@@ -30,7 +32,7 @@ def test_settings_of_claude_code_set_variables_and_the_nearest_counts_below_the_
     found = files.found("p/.mcp.json", "p")
     assert found["a"].entry == {
         "command": "x",
-        "args": ["project", "3", "${OTHER}"],
+        "args": ["project", "3", "${OTHER}", "${MAYBE-<${MORE-x}>}"],
         "env": {"AUTH": "Bearer t0p-secret-$${X}", "BASE": "company"},
         "cwd": str(files.folder / "p"),
     }
@@ -119,3 +121,22 @@ def test_a_project_s_env_file_is_for_the_servers_of_librechat(files: ClientHome)
     files.write("p/.env", "A=1\n")
     files.write(".env", "A=2\n")
     assert files.found("p/librechat.yaml", "p")["a"].entry["headers"] == {"X": "1"}
+
+
+@pytest.mark.parametrize(
+    ("clients", "text"),
+    [({"claude-code"}, ""), ({"gemini"}, ""), ({"claude-code", "gemini"}, ""), ({"claude-code", "cursor"}, "default")],
+)
+def test_where_a_client_uses_a_default_only_for_what_is_not_set_an_empty_variable_stays_empty(
+    clients: set[str], text: str
+) -> None:
+    around = Surroundings({"EMPTY": ""})
+
+    def came_to(written: str) -> str:
+        return expand(written, around, frozenset(clients), problems)[0]
+
+    def problems(*found: object) -> None:
+        raise AssertionError(found)
+
+    assert came_to("${EMPTY:-default}") == text
+    assert came_to("${NONE:-default}") == "default"

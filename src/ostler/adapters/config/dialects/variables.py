@@ -28,6 +28,7 @@ class Surroundings(Struct, frozen=True):
         questions: the questions that the file asks, by id.
         answer: returns what a person answered to the question of an id; None when no one has.
         clients_own: variables of the environment that only the client sets.
+        keeps_empty: a variable that is set and empty has no use for its default.
     """
 
     environment: Mapping[str, str]
@@ -37,6 +38,7 @@ class Surroundings(Struct, frozen=True):
     questions: Mapping[str, Question] = {}
     answer: Callable[[str], str | None] | None = None
     clients_own: Mapping[str, str] = {}
+    keeps_empty: bool = False
 
     @property
     def home(self) -> str | None:
@@ -78,6 +80,7 @@ class Variable:
         does: what Ostler does.
         resolve: returns what an occurrence comes to.
         optional_in: the clients that use nothing where there is no value.
+        keeps_empty_in: the clients that use a default only for a variable that is not set, whatever a shell does.
     """
 
     form: str
@@ -87,10 +90,11 @@ class Variable:
     does: str
     resolve: Callable[[re.Match[str], Surroundings], Resolved] = field(repr=False)
     optional_in: frozenset[str] = frozenset()
+    keeps_empty_in: frozenset[str] = frozenset()
 
 
 _VAR: Final = r"[A-Za-z_][A-Za-z0-9_]*"
-_INNER: Final = re.compile(rf"\$\{{(?P<name>{_VAR})(?::?-(?P<default>[^{{}}]*))?\}}")
+_INNER: Final = re.compile(rf"\$\{{(?P<name>{_VAR})(?:(?P<sign>:?-)(?P<default>[^{{}}]*))?\}}")
 """A variable in the default of another."""
 
 
@@ -102,12 +106,17 @@ def _escaped(match: re.Match[str], around: Surroundings) -> Resolved:
 def _environment(match: re.Match[str], around: Surroundings, *, optional: bool) -> Resolved:
     name, default = match["name"], match.groupdict().get("default")
     value = around.environment.get(name)
-    if value or (value is not None and default is None):
-        return Resolved(value or "", name)
+    if value is not None and (value or default is None or _keeps_empty(match, around)):
+        return Resolved(value, name)
     if default is not None:
         return _default(default, name, around)
     fix = f"set {name}, or write ${{{name}:-default}}"
     return Resolved("", name, f"the environment variable {name!r} is not set", fix, optional)
+
+
+def _keeps_empty(match: re.Match[str], around: Surroundings) -> bool:
+    """Whether a variable that is set and empty stays so although it has a default: `${VAR-default}`, as in a shell."""
+    return around.keeps_empty or match["sign"] == "-"
 
 
 def _default(text: str, name: str, around: Surroundings) -> Resolved:
@@ -116,9 +125,11 @@ def _default(text: str, name: str, around: Surroundings) -> Resolved:
 
     def inner(match: re.Match[str]) -> str:
         used.append(match["name"])
-        value = around.environment.get(match["name"]) or match["default"]
-        if value is None and match["name"] not in around.environment:
+        value = around.environment.get(match["name"])
+        if value is None and match["default"] is None:
             lacking.append(match["name"])
+        if value is None or not (value or _keeps_empty(match, around)):
+            value = match["default"]
         return value or ""
 
     filled, unknown = _INNER.sub(inner, text), "${" in _INNER.sub("", text)
@@ -229,10 +240,11 @@ def _not_here(what: str, fix: str) -> Callable[[re.Match[str], Surroundings], Re
 
 def _row(  # noqa: PLR0917 (a row of the table)
     form: str, pattern: str, clients: str, meaning: str, does: str,
-    resolve: Callable[[re.Match[str], Surroundings], Resolved], optional_in: str = "",
+    resolve: Callable[[re.Match[str], Surroundings], Resolved], optional_in: str = "", keeps_empty_in: str = "",
 ) -> Variable:  # fmt: skip
     ids = ANY if clients == "*" else frozenset(clients.split())
-    return Variable(form, re.compile(pattern), ids, meaning, does, resolve, frozenset(optional_in.split()))
+    optional, keeping = frozenset(optional_in.split()), frozenset(keeps_empty_in.split())
+    return Variable(form, re.compile(pattern), ids, meaning, does, resolve, optional, keeping)
 
 
 _PROMPT: Final = "use ${VAR} and set the variable in the environment"
@@ -289,8 +301,10 @@ VARIABLES: Final[tuple[Variable, ...]] = (
          _not_here("a form of Continue", _PROMPT)),
     _row("{{VAR}}", r"\{\{\s*[A-Za-z_][A-Za-z0-9_.]*\s*\}\}", "librechat", "what a user of the client gave",
          "refuses the entry", _not_here("a value that each user of LibreChat gives", _PROMPT)),
-    _row("${VAR:-default}", rf"\$\{{(?P<name>{_VAR}):?-(?P<default>(?:\$\{{[^{{}}]*\}}|[^}}])*)\}}",
-         "*", "a variable, or the default when it is not set or empty", "the same", _required),
+    _row("${VAR:-default}", rf"\$\{{(?P<name>{_VAR})(?P<sign>:?-)(?P<default>(?:\$\{{[^{{}}]*\}}|[^}}])*)\}}",
+         "*", "a variable, or the default when it is not set or empty",
+         "the same; in a file of Claude Code or Gemini CLI, as there, and in `${VAR-default}`, a variable that is set "
+         "and empty stays empty", _required, keeps_empty_in="claude-code gemini"),
     _row("${VAR}", r"\$\{(?P<name>[^}:]*)\}", "*", "a variable",
          "the variable; where it is not set, a shell's script keeps the text, and any other entry is refused, unless "
          "it is of Gemini CLI", _required, "gemini"),
@@ -333,7 +347,8 @@ def expand(
     found: list[Resolved] = []
 
     def replaced(match: re.Match[str], row: Variable) -> str:
-        resolved = row.resolve(match, around)
+        keeps_empty = clients <= row.keeps_empty_in
+        resolved = row.resolve(match, replace(around, keeps_empty=True) if keeps_empty else around)
         if resolved.problem and (resolved.name in own or (is_script and row.form in _SHELL_FORMS)):
             return match[0]
         if clients <= row.optional_in:
@@ -374,7 +389,8 @@ def portable(text: str, around: Surroundings, clients: frozenset[str], used: Cal
 
     The folders that depend on the file's place, and those of the user that a bundle names, are written out. What is a
     variable in these clients alone, or need not be set in them, becomes `${env:VAR}`, and what a bundle asks
-    `${input:X}`. Every other one stays as it is.
+    `${input:X}`. A default that counts there only for a variable that is not set is written `${VAR-default}`. Every
+    other one stays as it is.
     """
 
     def replaced(match: re.Match[str], row: Variable) -> str:
@@ -382,6 +398,8 @@ def portable(text: str, around: Surroundings, clients: frozenset[str], used: Cal
         if name in around.clients_own:
             used(name)
             return around.clients_own[name].replace("${", "$${")
+        if clients <= row.keeps_empty_in:
+            return f"${{{name}-{_INNER.sub(lambda inner: inner[0].replace(':-', '-', 1), match['default'])}}}"
         is_theirs = row.form in ("${HOME}", "$VAR") and clients <= row.clients
         if not (row.form in _PLACES or is_theirs or clients <= row.optional_in):
             return match[0]
