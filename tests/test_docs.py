@@ -1,6 +1,5 @@
 """The pages say what the code does: examples load, names exist, and whatever exists is described."""
 
-import ast
 import json
 import re
 import runpy
@@ -9,6 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -222,6 +222,7 @@ def anchors_of(page: Path) -> set[str]:
 # -- names that pages use ----------------------------------------------------------------------------------
 
 
+@cache
 def verbs() -> set[str]:
     command = typer.main.get_command(build_app())
     return set(getattr(command, "commands", {}))
@@ -262,12 +263,23 @@ def test_shipped_classes_are_listed_with_their_arguments() -> None:
 
 def texts_of_the_source() -> str:
     """Return all texts in the source but docstrings, a line each; those of f-strings are cut where a value goes."""
-    nodes = [
-        node for path in (ROOT / "src").rglob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    ]
-    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and id(node) not in docstrings]
-    return "\n".join(text for text in texts if isinstance(text, str))
+    paths = (ROOT / "src").rglob("*.py")
+    modules = (compile(path.read_text(encoding="utf-8"), path, "exec", optimize=2) for path in paths)  # no docstrings
+    return "\n".join(text for module in modules for text in constant_texts(module))
+
+
+def constant_texts(constant: object) -> Iterator[str]:
+    """Give the texts among the constants of compiled code, but for the names of what it defines."""
+    match constant:
+        case str() if not constant.replace(".<locals>.", ".").replace(".", "").isidentifier():
+            yield constant
+        case CodeType():
+            yield from constant_texts(constant.co_consts)
+        case tuple() | frozenset():
+            for each in constant:
+                yield from constant_texts(each)
+        case _:
+            pass
 
 
 def test_every_message_that_troubleshooting_explains_still_stands_in_the_source() -> None:

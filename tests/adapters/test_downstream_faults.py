@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from tests.support.canned_server import DISCOVERY
 from tests.support.downstream import canned_entry, canned_http, http_entry, http_program, open_pool, stdio_entry
 from tests.support.ports import free_port
 from tests.support.tcp_proxy import tcp_proxy
@@ -44,6 +45,14 @@ from ostler.model.responses import NEXT_MARK
 from ostler.model.servers import ServerEntry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
+
+
+ECHO: dict[str, Any] = {
+    "server/discover": DISCOVERY,
+    "tools/list": {"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]},
+    "tools/call": {"echo": {"content": [{"type": "text", "text": "hello"}], "resultType": "complete"}},
+}
+"""A server that always says hello."""
 
 
 async def failure(
@@ -146,7 +155,7 @@ async def test_a_server_of_this_machine_is_asked_without_the_proxy(
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
-    with http_program(tmp_path) as (_, port):
+    with canned_http(tmp_path, ECHO) as port:
         async with open_pool(tmp_path, http_entry("web", port, url=f"http://{host}:{port}/mcp")) as pool:
             answer = await pool.call_tool("web/echo", {"text": "hello"}, timeout=20)
     assert "hello" in answer.text
@@ -217,7 +226,7 @@ _NO_MCP = {
 async def test_an_answer_that_no_mcp_server_gave_is_named_and_ends_the_connection(tmp_path: Path, flaw: str) -> None:
     status, kind, body, words = _NO_MCP[flaw]
     head = f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {len(body)}\r\n"
-    with http_program(tmp_path) as (_, port):
+    with canned_http(tmp_path, ECHO) as port:
         async with tcp_proxy(port) as proxy, open_pool(tmp_path, http_entry("h", proxy.port)) as pool:
             await pool.wait_until_connected("h", 60)
             proxy.answer = f"{head}content-type: {kind}\r\n\r\n{body}".encode()

@@ -161,16 +161,19 @@ async def test_a_server_that_does_nothing_is_given_up_with_the_limit_in_force(
         assert "gave no sign of work for 0.8 s (the default; 'connectTimeout' under 'ostler' of 's' in mcp.json" in said
 
 
-async def test_a_limit_that_the_entry_sets_is_kept_though_the_server_is_at_work(tmp_path: Path) -> None:
+async def test_a_limit_that_the_entry_sets_is_kept_though_the_server_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurried(monkeypatch)
     busy = {
         "command": "sh",
         "args": ("-c", "echo downloading >&2; while :; do :; done"),
-        "options": {"connectTimeout": 2},
+        "options": {"connectTimeout": 1},
     }
     entry = ServerEntry.model_validate({"name": "s", "transport": "stdio", **busy})
     async with open_pool(tmp_path, entry) as pool:
         said = await reason_of(pool, "s")
-        assert "not ready within 2 s (the limit is 'connectTimeout' under 'ostler' of 's' in mcp.json)" in said
+        assert "not ready within 1 s (the limit is 'connectTimeout' under 'ostler' of 's' in mcp.json)" in said
         assert "its last stderr: downloading" in said
 
 

@@ -8,19 +8,19 @@ import pytest
 
 from ostler.adapters.config.known_servers import entries_for, how_to_add, known_servers
 from ostler.adapters.config.mcp_json import load_mcp_json
+from ostler.adapters.config.paths import class_files_in
 from ostler.rules.reading import load_manifests
 
 CLASSES = Path(__file__).parents[2] / "serviceclasses"
-SHIPPED = [
-    loaded.service_class
-    for path in sorted(CLASSES.glob("*.yaml"))
-    if not path.name.endswith(".test.yaml")
-    for loaded in load_manifests(path.read_text(encoding="utf-8"), path.name)
-]
 
 
 def test_every_server_of_a_shipped_class_is_known_and_its_tools_are_saved() -> None:
-    for service_class in SHIPPED:
+    shipped = [
+        loaded.service_class
+        for path in class_files_in(CLASSES)
+        for loaded in load_manifests(path.read_text(encoding="utf-8"), path.name)
+    ]
+    for service_class in shipped:
         for server in set(service_class.servers()) - {"process"}:
             assert server in known_servers(), f"{service_class.name} needs {server}"
             listed = json.loads((CLASSES / "tools" / f"{server}.json").read_text(encoding="utf-8"))["tools"]

@@ -16,7 +16,7 @@ from ostler.rules.reading import load_manifests
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
-FILE = yaml.safe_load(Path(__file__).with_name("muster_cases.yaml").read_text(encoding="utf-8"))
+FILE = yaml.load(Path(__file__).with_name("muster_cases.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
 RESOURCE = load_manifests(json.dumps(FILE["resource"]), "resource.json")[0]
 
 

@@ -372,7 +372,7 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
     monkeypatch.chdir(shop)
     (shop / "ostler.yaml").write_text(
         "services:\n"
-        "  good: {class: job, args: {command: 'while [ ! -e go ]; do :; done; echo done', shell: true}}\n"
+        "  good: {class: job, args: {command: 'while [ ! -e go ]; do sleep 0.05; done; echo done', shell: true}}\n"
         "  bad: {class: job, args: {command: 'sleep 1; echo no such table; exit 3', shell: true}}\n"
         "  quick: {class: job, args: {command: echo done}}\n"
     )

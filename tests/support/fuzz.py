@@ -64,7 +64,7 @@ DEEP: Any = yaml.safe_load("[" * 80 + "x" + "]" * 80)
 
 
 def _seeds(paths: list[Path]) -> list[Any]:
-    return [document for path in paths for document in yaml.safe_load_all(path.read_text()) if document]
+    return [document for path in paths for document in yaml.load_all(path.read_text(), yaml.CSafeLoader) if document]
 
 
 CLASS_SEEDS = [yaml.safe_load(BASIC), *_seeds(sorted(p for p in FOLDER.glob("*.yaml") if ".test." not in p.name))]

@@ -4,7 +4,6 @@ Started as `scripted_server.py bridge …` it is a bridge that starts such serve
 """
 
 import argparse
-import gc
 import os
 import signal
 import sys
@@ -34,6 +33,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
 
 def server_main(options: argparse.Namespace) -> int:
     from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
+    from ostler.faces.daemon.lean_imports import import_lean
     from ostler.faces.daemon.lock import StateLock
     from ostler.faces.daemon.logs import set_up_logging
     from ostler.model.errors import StateLockedError
@@ -46,7 +46,7 @@ def server_main(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return EXIT_LOCK_HELD
     set_up_logging("info")
-    gc.disable()  # as `ostler.faces.daemon` does
+    import_lean()  # as `ostler.faces.daemon` does
     from ostler.faces.daemon.http import HttpSettings, parse_address
     from ostler.faces.daemon.process import ServerSettings, run_server
 
