@@ -230,6 +230,15 @@ def test_a_wait_for_a_server_that_starts_ends_with_what_starts_it(state_dir: Pat
     assert launched.exit_status() == 3
 
 
+def test_a_start_that_takes_too_long_is_given_up_at_the_deadline(state_dir: Path) -> None:
+    place = ServerPlace(Paths(state_dir, state_dir))
+    slow = [sys.executable, "-S", "-c", "import sys; sys.stdin.read(); import time; time.sleep(20)"]
+    began = time.monotonic()
+    with pytest.raises(OstlerUnavailableError, match="no Ostler server answered .* within 1 s"):
+        Dialer(place, kind="cli", note=print, command=slow).connect(deadline=began + 0.6)
+    assert time.monotonic() - began < 5
+
+
 def test_only_verbs_that_start_something_start_the_server_early(state_dir: Path) -> None:
     (state_dir / "file").write_text("")
     folders = ["--config", str(state_dir), f"--state={state_dir / 'state'}"]

@@ -5,9 +5,11 @@ import math
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -20,6 +22,7 @@ from processes.bridge_client import clean_place, eventually
 from processes.command_line import CommandLine
 
 from ostler.faces.bridge.dialer import Dialer
+from ostler.faces.bridge.holder import read_holder
 from ostler.faces.cli import project_verbs
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.rpc import LateAnswerError, ServerClient, ToolAnswer
@@ -376,6 +379,7 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
         "  bad: {class: job, args: {command: 'sleep 1; echo no such table; exit 3', shell: true}}\n"
         "  quick: {class: job, args: {command: echo done}}\n"
     )
+    assert ostler.run("ps") == ExitStatus.OK  # to start the server takes longer
     assert ostler.run("up", "good", "--timeout", "300ms") == ExitStatus.FAILED
     said = r"takes longer than 300ms, and goes on(: good\.shop .*)?\. Next: ostler up good again to keep waiting\n"
     assert re.fullmatch(f"ostler: bringing the project up {said}", ostler.err)
@@ -498,6 +502,26 @@ def test_a_name_that_is_too_long_with_its_project_is_found_by_check_and_before_u
     assert ostler.run("up") == ExitStatus.FAILED
     assert f"ostler.yaml:4:3: {said}" in ostler.err
     assert ostler.run("status", "web") == ExitStatus.NOT_FOUND, "nothing is started where one can never be"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot pause a process")
+@pytest.mark.parametrize("words", [("up",), ("down",), ("wait", "web")])
+def test_a_timeout_bounds_the_way_to_the_server_too(
+    ostler: CommandLine, shop: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(shop)
+    assert ostler.run("ps") == ExitStatus.OK
+    holder = read_holder(ostler.place)
+    assert holder is not None
+    os.kill(holder.pid, signal.SIGSTOP)  # as while a machine is very busy
+    try:
+        began = time.monotonic()
+        assert ostler.run(*words, "--timeout", "1s") == ExitStatus.FAILED
+        assert time.monotonic() - began < 5
+        assert "--timeout is over, and nothing was asked of the server: no Ostler server answered" in ostler.err
+        assert "did not answer within 1 s" in ostler.err
+    finally:
+        os.kill(holder.pid, signal.SIGCONT)
 
 
 def test_an_up_says_when_a_service_is_first_checked_that_no_check_has_seen(

@@ -1,5 +1,6 @@
 """Reaching the server that owns a state folder: find it, start it, or have an older one make room."""
 
+import math
 import socket
 import threading
 import time
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from ostler.faces.bridge.greeting import GreetingError, RefusedError, ask
+from ostler.faces.bridge.greeting import ANSWER_TIMEOUT, GreetingError, RefusedError, ask
 from ostler.faces.bridge.holder import owner_of, read_holder
 from ostler.faces.bridge.launcher import EXIT_LOCK_HELD, LaunchedServer, describe_exit, is_full, launch, server_command
 from ostler.faces.bridge.lines import split_lines
@@ -141,12 +142,15 @@ class Dialer:
     def __repr__(self) -> str:
         return f"<Dialer of {self._place.state_dir}, {len(self._failures)} failures>"
 
-    def connect(self, *, patience: float = 0.0, launched: Callable[[], None] | None = None) -> Link:
+    def connect(
+        self, *, patience: float = 0.0, launched: Callable[[], None] | None = None, deadline: float = math.inf
+    ) -> Link:
         """Return a link to the server, starting it when there is none.
 
         Args:
             patience: seconds to leave to someone else to start it.
             launched: called when there was none and one of this version was started.
+            deadline: when to give up on the monotonic clock, if that is earlier than it would be otherwise.
 
         Raises:
             OstlerUnavailableError: there is none, or it could not be started.
@@ -157,7 +161,7 @@ class Dialer:
         trouble = ""
         while True:
             try:
-                link = self._greet()
+                link = self._greet(deadline)
             except OSError:
                 trouble = _NOTHING
             except GreetingError as error:
@@ -169,7 +173,7 @@ class Dialer:
             now = time.monotonic()
             waited = now - began
             is_silent = trouble == _NOTHING and waited > STANDBY_TIMEOUT
-            if waited > START_TIMEOUT or (is_silent and self._stands_by()):
+            if waited > START_TIMEOUT or now >= deadline or (is_silent and self._stands_by()):
                 raise OstlerUnavailableError(self._late(trouble, waited))
             may_launch_at = self._keep_launching(now, may_launch_at)
             if self._launched_now and launched is not None:
@@ -210,7 +214,7 @@ class Dialer:
             ) from None
         with connection:
             try:
-                answer = ask(connection, secret, kind, version=self._version, **facts)
+                answer = ask(connection, secret, kind, patience=ANSWER_TIMEOUT, version=self._version, **facts)
                 if kind in ("stop", "handover"):
                     # The server holds this connection until it has released the state folder.
                     connection.settimeout(max(float(answer["within"]), START_TIMEOUT))
@@ -225,11 +229,13 @@ class Dialer:
                 ) from error
         return answer
 
-    def _greet(self) -> Link | None:
+    def _greet(self, deadline: float) -> Link | None:
         connection, secret = self._place.dial()
+        patience = min(ANSWER_TIMEOUT, max(_RETRY_PAUSE, deadline - time.monotonic()))
         try:
             facts = own_facts(self._toolset, channel=self._channel)
-            welcome = ask(connection, secret, "hello", version=self._version, client=self._kind, **facts)
+            said = {"version": self._version, "client": self._kind, **facts}
+            welcome = ask(connection, secret, "hello", patience=patience, **said)
         except BaseException:
             connection.close()
             raise
@@ -243,7 +249,7 @@ class Dialer:
         except RefusedError as error:
             self._note(f"{error}; going on with server {link.version}")
             self._joins_older.add(link.pid)
-            return self._greet()
+            return self._greet(deadline)
         except OstlerUnavailableError as error:
             self._note(str(error))
         return None

@@ -85,23 +85,25 @@ def proves(claim: object, secret: str, role: str, nonce: object) -> bool:
     return isinstance(claim, str) and isinstance(nonce, str) and hmac.compare_digest(claim, proof(secret, role, nonce))
 
 
-def ask(connection: socket.socket, secret: str, kind: str, **facts: object) -> dict[str, Any]:
+def ask(
+    connection: socket.socket, secret: str, kind: str, *, patience: float = ANSWER_TIMEOUT, **facts: object
+) -> dict[str, Any]:
     """Send one of our lines on a fresh connection and return the answer's facts.
 
     No byte after the answer's newline is read: MCP follows on the same connection.
 
     Raises:
-        GreetingError: no proper answer came in `ANSWER_TIMEOUT` seconds.
+        GreetingError: no proper answer came in `patience` seconds.
         RefusedError: the server refused.
     """
     nonce = os.urandom(16).hex()
     evidence = {"nonce": nonce, "proof": proof(secret, "client", nonce)} if secret else {}
     try:
-        connection.settimeout(ANSWER_TIMEOUT)
+        connection.settimeout(patience)
         connection.sendall(encode_line(kind, protocol=PROTOCOL, **facts, **evidence))
         answer = decode_line(_read_line(connection))
     except TimeoutError:
-        raise GreetingError(f"the server did not answer within {ANSWER_TIMEOUT:.0f} s") from None
+        raise GreetingError(f"the server did not answer within {patience:.3g} s") from None
     except OSError as error:
         raise GreetingError(f"the server ended before it answered ({error})") from error
     if answer is None:

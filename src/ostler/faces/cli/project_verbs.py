@@ -186,7 +186,7 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
     doing = "bringing the project up" if tool == "project_up" else "bringing the project down"
     earlier: list[ToolAnswer] = []
     waited = ""
-    with session_of(context).client() as client, waiting_shown(doing) as show_progress:
+    with session_of(context).client(ends) as client, waiting_shown(doing) as show_progress:
 
         def progress(message: str) -> None:
             nonlocal waited

@@ -5,6 +5,7 @@ It speaks the stateless protocol era: each request carries its envelope, and no 
 
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -96,9 +97,16 @@ class Early(Struct):
 class ServerClient:
     """One connection to the server, opened by entering it."""
 
-    def __init__(self, dialer: Dialer, ask: AskPerson | None = None) -> None:
-        """Prepare a connection; `ask` puts the server's questions to a person, where there is one."""
+    def __init__(self, dialer: Dialer, ask: AskPerson | None = None, deadline: float = math.inf) -> None:
+        """Prepare a connection.
+
+        Args:
+            dialer: reaches the server, and starts it.
+            ask: puts the server's questions to a person, where there is one.
+            deadline: when to give up reaching it on the monotonic clock, if that is earlier than the dialer would.
+        """
         self._dialer = dialer
+        self._deadline = deadline
         self._ask = ask
         self._meta: JsonObject = _META if ask is None else {**_META, _CAPABILITIES: _FORMS}
         self._link: Link | None = None
@@ -110,7 +118,7 @@ class ServerClient:
         return f"<ServerClient {self._link!r}>"
 
     def __enter__(self) -> Self:
-        self._link = self._link or self._dialer.connect()
+        self._link = self._link or self._dialer.connect(deadline=self._deadline)
         return self
 
     def __exit__(
@@ -143,7 +151,7 @@ class ServerClient:
             OstlerUnavailableError: there is no server, or it ended.
         """
         params: JsonObject = {"name": tool, "arguments": dict(args)}
-        self._link = self._dialer.connect()
+        self._link = self._dialer.connect(deadline=self._deadline)
         try:
             self._ahead = self._send("tools/call", params, has_progress=True), params
         except OSError as error:

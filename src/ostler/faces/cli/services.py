@@ -202,8 +202,8 @@ def wait(  # noqa: PLR0917 (typer's parameters are the options)
     allowed = seconds_of("--timeout", timeout)
     states, healths = _known("--state", state, WAIT_GOALS), _known("--health", health, list(HealthStatus))
     wanted = present({"state": states or ([] if healths else ["ready"]), "health": healths})
-    with session_of(context).client() as client, _shown(f"waiting for {', '.join(names)}"):
-        ends = time.monotonic() + allowed
+    ends = time.monotonic() + allowed
+    with session_of(context).client(ends) as client, _shown(f"waiting for {', '.join(names)}"):
         while True:
             seconds = max(0.0, min(_WAIT_SECONDS, ends - time.monotonic()))
             asked = {"name": names, **wanted, "timeout": f"{seconds * 1000:.0f}ms"}

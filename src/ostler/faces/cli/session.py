@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
@@ -54,12 +55,20 @@ class Session(Struct, frozen=True):
         return Dialer(self.place, kind="cli", note=complain, launched=self.early.launched)
 
     @contextmanager
-    def client(self) -> Generator[ServerClient]:
-        """Connect to the server, starting it when there is none; a server that cannot be had ends the command."""
+    def client(self, deadline: float = math.inf) -> Generator[ServerClient]:
+        """Connect to the server, starting it when there is none; a server that cannot be had ends the command.
+
+        Args:
+            deadline: when to give up on the monotonic clock, if that is earlier than it would be otherwise.
+        """
+        is_reached = False
         try:
-            with self.early.taken_client() or ServerClient(self.dialer(), asker()) as client:
+            with self.early.taken_client() or ServerClient(self.dialer(), asker(), deadline) as client:
+                is_reached = True
                 yield client
         except OstlerUnavailableError as error:
+            if not is_reached and time.monotonic() >= deadline:
+                fail(f"--timeout is over, and nothing was asked of the server: {error}", ExitStatus.FAILED)
             fail(str(error), ExitStatus.UNAVAILABLE)
         except RequestFailedError as error:
             fail(str(error), ExitStatus.FAILED)
