@@ -393,6 +393,23 @@ async def test_a_late_yes_does_not_confirm_what_has_changed_since(mode: Any) -> 
     assert "It is stopped now." in person.asked[1].message
 
 
+@ERAS
+async def test_a_yes_to_a_stop_counts_although_the_service_was_restarted_meanwhile(mode: Any) -> None:
+    person = Person(YES)
+    async with ledger(World()) as app:
+
+        async def thinks(context: Any, params: Any) -> ElicitResult:
+            await app.manager.restart_service("web")  # as its restart policy does
+            return await person(context, params)
+
+        async with Client(server_over(app), mode=mode, elicitation_callback=thinks) as client:
+            await call(client, "service_create", serviceClassName="basic", name="web")
+            app.confirmed.add("ostler/service_stop")
+            await call(client, "service_stop", name="web")
+            assert app.manager.view("web").state is ServiceState.STOPPED
+    assert len(person.asked) == 1
+
+
 async def _ignored(*_: Any) -> None:
     """Take progress."""
 

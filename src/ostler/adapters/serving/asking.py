@@ -63,7 +63,7 @@ class Question(Struct, frozen=True):
         message: what is asked, in words.
         properties: the form's fields, flat, as JSON Schema.
         required: those that must be filled in.
-        basis: what it is about in full, where the message leaves something out.
+        basis: what of it a reply is to, if that is not the message as a whole.
     """
 
     key: str
@@ -82,7 +82,7 @@ class Question(Struct, frozen=True):
     @property
     def digest(self) -> str:
         """What two equal questions share: a reply counts for the question as it was asked."""
-        facts = [self.key, self.message, self.properties, self.required, self.basis]
+        facts = [self.key, self.basis or self.message, self.properties, self.required]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -29,7 +29,7 @@ from ostler.faces.mcp.project_tools import ProjectDownArgs, ProjectUpArgs, direc
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.waiting_tools import ServiceWaitArgs, started_by_wait
 from ostler.model.errors import ConfirmationError, ConflictError, NotFoundError, OstlerError
-from ostler.model.plans import Plan, PlanAction
+from ostler.model.plans import Plan, PlanAction, PlannedStep
 
 if TYPE_CHECKING:
     from mcp_types import InputRequiredResult
@@ -49,12 +49,13 @@ class _Matter(Struct, frozen=True):
     Attributes:
         causes: the tools of it that the policy wants confirmed.
         lines: what the person is shown.
-        services: the ids of the services concerned, which may be others of the same name a moment later.
+        key: what must still be so when they have agreed. A service that crashes again and again has another state by
+            then, and can be stopped all the same.
     """
 
     causes: tuple[str, ...]
     lines: tuple[str, ...] = ()
-    services: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
 
 
 class Confirmations:
@@ -91,7 +92,7 @@ class Confirmations:
         shown = await self._matter(app, tool, arguments)
         if shown.causes:
             await _ask(app, call, tool.name, shown)
-            if (now := await self._matter(app, tool, arguments)) != shown:
+            if (now := await self._matter(app, tool, arguments)).key != shown.key:
                 raise _outdated(tool.name, shown, now)
 
     async def _matter(self, app: ApplicationLike, tool: AnyTool, arguments: Mapping[str, Any]) -> _Matter:
@@ -107,10 +108,9 @@ class Confirmations:
         causes += dict.fromkeys(tool for tool in tools if policy.confirms(tool))
         if not causes:
             return _Matter(())
-        lines = (*_about(app, tool, arguments, plans), *await _about_projects(app, args))
-        concerned = [app.manager.registry.find(each.name) for plan in plans for each in plan.services]
-        ids = (service.id for service in concerned if isinstance(service, ServiceInstance))
-        return _Matter(tuple(causes), lines, tuple(ids))
+        projects = await _about_projects(app, args)
+        lines = (*_about(app, tool, arguments, plans), *projects.values())
+        return _Matter(tuple(causes), lines, (*causes, *_keys(app, plans), *projects))
 
 
 async def confirm_tool(app: ApplicationLike, tool: str, arguments: Mapping[str, Any], call: Call) -> None:
@@ -124,13 +124,14 @@ async def confirm_tool(app: ApplicationLike, tool: str, arguments: Mapping[str, 
     causes += [tool] if policy.confirms(tool) else []
     if causes:
         shown = shapes.value_text(dict(arguments))
-        await _ask(app, call, tool, _Matter(tuple(causes), (f"Call {tool} with {shown}?",)))
+        asked = f"Call {tool} with {shown}?"
+        await _ask(app, call, tool, _Matter(tuple(causes), (asked,), (asked,)))
 
 
 async def _ask(app: ApplicationLike, call: Call, name: str, matter: _Matter) -> None:
     field = {"type": "boolean", "title": "Yes, do it", "default": False}
     about = "\n".join(matter.lines)
-    basis = "\n".join((about, *matter.services))
+    basis = "\n".join(matter.key)
     asked = Question(f"confirm {name}", clipped(about, MAX_MESSAGE), {_FIELD: field}, (_FIELD,), basis)
     reply = await call.person.ask(asked)
     if reply.outcome is Outcome.ACCEPTED and reply.content.get(_FIELD) is True:
@@ -209,32 +210,44 @@ def _tools_of_classes(app: ApplicationLike, names: AbstractSet[str]) -> list[str
     return [tool for entry in known for tool in entry.service_class.required_tools()]
 
 
-async def _about_projects(app: ApplicationLike, args: Any) -> list[str]:
-    """Return in lines what a call about projects would do."""
+def _keys(app: ApplicationLike, plans: Sequence[Plan]) -> Iterator[str]:
+    """Yield what plans do to which service, and by which calls if they start something."""
+    for plan in plans:
+        for concerned in plan.services:
+            service = app.manager.registry.find(concerned.name)
+            yield f"{concerned.effect} {concerned.name} {service.id if isinstance(service, ServiceInstance) else ''}"
+        if plan.action not in ("stop", "delete"):
+            yield from (_call(step) for step in plan.steps)
+
+
+async def _about_projects(app: ApplicationLike, args: Any) -> dict[str, str]:
+    """Return in lines what a call about projects would do, by what of it must stay so."""
     match args:
         case ProjectUpArgs(dry_run=False):
             _, changes = await app.projects.plan(directory_of(args), args.services)
-            return [change_line(change) for change in changes if change.kind is not ChangeKind.KEEP]
+            changed = (change for change in changes if change.kind is not ChangeKind.KEEP)
+            return {f"{change.kind} {change.full_name}": change_line(change) for change in changed}
         case ProjectDownArgs(left_over=True):
             survey = await app.projects.leftovers()
-            left = [*await app.projects.strays(), *survey.found]
-            members = (line for ref in app.projects.left_over() for line in _removals(app, ref.id, ()))
-            return [*members, *(f"end {one}, left by an earlier run of Ostler" for one in left)]
+            left = map(str, [*await app.projects.strays(), *survey.found])
+            ended = {f"end {one}": f"end {one}, left by an earlier run of Ostler" for one in left}
+            removals = (_removals(app, ref.id, ()) for ref in app.projects.left_over())
+            return {key: line for removed in removals for key, line in removed.items()} | ended
         case ProjectDownArgs():
             return _removals(app, app.projects.directory.project_of(directory_of(args)), args.services)
         case _:
-            return []
+            return {}
 
 
-def _removals(app: ApplicationLike, project: str, names: Sequence[str]) -> list[str]:
-    """Return in lines what a `down` of a project, or of its services `names`, would remove."""
+def _removals(app: ApplicationLike, project: str, names: Sequence[str]) -> dict[str, str]:
+    """Return in lines what a `down` of a project, or of its services `names`, would remove, by what of it must stay."""
     wanted = {f"{name}.{project}" for name in names}
     members = app.projects.directory.members(project) if project else ()
-    return [
-        f"remove {member.name}, which is {member.state.value} now"
+    return {
+        f"remove {member.name} {member.id}": f"remove {member.name}, which is {member.state.value} now"
         for member in members
         if not wanted or member.name in wanted
-    ]
+    }
 
 
 def _about(app: ApplicationLike, tool: AnyTool, arguments: Mapping[str, Any], plans: Sequence[Plan]) -> Iterator[str]:
@@ -251,4 +264,8 @@ def _about(app: ApplicationLike, tool: AnyTool, arguments: Mapping[str, Any], pl
         for concerned in plan.services:
             note = f" ({concerned.note})" if concerned.note else ""
             yield f"{concerned.effect} {concerned.name}{note}"
-        yield from (f"calls {step.tool} {shapes.value_text(step.args)}" for step in plan.steps)
+        yield from map(_call, plan.steps)
+
+
+def _call(step: PlannedStep) -> str:
+    return f"calls {step.tool} {shapes.value_text(step.args)}"
