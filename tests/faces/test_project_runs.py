@@ -835,9 +835,10 @@ async def test_a_job_that_is_named_is_waited_for_and_keeps_no_other_up_waiting(j
 
 
 @asynccontextmanager
-async def checked(world: World, checks: JsonObject) -> AsyncGenerator[Jobs]:
+async def checked(world: World, checks: JsonObject, store: MemoryStore | None = None) -> AsyncGenerator[Jobs]:
     """Run a project whose services have health checks."""
-    async with running(world, manifest(healthCheck=checks)) as manager, anyio.create_task_group() as group:
+    entry = manifest(healthCheck=checks)
+    async with running(world, entry, store=store or MemoryStore()) as manager, anyio.create_task_group() as group:
         runs = ProjectRuns(manager, ProjectRunner(manager), UpJournal(), lambda _: nullcontext())
         made = Jobs(world, manager, runs)
         made.scope = replace(made.scope, loaded=load_project(FILE))
@@ -875,6 +876,20 @@ async def test_an_up_waits_until_checks_have_shown_whether_what_it_brought_up_is
             assert (await project.up()).undecided == {"db", "api"}, "it is not checked before its time"
             await anyio.sleep(91)
             assert (await project.up()).undecided == set()
+
+
+async def test_a_service_that_is_up_for_long_is_checked_by_an_up_after_a_restart_of_ostler() -> None:
+    world, store, checks = World(), MemoryStore(), {"interval": "10s", "initialDelay": "2h"}
+    async with checked(world, checks, store) as project:
+        assert (await project.up()).undecided == {"db", "api"}
+        await anyio.sleep(7300)
+        assert (await project.up()).undecided == set()
+    async with checked(world, checks, store) as project:
+        await project.manager.recovered.wait()
+        began = anyio.current_time()
+        assert (await project.up()).undecided == set()
+        assert anyio.current_time() - began < 1
+        assert project.manager.view("db.shop").health is HealthStatus.HEALTHY
 
 
 async def test_what_is_not_healthy_when_the_wait_is_over_is_named_with_what_to_do(shop: Path) -> None:

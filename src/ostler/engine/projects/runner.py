@@ -254,13 +254,14 @@ class ProjectRunner:
         if not isinstance(service, ServiceInstance):
             return True
         settings = service.service_class.config.health
-        first = service.vitals.next_check_at if service.health is HealthStatus.UNKNOWN else None
-        if first is not None and (first - service.runtime.clock.now()).total_seconds() > CHECKS_SECONDS:
+        now, since, first = service.runtime.clock.now(), service.record.outputs_at, service.vitals.next_check_at
+        is_unknown = service.health is HealthStatus.UNKNOWN
+        is_due = since is None or (now - since).total_seconds() >= settings.initial_delay
+        if is_unknown and not is_due and first is not None and (first - now).total_seconds() > CHECKS_SECONDS:
             return False
         rounds = max(settings.failure_threshold, settings.success_threshold) * (settings.interval + settings.timeout)
         with anyio.move_on_after(min(settings.initial_delay + rounds, CHECKS_SECONDS)):
-            is_kept = change.kind is ChangeKind.KEEP and service.health is HealthStatus.UNKNOWN
-            if is_kept and settings.initial_delay < CHECKS_SECONDS:
+            if change.kind is ChangeKind.KEEP and is_unknown and is_due:
                 await self._manager.check_health(service.name)  # after a restart of Ostler, its turn may be far off
             await service.wait_until(lambda _: not _is_undecided(service))
         return not _is_undecided(service)
