@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
+from jsonschema import Draft202012Validator
 from tests.support.warden import guarded
 from trio.testing import MockClock
 
@@ -40,6 +41,27 @@ settings.load_profile("patient")
 # loaded, and what is loaded differs by what a worker has run before.
 if os.environ.get("CI", "").lower() not in ("", "0", "false"):
     providers._get_local_constants = Constants  # pyright: ignore[reportPrivateUsage]
+
+check_schema = Draft202012Validator.check_schema
+valid_schemas: set[str] = set()
+
+
+def check_schema_once(schema: Any, *args: Any, **options: Any) -> None:
+    """Check a schema unless one that is written the same was valid.
+
+    The client of each test checks the schemas of the tools that it calls, as a client of the SDK does, and they are the
+    same in most tests: a twentieth of the suite's CPU.
+    """
+    if args or options:
+        return check_schema(schema, *args, **options)
+    written = repr(schema)  # unlike JSON it tells a tuple from a list
+    if written not in valid_schemas:
+        check_schema(schema)
+        valid_schemas.add(written)
+    return None
+
+
+Draft202012Validator.check_schema = check_schema_once
 
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # no test touches a person's keyring
 
