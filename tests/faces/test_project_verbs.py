@@ -80,6 +80,33 @@ def pid_of(ostler: CommandLine, name: str) -> int:
     return int(facts.get("outputs", {}).get("pid", 0))
 
 
+def test_what_worktrees_of_a_bare_repository_share_is_left_over_with_the_last_of_them(
+    ostler: CommandLine, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare, worktree = shop.parent / "store.git", shop.parent / "one"
+    (shop / "ostler.yaml").write_text(FILE.partition("  web:")[0].replace("    envFile: api.env\n", ""))
+    for words in (["add", "-A"], ["-c", "user.name=Ann", "-c", "user.email=ann@example.com", "commit", "-qm", "small"]):
+        subprocess.run(["git", *words], cwd=shop, check=True, capture_output=True)
+    subprocess.run(["git", "clone", "-q", "--bare", str(shop), str(bare)], check=True, capture_output=True)
+    subprocess.run(["git", "worktree", "add", "-q", str(worktree)], cwd=bare, check=True, capture_output=True)
+    monkeypatch.chdir(worktree)
+    assert up(ostler) == {"files.store": "created", "api.one.store": "created"}
+    monkeypatch.chdir(shop.parent)
+    shutil.rmtree(worktree)
+    assert ostler.run("prune", "--dry-run") == ExitStatus.OK
+    assert f"project one.store: its folder {worktree} is gone; services: api.one.store" in ostler.out
+    assert (
+        f"project store: its folder {bare} has no worktree with an ostler.yaml any more; services: files" in ostler.out
+    )
+    assert ostler.run("prune") == ExitStatus.OK, ostler.err
+    assert ostler.out.splitlines()[:4] == [
+        f"project one.store, whose folder {worktree} is gone, is down",
+        "removed: api.one.store",
+        f"project store, whose folder {bare} has no worktree with an ostler.yaml any more, is down",
+        "removed: files.store",
+    ], "what went with its own project is reported there"
+
+
 def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     ostler: CommandLine, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +199,8 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     shutil.rmtree(worktree)
     assert ostler.run("project", "status") == ExitStatus.OK
     assert "left over: project fix.shop" in ostler.out
+    assert ostler.run("ps", "--all") == ExitStatus.OK
+    assert f"project fix.shop is left over: {worktree} is gone: ostler prune" in ostler.err
     servers = {"mcpServers": {"docker": {"command": "docker-mcp", "disabled": True}}}
     config = Path(ostler.place.config_dir)
     config.mkdir()

@@ -224,6 +224,15 @@ def is_gone(path: Path) -> bool:
     return False
 
 
+def how_gone(folder: Path) -> str:
+    """Return in words what `folder`, in which there was a project, is now."""
+    if is_gone(folder):
+        return "is gone"
+    if _repositories_at(folder):
+        return f"has no worktree with an {PROJECT_FILE} any more"
+    return f"has no {PROJECT_FILE} any more"
+
+
 def is_disk(folder: Path) -> bool:
     """Whether `folder` is where systems mount a disk that is plugged in; they remove it with the disk."""
     return _DISKS.fullmatch(folder.parent.as_posix()) is not None

@@ -288,13 +288,13 @@ def _client_checks() -> Iterator[Check]:
 def _strays(session: Session, *, is_served: bool) -> Iterator[Check]:
     if is_served:  # the server knows its services, too
         from ostler.faces.cli.next_steps import in_verbs
-        from ostler.faces.cli.project_verbs import stray_text, what_now
+        from ostler.faces.cli.project_verbs import stray_text
 
         status = session.ask("project_status").structured
         rows: list[JsonObject] = status.get("leftOver", [])
         left = [stray_text(row) for row in rows if "project" not in row]
         for gone in [row for row in rows if "project" in row]:
-            text = f"services of {gone['project']} run on, and its folder {gone['directory']} is {what_now(gone)}"
+            text = f"services of {gone['project']} run on, and its folder {gone['directory']} {gone['reason']}"
             yield Check("projects", "note", text, "ostler prune stops and removes them")
         for unseen in cast("list[JsonObject]", status.get("notLookedAt", [])):
             fix = in_verbs(f"Next: {unseen['next']}").removeprefix("Next: ")

@@ -64,9 +64,9 @@ def list_services(
         usage_error(f"--only {unknown[0]!r}: no such state. Next: use one of {', '.join(ServiceState)}")
     args = present({"state": only, "serviceClassName": class_name, "project": "all" if everywhere else None})
     while True:
-        rows, elsewhere = _services(context, args, with_details=not as_json)
+        rows, elsewhere, left = _services(context, args, with_details=not as_json)
         if as_json:
-            say_json({"services": rows, "total": len(rows)})
+            say_json({"services": rows, "total": len(rows), **present({"leftOver": left})})
         else:
             if watch:
                 clear_screen()
@@ -76,6 +76,8 @@ def list_services(
             print_table(shown, columns, empty=NO_SERVICES)
             if elsewhere:
                 complain(f"{elsewhere} more in other projects: ostler ps --all")
+            for gone in left:
+                complain(f"project {gone['project']} is left over: {gone['directory']} {gone['reason']}: ostler prune")
         if not watch:
             return
         say(end="", flush=True)
@@ -124,20 +126,24 @@ def relative(seconds: float) -> str:
     return f"{int(seconds)}s"
 
 
-def _services(context: typer.Context, args: JsonObject, *, with_details: bool) -> tuple[list[JsonObject], int]:
-    """Return the services, and how many there are in other projects."""
+def _services(
+    context: typer.Context, args: JsonObject, *, with_details: bool
+) -> tuple[list[JsonObject], int, list[JsonObject]]:
+    """Return the services, how many there are in other projects, and which projects are left over."""
     rows: list[JsonObject] = []
+    left: list[JsonObject] = []
     cursor: str | None = None
     with session_of(context).client() as client:
         while True:
             facts = require(client.call_tool("service_list", {**args, **present({"cursor": cursor})})).structured
             rows += facts["services"]
+            left = facts.get("leftOver", [])
             cursor, elsewhere = facts.get("nextCursor"), facts.get("inOtherProjects", 0)
             if not cursor:
                 break
         if with_details and len(rows) <= _MOST_DETAILED:
             rows = [row | _details(client, str(row["name"])) for row in rows]
-    return rows, elsewhere
+    return rows, elsewhere, left
 
 
 def _details(client: ServerClient, name: str) -> JsonObject:

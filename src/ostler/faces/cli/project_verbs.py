@@ -90,16 +90,11 @@ def prune(
             say(f"{stray_text(row)}: left by an earlier run of Ostler")
         else:
             names = ", ".join(row["services"])
-            say(f"project {row['project']}: its folder {row['directory']} is {what_now(row)}; services: {names}")
+            say(f"project {row['project']}: its folder {row['directory']} {row['reason']}; services: {names}")
     if not rows:
         say("Nothing is left over that was looked for." if unseen else "Nothing is left over.")
     for row in unseen:
         complain(in_verbs(f"{row['reason']}. Next: {row['next']}"))
-
-
-def what_now(row: JsonObject) -> str:
-    """Return what has become of the folder of a project that is left over, as `project_status` lists it."""
-    return f"that of project {row['replacedBy']} now" if row.get("replacedBy") else "gone"
 
 
 def stray_text(row: JsonObject) -> str:

@@ -1,10 +1,14 @@
-"""What an `up` of a project would change, as facts and in words."""
+"""What an `up` of a project would change, and what is left over of projects, as facts and in words."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from ostler.adapters.projects.folders import how_gone
 from ostler.engine.projects.changes import Change, ChangeKind
-from ostler.model.json import JsonObject, present
+from ostler.engine.services.views import ProjectRef
+from ostler.faces.mcp.surface import ApplicationLike
+from ostler.model.json import JsonObject, JsonValue, present
 
 _NAMED = 3
 """Services that a heading names."""
@@ -39,3 +43,21 @@ def while_refused(changes: Sequence[Change]) -> str:
     names = [change.full_name for change in changes if change.kind is ChangeKind.IMPOSSIBLE]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f", once {', '.join(names[:_NAMED])}{more} can be brought up (until then, up is refused)" if names else ""
+
+
+def left_facts(app: ApplicationLike, ref: ProjectRef) -> JsonObject:
+    """Return what is left over of a project, and why it is."""
+    services: list[JsonValue] = [member.name for member in app.projects.directory.members(ref.id)]
+    now = f"is that of project {ref.replaced_by} now" if ref.replaced_by else how_gone(Path(ref.directory))
+    about: JsonObject = {"project": ref.id, "directory": ref.directory, "services": services, "reason": now}
+    return about | present({"replacedBy": ref.replaced_by})
+
+
+def left_line(left: JsonObject) -> str:
+    """Return that in words, with what comes next."""
+    return f"left over: project {left['project']}, {why_left(left)}. Next: ostler prune"
+
+
+def why_left(left: JsonObject) -> str:
+    """Return in words why a project is left over."""
+    return f"whose folder {left['directory']} {left['reason']}"

@@ -17,16 +17,24 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.projects.changes import Change, ChangeKind
 from ostler.engine.projects.runner import COMPLETED_BEFORE, ProjectReport
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import ProjectRef, ServiceView
+from ostler.engine.services.views import ServiceView
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import DASHBOARD_PAGE
 from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
 from ostler.faces.mcp.lifecycle_tools import last_lines
-from ostler.faces.mcp.project_changes import change_facts, change_line, counted, while_refused
+from ostler.faces.mcp.project_changes import (
+    change_facts,
+    change_line,
+    counted,
+    left_facts,
+    left_line,
+    while_refused,
+    why_left,
+)
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import NotFoundError, OstlerError
-from ostler.model.json import JsonObject, JsonValue, present
+from ostler.model.json import JsonObject, present
 from ostler.model.projects import PROJECT_FILE
 from ostler.model.servers import MASK
 from ostler.model.states import HealthStatus
@@ -173,10 +181,14 @@ async def _prune(app: ApplicationLike) -> Answer:
     ended: list[Stray] = []
     ends = anyio.current_time() + MAX_OPERATION_WAIT
     for ref, report in await app.projects.prune(timeout=MAX_OPERATION_WAIT / 2):  # the rest has its own limits
+        for name in [name for name, change in report.changes.items() if _went_next(app, change)]:
+            del report.changes[name]
         names = {name: f"{name}.{ref.id}" for name in report.failures}
         names |= {name: change.full_name for name, change in report.changes.items()}
         services += (await _reported(app, ref.id, report, names))["services"]
-        lines += await _report_lines(app, f"project {ref.id}, {_why_left(_left(app, ref))},", "is down", report, names)
+        lines += await _report_lines(
+            app, f"project {ref.id}, {why_left(left_facts(app, ref))},", "is down", report, names
+        )
         whole.failures |= {names[name]: error for name, error in report.failures.items()}
         whole.unfinished += [f"{name}.{ref.id}" for name in report.unfinished]
     try:
@@ -204,15 +216,9 @@ async def _prune(app: ApplicationLike) -> Answer:
     return _answer(whole, structured, [*lines, *_unseen_lines(unseen)])
 
 
-def _left(app: ApplicationLike, ref: ProjectRef) -> JsonObject:
-    services: list[JsonValue] = [member.name for member in app.projects.directory.members(ref.id)]
-    about: JsonObject = {"project": ref.id, "directory": ref.directory, "services": services}
-    return about | present({"replacedBy": ref.replaced_by})
-
-
-def _why_left(left: JsonObject) -> str:
-    now = left.get("replacedBy")
-    return f"whose folder {left['directory']} is {f'that of project {now} now' if now else 'gone'}"
+def _went_next(app: ApplicationLike, change: Change) -> bool:
+    """Whether a service that was kept for its own project went with that: it is reported there."""
+    return change.kind is ChangeKind.KEEP and app.manager.registry.find(change.full_name) is None
 
 
 def _stray(stray: Stray) -> JsonObject:
@@ -245,7 +251,7 @@ def _unseen_lines(unseen: Sequence[JsonObject]) -> list[str]:
 async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) -> Answer:
     """Show a project's services, and what its file has that does not run."""
     del call
-    gone = [_left(app, ref) for ref in app.projects.left_over()]
+    gone = [left_facts(app, ref) for ref in app.projects.left_over()]
     strays = await app.projects.strays()
     survey = await app.projects.leftovers()
     left: list[JsonObject] = [*gone, *map(_stray, strays), *map(_leftover, survey.found)]
@@ -257,7 +263,7 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
         where = directory_of(args)
         none = f"no project here: {where or 'the folder of this client is unknown'}" + (where and " lies in none")
         none += ". Next: name the folder of one as directory"
-        lines = [f"left over: project {each['project']}, {_why_left(each)}" for each in gone]
+        lines = [left_line(each) for each in gone]
         return Answer({"project": "", "services": [], **facts}, "\n".join([none, *lines, *left_lines]))
     status = await app.projects.status(directory_of(args))
     views = await in_turns(member.view() for member in status.members)
@@ -283,11 +289,7 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
         lines.append(f"its {what} is gone: these services are left over. Next: project_down")
     elif pending:
         lines += [f"an up would change{while_refused(pending)}:", *map(change_line, pending)]
-    lines += [
-        f"left over: project {each['project']}, {_why_left(each)}. Next: ostler prune"
-        for each in gone
-        if each["project"] != status.ref.id
-    ]
+    lines += [left_line(each) for each in gone if each["project"] != status.ref.id]
     lines += left_lines
     return Answer(structured, "\n".join(lines))
 

@@ -18,6 +18,7 @@ from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import DASHBOARD_PAGE
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.paging import page
+from ostler.faces.mcp.project_changes import left_facts, left_line
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, ClassUnavailableError
 from ostler.model.json import JsonObject, present
@@ -77,6 +78,9 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
     if elsewhere:
         structured["inOtherProjects"] = elsewhere
         lines.append(f"{elsewhere} more in other projects: project=all")
+    if args.project == "all" and (left := [left_facts(app, ref) for ref in app.projects.left_over()]):
+        structured["leftOver"] = left
+        lines += map(left_line, left)
     return Answer(structured, "\n".join(lines))
 
 
@@ -181,7 +185,7 @@ SERVICE_TOOLS = (
         "List services",
         "List services and MCP servers with state and health.",
         ServiceListArgs,
-        answer("services:objects total:integer nextCursor inOtherProjects:integer"),
+        answer("services:objects total:integer nextCursor inOtherProjects:integer leftOver:objects"),
         Effect.READS,
         service_list,
         core=True,
