@@ -53,6 +53,19 @@ async def test_a_running_service_survives_and_is_adopted() -> None:
         assert world.resources == {}
 
 
+@pytest.mark.parametrize(("up_for", "within"), [(3000, 611), (7200, 11)])
+async def test_the_first_check_is_due_when_it_was_before_a_restart_of_ostler(up_for: float, within: float) -> None:
+    world, store, entry = World(), MemoryStore(), manifest(healthCheck={"interval": "10s", "initialDelay": "1h"})
+    async with running(world, entry, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await anyio.sleep(up_for)
+    async with running(world, entry, store=store) as manager:
+        await settle(manager)
+        began = anyio.current_time()
+        await until(lambda: manager.view("db").health is HealthStatus.HEALTHY, within=within)
+        assert anyio.current_time() - began > within - 12
+
+
 async def test_others_have_their_turn_while_many_services_are_restored() -> None:
     world, store = World(), MemoryStore()
     await a_running_service(world, store)

@@ -93,7 +93,7 @@ class HealthScheduler:
         return f"HealthScheduler({len(self._epochs)} watched)"
 
     def watch(self, instance: ServiceInstance, *, spread: bool = False) -> None:
-        """Begin checking `instance` (again): after its initial delay, then at its interval.
+        """Begin checking `instance` (again): when its initial delay is over, then at its interval.
 
         Args:
             instance: what to check; it is dropped automatically when it is no longer up.
@@ -102,13 +102,20 @@ class HealthScheduler:
         if not instance.checks_health:
             return
         settings = instance.service_class.config.health
-        delay = settings.initial_delay + (self._rng.random() * settings.interval if spread else 0.0)
+        delay = self._initial_delay(instance) + (self._rng.random() * settings.interval if spread else 0.0)
         epoch = self._epochs[instance.id] = next(self._counter)
         if not spread:
             self._bunched.add(instance.id)
         due = anyio.current_time() + delay
         self._push(instance, due, epoch)
         self._show_next(instance, due)
+
+    def _initial_delay(self, instance: ServiceInstance) -> float:
+        """Return what is left of the initial delay, which counts from the start, maybe in an earlier run of Ostler."""
+        delay, came_up = instance.service_class.config.health_rules.initial_delay, instance.record.outputs_at
+        if not delay or came_up is None:
+            return delay
+        return min(delay, max(0.0, delay - (self._clock.now() - came_up).total_seconds()))
 
     def hasten(self, instance: ServiceInstance, within: float) -> None:
         """Move the next check of `instance` to a random time within that many seconds.
