@@ -315,6 +315,33 @@ def test_the_packages_of_a_workspace_are_services_each_in_its_folder(tmp_path: P
     )
 
 
+@pytest.mark.parametrize(
+    ("top", "member", "installs"),
+    [
+        ({}, {"dependencies": {"@shop/ui": "*"}}, True),
+        ({"devDependencies": {"turbo": "2"}}, {}, True),
+        ({}, {}, False),
+    ],
+)
+def test_the_packages_of_a_workspace_wait_for_its_install_without_a_lock_file(
+    tmp_path: Path, top: Mapping[str, object], member: Mapping[str, object], *, installs: bool
+) -> None:
+    written(
+        tmp_path,
+        {
+            "package.json": {"workspaces": ["apps/*"], "scripts": {"dev": "turbo run dev"}, **top},
+            "apps/web/package.json": {"scripts": {"dev": "node server.js"}, **member},
+            "apps/api/package.json": {"scripts": {"dev": "node server.js"}},
+        },
+    )
+    made = found_in(tmp_path)
+    assert [name for name in made if name == "install"] == ["install"] * installs
+    needed = {"install": "completed"} if installs else {}
+    assert {name: made[name].depends_on for name in ("web", "api")} == {"web": needed, "api": needed}
+    if installs:
+        assert made["install"].watch == ("package.json", "*/package.json")
+
+
 def test_compose_files_are_put_over_each_other_as_compose_does(tmp_path: Path) -> None:
     (tmp_path / "infra").mkdir()
     files = {

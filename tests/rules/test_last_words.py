@@ -226,6 +226,27 @@ ELIXIR = """
             ),
             "/bin/sh: 1: vite: not found | error Command failed with exit code 127.",
         ),
+        (
+            (
+                "> @m/api@1.0.0 dev\n> node server.js\n\nSTRIPE_KEY is missing\n"
+                "npm error Lifecycle script `dev` failed with error:\nnpm error code 1\n"
+                "npm error path /srv/m/apps/api\nnpm error workspace @m/api@1.0.0\n"
+                "npm error location /srv/m/apps/api\nnpm error command failed\n"
+                "npm error command sh -c node server.js"
+            ),
+            "STRIPE_KEY is missing",
+        ),
+        (
+            (
+                "no port\nnpm ERR! Lifecycle script `dev` failed with error: \nnpm ERR! Error: command failed \n"
+                "npm ERR!   in workspace: api@1.0.0 \nnpm ERR!   at location: /srv/m/apps/api "
+            ),
+            "no port",
+        ),
+        (
+            "> api@1 dev\n> false\n\nnpm error Lifecycle script `dev` failed with error:\nnpm error code 1",
+            "npm error Lifecycle script `dev` failed with error: | npm error code 1",
+        ),
         ("> Task :run FAILED", "> Task :run FAILED"),
         ("one\ntwo\nthree\nfour", "two | three | four"),
         (

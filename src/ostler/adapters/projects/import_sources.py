@@ -288,19 +288,23 @@ def _package(top: Path, at: str, beside: _Beside) -> list[Found]:
 
 def _packages(top: Path, at: str, beside: _Beside) -> list[Found]:
     """Return what a package says, and those of its workspace."""
-    workspace = _workspace(top / at)
-    if workspace is None:
+    root = _workspace(top / at)
+    if root is None:
         return _package(top, at, beside)
+    folders = [one for one in inner_folders(top, 4) if root.has(one)]
+    texts = {one: _text_of(top / one / _PACKAGE) for one in folders}
+    workspace = root.with_packages(texts.values())
 
     def member(_top: Path, inside: str, beside: _Beside) -> list[Found]:
         return [_read(lambda text, file: workspace.package(text, file, inside, beside.names), top, inside, _PACKAGE)]
 
-    folders = [one for one in inner_folders(top, 4) if workspace.has(one)]
-    built = LibraryBuilds({one: _text_of(top / one / _PACKAGE) for one in folders}, workspace, partial(_names_in, top))
+    built = LibraryBuilds(texts, workspace, partial(_names_in, top))
     parts = [built.before(each, one) for one in folders for each in _sources_in(top, one, member)]
-    split = _runs(parts)
-    root = _read(lambda text, file: read_package_json(text, file, beside.names, split=split), top, at, _PACKAGE)
-    return [root, *parts]
+    split, by = _runs(parts), workspace.installed_by
+    own = _read(
+        lambda text, file: read_package_json(text, file, beside.names, installed_by=by, split=split), top, at, _PACKAGE
+    )
+    return [own, *parts]
 
 
 def _workspace(folder: Path) -> Workspace | None:

@@ -79,7 +79,7 @@ def read_package_json(
         file: its path in the project.
         beside: the names of the files next to it: lock files, by which the package manager is known, and `.env`.
         manager: the package manager of the workspace that it is a package of.
-        installed_by: the service that installs what all packages of that workspace need.
+        installed_by: the service that installs what all packages of that workspace need; of its root, that one itself.
         split: it is the root of a workspace whose packages have services; scripts that only run those are left out.
 
     Raises:
@@ -96,11 +96,12 @@ def read_package_json(
     made = (_named(service, own) for service in found if service is not None)
     services = [replace(service, env_files=files) for service in made]
     lock = lock_of(beside)
-    if not manager and (lock or _needs(package)) and (services or split):
+    if not manager and (lock or needs(package) or installed_by) and (services or split):
         installed_by = f"{own}-{INSTALL}" if own else INSTALL
         line = f"{in_force} install" + (" --no-audit --no-fund" if in_force == "npm" else "")
         origin = f"{file}, {lock}" if lock else file
-        services.insert(0, job(installed_by, line, origin, watch=(lock or "package.json",)))
+        watched = ("package.json", "*/package.json") if split else ("package.json",)
+        services.insert(0, job(installed_by, line, origin, watch=(lock,) if lock else watched))
     return Found(tuple(_after(service, installed_by) for service in services))
 
 
@@ -122,12 +123,13 @@ def _env_names(package: JsonObject) -> tuple[str, ...]:
 
     They are listed so that a worktree, which git creates without them, uses the main checkout's.
     """
-    if _needs(package) & {"next", "react-scripts"}:
+    if needs(package) & {"next", "react-scripts"}:
         return (".env", ".env.development", ".env.local", ".env.development.local")
     return (".env", ".env.local", ".env.development", ".env.development.local")
 
 
-def _needs(package: JsonObject) -> set[str]:
+def needs(package: JsonObject) -> set[str]:
+    """Return the names of the packages that a package needs."""
     return as_object(package.get("dependencies")).keys() | as_object(package.get("devDependencies")).keys()
 
 

@@ -1,7 +1,7 @@
 """Which folders of a checkout are packages of its workspace, by npm's, Yarn's, Bun's, pnpm's and Lerna's files."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from fnmatch import fnmatchcase
 
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ostler.model.json import JsonObject, as_list, as_object, parse_json
 from ostler.rules.imports.found import Found, UnreadableSourceError, read_yaml
-from ostler.rules.imports.node_package import APP_SCRIPTS, INSTALL, lock_of, package_manager, read_package_json
+from ostler.rules.imports.node_package import APP_SCRIPTS, INSTALL, lock_of, needs, package_manager, read_package_json
 
 _FILTER = re.compile(r"\s(?:-F|--filter|--scope|-w|--workspace)[= ]['\"]?([^\s'\"]+)")
 
@@ -21,7 +21,7 @@ class Workspace(Struct, frozen=True):
     Attributes:
         folders: patterns of their folders, as `apps/*`; those that begin with `!` leave folders out.
         manager: what runs their scripts.
-        installed_by: the service that installs what they need; empty without a lock file.
+        installed_by: the service that installs what they need; empty if none needs anything.
         started: the packages that the root's own script starts, by name or folder; empty stands for all.
     """
 
@@ -34,6 +34,14 @@ class Workspace(Struct, frozen=True):
         """Return whether the folder, relative and with `/`, is one of its packages."""
         last = next((glob for glob in reversed(self.folders) if _matches(folder, glob.removeprefix("!"))), "!")
         return not last.startswith("!")
+
+    def with_packages(self, texts: Iterable[str]) -> "Workspace":
+        """Return it with what installs its packages, if one of these needs another one: no lock file has to say so.
+
+        Args:
+            texts: the `package.json` of each.
+        """
+        return replace(self, installed_by=INSTALL) if any(needs(read_package(text)) for text in texts) else self
 
     def package(self, text: str, file: str, folder: str, beside: Collection[str] = ()) -> Found:
         """Return the services of its package in `folder`; those that the root's script leaves out are not enabled.
@@ -82,7 +90,7 @@ def workspace_of(package: str, pnpm: str, lerna: str, beside: Collection[str]) -
     scripts = as_object(root.get("scripts"))
     line = next((str(scripts[name]) for name in APP_SCRIPTS if name in scripts), "")
     filters = (one.strip(".").removeprefix("/") for one in _FILTER.findall(line) if one[0] not in "![")
-    install = INSTALL if lock_of(beside) else ""
+    install = INSTALL if lock_of(beside) or needs(root) else ""
     return Workspace(tuple(folders), package_manager(root, beside), install, tuple(one for one in filters if one))
 
 

@@ -36,6 +36,9 @@ _NOISE: Final = late_pattern(
 _SCRIPT: Final = late_pattern(r"^> (?:\S+@\S+ \S+(?: /\S+)?|[\w:.-]+)$")
 """What npm and pnpm write before the line of a script, which comes next."""
 
+_FAILED_SCRIPT: Final = late_pattern(r"^npm (?:error|ERR!) Lifecycle script ")
+"""What npm writes in a workspace after a script's own output, before lines that say where it ran."""
+
 _DETAIL: Final = late_pattern(
     r"^\s+(?:code|errno|syscall|path|requireStack|\[cause\]|port|address|url|\[stack\])['\"]?: "
 )
@@ -108,12 +111,19 @@ def _plain(line: str) -> str:
 
 
 def _without_scripts(lines: Sequence[str]) -> list[str]:
-    """Leave out what npm and pnpm write of the script that they run: a line with its name, and the script."""
-    return [
+    """Leave out what npm and pnpm write of the script that they run: its name and line, and in which package it failed.
+
+    If a script wrote nothing, npm's report is all that there is, and stays.
+    """
+    kept = [
         line
         for number, line in enumerate(lines)
         if not (line.startswith("> ") and (_SCRIPT.search(line) or (number and _SCRIPT.search(lines[number - 1]))))
     ]
+    failed = next((number for number, line in enumerate(kept) if _FAILED_SCRIPT.search(line)), None)
+    if failed is None:
+        return kept
+    return [*kept[:failed], *(line for line in kept[failed:] if not line.startswith(("npm error", "npm ERR!")))] or kept
 
 
 def _without_properties(lines: Sequence[str]) -> list[str]:
