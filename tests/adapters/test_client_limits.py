@@ -55,6 +55,46 @@ def test_a_program_that_may_deny_calls_is_named_and_not_run(beside: dict[str, An
 
 
 @pytest.mark.parametrize(
+    ("beside", "starts"),
+    [
+        ({"chat.mcp.autostart": "never"}, False),
+        ({"settings": {"chat.mcp.autostart": "never"}}, False),
+        ({"chat.mcp.autostart": "newAndOutdated"}, True),
+        ({"mcp": {"enabled": True, "auto_start": False}}, False),
+        ({"tools": {"mcp": {"auto_start": False}}}, False),
+        ({"mcp": {"auto_start": True}}, True),
+    ],
+)
+def test_no_server_starts_where_its_client_starts_none_by_itself(beside: dict[str, Any], starts: bool) -> None:
+    assert load(beside).entries["a"].options.auto_start is starts
+    assert load(beside, ostler={"autoStart": True}).entries["a"].options.auto_start
+
+
+def test_settings_of_a_single_tool_are_named_as_not_obeyed() -> None:
+    settings = {"@a/drop": {"deniedPaths": ["/srv"]}, "@b/drop": {"x": 1}, "write": {"allowedPaths": ["x"]}}
+    (finding,) = load({"toolsSettings": settings}).findings
+    assert "'@a/drop'" in finding.message
+    assert "denyTools" in finding.fix
+    assert finding.severity == "warning"
+
+
+def test_a_variable_that_an_entry_unsets_is_not_taken_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("A=1\nB=2\n")
+    body = {"command": "x", "envFile": ".env", "env": {"A": None}}
+    loaded = load_mcp_json(json.dumps({"servers": {"a": body}}), ENV, folder=tmp_path)
+    assert dict(loaded.entries["a"].env) == {"B": "2"}
+
+
+@pytest.mark.parametrize(("text", "is_read"), [("${TOKEN:?}", True), ("${EMPTY?}", True), ("${EMPTY:?why}", False),
+                                               ("${NONE:?why}", False)])  # fmt: skip
+def test_a_variable_that_must_be_set_is_read_when_it_is(text: str, is_read: bool) -> None:
+    body = {"command": "x", "env": {"K": text}}
+    loaded = load_mcp_json(json.dumps({"mcp": {"a": body}}), {**ENV, "EMPTY": ""}, clients=frozenset({"crush"}))
+    assert ("a" in loaded.entries) is is_read
+    assert all("EMPTY" in one.message or "NONE" in one.message for one in loaded.errors)
+
+
+@pytest.mark.parametrize(
     ("beside", "tools"),
     [
         ({"disabledTools": ["a__drop", "b__get"]}, {"get", "get_all"}),

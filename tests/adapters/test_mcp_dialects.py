@@ -715,6 +715,7 @@ EXAMPLES = {
     "${cwd}": "${cwd}", "${{ secrets.X }}": "${{ secrets.TOKEN }}", "${{ x.y }}": "${{ org.KEY }}",
     "{{VAR}}": "{{ KEY }}",
     "${VAR:-default}": "${NONE:-d}", "${VAR}": "${TOKEN}", "${other:…}": "${vault:x}", "$VAR": "$TOKEN",
+    "${VAR:?why}": "${TOKEN:?set the token}",
     "$(command)": "$(date)", "${cmd: line}": "${cmd: date}", "os.environ/VAR": "os.environ/TOKEN",
     "${__dirname}": "${__dirname}", "${HOME}": "${DOWNLOADS}",
     "${user_config.X}": "${user_config.key}", "${secret:kind:what}": "${secret:env:TOKEN}",
@@ -723,7 +724,7 @@ EXAMPLES = {
 VALUES = {
     "$${…}": "${X}", "${env:VAR}": "s3cret-token", "{env:VAR}": "s3cret-token", "${workspaceFolder}": "/srv/shop",
     "${CLAUDE_PROJECT_DIR}": "/srv/shop", "${userHome}": "/home/ada", "${/}": "/", "${VAR:-default}": "d",
-    "${VAR}": "s3cret-token", "${{ secrets.X }}": "s3cret-token", "$VAR": "s3cret-token",
+    "${VAR:?why}": "s3cret-token", "${VAR}": "s3cret-token", "${{ secrets.X }}": "s3cret-token", "$VAR": "s3cret-token",
     "${HOME}": "/home/ada/Downloads", "os.environ/VAR": "s3cret-token",
     "${secret:kind:what}": "${secret:env:TOKEN}", "${file:path}": "${secret:file:/run/key}",
     "{file:path}": "${secret:file:/run/key}",

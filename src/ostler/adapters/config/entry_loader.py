@@ -204,10 +204,9 @@ class EntryLoader:
             draft.deny(denied)
             if allowed is not None:
                 draft.allow_only(allowed, found.path)
-        for hook in dict.fromkeys(hook.event for hook in limits.hooks if hook.is_for(names)):
-            message = f"a program of the {hook!r} hooks runs before calls of {found.name!r} and may deny them, not here"
-            fix = "forbid what it denies with 'denyTools' under 'ostler'"
-            self._find(found.path, message, "hook", fix=fix, severity="warning")
+        self._name_unobeyed(limits, found, names)
+        if limits.waiting:
+            draft.set_option("autoStart", False, found.path)
         if limits.confined and "command" in draft.entry:
             where = ".".join(map(str, limits.confined[0]))
             message = f"{where!r} confines the program of {found.name!r}, which Ostler cannot do"
@@ -215,6 +214,17 @@ class EntryLoader:
         if path := limits.rejected_by(draft.entry) or limits.rejected_by(entry):
             message = f"a rule of {'.'.join(map(str, path))!r} rejects the server {found.name!r}"
             self._find(path, message, "limit", fix="change the rule if the server may be used")
+
+    def _name_unobeyed(self, limits: FileLimits, found: Found, names: Sequence[str]) -> None:
+        for hook in dict.fromkeys(hook.event for hook in limits.hooks if hook.is_for(names)):
+            message = f"a program of the {hook!r} hooks runs before calls of {found.name!r} and may deny them, not here"
+            fix = "forbid what it denies with 'denyTools' under 'ostler'"
+            self._find(found.path, message, "hook", fix=fix, severity="warning")
+        for name in limits.tool_settings:
+            if name.startswith(tuple(f"@{one}/" for one in names)):
+                message = f"what 'toolsSettings' says of {name!r} is not obeyed here"
+                fix = "forbid the tool with 'denyTools' under 'ostler' if it may not be called without"
+                self._find(found.path, message, "limit", fix=fix, severity="warning")
 
     def _filled(self, value: JsonValue, owners: frozenset[str]) -> JsonValue:
         """Return a text, or a list of texts, with its variables replaced; one that is missing is reported later."""

@@ -52,12 +52,13 @@ class EntryValues:
         if local and cwd is None and any(arg.startswith(("./", "../")) for arg in args):
             cwd = self._own_folder(args)
         file_variables = self._env_file(cwd) if local else {}
+        unset = {variable for variable, value in as_object(self._entry.get("env")).items() if value is None}
         return ServerEntry(
             name=name,
             transport=transport,
             command=command,
             args=args,
-            env=file_variables | self._mapping("env"),
+            env={one: text for one, text in file_variables.items() if one not in unset} | self._mapping("env"),
             cwd=cwd,
             url=self._url(),
             headers=self._mapping("headers"),

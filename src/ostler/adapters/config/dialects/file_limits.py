@@ -72,6 +72,11 @@ _AI_OFF: Final[tuple[tuple[KeyPath, bool | str], ...]] = (
     (("chat.agent.enabled",), False), (("GOOSE_MODE",), "chat"), (("enable_mcp",), False),
     (("ai-features.AiEnable.enableAI",), False),
 )  # fmt: skip
+_STARTS: Final[tuple[tuple[KeyPath, bool | str], ...]] = (
+    *(((*above, key), "never") for above in SETTINGS for key in ("chat.mcp.autostart", "chat.mcp.autoStart")),
+    *(((*above, key), False) for above in (("mcp",), ("tools", "mcp")) for key in ("auto_start", "autoStart")),
+)
+"""Where clients (VS Code; gptme, PicoClaw) say of all servers that none starts before it is asked for."""
 _POLICIES: Final = TOOL_POLICIES | SERVER_POLICIES.keys()
 _NOT_MCP: Final = re.compile(r"(provider|model|skill|plugin|websearch)\..*")
 """Actions of opencode's policies that are not about servers or their tools."""
@@ -125,6 +130,8 @@ class FileLimits(Struct, frozen=True):
         granted: alike, the rules of agents' files (Amazon Q, Kiro), which grant tools one by one.
         addresses: alike, lists of rules about what servers run or connect to.
         hooks: programs that the client runs before calls.
+        tool_settings: what is set for single tools, by the names that Amazon Q and Kiro give to them.
+        waiting: where it is said that no server starts before it is asked for.
         confined: where it is said that the programs of servers are confined.
         refused: why no entry of the file can be used, with the key that says so.
     """
@@ -135,6 +142,8 @@ class FileLimits(Struct, frozen=True):
     granted: tuple[tuple[Rule, ...], ...] = ()
     addresses: tuple[tuple[_Address, ...], ...] = ()
     hooks: tuple[Hook, ...] = ()
+    tool_settings: tuple[str, ...] = ()
+    waiting: tuple[KeyPath, ...] = ()
     confined: tuple[KeyPath, ...] = ()
     refused: tuple[tuple[str, KeyPath], ...] = ()
 
@@ -199,6 +208,8 @@ def limits_in(root: JsonObject, clients: frozenset[str] = ANY) -> FileLimits:
         granted=tuple(granted_in(root)),
         addresses=(tuple(_addresses_in(root)),),
         hooks=tuple(hooks_in(root)),
+        tool_settings=tuple(name for name, said in as_object(root.get("toolsSettings")).items() if said),
+        waiting=tuple(path for path, said in _STARTS if at(root, path) == said),
         confined=tuple(_confined_in(root, clients)),
         refused=tuple(_refused_in(root, clients)),
     )
@@ -233,6 +244,8 @@ def limits_of_all(roots: Iterable[JsonObject], clients: frozenset[str] = ANY) ->
         granted=tuple(rules for limits in every for rules in limits.granted),
         addresses=tuple(rules for limits in every for rules in limits.addresses),
         hooks=tuple(hook for limits in every for hook in limits.hooks),
+        tool_settings=tuple(name for limits in every for name in limits.tool_settings),
+        waiting=tuple(path for limits in every for path in limits.waiting),
         confined=tuple(path for limits in every for path in limits.confined),
         refused=tuple(reason for limits in every for reason in limits.refused),
     )

@@ -150,6 +150,14 @@ def _optional(match: re.Match[str], around: Surroundings) -> Resolved:
     return _environment(match, around, optional=True)
 
 
+def _demanded(match: re.Match[str], around: Surroundings) -> Resolved:
+    """As in a shell; the text behind the sign is what that would print."""
+    if match["sign"] and around.environment.get(match["name"]) == "":
+        problem = f"the environment variable {match['name']!r} is empty, and must not be"
+        return Resolved("", match["name"], problem, f"set {match['name']}")
+    return _environment(match, around, optional=False)
+
+
 def _workspace(match: re.Match[str], around: Surroundings) -> Resolved:
     if around.environment.get("CLAUDE_PROJECT_DIR") and "CLAUDE" in match[0]:
         return Resolved(around.environment["CLAUDE_PROJECT_DIR"])
@@ -305,6 +313,8 @@ VARIABLES: Final[tuple[Variable, ...]] = (
          "*", "a variable, or the default when it is not set or empty",
          "the same; in a file of Claude Code or Gemini CLI, as there, and in `${VAR-default}`, a variable that is set "
          "and empty stays empty", _required, keeps_empty_in="claude-code gemini"),
+    _row("${VAR:?why}", rf"\$\{{(?P<name>{_VAR})(?P<sign>:?)\?[^}}]*\}}", "crush",
+         "a variable that must be set, and not empty", "the same, in every file", _demanded),
     _row("${VAR}", r"\$\{(?P<name>[^}:]*)\}", "*", "a variable",
          "the variable; where it is not set, a shell's script keeps the text, and any other entry is refused, unless "
          "it is of Gemini CLI", _required, "gemini"),
@@ -321,7 +331,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
 _ONLY_WHERE: Final = frozenset({"${HOME}", "$VAR", "$(command)", "{{VAR}}", "{file:path}", "os.environ/VAR"})
 """Forms that are ordinary text in every client but those that have them."""
 
-_SHELL_FORMS: Final = frozenset({"${VAR}", "${VAR:-default}", "${other:…}"})
+_SHELL_FORMS: Final = frozenset({"${VAR}", "${VAR:-default}", "${VAR:?why}", "${other:…}"})
 """Forms that a shell has, too, for its own variables."""
 
 
