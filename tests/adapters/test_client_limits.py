@@ -65,9 +65,40 @@ def test_a_program_that_may_deny_calls_is_named_and_not_run(beside: dict[str, An
         ({"mcp": {"auto_start": True}}, True),
     ],
 )
-def test_no_server_starts_where_its_client_starts_none_by_itself(beside: dict[str, Any], starts: bool) -> None:
+def test_no_server_starts_where_its_client_starts_none_unasked(beside: dict[str, Any], starts: bool) -> None:
     assert load(beside).entries["a"].options.auto_start is starts
     assert load(beside, ostler={"autoStart": True}).entries["a"].options.auto_start
+
+
+@pytest.mark.parametrize(
+    ("permissions", "on"),
+    [
+        ({"limitTo": ["Domain(mcp.example.com)", "Domain(*.example.org)"]}, {"com", "org", "program"}),
+        ({"limitTo": []}, {"program"}),
+        ({"limitTo": ["mcp.example.com"]}, {"program"}),
+        ({"deny": ["Domain(mcp.example.com)"], "ask": ["Domain(*.example.net)"]}, {"org", "program"}),
+        ({"deny": ["Domain(::1)"]}, {"com", "org", "net", "program"}),
+        ({"deny": ["Domain(example.com)"]}, {"com", "org", "net", "program"}),
+        ({"allow": ["Domain(mcp.example.com)"]}, {"com", "org", "net", "program"}),
+    ],
+)
+def test_a_server_is_where_copilot_s_administrator_lets_requests_go(permissions: Any, on: set[str]) -> None:
+    servers = {end: {"url": f"https://mcp.example.{end}/mcp"} for end in ("com", "org", "net")}
+    root = {"mcpServers": {**servers, "program": {"command": "x"}}, "permissions": permissions}
+    loaded = load_mcp_json(json.dumps(root), ENV, clients=frozenset({"copilot"}))
+    assert loaded.findings == ()
+    assert {name for name, entry in loaded.entries.items() if not entry.disabled} == on
+
+
+@pytest.mark.parametrize("key", ["limitTo", "deny"])
+def test_an_address_of_numbers_is_a_host(key: str) -> None:
+    root = {"mcpServers": {"a": {"url": "http://[::1]:8000/mcp"}}, "permissions": {key: ["Domain(::1)"]}}
+    assert load_mcp_json(json.dumps(root), ENV).entries["a"].disabled is (key == "deny")
+
+
+def test_hosts_that_are_no_list_refuse_the_servers() -> None:
+    (finding,) = load({"permissions": {"limitTo": "Domain(x)"}}).refused["a"]
+    assert "'permissions.limitTo'" in finding.message
 
 
 def test_settings_of_a_single_tool_are_named_as_not_obeyed() -> None:

@@ -23,6 +23,8 @@ from ostler.adapters.config.dialects.server_lists import (
     Policy,
     Requirements,
     Servers,
+    hosts_off,
+    hosts_only,
     is_known_rule,
     servers_in,
     toolsets_off,
@@ -94,7 +96,8 @@ _DENYING: Final = re.compile(
 )
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _LISTS: Final[tuple[KeyPath, ...]] = (
-    *_ONLY, *_OFF, *((key, kind) for key in ("permissions", "permission") for kind in ("deny", "ask")),
+    *_ONLY, *_OFF, ("permissions", "limitTo"),
+    *((key, kind) for key in ("permissions", "permission") for kind in ("deny", "ask")),
     ("tools", "exclude"), ("excludeTools",), ("tools", "confirmationRequired"), ("tools", "disabled"),
     ("amp.tools.disable",), ("amp.permissions",), ("amp.mcpPermissions",),
     ("options", "disabled_tools"), ("removedTools",), ("user", "never_allow"), ("user", "ask_before"), ("rule",),
@@ -202,8 +205,9 @@ def limits_in(root: JsonObject, clients: frozenset[str] = ANY) -> FileLimits:
             *([Requirements(cast("JsonObject", required))] if isinstance(required, dict) else []),
             *([Policy(tuple(as_texts(at(root, ("mcpPolicy", "allowlist")))))] if _is_policy_on(root) else []),
             *toolsets_only(root),
+            *hosts_only(root),
         ),
-        off=(*(servers for servers in off if servers is not None), toolsets_off(root)),
+        off=(*(servers for servers in off if servers is not None), toolsets_off(root), hosts_off(root)),
         rules=tuple(tuple(rules) for rules in rules_in(root, clients) if rules),
         granted=tuple(granted_in(root)),
         addresses=(tuple(_addresses_in(root)),),

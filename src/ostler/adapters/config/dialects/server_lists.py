@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from typing import Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -11,6 +12,8 @@ from msgspec import Struct
 from ostler.adapters.config.dialects.draft import exactly
 from ostler.adapters.config.dialects.tool_rules import forms_of
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects, as_texts
+
+_DOMAIN: Final = re.compile(r"Domain\((?:\w+://)?(?P<host>[^()/]+)[^()]*\)")
 
 
 class Servers(Struct, frozen=True):
@@ -52,7 +55,7 @@ class Servers(Struct, frozen=True):
 
 
 class Domains(Struct, frozen=True):
-    """LibreChat's list of the hosts of servers, some with a protocol, a port or `*.` for all below."""
+    """LibreChat's or Copilot's list of the hosts of servers, some with a protocol, a port or `*.` for all below."""
 
     patterns: tuple[str, ...]
 
@@ -127,6 +130,19 @@ def toolsets_only(root: JsonObject) -> list[Servers]:
     return [Servers() if "no_mcp" in sets else Servers(named)] if named or "no_mcp" in sets else []
 
 
+def hosts_only(root: JsonObject) -> list[Domains]:
+    """Return the hosts that alone Copilot CLI may reach, by rules `Domain(host)`; an empty list has none."""
+    rules = as_object(root.get("permissions")).get("limitTo")
+    return [Domains(tuple(_hosts_in(rules)))] if isinstance(rules, list) else []
+
+
+def hosts_off(root: JsonObject) -> Servers:
+    """Return the servers at hosts that Copilot CLI must not reach, or not without asking."""
+    permissions = as_object(root.get("permissions"))
+    hosts = [host for key in ("deny", "ask") for host in _hosts_in(permissions.get(key))]
+    return Servers(addresses=tuple(f"*://{_with_stars(host)}{end}" for host in hosts for end in ("", ":*", "/*")))
+
+
 def is_known_rule(rule: JsonObject) -> bool:
     """Whether a rule names servers, and does it in nothing else than the known ways."""
     command = rule.get("serverCommand", [])
@@ -137,6 +153,11 @@ def is_known_rule(rule: JsonObject) -> bool:
         and isinstance(command, list)
         and as_texts(command) == command
     )
+
+
+def _hosts_in(rules: JsonValue) -> list[str]:
+    found = [match["host"] for rule in as_texts(rules) if (match := _DOMAIN.fullmatch(rule)) is not None]
+    return [f"[{host}]" if host.count(":") > 1 and host[0] != "[" else host for host in found]
 
 
 def _spelled(name: str) -> list[str]:
