@@ -654,7 +654,7 @@ def test_a_line_for_a_shell_is_refused_with_how_to_write_it() -> None:
     [
         ({"url": "http://h/mcp"}, "http"),
         ({"url": "http://h/sse"}, "sse"),
-        ({"url": "http://h/mcp", "trust": True}, "sse"),
+        ({"url": "http://h/mcp", "trust": True}, "http"),
         ({"httpUrl": "http://h/sse"}, "http"),
         ({"type": "remote", "url": "http://h/mcp"}, "http"),
         ({"type": "local", "command": "x", "tools": ["*"]}, "stdio"),

@@ -121,8 +121,6 @@ KEYS: Final[tuple[Key, ...]] = (
     taken("workingDirectory", "junie", "/srv", "the folder that the program runs in", {"cwd": "/srv"}, same("cwd")),
     taken("working_directory", "warp", "/srv", "the folder that the program runs in", {"cwd": "/srv"}, same("cwd")),
     taken("url", "*", "https://example.com/mcp", "the address", _URL, address()),
-    taken("url", "gemini", "https://example.com/mcp", "the address of an SSE server", {**_URL, "type": "sse"},
-          address("sse")),
     taken("url", "mcpo cline openclaw", "https://example.com/mcp", "without a type, the address of an SSE server",
           {**_URL, "type": "sse"}, address("sse")),
     taken("httpUrl", "gemini", "https://example.com/mcp", "the address of a streamable HTTP server",

@@ -230,7 +230,7 @@ def address(kind: str = "") -> Reading:
     def read(draft: Draft, key: str, value: JsonValue) -> None:
         if value in (None, ""):  # strict clients write every key
             return
-        if kind == "sse" and draft.raw.get("httpUrl"):  # Gemini CLI then uses that one
+        if key == "url" and draft.raw.get("httpUrl"):  # Gemini CLI then uses that one
             draft.report((key,), f"'httpUrl' counts, and {key!r} does not", "no-effect", severity="warning")
             return
         draft.take("url", value, (key,))
