@@ -10,8 +10,8 @@ from ostler.adapters.config.paths import class_files_in, class_test_files_in
 from ostler.adapters.testing.discovery import run_test_file
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.faces.configuration import class_entry
+from ostler.faces.mcp.class_shapes import listed_class
 from ostler.faces.mcp.class_tools import MAX_DESCRIPTION
-from ostler.faces.mcp.shapes import listed_class
 from ostler.rules.loading.class_tests import load_class_tests
 
 TESTS = class_test_files_in(FOLDER)

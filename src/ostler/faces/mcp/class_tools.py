@@ -12,7 +12,7 @@ from ostler.adapters.serving.arguments import Args, JsonArgs, Manifest
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.classes.catalogue import ClassEntry
-from ostler.faces.mcp import shapes
+from ostler.faces.mcp import class_shapes, shapes
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.lifecycle_tools import if_service
 from ostler.faces.mcp.service_tools import ClassName
@@ -45,8 +45,8 @@ async def serviceclass_list(app: ApplicationLike, args: ClassListArgs, call: Cal
     known = {entry.name for entry in ready}
     others = [entry for entry in found if entry.name not in known and not args.available_only]
     is_short = len(ready) + len(others) <= WHOLE
-    items = [shapes.listed_class(entry, app.classes, None if is_short else MAX_DESCRIPTION) for entry in ready]
-    items += [shapes.unavailable_class(entry, app.classes, is_found=bool(words)) for entry in others]
+    items = [class_shapes.listed_class(entry, app.classes, None if is_short else MAX_DESCRIPTION) for entry in ready]
+    items += [class_shapes.unavailable_class(entry, app.classes, is_found=bool(words)) for entry in others]
     structured: JsonObject = {"serviceClasses": items, "total": len(items)}
     types = " (args are strings unless a type stands):" if ready else ""
     lines = [f"{len(ready)} ServiceClass{'' if len(ready) == 1 else 'es'} available{types}"]
@@ -115,12 +115,12 @@ async def serviceclass_get(app: ApplicationLike, args: ClassNameArgs, call: Call
     except NotFoundError as error:
         raise if_service(app, error, "service_get {} shows it, and of which class it is") from error
     structured: JsonObject = {
-        **shapes.class_details(entry, app.classes),
+        **class_shapes.class_details(entry, app.classes),
         "manifest": entry.text,
         **present({"translation": entry.translation}),
         "instances": app.manager.instances_of(args.name),
     }
-    lines = [_class_line(shapes.listed_class(entry, app.classes))]
+    lines = [_class_line(class_shapes.listed_class(entry, app.classes))]
     lines += shapes.fact_lines(structured, without=("name", "description", "args", "manifest", "translation"))
     lines += [f"arg {name}: {shapes.value_text(schema)}" for name, schema in structured["args"].items()]
     lines += ["", entry.text.strip()]
