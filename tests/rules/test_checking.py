@@ -516,6 +516,8 @@ def test_a_condition_of_a_dependency_that_is_never_met(condition: str) -> None:
         is_met = condition == "healthy" and health is None  # without tools, its server's state counts
         expected = [] if is_met else [("never-true", "condition")]
         assert [(each.rule, each.path.rpartition(".")[2]) for each in found] == expected
+        becomes = {"healthy": "never becomes healthy: ", "completed": "never completes: "}[condition]
+        assert all(f"a service of class 'lame' {becomes}" in each.message for each in found)
 
 
 # -- saved lists -------------------------------------------------------------------------------------------

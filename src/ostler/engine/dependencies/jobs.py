@@ -30,12 +30,13 @@ def hopelessness(service: Service, condition: str) -> DependencyError | None:
 
 def _never(service: Service, condition: str) -> Unmeetable | None:
     if not isinstance(service, ServiceInstance):
-        return Unmeetable("it has no class", "write 'started' or 'healthy'") if condition == "completed" else None
+        fix = "write 'started' or 'healthy'"
+        return Unmeetable(condition, "it has no class", fix) if condition == "completed" else None
     if never := unmeetable(condition, service.service_class):
         return never
     if condition == "healthy" and not service.can_be_healthy:
         why = "its class has no healthCheck and no status tool"
-        return Unmeetable(why, "write 'started', or give its class a healthCheck tool")
+        return Unmeetable(condition, why, "write 'started', or give its class a healthCheck tool")
     return None
 
 

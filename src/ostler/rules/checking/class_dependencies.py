@@ -52,7 +52,7 @@ def _class_violations(
         yield unknown_class((*path, "serviceClassName"), name, classes)
         return
     if never := unmeetable(dependency.condition, target):
-        message = f"a service of class {name!r} is never {dependency.condition}: {never.why}"
+        message = f"a service of class {name!r} {never.text}"
         yield Violation((*path, "condition"), "never-true", message, never.fix)
     if dependency.create:
         schema = args_json_schema(target.spec.args, additional=target.spec.additional_args)

@@ -89,10 +89,17 @@ def has_class_dependencies(service_class: ServiceClass) -> bool:
 
 
 class Unmeetable(NamedTuple):
-    """Why a condition is never met, as a clause, and how to correct it."""
+    """A condition that is never met: why, as a clause, and how to correct it."""
 
+    condition: str
     why: str
     fix: str
+
+    @property
+    def text(self) -> str:
+        """What never happens and why, after the name of a service: `never becomes healthy: its …`."""
+        becomes = "completes" if self.condition == "completed" else f"becomes {self.condition}"
+        return f"never {becomes}: {self.why}"
 
 
 def unmeetable(
@@ -108,8 +115,8 @@ def unmeetable(
     config = service_class.config
     if condition == "completed" and config.completed is None:
         fix = "write 'started' or 'healthy', or use a class of jobs, such as job"
-        return Unmeetable(f"its class {service_class.name!r} has no 'completed'", fix)
+        return Unmeetable(condition, f"its class {service_class.name!r} has no 'completed'", fix)
     # Without a tool for it, the health of a service is that of its server.
     if condition == "healthy" and not (health_check or config.health_rules).enabled:
-        return Unmeetable("its healthCheck.enabled is false", "write 'started', or remove that")
+        return Unmeetable(condition, "its healthCheck.enabled is false", "write 'started', or remove that")
     return None

@@ -225,9 +225,8 @@ def hopeless_needs(
         if other is None or found is None:
             continue  # that is what is wrong
         if never := unmeetable(need.condition, found, other.health_check):
-            becomes = "completes" if need.condition == "completed" else f"becomes {need.condition}"
-            message = f"{needed!r} never {becomes}: {never.why}"
-            yield Violation(("services", name, "dependsOn", needed), "never-true", message, never.fix)
+            place = ("services", name, "dependsOn", needed)
+            yield Violation(place, "never-true", f"{needed!r} {never.text}", never.fix)
 
 
 def _fix_of_need(needed: str, services: Collection[str], *, in_template: bool) -> str:
