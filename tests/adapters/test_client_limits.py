@@ -634,3 +634,27 @@ def test_oh_my_pi_denies_tools_by_names_of_its_own_making(files: ClientHome) -> 
         for name, one in found.items()
     }
     assert denied == {"my-db": {"getUser", "my_db_getUser"}, "web": {"a-b", "a_b", "web-a-b"}}
+
+
+def test_goose_fills_what_it_sends_from_the_entry_s_own_variables(files: ClientHome) -> None:
+    text = """
+extensions:
+  web:
+    enabled: true
+    type: streamable_http
+    uri: https://h.example/${PLACE}
+    envs: {PLACE: mcp, API_KEY: plain-k3y}
+    env_keys: [TOKEN]
+    headers: {Authorization: Bearer $TOKEN, X-Key: "${API_KEY}", X-Price: $US}
+    client_id: ${PLACE}-client
+    client_secret_key: TOKEN
+  program: {enabled: true, type: stdio, cmd: npx, args: [$PLACE], envs: {PLACE: mcp}}
+"""
+    files.write(".config/goose/config.yaml", text)
+    found = files.found(".config/goose/config.yaml")
+    web, program = found["web"], found["program"]
+    assert web.entry["url"] == "https://h.example/mcp"
+    assert web.entry["headers"] == {"Authorization": "Bearer ${env:TOKEN}", "X-Key": "plain-k3y", "X-Price": "$US"}
+    assert web.entry["oauth"] == {"clientId": "mcp-client", "clientSecret": "${env:TOKEN}"}
+    assert "plain-k3y" not in str(web.shown)
+    assert (program.entry["args"], program.entry["env"]) == (["$PLACE"], {"PLACE": "mcp"})

@@ -1,17 +1,15 @@
 """Extensions of Claude Desktop and Gemini CLI as their user has set them up, which is apart from their manifests."""
 
 import os
-import re
-from collections.abc import Mapping
 from dataclasses import replace  # noqa: TID251 (a dataclass)
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ostler.adapters.config.dialects.client_texts import Source, read_source, read_text
+from ostler.adapters.config.dialects.client_texts import Source, read_source, read_text, with_values
 from ostler.adapters.config.dialects.open_webui import PLACES, is_connections
 from ostler.adapters.config.entry_values import variables_in
-from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object, as_objects
+from ostler.model.json import JsonObject, KeyPath, as_object, as_objects
 
 _EXTENSIONS: Final = "Claude Extensions"
 _ENCRYPTED: Final = "__encrypted__:"
@@ -67,21 +65,9 @@ def _of_gemini(root: JsonObject, asked: list[JsonObject], file: Path) -> JsonObj
     hidden: JsonObject = {name: f"${{env:{name}}}" for name, is_hidden in names.items() if is_hidden}
     there = variables_in(read_text(file, str(file))) if file.exists() else {}
     shown = {name: there[name] for name in names.keys() & there.keys() - hidden.keys()}
-    servers = as_object(_filled(as_object(root.get("mcpServers")), shown))
+    servers = as_object(with_values(as_object(root.get("mcpServers")), shown))
     for entry in map(as_object, servers.values()):
         if "command" in entry:
             entry.update({"envFile": ".env", **entry} if there else {})
             entry.update({"env": {**hidden, **as_object(entry.get("env"))}} if hidden else {})
     return {**root, "mcpServers": servers} if servers else root
-
-
-def _filled(value: JsonValue, variables: Mapping[str, str]) -> JsonValue:
-    """Return a value with `$NAME` and `${NAME}` replaced in all of its texts."""
-    if isinstance(value, str):
-        for name, text in variables.items():
-            value = re.sub(rf"\$\{{{name}\}}|\${name}(?!\w)", lambda _, text=text: text, value)
-        return value
-    if isinstance(value, list):
-        return [_filled(item, variables) for item in as_list(value)]
-    fields = as_object(value)
-    return {name: _filled(item, variables) for name, item in fields.items()} if fields else value

@@ -1,7 +1,8 @@
 """The text of a client's configuration file: read within bounds, and parsed as JSON with comments, TOML or YAML."""
 
 import errno
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
 from ostler.adapters.regular_files import read_regular, stamp_of
 from ostler.model.errors import Finding
-from ostler.model.json import JsonObject, JsonValue, KeyPath, as_object
+from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object
 from ostler.rules.text.yaml_source import read_documents
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -132,3 +133,15 @@ def _yaml(text: str, file: str) -> Source:
         return Source({}, file, lambda _: (1, 1))
     document = documents[0]
     return Source(document.value, file, document.locate_key)
+
+
+def with_values(value: JsonValue, variables: Mapping[str, str]) -> JsonValue:
+    """Return a value with `$NAME` and `${NAME}` replaced in all of its texts."""
+    if isinstance(value, str):
+        for name, text in variables.items():
+            value = re.sub(rf"\$\{{{name}\}}|\${name}(?!\w)", lambda _, text=text: text, value)
+        return value
+    if isinstance(value, list):
+        return [with_values(item, variables) for item in as_list(value)]
+    fields = as_object(value)
+    return {name: with_values(item, variables) for name, item in fields.items()} if fields else value

@@ -42,7 +42,14 @@ from ostler.adapters.config.dialects.readings import (
     transport,
     typed_token,
 )
-from ostler.adapters.config.dialects.sign_in import any_sign_in, api_key, sign_in, sign_in_part, typed_sign_in
+from ostler.adapters.config.dialects.sign_in import (
+    any_sign_in,
+    api_key,
+    secret_variable,
+    sign_in,
+    sign_in_part,
+    typed_sign_in,
+)
 from ostler.adapters.config.dialects.times import (
     guessed,
     milliseconds,
@@ -348,6 +355,9 @@ KEYS: Final[tuple[Key, ...]] = (
         for name, value in (("oauthPublicClient", True), ("oauthGrantType", "client_credentials"))
     ),
     reported("oidc", "copilot", True, "the client signs in as its user", _FOREIGN_SIGN_IN),
+    taken("client_id", "goose", "x", "how the client signs in", {"oauth": {"clientId": "x"}}, sign_in_part("clientId")),
+    taken("client_secret_key", "goose", "TOKEN", "the variable with the secret of the client",
+          {"oauth": {"clientSecret": "${TOKEN}"}}, secret_variable),
     taken("oauth_client_id", "crush", "x", "how the client signs in", {"oauth": {"clientId": "x"}},
           sign_in_part("clientId")),
     taken("oauth_client_secret", "crush", "secret", "how the client signs in", {"oauth": {"clientSecret": "secret"}},

@@ -68,6 +68,11 @@ def sign_in_part(field: str) -> Reading:
     return read
 
 
+def secret_variable(draft: Draft, key: str, value: JsonValue) -> None:
+    """The name of the variable, or of what the client keeps for it, with the client's secret."""
+    _take(draft, "clientSecret", f"${{{value}}}" if isinstance(value, str) and value else None, (key,))
+
+
 def api_key(draft: Draft, key: str, value: JsonValue) -> None:
     """A key that is sent: a text as a bearer token (Continue), or an object that says in which header (LibreChat)."""
     fields = cast("JsonObject", value) if isinstance(value, dict) else {"key": value}

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Final, cast
 
+from ostler.adapters.config.dialects.client_texts import with_values
 from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.key_rows import Key
 from ostler.adapters.config.dialects.keys import KEYS
 from ostler.adapters.config.dialects.limits import speaks_of_limit, unknown
 from ostler.adapters.config.dialects.times import read_time
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.model.servers import OPTION_NAMES
 
 _BY_NAME: Final[Mapping[str, tuple[Key, ...]]] = {
@@ -20,6 +21,7 @@ _BY_NAME: Final[Mapping[str, tuple[Key, ...]]] = {
 }
 _ORDER: Final = ("ostler", "type", "transport", "command", "args")
 """Keys that others depend on come first; the rest as written."""
+_GOOSE: Final = frozenset({"goose"})
 _SHORT: Final = 4
 """Letters of names in which two that are swapped (`evn`) change much; longer ones must be closer to what is meant."""
 
@@ -52,6 +54,16 @@ def translate(draft: Draft) -> None:
             row.read(draft, name, value)
         else:
             _unknown(draft, name, value)
+    if draft.clients <= _GOOSE and "url" in draft.entry:
+        _fill_from_own(draft)
+
+
+def _fill_from_own(draft: Draft) -> None:
+    """Replace Goose's variables in what is sent to a server: they are those of the entry, and no program gets them."""
+    own = {name: value for name, value in as_object(draft.entry.pop("env", None)).items() if isinstance(value, str)}
+    for key in ("url", "headers", "oauth"):
+        if key in draft.entry:
+            draft.entry[key] = with_values(draft.entry[key], own)
 
 
 def _is_another_clients(row: Key, clients: frozenset[str]) -> bool:
