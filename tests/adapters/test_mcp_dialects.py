@@ -824,6 +824,7 @@ def test_a_whole_path_of_windows_is_not_relative_to_the_file(tmp_path: Path) -> 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "server.py").touch()
     (tmp_path / "run").touch()
+    (tmp_path / "sub").mkdir()
     (tmp_path / ".env").write_text("# c\nexport A='1 2'\nB=\"x\\ny\" # c\nC=3 # c\n\nbroken\nD='1\n2'\n")
     file = tmp_path / "mcp.json"
     servers = {
@@ -832,6 +833,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         "folder": {"command": "x", "cwd": "sub"},
         "variables": {"command": "x", "envFile": ".env", "env": {"C": "own"}},
         "lost": {"command": "x", "args": ["./none.py"], "envFile": "none.env"},
+        "away": {"command": "x", "cwd": "none"},
     }
     file.write_text(json.dumps({"mcpServers": servers}))
     loaded = load_mcp_json(file, ENV)
@@ -839,7 +841,8 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert loaded.entries["program"].command == str(tmp_path / "run")
     assert loaded.entries["folder"].cwd == str(tmp_path / "sub")
     assert loaded.entries["variables"].env == {"A": "1 2", "B": "x\ny", "C": "own", "D": "1\n2"}
-    assert {finding.path for finding in loaded.findings} == {"mcpServers.lost.args.0", "mcpServers.lost.envFile"}
+    lost = {"mcpServers.lost.args.0", "mcpServers.lost.envFile", "mcpServers.away.cwd"}
+    assert {finding.path for finding in loaded.findings} == lost
 
 
 @pytest.mark.parametrize(

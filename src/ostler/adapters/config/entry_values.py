@@ -101,7 +101,13 @@ class EntryValues:
     def _folder(self) -> str | None:
         cwd = self._home(self._text("cwd"))
         base = self._around.workspace or self._around.folder
-        return path_below(base, cwd) if cwd and base is not None else cwd or None
+        if not cwd or base is None or "cwd" in self._lacking:
+            return cwd or None
+        whole = path_below(base, cwd)
+        if whole != str(Path(cwd)) and not Path(whole).is_dir():
+            message = f"there is no folder {cwd!r} in {base}, where a relative 'cwd' is looked for"
+            self._report(("cwd",), message, "no-file", fix="write the whole path", severity="warning")
+        return whole
 
     def _own_folder(self, args: tuple[str, ...]) -> str | None:
         """Return the file's folder when a path among `args` is found from there."""
