@@ -12,7 +12,7 @@ from ostler.adapters.testing.scripted_caller import stand_in_answer
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Progress, ToolCaller
-from ostler.model.class_tests import ExpectedCall
+from ostler.model.class_tests import TEST_KIND, ExpectedCall
 from ostler.model.downstream_errors import (
     ConnectionLostError,
     DownstreamError,
@@ -122,6 +122,17 @@ class _RecordingRun(TestRun):
         self.steps.append(recorded_step(STEPS[index], self._recording, manager, self.name, outcome.error))
 
 
+def file_head(class_name: str, service: str, args: JsonMapping) -> JsonObject:
+    """Return the keys of a file of class tests that come before its tests."""
+    return {
+        "apiVersion": "ostler/v1",
+        "kind": TEST_KIND,
+        "serviceClass": class_name,
+        "service": service,
+        "args": dict(args),
+    }
+
+
 async def record_class_test(
     entry: ClassEntry, entries: Iterable[ClassEntry], args: JsonMapping, live: ToolCaller, *, service: str = "test"
 ) -> RecordedTest:
@@ -139,13 +150,7 @@ async def record_class_test(
     Raises:
         ManifestError: the service's name is none.
     """
-    head: JsonObject = {
-        "apiVersion": "ostler/v1",
-        "kind": "ServiceClassTest",
-        "serviceClass": entry.name,
-        "service": service,
-        "args": dict(args),
-    }
+    head = file_head(entry.name, service, args)
     script = {**head, "tests": [{"name": "recorded", "steps": [{"do": step} for step in STEPS]}]}
     run = _RecordingRun(json.dumps(script), "recording", list(entries), RecordingCaller(live))
     await run.run()

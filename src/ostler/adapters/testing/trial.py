@@ -14,7 +14,7 @@ import anyio
 from msgspec import Struct
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.adapters.testing.live_recording import RecordingCaller, recorded_step, recorded_text
+from ostler.adapters.testing.live_recording import RecordingCaller, file_head, recorded_step, recorded_text
 from ostler.adapters.testing.outside import Outside
 from ostler.adapters.testing.runner import settle
 from ostler.adapters.testing.stand_ins import add_stand_in
@@ -129,33 +129,39 @@ class _Trial:
             make_id=self._new_id,
         )
         manager.classes.replace(self._entries)
-        left: list[str] = []
         failure: Exception | None = None
+        left: list[str] = []
         life = anyio.CancelScope()
         async with anyio.create_task_group() as around:
             around.start_soon(_end_with_us, life)
             with anyio.CancelScope(shield=True):  # the manager is needed for the removal
                 async with manager:
                     self._manager = manager
-                    try:
-                        with life:
-                            for service in self._options.services:
-                                await add_stand_in(manager, self._caller, service)
-                            await self._live_through()
-                    except Exception as error:  # noqa: BLE001 (raised below, not as one of a group)
-                        failure = error
-                    except BaseException:  # asyncio's own cancellation, as of Ctrl-C
-                        self._options.interrupted(await self._remove())
-                        raise
-                    left = await self._remove()
-                    if life.cancel_called:
-                        self._options.interrupted(left)
+                    failure, left = await self._live_and_be_removed(life)
             around.cancel_scope.cancel()
         if failure is not None:
             raise failure
         return TrialReport(
             self._entry.name, self._name, tuple(self._steps), tuple(self._adviser.advice()), tuple(left), self._test()
         )
+
+    async def _live_and_be_removed(self, life: anyio.CancelScope) -> tuple[Exception | None, list[str]]:
+        """Live until the end or until `life` is cancelled; return what broke the trial, and what it leaves."""
+        failure: Exception | None = None
+        try:
+            with life:
+                for service in self._options.services:
+                    await add_stand_in(self._manager, self._caller, service)
+                await self._live_through()
+        except Exception as error:  # noqa: BLE001 (raised by the caller, not as one of a group)
+            failure = error
+        except BaseException:  # asyncio's own cancellation, as of Ctrl-C
+            self._options.interrupted(await self._remove())
+            raise
+        left = await self._remove()
+        if life.cancel_called:
+            self._options.interrupted(left)
+        return failure, left
 
     def _new_id(self) -> str:
         """Return an id that no server has seen; in the recorded test it is what a test's own run makes."""
@@ -405,13 +411,7 @@ class _Trial:
         """Return the life as a file of class tests; empty when it did not go as it must."""
         if not self._steps or any(step.verdict == "failed" for step in self._steps):
             return ""
-        head: JsonObject = {
-            "apiVersion": "ostler/v1",
-            "kind": "ServiceClassTest",
-            "serviceClass": self._entry.name,
-            "service": self._name,
-            "args": self._args,
-        }
+        head = file_head(self._entry.name, self._name, self._args)
         if self._options.services:
             head["services"] = [
                 service.model_dump(mode="json", by_alias=True, exclude_unset=True) for service in self._options.services
