@@ -196,7 +196,7 @@ class ServiceStartArgs(OperationArgs):
     kind = OperationKind.START
 
     adopt: Annotated[bool | dict[str, JsonValue], BeforeValidator(_adoption), WithJsonSchema({"type": "boolean"})] = (
-        Field(default=False, description="it runs already: only take it over")
+        Field(default=False, description="it runs already: take it over")
     )
     outputs: JsonArgs = Field(default_factory=dict, description="with adopt: what its start tool gave")
 

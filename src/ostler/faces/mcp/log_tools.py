@@ -73,7 +73,7 @@ class ServiceLogsArgs(Args):
     lines: int = Field(default=100, ge=1, le=1000, description="at most so many")
     cursor: str = Field(default="", description="cursor of the last answer, to read on")
     search: str = Field(default="", description="only what this regex matches")
-    ranked: bool = Field(default=False, description="search has words: show what fits them best")
+    ranked: bool = Field(default=False, description="search has words: show what fits best")
     errors_only: bool = Field(default=False, description="only errors")
     since: SomeSeconds | None = Field(default=None, description="only lines newer than this, e.g. 10m")
 

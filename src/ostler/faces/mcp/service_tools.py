@@ -38,7 +38,7 @@ Cursor = Annotated[str, Field(description="nextCursor of the last answer")]
 class ServiceListArgs(Args):
     """Arguments of service_list."""
 
-    state: States = Field(default_factory=list, description="only in any of these states")
+    state: States = Field(default_factory=list, description="only in these states")
     health: Healths = Field(default_factory=list, description="only with any of these")
     service_class_name: str = Field(default="", description="only of this class")
     service_type: str = Field(default="", description="only of this type, e.g. MCPServer")
@@ -194,7 +194,7 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_status",
         "Service status",
-        "How one service is now: state, health, outputs (such as its url), last error; how old each fact is.",
+        "How one service is now: state, health, outputs (e.g. its url), last error; how old each fact is.",
         ServiceNameArgs,
         answer(
             "name serviceClassName serviceType state stateAge reason health healthAge healthCheckFailures:integer "

@@ -63,13 +63,11 @@ class ServiceWaitArgs(Args):
     """Arguments of service_wait."""
 
     name: ServiceNames = Field(default_factory=list, description="one, or several with commas; default: any")
-    project: str = Field(default="", description="all services of the project with this id")
+    project: str = Field(default="", description="all of the project with this id")
     state: WaitStates = Field(default_factory=list, description="any of these; ready: up and healthy, or job done")
     health: Healths = Field(default_factory=list, description="any of these")
     kinds: PlainKinds = Field(default_factory=list, description="without state and health: only such events")
-    cursor: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="events after this cursor; default: from now"
-    )
+    cursor: Annotated[int, Field(ge=0)] | None = Field(default=None, description="after this cursor; default: from now")
     timeout: Seconds = Field(
         default=DEFAULT_WAIT, description=f"at most {MAX_WAIT:g}s", json_schema_extra={"default": "30s"}
     )
