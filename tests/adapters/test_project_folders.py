@@ -614,6 +614,8 @@ def test_folders_that_this_account_may_not_read_are_passed_over() -> None:
         top = Path(made)
         top.chmod(0o755)
         written(top, {"web/Procfile": "web: serve", "data/PG_VERSION": "17", "more/in/Procfile": "in: serve"})
+        written(top, {".env": "KEY=1"})
+        (top / ".env").chmod(0o000)
         (top / "data").chmod(0o000)
         (top / "more").chmod(0o444)
         own = os.geteuid()
@@ -624,6 +626,9 @@ def test_folders_that_this_account_may_not_read_are_passed_over() -> None:
             assert [*found_in(top)] == ["web"]
             assert find_project(top / "data" / "base") is None
             assert linked_root(top / "data" / "base") is None
+            with pytest.raises(ManifestError, match="the user that Ostler runs as may not read it") as refused:
+                variables_of(top / ".env")
+            assert refused.value.findings[0].fix == "let that user read the file and its folders"
         finally:
             os.seteuid(own)
             for name in ("data", "more"):

@@ -498,6 +498,8 @@ def test_a_folder_whose_tasks_are_only_named_says_so_and_its_empty_project_asks_
     assert "just serve" in ostler.out + ostler.err, "agents get the draft with what it names"
     assert ostler.run("project", "init") == ExitStatus.OK
     assert "nothing could be converted; the comments at the end of the file say what was found" in ostler.out
+    modes = {(tmp_path / name).stat().st_mode for name in ("ostler.yaml", "justfile")}
+    assert len(modes) == 1, "whoever may read the project may read the file"
     assert ostler.run("up") == ExitStatus.OK
     assert "is up, but its ostler.yaml lists no services. Next: list them there, then ostler up again" in ostler.out
 

@@ -1,21 +1,33 @@
 """Writing files: complete or not at all, and never over a file that must not be lost."""
 
 import os
-import tempfile
+import secrets
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from ostler.model.errors import StoreError
 
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_PRIVATE: Final = 0o600
 
-def write_new(path: Path, text: str) -> None:
+SHARED: Final = 0o666
+"""The mode of a file in a person's project, as that of one that an editor makes: the umask limits it."""
+
+
+def write_new(path: Path, text: str, *, mode: int = _PRIVATE) -> None:
     """Write `path`, complete or not at all.
+
+    Args:
+        path: the file.
+        text: its content.
+        mode: who may read and write it, less what the umask forbids.
 
     Raises:
         FileExistsError: it already exists.
         StoreError: it cannot be written.
     """
-    temporary = _write_temporary(path, _lines(text))
+    temporary = _write_temporary(path, _lines(text), mode)
     try:
         # A link, unlike a rename, never takes the place of an existing file.
         os.link(temporary, path)
@@ -95,13 +107,13 @@ def _lines(text: str) -> bytes:
     return (text if text.endswith("\n") else text + "\n").encode()
 
 
-def _write_temporary(path: Path, content: bytes) -> Path:
+def _write_temporary(path: Path, content: bytes, mode: int = _PRIVATE) -> Path:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        descriptor = os.open(temporary, _NEW, mode)
     except OSError as exc:
         raise not_written(path, exc) from exc
-    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

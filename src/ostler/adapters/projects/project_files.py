@@ -187,6 +187,8 @@ def _read_text(file: Path, limit: int, within: tuple[Path, ...] = ()) -> str:
         problem = error.strerror or str(error)
         if error.errno == errno.EFBIG:
             rule = "too-large"
+        elif error.errno == errno.EACCES:
+            problem, fix = "the user that Ostler runs as may not read it", "let that user read the file and its folders"
         else:
             fix = "put a file in its place that can be read"
     if problem:

@@ -126,7 +126,7 @@ def init(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the file and write nothing.")] = False,
 ) -> None:
     """Write an ostler.yaml from what the folder has. Reads Compose files, a Procfile, package.json and others."""
-    from ostler.adapters.atomic_files import write_new
+    from ostler.adapters.atomic_files import SHARED, write_new
     from ostler.adapters.projects.import_sources import source_names
     from ostler.adapters.projects.project_drafts import drafted
     from ostler.adapters.regular_files import expanded
@@ -148,7 +148,7 @@ def init(
         return
     file = place / PROJECT_FILE
     try:
-        write_new(file, text)
+        write_new(file, text, mode=SHARED)
     except FileExistsError:
         fail(f"{file} already exists and stays unchanged. Next: ostler project init --dry-run", ExitStatus.FAILED)
     step = "read through it, then run ostler up" if count else "list your services in it, then run ostler up"
