@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -421,6 +422,25 @@ async def test_a_down_ends_an_up_that_has_made_nothing_yet(shop: Path, worktree:
         ref, report = await projects.down(str(worktree), (), timeout=None)
         assert (ref.id, report.changes) == ("", {})
         assert [service.name for service in manager.registry.get_all()] == ["db.shop"]
+
+
+@pytest.mark.parametrize("named", [(), ("api", "db")])
+async def test_an_up_begins_when_the_down_under_way_has_ended(
+    shop: Path, worktree: Path, named: tuple[str, ...]
+) -> None:
+    world = World()
+    async with life(world, MemoryStore(), shop) as (manager, projects):
+        for folder in (shop, worktree):  # which uses db of the main checkout
+            await up(projects, shop)
+            world.faults["w/stop"].append(Slow(2.0))  # of api; db is still running then
+            reports: list[ProjectReport] = []
+            async with anyio.create_task_group() as group:
+                group.start_soon(partial(projects.down, str(shop), named, timeout=None))
+                await until(lambda: not world.faults["w/stop"])
+                reports.append(await up(projects, folder))
+            [report] = reports
+            assert (report.failures, {change.kind for change in report.changes.values()}) == ({}, {ChangeKind.CREATE})
+            assert {service.state for service in manager.registry.get_all()} == {ServiceState.RUNNING}
 
 
 async def test_a_clone_in_the_folder_of_a_worktree_is_meant_there_and_not_what_is_left_of_it(
@@ -1054,7 +1074,12 @@ async def test_what_becomes_of_a_job_that_is_waited_for(jobs: Jobs) -> None:
         gone = await after(lambda: jobs.manager.delete("seed.shop", abandon=True))
         assert gone == "service 'seed.shop' ended without success: it was removed"
         jobs.world.resources.clear()
-        down = await after(lambda: jobs.runs.cancel("/srv/shop"))
+
+        async def take_down() -> None:
+            async with jobs.runs.taking_down("/srv/shop", whole=True):
+                pass
+
+        down = await after(take_down)
         assert down == "project shop is not brought up any more: it is taken down"
 
         async def restart() -> None:
@@ -1080,9 +1105,27 @@ async def test_an_up_that_waits_for_another_one_ends_with_it_at_a_down(jobs: Job
         await until(lambda: jobs.starts)
         group.start_soon(bring, "seed")
         await anyio.wait_all_tasks_blocked()
-        await jobs.runs.cancel("/srv/shop")
-        await until(lambda: len(ended) == 2)
+        async with jobs.runs.taking_down("/srv/shop", whole=True):
+            await until(lambda: len(ended) == 2)
     assert jobs.starts == 1
+
+
+@pytest.mark.parametrize("is_repeated", [False, True])
+async def test_an_up_that_waits_for_a_down_ends_with_the_next_one(jobs: Jobs, *, is_repeated: bool) -> None:
+    async with anyio.create_task_group() as group:
+
+        async def bring() -> None:
+            with pytest.raises(SupersededError, match="taken down") if is_repeated else nullcontext():
+                await jobs.up("db")
+
+        async with jobs.runs.taking_down("/srv/shop", whole=True):
+            group.start_soon(bring)
+            await anyio.wait_all_tasks_blocked()
+            assert jobs.starts == 0
+            if is_repeated:
+                async with jobs.runs.taking_down("/srv/shop", whole=True):
+                    pass
+    assert jobs.starts == int(not is_repeated)
 
 
 async def test_an_up_that_waits_for_another_one_first_waits_no_longer_in_all(jobs: Jobs) -> None:

@@ -146,6 +146,8 @@ class HostedProjects(Projects):
 
     async def _bring_up(self, scope: ProjectScope, name: str) -> None:
         """Bring up one service of a project, unasked."""
+        if self._runs.is_taken_down(scope.ref.directory):
+            return
         _, report = await self._runs.up(scope, (name,), timeout=None, progress=_ignored)
         for error in report.failures.values():
             logger.warning("project %s is not up: %s", scope.ref.id, error)
@@ -285,10 +287,9 @@ class HostedProjects(Projects):
         path = _path(directory)
         left = self._left_at(path)
         place = self.directory.folders()[left] if left else str(require_project(path).directory)
-        if not names:  # one that is under way may have made no service yet
-            await self._runs.cancel(place)
-        ref = ProjectRef(left or self.directory.project_at(place), place)
-        return ref, await self._take_down(ref, names, timeout=timeout) if ref.id else ProjectReport()
+        async with self._runs.taking_down(place, whole=not names):  # an `up` may have made no service yet
+            ref = ProjectRef(left or self.directory.project_at(place), place)
+            return ref, await self._take_down(ref, names, timeout=timeout) if ref.id else ProjectReport()
 
     async def _take_down(self, ref: ProjectRef, names: Sequence[str], *, timeout: float | None) -> ProjectReport:
         declared: dict[str, str] = {}
@@ -374,9 +375,10 @@ class HostedProjects(Projects):
         return ref in self.left_over()
 
     async def _remove_left(self, ref: ProjectRef, *, timeout: float | None) -> ProjectReport:
-        if not ref.replaced_by:  # else what is under way there is another project's
-            await self._runs.cancel(ref.directory)
-        return await self._take_down(ref, (), timeout=timeout)
+        if ref.replaced_by:  # what is under way there is another project's
+            return await self._take_down(ref, (), timeout=timeout)
+        async with self._runs.taking_down(ref.directory, whole=True):
+            return await self._take_down(ref, (), timeout=timeout)
 
 
 async def _ignored(_done: float, _total: float | None, _message: str | None) -> None:

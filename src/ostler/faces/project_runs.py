@@ -1,8 +1,9 @@
 """Each `up` as a task of the server: equal ones are joined, others wait, and a crash does not end it."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
 from anyio.abc import TaskGroup
@@ -86,6 +87,10 @@ class ProjectRuns:
         self._runs: dict[str, _Run] = {}
         self._later: list[_Run] = []
         """Those that have brought everything up, wait for jobs and checks, or are owed to a caller."""
+        self._downs: dict[str, list[anyio.Event]] = {}
+        """What is set at the end of each `down` that is under way, by folder."""
+        self._taken_down: Counter[str] = Counter()
+        """How often each folder's whole project was to be taken down."""
         self._group: TaskGroup | None = None
 
     def __repr__(self) -> str:
@@ -128,6 +133,8 @@ class ProjectRuns:
     ) -> tuple[ProjectScope, ProjectReport]:
         """Bring `names` of a project up and wait at most `timeout` seconds; an equal run under way is joined.
 
+        It begins when no `down` is under way that may still remove what it would keep.
+
         Raises:
             NotFoundError: the file has no such service.
             OstlerError: it could not be carried out.
@@ -135,6 +142,7 @@ class ProjectRuns:
         wanted = named_services(scope, names)
         run: _Run | None = None
         with anyio.move_on_after(timeout):
+            await self._await_downs(scope, progress)
             while (run := self._equal(scope, names)) is None and (other := self._runs.get(scope.ref.id)) is not None:
                 await other.brought.wait()
                 if other.cancelling.cancel_called:
@@ -163,7 +171,46 @@ class ProjectRuns:
         found = [*([] if running is None else [running]), *self._later]
         return next((run for run in found if run.scope.ref == scope.ref and run.is_of(scope, names)), None)
 
-    async def cancel(self, directory: str) -> None:
+    def is_taken_down(self, directory: str) -> bool:
+        """Whether services of the project in `directory` are being removed."""
+        return directory in self._downs
+
+    @asynccontextmanager
+    async def taking_down(self, directory: str, *, whole: bool) -> AsyncGenerator[None]:
+        """Let each `up` of the project in `directory` wait meanwhile; if it goes `whole`, earlier ones end first.
+
+        Raises:
+            StoreError: that they ended could not be recorded.
+        """
+        ended = anyio.Event()
+        self._downs.setdefault(directory, []).append(ended)
+        try:
+            if whole:
+                self._taken_down[directory] += 1
+                await self._cancel(directory)
+            yield
+        finally:
+            self._downs[directory].remove(ended)
+            if not self._downs[directory]:
+                del self._downs[directory]
+            ended.set()
+
+    async def _await_downs(self, scope: ProjectScope, progress: Progress) -> None:
+        """Wait for the end of each `down` of the project, and of those whose services it shares.
+
+        Raises:
+            SupersededError: the whole project is to be taken down again meanwhile.
+        """
+        own = scope.ref.directory
+        folders = {own, *(scope.owner_of(name).directory for name in scope.services)}
+        begun = self._taken_down[own]
+        while ended := next((ended for folder in folders for ended in self._downs.get(folder, ())), None):
+            await progress(0.0, None, "waits for the end of a project_down under way")
+            await ended.wait()
+            if self._taken_down[own] != begun:
+                raise _taken_down(scope)
+
+    async def _cancel(self, directory: str) -> None:
         """End the runs of the project in `directory`, which is to be taken down, and forget one that was cut off."""
         for run in [run for run in (*self._runs.values(), *self._later) if run.scope.ref.directory == directory]:
             run.cancelling.cancel()
