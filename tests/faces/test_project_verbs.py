@@ -291,6 +291,10 @@ def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(
     assert ostler.run("up") == ExitStatus.FAILED
     assert "before it was ready: ModuleNotFoundError: No module named 'no_such'" in ostler.err
     assert "Next: install what it needs (npm install, pip install …), or fix the command; ostler logs dep" in ostler.err
+    for words in (["project", "status"], ["diff"]):
+        assert ostler.run(*words) == ExitStatus.OK
+        missing = r"^dep\.shop: create \(its start failed on create \d+s ago: .* shows why\)$"
+        assert re.search(missing, ostler.out, re.MULTILINE), ostler.out
     (shop / "ostler.yaml").write_text(broken)
     reading, writing = os.pipe()
     os.close(reading)

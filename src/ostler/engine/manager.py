@@ -177,6 +177,10 @@ class ServiceManager(Manager):
         """See `Manager.find_removed`."""
         return self._parts.departed.find(name, lambda full: self.registry.find(full) is not None)
 
+    def why_not_created(self, name: str) -> str:
+        """Return that the start of a service failed when it was created, and when; empty if it was not so lately."""
+        return self._parts.departed.why_not_created(name)
+
     def leftovers(self) -> "Leftovers":
         """Return what finds and removes resources of services that no longer exist."""
         return self._parts.leftovers()

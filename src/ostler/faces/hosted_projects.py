@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
+from msgspec.structs import replace
 
 from ostler.adapters.process.strays import Stray, end_strays, find_strays
 from ostler.adapters.projects.folders import (
@@ -32,7 +33,7 @@ from ostler.adapters.secret_calls import SecretCalls
 from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.keepers.leases import IsHeld
 from ostler.engine.manager import ServiceManager
-from ostler.engine.projects.changes import Change, changes_of, named_services
+from ostler.engine.projects.changes import Change, ChangeKind, changes_of, named_services
 from ostler.engine.projects.directory import Outlook, ProjectDirectory
 from ostler.engine.projects.foresight import faults_of_classes, forewarned
 from ostler.engine.projects.runner import ProjectReport, ProjectRunner
@@ -236,7 +237,13 @@ class HostedProjects(Projects):
 
     async def _changes(self, scope: ProjectScope, wanted: Sequence[str], *, starts: bool) -> list[Change]:
         changes = await changes_of(scope, wanted, self._manager)
-        return await forewarned(scope, changes, self._manager, starts=starts)
+        return [self._with_past(each) for each in await forewarned(scope, changes, self._manager, starts=starts)]
+
+    def _with_past(self, change: Change) -> Change:
+        """Return `change`; if the service is missing because its start failed, it says so."""
+        if change.kind is not ChangeKind.CREATE or not (why := self._manager.why_not_created(change.full_name)):
+            return change
+        return replace(change, reason=f"{why}: service_explain {change.full_name} shows why")
 
     def full_name(self, name: str, folder: str) -> str:
         """See `Projects.full_name`."""

@@ -10,6 +10,9 @@ from ostler.model.durations import format_duration
 from ostler.model.label_names import is_label
 from ostler.rules.calls.rendering import logs_call
 
+NOT_CREATED = "its start failed on create"
+"""Why a service was removed that was never up."""
+
 KEPT_SECONDS = 3600.0
 """Seconds for which the logs of a removed service can be read."""
 
@@ -65,6 +68,13 @@ class Departed:
         if at is None or age > KEPT_SECONDS:
             return ""
         return f"it was deleted {format_duration(int(age))} ago" + (f" ({why})" if why not in ("", "requested") else "")
+
+    def why_not_created(self, name: str) -> str:
+        """Return that the service of this name was removed as its start failed, and when; empty for any other one."""
+        at, why = self._names.get(name, (None, ""))
+        if at is None or why != NOT_CREATED or not self.why_removed(name):
+            return ""
+        return f"{why} {format_duration(int((self._clock.now() - at).total_seconds()))} ago"
 
 
 def _short_name(instance: ServiceInstance) -> str:

@@ -12,6 +12,7 @@ from msgspec.structs import replace as with_fields
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
 from ostler.engine.instances.compensation import CREATE_AGAIN, is_in_doubt, start_again
+from ostler.engine.instances.departed import NOT_CREATED
 from ostler.engine.instances.instance import ServiceInstance, instances_in
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.refusals import failure_of_start, refuse_failing_start
@@ -343,7 +344,7 @@ class Creator:
         with anyio.CancelScope(shield=True):
             try:
                 asked = OperationRequest(OperationKind.DELETE, keep=keep)
-                await instance.submit(asked, reason="its start failed on create").wait()
+                await instance.submit(asked, reason=NOT_CREATED).wait()
             except OstlerError as delete_error:
                 logger.warning("%s", delete_error)
                 return
