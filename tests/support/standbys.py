@@ -22,7 +22,7 @@ from ostler.adapters.stores.standing_by import SeenHolder
 from ostler.engine.clock import LoopClock
 from ostler.engine.services.service import Service
 from ostler.faces.access.principals import Principals
-from ostler.faces.daemon.foreground import _http_settings  # pyright: ignore[reportPrivateUsage]
+from ostler.faces.daemon.foreground import http_settings
 from ostler.faces.daemon.forwarding import Forwarder
 from ostler.faces.daemon.http import HttpSettings, forwarding_http, gated_web
 from ostler.faces.mcp.server import build_server
@@ -73,7 +73,7 @@ def leases_of(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 def settings_of(paths: Paths) -> HttpSettings:
     """Return how the servers of a configuration are served."""
-    return _http_settings(paths, "127.0.0.1:0", (), None)
+    return http_settings(paths, "127.0.0.1:0", (), None)
 
 
 @asynccontextmanager

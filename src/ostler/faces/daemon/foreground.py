@@ -67,7 +67,7 @@ def run_foreground(
 
     try:
         names = (*allowed_hosts, *_advertised_host(advertise))
-        settings = None if http is None else _http_settings(paths, http, names, tls)
+        settings = None if http is None else http_settings(paths, http, names, tls)
         forwarder = _forwarder(paths, settings, toolset) if stand_by and settings is not None else None
     except (HttpSettingsError, OstlerError) as error:
         lock.release()
@@ -148,9 +148,21 @@ def _certificate(chain: Path, key: Path) -> "Certificate":
     return certificate
 
 
-def _http_settings(
+def http_settings(
     paths: Paths, address: str, allowed_hosts: tuple[str, ...], tls: tuple[Path, Path] | None
 ) -> "HttpSettings":
+    """Return how a server is served over HTTP: as its settings file says, at this address.
+
+    Args:
+        paths: where the settings and tokens are.
+        address: the host and the port to listen on, as `host:port`.
+        allowed_hosts: names that requests may use, besides those of the settings.
+        tls: the files of the certificate and its key; None for plain HTTP.
+
+    Raises:
+        HttpSettingsError: these settings cannot be served, and why.
+        ManifestError: the settings file or the file of tokens is wrong or cannot be read.
+    """
     from ostler.adapters.config.settings_file import load_settings
     from ostler.faces.daemon.http import TOKEN_VARIABLE, HttpSettings, parse_address
     from ostler.faces.daemon.http_faults import HttpSettingsError
