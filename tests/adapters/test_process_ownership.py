@@ -321,9 +321,10 @@ async def test_who_holds_the_port_of_what_ended_well_is_named(state_dir: Path, f
         text = await server.fail("start", **start_arguments("tmux", "pass", ready={"tcp": foreign_port}))
         assert f"exited with code 0 before it was ready, and port {foreign_port} is held by" in text
         assert "Next: run it in the foreground" in text
-        trouble = "print('Error: cannot connect to the database')"
+        trouble = "print('Error: cannot connect to the database.')"
         text = await server.fail("start", **start_arguments("dies", trouble, ready={"tcp": 1}))
         assert "Next: fix the command; run it in the foreground" in text
+        assert "ready: Error: cannot connect to the database. Next: fix" in text, "one full stop ends it"
         said = f"Error: listen EADDRINUSE: address already in use :::{foreign_port}"
         with socket.create_server(("127.0.0.1", 0)) as other:  # a port that the time of a line looks like
             timed = f"10:20:05,{other.getsockname()[1]} {said}"

@@ -79,7 +79,7 @@ class OstlerError(Exception):
         if context:
             text += f"{' ' if self._is_sentence else chr(10) * 2}({', '.join(context)})"
         if self.next_actions:
-            end = "" if text.endswith("?") else "."
+            end = "" if text.endswith(("?", ".")) else "."
             end = f"{end} " if context or self._is_sentence else "\n\n"
             text += f"{end}Next: {'; '.join(self.next_actions)}"
         return text

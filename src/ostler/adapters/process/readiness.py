@@ -104,7 +104,7 @@ class NotReadyError(OperationError):
         super().__init__(summary, next_actions=next_actions)
 
     def __str__(self) -> str:
-        return f"{super().__str__()}.{LAST_LOG_LINES}{self.log}"
+        return f"{super().__str__().removesuffix('.')}.{LAST_LOG_LINES}{self.log}"
 
 
 def scanner_for(entry: Entry, probe: Probe, log_path: Path) -> LogScanner | None:
