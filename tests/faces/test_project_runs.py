@@ -405,6 +405,7 @@ async def test_a_down_ends_the_up_under_way(shop: Path) -> None:
         assert manager.registry.find("api.shop") is None
         while len(errors) < 2:  # one that was late reading its file has begun an up of its own
             await projects.down(str(shop), (), timeout=None)
+            await anyio.sleep(0.005)
     assert len({id(error) for error in errors}) == 2, "each of those who wait may add to its own"
 
 
