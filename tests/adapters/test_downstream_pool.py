@@ -365,7 +365,7 @@ async def test_events_over_sse_may_end_their_lines_either_way(tmp_path: Path, ne
         return Response("Accepted", status_code=202)
 
     app = Starlette(routes=[Route("/sse", stream), Route("/post", post, methods=["POST"])])
-    async with serving(app) as port:
+    async with answers, coming, serving(app) as port:
         entry = http_entry("h", port, sse=True).model_copy(update={"transport": "sse"})
         async with open_pool(tmp_path, entry) as pool:
             await pool.wait_until_connected("h", 60, through_failures=False)
