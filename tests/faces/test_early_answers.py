@@ -1,6 +1,7 @@
 """Answers that a bridge gives while its server starts: at once, in both eras, and corrected if the server disagrees."""
 
 import json
+import math
 import queue
 import socket
 import threading
@@ -39,8 +40,10 @@ class StartingDialer(Dialer):
         super().__init__(ServerPlace(Paths(folder, folder)), kind="bridge", note=print, command=["false"])
         self.outcomes: queue.SimpleQueue[Link | str] = queue.SimpleQueue()
 
-    def connect(self, *, patience: float = 0.0, launched: Callable[[], None] | None = None) -> Link:
-        del patience
+    def connect(
+        self, *, patience: float = 0.0, launched: Callable[[], None] | None = None, deadline: float = math.inf
+    ) -> Link:
+        del patience, deadline
         if launched is not None:
             launched()
         outcome = self.outcomes.get(timeout=PATIENCE)
