@@ -381,7 +381,7 @@ async def test_an_http_server_that_dies_mid_call_and_comes_back(tmp_path: Path) 
             before = pool.server_status("h").process
             lost = await failure(pool, "h/die", timeout=60)
             assert isinstance(lost, ConnectionLostError)
-            process.wait()
+            process.wait(60)
             gone = lost
             while "connection refused" not in str(gone):  # before the next attempt, the loss itself is the reason
                 gone = await failure(pool, "h/echo", {"text": "x"})
