@@ -1,15 +1,15 @@
 """The keeper: the small parent of one program, which outlives the server and writes down how the program ended.
 
-It is run alone, by `keeper_boot`, and imports nothing of Ostler, so that it is small and starts in some milliseconds:
+It is run alone, by `keeper_boot`, and imports nothing of Ostler, so that it is small and starts in a few milliseconds:
 the start of each program waits for it. It is the program's parent, so that an exit status is not lost with the server;
 on Linux it is the "child subreaper" of all that descends from it, so that what daemonises stays below it; and it holds
 the other end of the program's standard input or terminal, for which the server has a named pipe. What the program
 writes goes through it into the log, which therefore never outgrows its limit, however fast the program is. It ends when
 nothing of the program is left.
 
-From its standard input it reads this script and then one marshalled dict (`Order`); it ends if there is
-none, as the server could not write down what is about to run. To its standard output it writes `pid N` or
-`errno N`; its standard error is the program's log.
+From its standard input it reads this script and then one marshalled dict (`Order`); it ends if there is none, as the
+server could not write down what is about to run. One without a program has it go on at the log for a killed keeper. To
+its standard output it writes `pid N` or `errno N`; its standard error is the program's log.
 """
 
 from __future__ import annotations

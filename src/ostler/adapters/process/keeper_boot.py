@@ -127,19 +127,20 @@ def replaced_keeper(folder: RecordFolder, record: ProcessRecord) -> Child | None
     try:
         with continued_log(path, record.log_base) as (log, base):
             keeper = booted_keeper(record.key, record.token, folder.owner, log)
-            argv: list[str] = []
-            order = {
-                "argv": argv,
-                "output": str(output),
-                "log": str(path),
-                "logMaxBytes": record.log_max_bytes,
-                "base": base,
-            }
-            answer = answer_to(marshal.dumps(order), keeper)
     except OSError as error:
         raise OperationError(f"the log of process {record.key!r} cannot be written on: {error}") from error
+    argv: list[str] = []
+    order = {
+        "argv": argv,
+        "output": str(output),
+        "log": str(path),
+        "logMaxBytes": record.log_max_bytes,
+        "base": base,
+    }
+    answer = answer_to(marshal.dumps(order), keeper)
     if not answer.startswith("pid"):
         keeper.kill()
+        keeper.wait()
         raise OperationError(f"the output of process {record.key!r} cannot be read on ({answer or 'no answer'})")
     return keeper
 

@@ -81,7 +81,7 @@ class Awaited(Struct, frozen=True):
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """The latest run of one key. Belongs to the event loop; a thread may call `observe` and `has_lost_keeper` alone.
+    """The latest run of one key. Belongs to the event loop; only `observe` may be called from a thread.
 
     Attributes:
         record: what is, or will be with the next save, written down.
@@ -146,6 +146,11 @@ class Entry:
             return "exited"
         return "running" if self.child is not None or self.process is not None else "unknown"
 
+    @property
+    def has_lost_keeper(self) -> bool:
+        """Whether the last check found that the keeper which this Ostler spawned for it has ended."""
+        return self.record.keeper is not None and self.child is not None and self.child.returncode is not None
+
     def observe(self) -> Observation:
         """Check whether it is alive, without changing what is known; takes 0.2 ms at most."""
         code = None if self.child is None else self.child.poll()
@@ -159,12 +164,6 @@ class Entry:
         elif (status := status_of(self.process)) is not None:
             return Observation(Liveness.ALIVE, frozen=status == psutil.STATUS_STOPPED)
         return self._observe_end()
-
-    def has_lost_keeper(self) -> bool:
-        """Whether its keeper was killed; takes 0.2 ms at most."""
-        if self.record.keeper is None:
-            return False
-        return keeper_of(self.record) is None if self.child is None else self.child.returncode is not None
 
     def _observe_end(self) -> Observation:
         """Return how it ended, from the file of its keeper; alive for a moment more while that is not written yet."""

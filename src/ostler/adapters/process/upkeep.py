@@ -204,7 +204,7 @@ class Upkeep:
         return entry.state
 
     async def remember_families(self) -> None:
-        """Measure what the processes use, and write down who descends from them now."""
+        """Measure what the processes use, write down who descends from them now, and replace keepers that are gone."""
         if all(entry.state == "exited" and entry.record.swept for entry in self._roster.entries.values()):
             return
         table = await anyio.to_thread.run_sync(read_table)
@@ -221,6 +221,9 @@ class Upkeep:
             seen = with_family(entry.record.family, family)
             if seen != entry.record.family:
                 entry.update(family=seen)
+        for root, entry in kept.items():
+            if root != entry.record.keeper:
+                await self._replace_keeper(entry)
 
     async def _enforce_limits(self) -> None:
         """Kill what has more memory than it may have; it is measured every second."""
@@ -246,19 +249,19 @@ class Upkeep:
         watched = [entry for entry in entries if entry.state != "exited" and (with_adopted or not entry.adopted)]
         growing = [entry for entry in entries if not entry.log_is_final]
         seen, sizes = await anyio.to_thread.run_sync(self._inspect, watched, growing)
-        for entry, (observation, has_lost_keeper) in zip(watched, seen, strict=True):
+        for entry, observation in zip(watched, seen, strict=True):
             entry.apply(observation)
-            if has_lost_keeper:
+            if entry.has_lost_keeper:
                 await self._replace_keeper(entry)
         for entry, size in zip(growing, sizes, strict=True):
             await self._bound_log(entry, size)
         await self._roster.save()
         await self._prune()
 
-    def _inspect(self, watched: list[Entry], growing: list[Entry]) -> tuple[list[tuple[Observation, bool]], list[int]]:
-        """Look at processes, whether they have lost their keepers, and at the sizes of logs. Blocks."""
+    def _inspect(self, watched: list[Entry], growing: list[Entry]) -> tuple[list[Observation], list[int]]:
+        """Look at processes and at the sizes of logs. Blocks."""
         sizes = [self._log_size(entry) for entry in growing]
-        return [(entry.observe(), entry.has_lost_keeper()) for entry in watched], sizes
+        return [entry.observe() for entry in watched], sizes
 
     async def _replace_keeper(self, entry: Entry) -> None:
         """Have the output of a program whose keeper was killed read on, if that is not done yet."""
