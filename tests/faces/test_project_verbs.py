@@ -419,7 +419,7 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
     slow = "  slow: {class: command, args: {command: sleep 300, readyLog: never said}}\n"
     file = (shop / "ostler.yaml").read_text()
     (shop / "ostler.yaml").write_text(file + slow)
-    assert ostler.run("up", "slow", "--timeout", "1s") == ExitStatus.FAILED
+    assert ostler.run("up", "slow", "--timeout", "3s") == ExitStatus.FAILED
     assert re.search(r"goes on: slow\.shop is (starting|not made yet)\. Next: ostler up slow again", ostler.err)
     assert ostler.run("wait", "slow", "--timeout", "100ms") == ExitStatus.FAILED
     said = r"slow\.shop is still \w+ after 100ms. Next: ostler wait slow again to keep waiting\n"
@@ -461,15 +461,12 @@ def test_a_job_that_is_named_is_waited_for_and_its_end_decides(
     assert ostler.run("create", "job", "well", "--arg", "command=echo fine") == ExitStatus.OK
     assert ostler.out.endswith("it has completed (job, stopped, health unknown)\nlast lines of well.shop:\nfine\n")
 
-    firm = "{command: trap '' TERM; while true; do sleep 0.1; done, shell: true, stopTimeout: 2s}"
+    firm = "{command: trap '' TERM; while true; do sleep 0.1; done, shell: true, stopTimeout: 4s}"
     soft = "soft: {class: command, args: {command: sleep 300}}"
     (shop / "ostler.yaml").write_text(f"services:\n  {soft}\n  firm: {{class: command, args: {firm}}}\n")
     assert ostler.run("up", "firm", "soft") == ExitStatus.OK, ostler.err
-    assert ostler.run("down", "--timeout", "500ms") == ExitStatus.FAILED
-    said = (
-        r"takes longer than 500ms, and goes on(: firm\.shop is stopping)?\. Next: ostler down again to keep waiting\n"
-    )
-    assert re.fullmatch(f"ostler: bringing the project down {said}", ostler.err)
+    assert ostler.run("down", "--timeout", "2s") == ExitStatus.FAILED
+    assert "and goes on: firm.shop is stopping" in ostler.err
     assert "not made yet" not in ostler.err, "what is gone is done"
 
 
