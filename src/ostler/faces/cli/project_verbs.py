@@ -38,9 +38,6 @@ _UNSETTLED = ("starting", "waiting", "retrying", "stopping")
 _LOOK = 5.0
 """Seconds for a look at what is still under way, when the time is nearly up."""
 
-_WAIT = 45.0
-"""Seconds for one call that waits."""
-
 _LOOK_SHARE = 0.15
 """The part of the time that is kept for that look at most, if nothing was said of what is waited for."""
 
@@ -198,8 +195,10 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
                 continue
             if not answer.structured.get("unfinished"):
                 pending = answer.structured.get("notHealthyYet", [])
-                if pending and seconds < math.inf and _is_decided(client, pending, ends):
-                    continue
+                if pending and time.monotonic() < ends < math.inf:
+                    decided = client.wait(pending, {"health": ["healthy", "unhealthy"]}, ends)
+                    if not require(decided).structured["late"]:
+                        continue
                 return _with_earlier(answer, earlier) if tool == "project_down" else answer
             earlier.append(answer)
         why = f": {waited}" if waited else _found_by(ends, lambda: _under_way(session_of(context), tool, args))
@@ -207,16 +206,6 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
     again = shlex.join([*words, *(["-C", str(args["directory"])] if "directory" in args else [])])
     late = f"{doing} takes longer than {timeout}, and goes on{why}. Next: {again} again to keep waiting"
     return fail(late, ExitStatus.FAILED)
-
-
-def _is_decided(client: ServerClient, names: Sequence[str], ends: float) -> bool:
-    """Wait until health checks have shown whether services are healthy; False by the time `ends` of that clock."""
-    while (left := ends - time.monotonic()) > 0:
-        asked = {"name": names, "health": ["healthy", "unhealthy"], "timeout": f"{min(left, _WAIT) * 1000:.0f}ms"}
-        answer = require(client.call_tool("service_wait", asked))
-        if not answer.structured["late"]:
-            return True
-    return False
 
 
 def _found_by(ends: float, look: Callable[[], str]) -> str:

@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self, cast
 
@@ -23,6 +23,9 @@ from ostler.model.json import JsonObject, JsonValue
 PROTOCOL_VERSION: Final = "2026-07-28"
 CALL_TIMEOUT: Final = 120.0
 """Seconds for one answer; the tools themselves answer within 50, whatever goes on behind them."""
+
+WAIT_SECONDS: Final = 45.0
+"""For how long one call waits for services."""
 
 MAX_ROUNDS: Final = 10
 """How often one call may ask the person something."""
@@ -187,6 +190,23 @@ class ServerClient:
         blocks: list[JsonObject] = result.get("content") or []
         text = "\n".join(str(block["text"]) for block in blocks if block.get("type") == "text")
         return ToolAnswer(result.get("structuredContent") or {}, text, bool(result.get("isError")))
+
+    def wait(self, names: Sequence[str], wanted: Mapping[str, JsonValue], ends: float) -> ToolAnswer:
+        """Return what `service_wait` answers in the end, which waits less long in one call.
+
+        Args:
+            names: the services.
+            wanted: what is waited for: its states and healths.
+            ends: until when on the monotonic clock.
+
+        Raises:
+            OstlerUnavailableError, RequestFailedError: as for `call_tool`.
+        """
+        while True:
+            seconds = max(0.0, min(WAIT_SECONDS, ends - time.monotonic()))
+            answer = self.call_tool("service_wait", {"name": [*names], **wanted, "timeout": f"{seconds * 1000:.0f}ms"})
+            if answer.is_error or not answer.structured["late"] or time.monotonic() >= ends:
+                return answer
 
     def _request(
         self, method: str, params: JsonObject, progress: ShowProgress | None, timeout: float = CALL_TIMEOUT

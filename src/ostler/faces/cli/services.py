@@ -39,7 +39,6 @@ Names = Annotated[list[str], typer.Argument(metavar="NAME", help="The services' 
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return as soon as the request is accepted.")]
 
 _FOLLOW_PAUSE: Final = 0.5
-_WAIT_SECONDS: Final = 45.0
 _DOING: Final = {
     "service_start": "starting",
     "service_stop": "stopping",
@@ -204,18 +203,12 @@ def wait(  # noqa: PLR0917 (typer's parameters are the options)
     wanted = present({"state": states or ([] if healths else ["ready"]), "health": healths})
     ends = time.monotonic() + allowed
     with session_of(context).client(ends) as client, _shown(f"waiting for {', '.join(names)}"):
-        while True:
-            seconds = max(0.0, min(_WAIT_SECONDS, ends - time.monotonic()))
-            asked = {"name": names, **wanted, "timeout": f"{seconds * 1000:.0f}ms"}
-            answer = require(client.call_tool("service_wait", asked))
-            is_late = answer.structured["late"] is True
-            if not is_late or time.monotonic() >= ends:
-                break
+        answer = require(client.wait(names, wanted, ends))
     if as_json:
         say_json(answer.structured)
     elif answer.structured["met"]:
         say(answer.structured["message"])
-    elif is_late:
+    elif answer.structured["late"]:
         options = [each for one in states for each in ("--state", one)]
         options += [each for one in healths for each in ("--health", one)]
         again = shlex.join(["ostler", "wait", *names, *options])
