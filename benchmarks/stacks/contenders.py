@@ -30,6 +30,8 @@ PAUSE = threading.Event()
 _SERVER = "ostler.faces.daemon"
 _KEEPER = str(Path(keeper.__file__))
 _CLOSE_LOOK = 0.005
+_CLOSE_COMMAND = 0.05
+"""Seconds between two probes that start a program: one after the other, they keep a core busy while initdb works."""
 
 
 @dataclass(slots=True)
@@ -283,7 +285,7 @@ class CriticalPath(ProcessCompose):
                 life.waited_for[name] = bool(re.search(own["ready_log_line"], log.read_text(errors="replace")))
             else:
                 life.waited_for[name] = process.wait() == 0
-            PAUSE.wait(_CLOSE_LOOK)
+            PAUSE.wait(_CLOSE_COMMAND if "exec" in probe else _CLOSE_LOOK)
 
 
 SUPERVISORS = (CriticalPath(), Ostler(), ProcessCompose(), Honcho(), Overmind())
