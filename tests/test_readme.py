@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
-from tests.support.ports import free_port
+from tests.support.ports import dead_proxy, free_port
 
 from ostler.model.json import JsonObject
 
@@ -90,7 +90,7 @@ def fetched(url: str) -> str:
 
 
 def test_the_demonstration_prints_what_the_readme_shows_and_leaves_nothing(tmp_path: Path) -> None:
-    output = output_of([sys.executable, "-m", "ostler.faces.entry", "demo"], {"TMPDIR": str(tmp_path)})
+    output = output_of([sys.executable, "-m", "ostler.faces.entry", "demo"], {"TMPDIR": str(tmp_path), **dead_proxy()})
     (shown,) = re.findall(r"^\$ uvx --from \. ostler demo\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     assert steps_of(output) == steps_of(shown)
     assert list(tmp_path.iterdir()) == []

@@ -19,7 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from tests.support.canned_server import DISCOVERY
 from tests.support.downstream import canned_entry, canned_http, http_entry, http_program, open_pool, stdio_entry
-from tests.support.ports import free_port
+from tests.support.ports import dead_proxy, free_port
 from tests.support.tcp_proxy import tcp_proxy
 from tests.support.web import serving
 
@@ -151,10 +151,8 @@ async def test_a_server_of_this_machine_is_asked_without_the_proxy(
     host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """httpx sends a request to 127.0.0.1 to HTTP_PROXY unless NO_PROXY names it, and so do nine of ten clients."""
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name, value in dead_proxy().items():
+        monkeypatch.setenv(name, value)
     with canned_http(tmp_path, ECHO) as port:
         async with open_pool(tmp_path, http_entry("web", port, url=f"http://{host}:{port}/mcp")) as pool:
             answer = await pool.call_tool("web/echo", {"text": "hello"}, timeout=20)

@@ -13,6 +13,7 @@ import anyio
 import pytest
 import trustme
 from tests.support.kube_server import Cluster, as_base64, kube_server, write_kubeconfig
+from tests.support.ports import dead_proxy
 
 from ostler.adapters.kubernetes.kube_connection import KubeConnectionService
 from ostler.adapters.kubernetes.kubeconfig import read_access
@@ -101,6 +102,24 @@ async def test_older_servers_say_less(tmp_path: Path, versions: tuple[str, ...],
         async with connection(kubeconfig=str(config)) as service:
             await service.start()
             assert service.service_data().get("user") == user
+
+
+async def test_a_cluster_of_this_machine_is_asked_without_the_proxy_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in dead_proxy().items():
+        monkeypatch.setenv(name, value)
+    async with kube_server(Cluster()) as cluster:
+        config = write_kubeconfig(tmp_path / "config", url(cluster))
+        async with connection(kubeconfig=str(config)) as service:
+            await service.start()
+            assert service.state == "connected"
+        way: Any = {"proxy-url": os.environ["HTTP_PROXY"]}
+        proxied = write_kubeconfig(tmp_path / "proxied", url(cluster), **way)
+        async with connection(kubeconfig=str(proxied)) as service:
+            with pytest.raises(OperationError, match="cannot be used"):
+                await service.start()
+            assert service.state == "unreachable"
 
 
 async def test_tls_with_a_certificate_of_our_own(tmp_path: Path) -> None:

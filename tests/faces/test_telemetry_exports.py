@@ -17,6 +17,7 @@ from processes.bridge_client import MODERN_META, BridgeClient
 from starlette.requests import Request
 from tests.support.downstream import PROGRAM
 from tests.support.otlp_receiver import facts_of, otlp_receiver
+from tests.support.ports import dead_proxy
 from tests.support.world import World, running
 
 from ostler.adapters.config.paths import Paths
@@ -77,6 +78,7 @@ def test_a_server_sends_traces_and_metrics_and_logs_with_their_ids(state_dir: Pa
             "OTEL_BSP_SCHEDULE_DELAY": "50",
             "OTEL_METRIC_EXPORT_INTERVAL": "100",
             "OSTLER_HTTP_TOKEN": TOKEN,
+            **dead_proxy(),
         }
         options = ["--foreground", "--http", "127.0.0.1:0", "--config", str(config), "--state", str(state_dir)]
         command = [sys.executable, "-m", "ostler.faces.entry", "serve", *options]

@@ -19,3 +19,10 @@ def free_port() -> int:
         port = chance.choice(_PORTS[os.getpid() % _SHARES :: _SHARES])
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+def dead_proxy() -> dict[str, str]:
+    """Return variables that name a proxy at which nothing listens, for every address."""
+    proxy = f"http://127.0.0.1:{free_port()}"
+    names = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+    return {**dict.fromkeys(names, proxy), "NO_PROXY": "", "no_proxy": ""}

@@ -7,7 +7,9 @@ from urllib.parse import SplitResult, urlsplit
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 """The hosts by which this machine reaches itself."""
 
-DIRECT: Final = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
+_THIS_MACHINE: Final = ("localhost", "*.localhost", "127.0.0.0/8", "0.0.0.0", "[::1]", "[::]")  # noqa: S104 (no bind)
+
+DIRECT: Final = {f"all://{host}": None for host in _THIS_MACHINE}
 """What an HTTP client gets as its `mounts`, so that HTTP_PROXY and the like do not apply to this machine.
 
 httpx, curl and most others send even these requests to the proxy, which cannot answer them, unless NO_PROXY names them.

@@ -23,7 +23,7 @@ from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
 from ostler.model.json import JsonMapping, JsonObject, parse_json
 from ostler.model.states import ServiceState
 from ostler.model.statics import ClusterSpec
-from ostler.model.web_addresses import without_user
+from ostler.model.web_addresses import DIRECT, without_user
 
 _SHOWN_CHARS: Final = 300
 
@@ -219,7 +219,7 @@ def _http_options(library: _Library, access: ClusterAccess, credential: Credenti
         return {
             "base_url": config.cluster.server,
             "verify": library.adapter.verify_cluster(config.cluster, config.user, config.abs_file),
-            "proxy": access.cluster.get("proxy-url") or None,
+            **({"proxy": proxy} if (proxy := access.cluster.get("proxy-url")) else {"mounts": DIRECT}),
         } | ({} if "exec" in access.user else {"auth": library.adapter.user_auth(config.user)})
     except library.errors as error:
         raise misconfigured(

@@ -18,12 +18,16 @@ from opentelemetry import metrics, trace
 from ostler.adapters.extras import how_to_install
 from ostler.adapters.telemetry.silent import Scrape
 from ostler.adapters.telemetry.wanted import CONSOLE, OTLP, PROMETHEUS, Wanted
+from ostler.model.web_addresses import is_local
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 _CLOSE_TIMEOUT: Final = 3.0
 """Seconds for the last export; a receiver that is away must not hold the server up."""
+
+_DEFAULT: Final = "http://localhost:4318"
+"""Where OTLP over HTTP goes if nothing says where."""
 
 _MISSING: Final = "telemetry is configured, and a package that it needs is missing"
 
@@ -109,7 +113,7 @@ def _span_exporter(name: str, wanted: Wanted) -> Any:
 
         return ConsoleSpanExporter(out=sys.stderr)
     made = _otlp("TRACES", "trace_exporter", "OTLPSpanExporter")
-    return made(**_endpoint(wanted, "TRACES", "v1/traces"))
+    return made(**_endpoint(wanted, "TRACES", "v1/traces"), **_session(wanted, "TRACES"))
 
 
 def _reader(name: str, wanted: Wanted, exports: Exports) -> Any:
@@ -129,7 +133,9 @@ def _reader(name: str, wanted: Wanted, exports: Exports) -> Any:
     if name == CONSOLE:
         return PeriodicExportingMetricReader(ConsoleMetricExporter(out=sys.stderr))
     made = _otlp("METRICS", "metric_exporter", "OTLPMetricExporter")
-    return PeriodicExportingMetricReader(made(**_endpoint(wanted, "METRICS", "v1/metrics")))
+    return PeriodicExportingMetricReader(
+        made(**_endpoint(wanted, "METRICS", "v1/metrics"), **_session(wanted, "METRICS"))
+    )
 
 
 def _otlp(signal: str, module: str, name: str) -> Callable[..., Any]:
@@ -155,9 +161,22 @@ def _endpoint(wanted: Wanted, signal: str, path: str) -> dict[str, str]:
     return {"endpoint": base if _protocol(signal) == "grpc" else f"{base}/{path}"}
 
 
+def _session(wanted: Wanted, signal: str) -> dict[str, Any]:
+    """Return with what to send over HTTP to a receiver of this machine: HTTP_PROXY and the like do not apply to it."""
+    if _protocol(signal) == "grpc" or not is_local(wanted.endpoint or _variable(signal, "ENDPOINT") or _DEFAULT):
+        return {}
+    session = importlib.import_module("requests").Session()
+    session.trust_env = False
+    return {"session": session}
+
+
 def _protocol(signal: str) -> str:
-    general = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
-    return os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or general
+    return _variable(signal, "PROTOCOL") or "http/protobuf"
+
+
+def _variable(signal: str, name: str) -> str:
+    own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_{name}")
+    return own or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")
 
 
 def _scrape(registry: "CollectorRegistry") -> Scrape:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import anyio
 import anyio.to_thread
@@ -146,7 +146,7 @@ async def _show(progress: float, total: float | None, message: str | None) -> No
 
 
 def _fetch(url: str) -> str:
-    with urlopen(url, timeout=_GRACE) as response:  # noqa: S310 (the url of the service just created)
+    with build_opener(ProxyHandler({})).open(url, timeout=_GRACE) as response:  # of this machine: not through a proxy
         return response.read().decode()
 
 
