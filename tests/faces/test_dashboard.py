@@ -100,6 +100,18 @@ async def test_the_page_is_for_anyone_on_an_allowed_host_and_what_it_shows_is_no
 
 @pytest.mark.anyio
 @pytest.mark.virtual
+async def test_a_lease_that_has_ended_is_not_shown_as_to_come() -> None:
+    async with ledger(World(), manifest()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="one", lease="10s")
+        await anyio.sleep(20)
+        found = await client.read_resource("ostler://dashboard")
+        (one,) = json.loads(found.contents[0].text)["services"]  # pyright: ignore[reportAttributeAccessIssue]
+        assert (one["state"], one["reason"]) == ("stopped", "lease-expired")
+        assert "leaseEndsAt" not in one
+
+
+@pytest.mark.anyio
+@pytest.mark.virtual
 async def test_the_resource_says_all_and_then_what_has_changed() -> None:
     async with ledger(World(), manifest()) as app, Client(server_over(app)) as client:
 
@@ -124,6 +136,7 @@ async def test_the_resource_says_all_and_then_what_has_changed() -> None:
         await call(client, "service_delete", name="two")
         changed = await read(whole["cursor"], 0)
         assert [(each["name"], each["state"]) for each in changed["services"]] == [("one", "stopped")]
+        assert "leaseEndsAt" not in changed["services"][0]
         assert "checks" not in changed
         await call(client, "service_start", name="one")
         started = await read(changed["cursor"], 0)

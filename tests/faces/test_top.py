@@ -182,12 +182,6 @@ class TestView:
             await screen.press("down")
             await screen.shows(f"unknown; {away}")
 
-    async def test_a_lease_that_has_ended_is_not_to_come(self) -> None:
-        ended = service("job", state="stopped", reason="lease-expired", leaseEndsAt=ago(5))
-        async with top([ended]) as screen:
-            lines = await screen.until(lambda text: "job" in text)
-            assert "lease" not in "".join(lines).lower().replace("lease-expired", "")
-
     async def test_what_changes_something_asks_before_and_no_is_the_answer_of_every_other_key(self) -> None:
         async with top() as screen:
             for key in ("n", "escape", "enter"):

@@ -80,6 +80,11 @@ class ServiceView(ServiceTraits, frozen=True, rename="camel"):
     starts: int = 0
     operation: OperationView | None = None
 
+    @property
+    def lease_end(self) -> datetime | None:
+        """When the lease stops it; None without a lease, and when it is stopped, whatever stopped it."""
+        return self.lease_expires_at if self.state.is_up or self.desired is DesiredState.RUNNING else None
+
 
 PROJECT_LABEL = "ostler/project"
 """Label of a service of a project: the project's id."""

@@ -49,7 +49,7 @@ def row(view: ServiceView) -> JsonObject:
                 "directory": labels.get(DIRECTORY_LABEL),
                 "owner": view.owner,
                 "purpose": view.purpose,
-                "leaseEndsAt": _moment(view.lease_expires_at),
+                "leaseEndsAt": _moment(view.lease_end),
                 "nextRetryAt": _moment(view.next_retry_at),
                 "nextCheckAt": _moment(view.next_check_at),
                 "restarts": view.restarts or None,

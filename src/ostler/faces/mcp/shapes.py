@@ -119,9 +119,8 @@ def status(view: ServiceView, now: datetime, used: Measured | None = None) -> Js
 
 
 def _coming(view: ServiceView, now: datetime) -> dict[str, str]:
-    """Return how soon there is a check, a retry and the end of the lease; a lease that has ended is not to come."""
-    lease = view.lease_expires_at
-    ends = lease if lease is not None and (lease > now or view.state.is_up) else None
+    """Return how soon there is a check, a retry and the end of the lease."""
+    ends = view.lease_end if view.lease_expires_at is not None else None
     times = {"nextCheckIn": view.next_check_at, "nextRetryIn": view.next_retry_at, "leaseEndsIn": ends}
     return {key: age(now, at) for key, at in times.items() if at is not None}
 

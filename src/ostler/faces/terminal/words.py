@@ -92,7 +92,7 @@ def due_word(service: JsonObject, board: Board, now: datetime) -> str:
     """Return what comes next: a retry, else the end of the lease."""
     if at := service.get("nextRetryAt"):
         return f"retry in {relative(-board.age(at, now))}"
-    if (at := service.get("leaseEndsAt")) and _lease_runs(service, board, now):
+    if at := service.get("leaseEndsAt"):
         return f"lease {relative(-board.age(at, now))}"
     return ""
 
@@ -185,8 +185,7 @@ def _condition(service: JsonObject, board: Board, now: datetime) -> Iterator[tup
     for problem in service.get("problems", []):
         yield "Problem", problem, "red"
     for key, label in (("nextRetryAt", "Next retry"), ("leaseEndsAt", "Lease ends"), ("nextCheckAt", "Next check")):
-        is_over = key == "leaseEndsAt" and not _lease_runs(service, board, now)
-        if service.get(key) and not is_over:
+        if service.get(key):
             yield label, f"in {relative(-board.age(service[key], now))}", ""
 
 
@@ -202,12 +201,6 @@ def _traits(service: JsonObject, board: Board) -> Iterator[tuple[str, object, st
         yield label, service.get(key), ""
     if service.get("reachability") not in (None, "reachable", "unknown"):
         yield "Server", service["reachability"], "yellow"
-
-
-def _lease_runs(service: JsonObject, board: Board, now: datetime) -> bool:
-    """Whether a service has a lease that has not ended; its end stays known when it has stopped the service."""
-    ends = service.get("leaseEndsAt")
-    return bool(ends) and (service["state"] in _GOOD or board.age(ends, now) < 0)
 
 
 def _health_in_full(service: JsonObject, board: Board, now: datetime) -> str:

@@ -49,7 +49,7 @@ function Overview({ service }) {
     ["Next check", service.nextCheckAt && `in ${duration(until(service.nextCheckAt))}`],
     ["Last error", service.error && html`<span class="bad">${service.error}</span>${service.errorAt ? ` (${duration(since(service.errorAt))} ago)` : ""}`],
     ["Next retry", service.nextRetryAt && `in ${duration(until(service.nextRetryAt))}`],
-    ["Lease ends", leaseRuns(service) && `in ${duration(until(service.leaseEndsAt))}`],
+    ["Lease ends", service.leaseEndsAt && `in ${duration(until(service.leaseEndsAt))}`],
     ["Processor", percent(cpu)],
     ["Memory", memory && bytes(memory)],
     ["Restarts", service.restarts],

@@ -46,7 +46,7 @@ const troubleOf = (service) => (!isRunning(service) && ["bad", "warn"].includes(
 function dueText(service) {
   if (service.operation) return `${service.operation.kind}${service.operation.step ? `: ${service.operation.step}` : ""}`;
   if (service.nextRetryAt) return `retry in ${duration(until(service.nextRetryAt))}`;
-  if (leaseRuns(service)) return `lease ${duration(until(service.leaseEndsAt))}`;
+  if (service.leaseEndsAt) return `lease ${duration(until(service.leaseEndsAt))}`;
   return "";
 }
 

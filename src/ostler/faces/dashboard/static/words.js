@@ -33,9 +33,6 @@ const stateWord = (state) => state.replaceAll("_", " ");
 
 const isRunning = (service) => ["running", "connected"].includes(service.state);
 
-// The end of a lease stays known when it has stopped the service.
-const leaseRuns = (service) => Boolean(service.leaseEndsAt) && (isRunning(service) || until(service.leaseEndsAt) > 0);
-
 const GROUPS = {
   all: ["All", () => true],
   problems: ["Problems", (service) => ["bad", "warn"].includes(toneOf(service)[0])],
