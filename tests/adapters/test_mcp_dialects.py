@@ -1455,6 +1455,27 @@ def test_a_server_is_where_librechat_lets_its_servers_be(url: str | None, is_adm
         ),
         ({"url": "https://good.example/Other"}, {"allowedMcpServers": [{"serverUrl": "https://good.example/other"}]}),
         ({"command": "npx", "args": ["${TOOL:-evil}"]}, {"deniedMcpServers": [{"serverCommand": ["npx", "evil"]}]}),
+        ({"command": "npx", "args": ["evil"]}, {"deniedMcpServers": [{"serverCommand": ["npx", "${TOOL:-evil}"]}]}),
+        *(
+            ({"url": url}, {"deniedMcpServers": [{"serverUrl": pattern}]})
+            for url, pattern in (
+                ("https://evil.example/mcp", "https://evil.example"),
+                ("https://evil.example/mcp?key=1", "https://evil.example/mcp"),
+                ("https://evil.example/mcp/", "https://evil.example/mcp"),
+                ("https://evil.example/mcp", "https://evil.example/mcp/"),
+                ("https://a.evil.example:8443/mcp", "https://*.evil.example/mcp"),
+                ("http://evil.example:81/mcp", "*://evil.example:*/mcp"),
+                ("http://[::1]:81/mcp", "http://[::1]:81"),
+                ("https://evil.example/mcp", "https://${HOST}/*"),
+                ("https://proxy.example/?mcp_url=https%3A%2F%2Fevil.example%2Fmcp", "https://evil.example"),
+            )
+        ),
+        (
+            {"url": "https://evil.example/.good.example/"},
+            {"allowedMcpServers": [{"serverUrl": "https://*.good.example/*"}]},
+        ),
+        ({"url": "https://good.example:8443/"}, {"allowedMcpServers": [{"serverUrl": "https://good.example"}]}),
+        ({"url": "https://good.example/"}, {"allowedMcpServers": [{"serverUrl": "https://${NONE}good.example"}]}),
     ],
 )
 def test_what_a_variable_or_a_spelling_hides_is_switched_off_too(body: dict[str, Any], limits: dict[str, Any]) -> None:
@@ -1467,9 +1488,18 @@ def test_what_a_variable_or_a_spelling_hides_is_switched_off_too(body: dict[str,
 
 
 @pytest.mark.parametrize("url", ["https://good.example", "https://GOOD.example/mcp", "https://good.example:443/x?y=1"])
-def test_an_address_that_is_listed_is_admitted_however_it_is_spelled(url: str) -> None:
-    limits = {"allowedMcpServers": [{"serverUrl": "https://good.example/*"}]}
+@pytest.mark.parametrize("pattern", ["https://good.example/*", "https://good.example", "https://${GOOD:-good}.example"])
+def test_an_address_that_is_listed_is_admitted_however_it_is_spelled(url: str, pattern: str) -> None:
+    limits = {"allowedMcpServers": [{"serverUrl": pattern}]}
     assert not load({"mcpServers": {"a": {"url": url}}, **limits}).entries["a"].disabled
+
+
+@pytest.mark.parametrize(
+    "pattern", ["https://evil.example/other", "https://evil.example:8443", "http://evil.example", "evil.example"]
+)
+def test_an_address_that_is_not_what_is_forbidden_stays_on(pattern: str) -> None:
+    limits = {"deniedMcpServers": [{"serverUrl": pattern}]}
+    assert not load({"mcpServers": {"a": {"url": "https://evil.example/mcp"}}, **limits}).entries["a"].disabled
 
 
 @pytest.mark.parametrize("options", [["--read"], "x", {"what": 1}])

@@ -90,7 +90,7 @@ class EntryLoader:
         own = [said_in(self._source)] if root is not None and not describes_one(root) else []
         of_project = [as_object(at(one, ("projects", project))) for one in own if project]
         beside = [said_in(one) for one in self._beside]
-        limits = limits_of_all([*own, *of_project, *beside], self._clients)
+        limits = limits_of_all([*own, *of_project, *beside], self._clients).filled(self._filled_rule)
         every = (*beside, *own)  # a project's own file counts before the user's
         self._times = {option: time for one in every for option, time in times_of_file(one, self._clients)}
         names = server_names(one.name for one in found)
@@ -231,6 +231,11 @@ class EntryLoader:
         if isinstance(value, list):
             return [self._filled(item, owners) for item in as_list(value)]
         return expand(value, self._around, owners, _ignored)[0] if isinstance(value, str) else value
+
+    def _filled_rule(self, rule: str) -> str:
+        """Return a rule about commands or addresses with its variables replaced; as it is when one is missing."""
+        text, found = expand(rule, self._around, self._clients, _ignored)
+        return rule if any(one.problem for one in found) else text
 
     def _transport(
         self, name: str, entry: JsonObject, path: KeyPath, *, disabled: bool, refused: bool, since: int

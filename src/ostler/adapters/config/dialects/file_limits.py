@@ -1,11 +1,12 @@
 """The table of limits: what the rest of a client's file says about its servers and their tools."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.adapters.config.dialects.client_rules import (
     SERVER_POLICIES,
@@ -163,6 +164,11 @@ class FileLimits(Struct, frozen=True):
         if not all(any(only.admits(name, entry) for name in names) for only in self.only):
             return True
         return any(limits_of(rules, names) == (None, ["*"]) for rules in self.granted)
+
+    def filled(self, fill: Callable[[str], str]) -> "FileLimits":
+        """Return the limits with the variables in lists of commands and addresses replaced, as Claude Code does."""
+        only = (one.filled(fill, keeps=False) if isinstance(one, Servers) else one for one in self.only)
+        return replace(self, only=tuple(only), off=tuple(one.filled(fill, keeps=True) for one in self.off))
 
     def of_tools(self, names: Sequence[str]) -> Iterator[tuple[list[str] | None, list[str]]]:
         """Yield for each list of rules the globs of the only tools of the server, and of those that are denied."""

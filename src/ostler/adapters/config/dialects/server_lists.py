@@ -1,18 +1,25 @@
 """Lists of servers in clients' files: those that are switched off, and those that alone may run."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ostler.adapters.config.dialects.draft import exactly
 from ostler.adapters.config.dialects.tool_rules import forms_of
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects, as_texts
 
+_PORTS: Final[Mapping[str, int]] = {"https": 443, "http": 80}
+_PATTERN: Final = re.compile(
+    r"(?P<scheme>\*|[A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#@]*@)?(?P<host>\[[^\]]*\]|[^/?#:@]*)(?::(?P<port>\*|\d*))?"
+    r"(?P<path>[/?][^#]*)?(?:#.*)?"
+)
+"""A pattern of addresses, as Claude Code has them."""
 _DOMAIN: Final = re.compile(r"Domain\((?:\w+://)?(?P<host>[^()/]+)[^()]*\)")
 
 
@@ -22,7 +29,7 @@ class Servers(Struct, frozen=True):
     Attributes:
         names: their names, as the file calls them.
         commands: whole commands, of servers with any name.
-        addresses: globs of addresses, of servers with any name.
+        addresses: patterns of addresses, of servers with any name.
         globs: patterns of names.
     """
 
@@ -37,8 +44,7 @@ class Servers(Struct, frozen=True):
         if is_named or self._is_matched(name):
             return True
         if url := str(entry.get("url") or ""):
-            every = (url, *_spellings(url))
-            return any(fnmatchcase(one.lower(), glob.lower()) for one in every for glob in self.addresses)
+            return any(_is_forbidden(url, pattern) for pattern in self.addresses)
         return _words(entry) in self.commands
 
     def admits(self, name: str, entry: JsonObject) -> bool:
@@ -47,8 +53,15 @@ class Servers(Struct, frozen=True):
         if not (self.addresses if url else self.commands):
             return name in self.names or self._is_matched(name)
         if url:
-            return any(fnmatchcase(one, glob) for one in _spellings(url) for glob in self.addresses)
+            return any(_is_like(url, pattern) for pattern in self.addresses)
         return _words(entry) in self.commands
+
+    def filled(self, fill: Callable[[str], str], *, keeps: bool) -> "Servers":
+        """Return the list with the variables of its commands and addresses replaced; `keeps` adds to what it says."""
+        commands = tuple(tuple(map(fill, words)) for words in self.commands)
+        addresses = tuple(map(fill, self.addresses))
+        before = self if keeps else Servers()
+        return replace(self, commands=before.commands + commands, addresses=before.addresses + addresses)
 
     def _is_matched(self, name: str) -> bool:
         return any(fnmatchcase(name.lower(), glob.lower()) for glob in self.globs)
@@ -111,9 +124,7 @@ def servers_in(value: JsonValue, *, globs: bool = False) -> Servers | None:
         names=frozenset(map(str, names)),
         globs=tuple(str(name) for name in names if globs and set("*?[{") & set(str(name))),
         commands=tuple(tuple(as_texts(rule["serverCommand"])) for rule in rules if "serverCommand" in rule),
-        addresses=tuple(
-            _with_stars(str(rule["serverUrl"])) for rule in rules if isinstance(rule.get("serverUrl"), str)
-        ),
+        addresses=tuple(str(rule["serverUrl"]) for rule in rules if isinstance(rule.get("serverUrl"), str)),
     )
 
 
@@ -140,7 +151,7 @@ def hosts_off(root: JsonObject) -> Servers:
     """Return the servers at hosts that Copilot CLI must not reach, or not without asking."""
     permissions = as_object(root.get("permissions"))
     hosts = [host for key in ("deny", "ask") for host in _hosts_in(permissions.get(key))]
-    return Servers(addresses=tuple(f"*://{_with_stars(host)}{end}" for host in hosts for end in ("", ":*", "/*")))
+    return Servers(addresses=tuple(f"*://{host}:*" for host in hosts))
 
 
 def is_known_rule(rule: JsonObject) -> bool:
@@ -187,18 +198,43 @@ def _matches(matcher: JsonValue, text: str) -> bool:
     return False
 
 
-def _spellings(url: str) -> list[str]:
-    """Return an address as rules may spell it: its host in lower case, with and without the usual port and a path."""
+def _is_forbidden(url: str, pattern: str) -> bool:
+    """Whether a list of what is forbidden means an address: with any query, with or without a slash at its end.
+
+    An address that leads on to another one, in its parameter `mcp_url`, is forbidden with that one.
+    """
+    plain = re.split(r"[?#]", url, maxsplit=1)[0].rstrip("/")
+    spelled, pattern = [one.lower() for one in (url, plain, f"{plain}/")], pattern.lower()
+    if any(_is_like(one, pattern) or fnmatchcase(one, _with_stars(pattern)) for one in spelled):
+        return True
+    with suppress(ValueError):  # brackets that are not closed
+        inner = parse_qs(urlsplit(url).query).get("mcp_url", ())
+        return any(_is_forbidden(one, pattern) for one in inner if one != url)
+    return False
+
+
+def _is_like(url: str, pattern: str) -> bool:
+    """Whether an address is what a pattern of Claude Code says, part by part: a star stays within its part.
+
+    A pattern without a path means every path, and one without a port the usual port, or any if its host has a star.
+    """
+    found = _PATTERN.fullmatch(pattern)
+    if found is None:
+        return pattern == "*"
     with suppress(ValueError):  # a port that is not a number
         parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-        begin = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}"
-        usual = {"https": 443, "http": 80}.get(parts.scheme)
-        port = parts.port or usual
-        ends = [*([f":{port}"] if port else []), *([""] if port == usual else [])]
+        given, wanted = (parts.hostname or "").rstrip("."), found["host"].strip("[]").rstrip(".").lower()
+        scheme, port, path = found["scheme"].lower(), found["port"], found["path"]
+        usual = _PORTS.get(parts.scheme)
+        is_port = port == "*" or ("*" in wanted and not port) or (int(port) if port else usual) == (parts.port or usual)
         query = f"?{parts.query}" if parts.query else ""
-        return [f"{begin}{end}{path}{query}" for end in ends for path in {parts.path, parts.path or "/"}]
-    return []
+        return (
+            scheme in ("*", parts.scheme)
+            and fnmatchcase(given, _with_stars(wanted))
+            and is_port
+            and (not path or fnmatchcase(f"{parts.path or '/'}{query}", _with_stars(path)))
+        )
+    return False
 
 
 def _is_at(url: str, pattern: str) -> bool:
