@@ -4,7 +4,7 @@ const BOX = { width: 190, height: 38, gapX: 70, gapY: 14, pad: 20 };
 const MAX_BOXES = 400;
 const SWEEPS = 4;
 
-// Return the boxes by layer, and the lines between them. A circle cannot be there; one would end up in one layer.
+// Return the boxes by layer, and the lines between them. The server refuses circles; one would end up in one layer.
 function layout(services) {
   const all = store.services;
   const wanted = new Set();
