@@ -329,11 +329,15 @@ def _changes_in(found: object) -> _Changes:
 def _changed_since(moment: float, folders: Iterable[Path]) -> Iterator[Path]:
     for folder in folders:
         with suppress(OSError), os.scandir(folder) as entries:
-            for entry in entries:
-                with suppress(OSError):
-                    facts = entry.stat()
-                    if max(facts.st_mtime, facts.st_ctime) >= moment and is_encodable(entry.name):
-                        yield Path(entry.path)
+            yield from (Path(entry.path) for entry in entries if _has_changed_since(moment, entry))
+
+
+def _has_changed_since(moment: float, entry: os.DirEntry[str]) -> bool:
+    try:
+        facts = entry.stat()
+    except OSError:  # it is gone
+        return False
+    return max(facts.st_mtime, facts.st_ctime) >= moment and is_encodable(entry.name)
 
 
 def _is_polled() -> bool:

@@ -14,11 +14,11 @@ import anyio
 from msgspec import Struct
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.adapters.testing.live_recording import RecordingCaller, file_head, recorded_step, recorded_text
+from ostler.adapters.testing.live_recording import RecordingCaller
 from ostler.adapters.testing.outside import Outside
-from ostler.adapters.testing.runner import settle
 from ostler.adapters.testing.stand_ins import add_stand_in
 from ostler.adapters.testing.trial_advice import Adviser
+from ostler.adapters.testing.trial_recording import TrialRecording
 from ostler.adapters.testing.trial_report import TrialReport, TrialStep, Verdict
 from ostler.adapters.testing.tried_service import PAUSE, PORT_PATIENCE, TriedService
 from ostler.engine.classes.catalogue import ClassEntry
@@ -114,10 +114,9 @@ class _Trial:
         self._outside = Outside()
         self._adviser = Adviser(entry, options.tools)
         self._steps: list[TrialStep] = []
-        self._recorded: list[JsonObject] = []
-        self._ids: list[str] = []
+        self._recording = TrialRecording(entry.name, self._name, args, self._caller)
+        self._recording.mask(options.secrets)
         self._service: TriedService | None = None
-        self._secrets: frozenset[str] = frozenset()
         self._stopped_by: JsonObject = {}
 
     async def run(self) -> TrialReport:
@@ -126,7 +125,7 @@ class _Trial:
             MemoryStore(),
             clock=LoopClock(_EPOCH),
             environment=self._options.environment,
-            make_id=self._new_id,
+            make_id=self._recording.new_id,
         )
         manager.classes.replace(self._entries)
         failure: Exception | None = None
@@ -163,11 +162,6 @@ class _Trial:
             self._options.interrupted(left)
         return failure, left
 
-    def _new_id(self) -> str:
-        """Return an id that no server has seen; in the recorded test it is what a test's own run makes."""
-        self._ids.append(secrets.token_hex(8))
-        return self._ids[-1]
-
     # -- the life ------------------------------------------------------------------------------------------
 
     async def _live_through(self) -> None:
@@ -201,22 +195,12 @@ class _Trial:
         return True
 
     def _note(self, name: str, verdict: Verdict, text: str, seconds: float = 0.0) -> None:
-        self._secrets |= self._manager.secrets()
+        self._recording.mask(self._manager.secrets())
         self._steps.append(TrialStep(name, verdict, text, seconds))
         self._options.shown(self._steps[-1])
 
     async def _do(self, action: str, act: Callable[[], Awaitable[object]]) -> None:
-        """Carry out an action of a class test, and record its calls and what is true afterwards."""
-        self._caller.begin_step(None)
-        error: OstlerError | None = None
-        try:
-            await act()
-        except OstlerError as failure:
-            error = failure
-        await settle(self._manager, self._caller)
-        self._recorded.append(recorded_step(action, self._caller, self._manager, self._name, error))
-        if error is not None:
-            raise error
+        await self._recording.record(self._manager, action, act)
 
     async def _create(self) -> str:
         request = CreateRequest(self._entry.name, self._name, self._args, persist=False)
@@ -411,16 +395,7 @@ class _Trial:
         """Return the life as a file of class tests; empty when it did not go as it must."""
         if not self._steps or any(step.verdict == "failed" for step in self._steps):
             return ""
-        head = file_head(self._entry.name, self._name, self._args)
-        if self._options.services:
-            head["services"] = [
-                service.model_dump(mode="json", by_alias=True, exclude_unset=True) for service in self._options.services
-            ]
-        secret = self._secrets | self._options.secrets
-        text = recorded_text(head, self._recorded, secret, "lives as it was tried")
-        for number, made in enumerate(self._ids, 1):
-            text = text.replace(made, f"{number:016x}")
-        return text
+        return self._recording.text(self._options.services)
 
 
 async def _end_with_us(scope: anyio.CancelScope) -> None:

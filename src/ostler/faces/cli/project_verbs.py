@@ -193,19 +193,24 @@ def _until_done(context: typer.Context, tool: str, args: JsonObject, timeout: st
                 if seconds == math.inf:
                     raise
                 continue
-            if not answer.structured.get("unfinished"):
-                pending = answer.structured.get("notHealthyYet", [])
-                if pending and time.monotonic() < ends < math.inf:
-                    decided = client.wait(pending, {"health": ["healthy", "unhealthy"]}, ends)
-                    if not require(decided).structured["late"]:
-                        continue
+            if answer.structured.get("unfinished"):
+                earlier.append(answer)
+            elif not _waited_for_health(client, answer, ends):
                 return _with_earlier(answer, earlier) if tool == "project_down" else answer
-            earlier.append(answer)
         why = f": {waited}" if waited else _found_by(ends, lambda: _under_way(session_of(context), tool, args))
     words = ["ostler", "up" if tool == "project_up" else "down", *cast("list[str]", args.get("services", []))]
     again = shlex.join([*words, *(["-C", str(args["directory"])] if "directory" in args else [])])
     late = f"{doing} takes longer than {timeout}, and goes on{why}. Next: {again} again to keep waiting"
     return fail(late, ExitStatus.FAILED)
+
+
+def _waited_for_health(client: ServerClient, answer: ToolAnswer, ends: float) -> bool:
+    """Wait for the first health checks that `answer` lacks; False if it lacks none, or if there is no time for them."""
+    pending = answer.structured.get("notHealthyYet", [])
+    if not pending or not time.monotonic() < ends < math.inf:
+        return False
+    decided = client.wait(pending, {"health": ["healthy", "unhealthy"]}, ends)
+    return not require(decided).structured["late"]
 
 
 def _found_by(ends: float, look: Callable[[], str]) -> str:

@@ -9,8 +9,9 @@ leaves when everyone with a lease knows of the change.
 import hmac
 import json
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+import math
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -187,8 +188,7 @@ class FeedServer:
 
     async def _take_answers(self, follower: str, receive: Receive, send: Send) -> None:
         rest = b""
-        with anyio.CancelScope() as taking, self._desk.answers(follower) as take:
-            self._streams.add(taking)
+        with anyio.CancelScope() as taking, self._ended_with_us(taking), self._desk.answers(follower) as take:
             try:
                 while (message := await receive())["type"] == "http.request":
                     *lines, rest = (rest + message.get("body", b"")).split(b"\n")
@@ -198,8 +198,6 @@ class FeedServer:
                         break
             except (ValueError, TypeError, RecursionError) as error:
                 logger.warning("a server that stands by sent what is not the answer of a tool: %r", error)
-            finally:
-                self._streams.discard(taking)
         await answer_json(send, 200, b"{}", ((b"connection", b"close"),))
 
     async def _stream(self, source: AsyncGenerator[bytes], receive: Receive, send: Send) -> None:
@@ -211,17 +209,28 @@ class FeedServer:
                     pass
                 tasks.cancel_scope.cancel()
 
-            self._streams.add(tasks.cancel_scope)
-            tasks.start_soon(watch_follower)
-            try:
-                with anyio.CancelScope() as sending:
-                    async with aclosing(source) as parts:
-                        async for part in parts:
-                            sending.deadline = anyio.current_time() + _SEND_SECONDS
-                            await send({"type": "http.response.body", "body": part, "more_body": True})
-                            sending.deadline = float("inf")
-            finally:
-                self._streams.discard(tasks.cancel_scope)
+            with self._ended_with_us(tasks.cancel_scope):
+                tasks.start_soon(watch_follower)
+                await _send_parts(source, send)
             tasks.cancel_scope.cancel()
         with anyio.move_on_after(1, shield=True):
             await send({"type": "http.response.body", "body": b""})
+
+    @contextmanager
+    def _ended_with_us(self, stream: anyio.CancelScope) -> Generator[None]:
+        """Within the block, `close` cancels `stream`."""
+        self._streams.add(stream)
+        try:
+            yield
+        finally:
+            self._streams.discard(stream)
+
+
+async def _send_parts(source: AsyncGenerator[bytes], send: Send) -> None:
+    """Send what `source` yields, until it ends or the follower does not read any more."""
+    with anyio.CancelScope() as sending:
+        async with aclosing(source) as parts:
+            async for part in parts:
+                sending.deadline = anyio.current_time() + _SEND_SECONDS
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                sending.deadline = math.inf
