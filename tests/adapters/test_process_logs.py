@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import psutil
 import pytest
 from tests.adapters.test_process_adoption import start_and_kill_the_server
 from tests.support.processes import (
@@ -284,6 +285,29 @@ async def test_a_full_disk_stops_no_program_and_how_it_ended_is_known(state_dir:
             await server.start("loud", script, logMaxBytes=64 << 20)
             ended = await server.until("loud", lambda answer: answer["state"] == "exited")
             assert ended["exitCode"] == 3
+            kept = Path(ended["logFile"]).stat().st_size
+            assert kept + ended["lostBytes"] == 100 * 65536
+            assert f"free some room on the disk of {disk / 'p' / 'logs'}" in ended["warning"]
+
+
+async def test_what_a_full_disk_lost_is_known_after_its_keeper_was_killed_and_not_in_the_next_run(
+    state_dir: Path,
+) -> None:
+    script = "import os, time\nwhile True: os.write(1, bytes(65536)); time.sleep(0.01)"
+    with small_disk(state_dir, "2m") as disk:
+        async with process_server(disk / "p") as server:
+            started = await server.start("loud", script, logMaxBytes=64 << 20)
+            lost = await server.until("loud", lambda answer: answer.get("lostBytes", 0) > 400_000)
+            keeper = psutil.Process(started["pid"]).parent()
+            assert keeper is not None
+            keeper.kill()
+            until_then = (await server.call("status", key="loud"))["lostBytes"]
+            more = await server.until("loud", lambda answer: answer["lostBytes"] > until_then + 400_000)
+            assert more["warning"] == lost["warning"]
+            await server.call("stop", key="loud")
+            await server.start("loud", SLEEP)
+            assert "lostBytes" not in await server.call("status", key="loud")
+            await server.call("stop", key="loud")
 
 
 async def test_a_log_is_kept_small_while_the_end_of_its_program_is_waited_for(state_dir: Path) -> None:

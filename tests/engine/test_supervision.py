@@ -57,6 +57,20 @@ async def test_without_a_policy_a_gone_service_is_failed_and_stays() -> None:
         assert manager.view("db").state is ServiceState.RUNNING
 
 
+async def test_what_a_health_check_warns_of_is_an_event_once() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+
+        for text in ("the disk was full", "the disk was full", "", "the disk was full", "it is slow"):
+            world.always["w/health"] = Answer({"ok": True, "warning": text} if text else {"ok": True})
+            await manager.check_health("db")
+        page = manager.events.read(service="db", kinds=[EventKind.WARNING])
+        assert [event.message for event in page.events] == [
+            "healthCheck: the disk was full", "healthCheck: it is slow",
+        ]  # fmt: skip
+
+
 async def test_what_goes_after_its_stop_failed_is_shown_as_stopped() -> None:
     world = World()
     async with running(world) as manager:

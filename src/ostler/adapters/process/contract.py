@@ -410,6 +410,8 @@ class StatusResult(ProcessFacts):
     memory_bytes: Annotated[int | None, Field(description="Resident, with all children.")] = None
     children: int | None = None
     ports: Annotated[list[int] | None, Field(description="TCP ports it or its children listen on.")] = None
+    lost_bytes: Annotated[int | None, Field(description="Of its output, not in its log: the disk was full.")] = None
+    warning: str | None = None
 
 
 class LogsResult(Model):

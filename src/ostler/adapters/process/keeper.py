@@ -69,8 +69,7 @@ def main() -> None:
         waiting = os.pipe()  # what wakes the copying
         pid = os.fork()
     except OSError as error:  # such as a limit on files or processes
-        _forget(order["input"])
-        _forget(order["output"])
+        _forget(order["input"], order["output"])
         os.write(1, b"errno %d" % (error.errno or 0))
         return
     if pid == 0:
@@ -95,8 +94,7 @@ def main() -> None:
     except ChildProcessError:
         return
     finally:
-        _forget(order["input"])
-        _forget(order["output"])
+        _forget(order["input"], order["output"])
 
 
 def _read_on(order: Mapping[str, Any]) -> None:
@@ -104,10 +102,11 @@ def _read_on(order: Mapping[str, Any]) -> None:
     import fcntl  # noqa: PLC0415 (for this alone)
 
     try:
-        fcntl.flock(os.open(f"{order['log']}.parts", os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        parts = os.open(f"{order['log']}.parts", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(parts, fcntl.LOCK_EX | fcntl.LOCK_NB)
         said = os.open(order["output"], os.O_RDONLY | os.O_NONBLOCK)
         log = _Log(os.open(order["log"], os.O_RDWR | os.O_APPEND), order["log"], order["logMaxBytes"])
-        log.go_on(order["base"])
+        log.go_on(order["base"], parts)
         waiting = os.pipe()
     except OSError as error:
         os.write(1, b"errno %d" % (error.errno or 0))
@@ -179,11 +178,12 @@ def _held(path: str, end: int) -> int:
     return both
 
 
-def _forget(path: str) -> None:
-    try:
-        os.unlink(path)  # noqa: PTH108 (pathlib would take more memory than all else)
-    except OSError:
-        return
+def _forget(*paths: str) -> None:
+    for path in paths:
+        try:
+            os.unlink(path)  # noqa: PTH108 (pathlib would take more memory than all else)
+        except OSError:
+            continue
 
 
 def _adopt_descendants() -> None:
@@ -236,9 +236,7 @@ class _Endings:
     main_pid = 0
 
     def __init__(self, path: str) -> None:
-        self._has_ended = False
-        self._written = 0
-        self._file = -1
+        self._has_ended, self._written, self._file = False, 0, -1
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
             os.write(self._file, b"\n" * (ENDINGS_KEPT * _LINE))
@@ -279,15 +277,14 @@ class _Endings:
 class _Log:
     """The log of the program, open as `file`. A full one becomes the older part, `PATH.1`, and a new one begins.
 
-    `PATH.parts` says which file begins at which byte of the run's output, by their numbers: readers take both for one.
-    Its room is taken before the program runs, as that of the endings.
+    `PATH.parts` says which file begins at which byte of the run's output, by their numbers: readers take both for one;
+    and how many bytes are lost, since when. Its room is taken before the program runs, as that of the endings.
     """
 
     def __init__(self, file: int, path: str, limit: int) -> None:
-        self._file = file
-        self._path = path
-        self._limit = limit
-        self._base = 0
+        self._file, self._path, self._limit = file, path, limit
+        self._base = self._lost = self._lost_since = 0
+        self._facts = b""
         self._is_whole = True
         """Whether the log ends with a whole line."""
         self._paid = 0.0
@@ -297,15 +294,16 @@ class _Log:
         """Take the room of the `.parts` file; the log is a new one."""
         self._write_parts(b"")
 
-    def go_on(self, base: int) -> None:
-        """Go on with the log of a killed keeper, which begins at the byte `base` of the run's output.
+    def go_on(self, base: int, parts: int) -> None:
+        """Go on with the log of a killed keeper, which begins at the byte `base` of the run's output; `parts` is open.
 
         Raises:
             OSError: it cannot be read.
         """
         self._base = base
-        size = os.fstat(self._file).st_size
-        self._is_whole = not size or os.pread(self._file, 1, size - 1) == b"\n"
+        self._is_whole = not (size := os.fstat(self._file).st_size) or os.pread(self._file, 1, size - 1) == b"\n"
+        self._facts = os.pread(parts, PARTS_LINE, 0).strip()
+        self._lost, self._lost_since = map(int, os.pread(parts, _LINE, 2 * PARTS_LINE).split() or (0, 0))
 
     def pause(self) -> float:
         """Return for how many seconds no more is to be taken from the program."""
@@ -326,7 +324,8 @@ class _Log:
                 self._is_whole = data[written - 1 : written] == b"\n"
                 data = data[written:]
         except OSError:
-            return
+            self._lost, self._lost_since = self._lost + len(data), self._lost_since or int(time.time())
+            self._write_parts(self._facts)
 
     def _begin_again(self) -> bool:
         """Make the log the older part, and begin a new one; False when there is a new run's in its place.
@@ -369,16 +368,18 @@ class _Log:
 
     def _write_parts(self, facts: bytes) -> None:
         line = facts.ljust(PARTS_LINE - 1) + b"\n"
+        lost = b"%d %d" % (self._lost, self._lost_since) if self._lost else b""
         try:
             parts = os.open(f"{self._path}.parts", os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.pwrite(parts, line + line + lost.ljust(_LINE - 1) + b"\n", 0)
+            finally:
+                os.close(parts)
         except OSError:
-            if facts:
+            if facts != self._facts:
                 raise
             return  # the disk is full already; there may be room later
-        try:
-            os.pwrite(parts, line + line, 0)
-        finally:
-            os.close(parts)
+        self._facts = facts
 
 
 def _copy(said: int, log: _Log, typed: int, endings: _Endings, waiting: tuple[int, int]) -> None:

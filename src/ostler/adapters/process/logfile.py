@@ -144,11 +144,29 @@ def _parts_of(path: Path) -> _Parts | None:
         text = parts_path(path).read_bytes()
     except FileNotFoundError:
         return None
-    line, again = text[:PARTS_LINE], text[PARTS_LINE:]
+    line, again = text[:PARTS_LINE], text[PARTS_LINE : 2 * PARTS_LINE]
     if line != again:
         return _Parts(-1, 0, -1, 0)  # just being written: fits no file
     facts = [int(word) for word in line.split()]
     return _Parts(*facts) if facts else None
+
+
+class LostOutput(NamedTuple):
+    """How many bytes of a run's output are not in its log, as the disk was full, and since when (seconds, epoch)."""
+
+    size: int
+    since: float
+
+
+def lost_output(path: Path) -> LostOutput | None:
+    """Return what the disk did not take for the log `path`; None if it took all."""
+    try:
+        with parts_path(path).open("rb") as parts:
+            parts.seek(2 * PARTS_LINE)
+            size, since = map(int, parts.read().split())
+    except (OSError, ValueError):  # it lost nothing
+        return None
+    return LostOutput(size, since)
 
 
 def end_of(path: Path, base: int) -> int:

@@ -26,7 +26,7 @@ from ostler.adapters.process.contract import (
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.launch import probe_with_port
 from ostler.adapters.process.log_watch import log_watch
-from ostler.adapters.process.logfile import LogExcerpt, read_on, tail
+from ostler.adapters.process.logfile import LogExcerpt, lost_output, read_on, tail
 from ostler.adapters.process.meter import uptime
 from ostler.adapters.process.port_owners import Sockets
 from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, frozen_verdict, look
@@ -52,6 +52,19 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
     entry = supervisor.entries.get(request.key)
     if entry is None:
         return StatusResult(key=request.key, state="not_found", ready=False, detail="no process has this key")
+    found = await _status(supervisor, entry, request)
+    log_path = supervisor.folder.log_path(request.key)
+    if (lost := lost_output(log_path)) is None:
+        return found
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(lost.since))
+    warning = (
+        f"its log lacks part of its output since {since}, as the disk was full (lostBytes says how much). "
+        f"Next: free some room on the disk of {log_path.parent}; the program itself goes on"
+    )
+    return found.model_copy(update={"lost_bytes": lost.size, "warning": warning})
+
+
+async def _status(supervisor: Supervisor, entry: Entry, request: StatusRequest) -> StatusResult:
     state = await supervisor.state_of(entry)
     if state != "running":
         log_path = supervisor.folder.log_path(request.key)

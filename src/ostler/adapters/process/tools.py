@@ -101,7 +101,8 @@ def _start_text(result: StartResult) -> str:
 
 def _status_text(result: StatusResult) -> str:
     is_said = result.detail.startswith(result.state)
-    return f"{result.key}: {result.detail}" if is_said else f"{result.key}: {result.state}, {result.detail}"
+    text = f"{result.key}: {result.detail}" if is_said else f"{result.key}: {result.state}, {result.detail}"
+    return text if result.warning is None else f"{text}; {result.lost_bytes} bytes: {result.warning}"
 
 
 def _stop_text(result: StopResult) -> str:

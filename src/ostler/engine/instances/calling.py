@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 _ANSWER_LIMIT = 2000
 
-_WARNING_LIMIT = 300
+WARNING_LIMIT = 300
 
 _CALLER_GRACE = 0.5
 """Seconds beyond a call's timeout after which a ToolCaller that does not keep it is given up."""
@@ -193,7 +193,7 @@ def settle_answers(service: InstanceState, operation: Operation) -> None:
     What the answer of a start makes a secret is one only when its outputs have been taken.
     """
     operation.warnings = {
-        str(shorten(service.mask_text(text), _WARNING_LIMIT)): step for text, step in operation.warnings.items()
+        str(shorten(service.mask_text(text), WARNING_LIMIT)): step for text, step in operation.warnings.items()
     }
     for text, step in operation.warnings.items():
         service.note(f"{step}: {text}")

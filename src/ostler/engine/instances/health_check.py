@@ -4,7 +4,7 @@ from operator import is_
 from typing import Any
 from weakref import ref
 
-from ostler.engine.instances.calling import look, probe
+from ostler.engine.instances.calling import WARNING_LIMIT, look, probe
 from ostler.engine.instances.existence import completes, find, lost_to_rival
 from ostler.engine.instances.judging import judge
 from ostler.engine.instances.reasons import GONE
@@ -36,6 +36,8 @@ class HealthCheck:
         self._shared_key: tuple[PlannedCall, str] | None = None
         self._open_args: JsonMapping | None = None
         """Those last found to have no secret in them."""
+        self._warned = ""
+        """What the tool warned of last."""
 
     @property
     def _service(self) -> InstanceState:
@@ -56,6 +58,7 @@ class HealthCheck:
             return
         since = service.status.since
         failure: OstlerError | None = None
+        warning = ""
         try:
             if (lost := await lost_to_rival(service)) is not None:
                 if service.state.is_up and service.status.since == since:
@@ -67,6 +70,7 @@ class HealthCheck:
                 if service.state.is_up and service.status.since == since:
                     await self._complete()
                 return
+            warning = response.warning
             evidence = response.text[:_EVIDENCE] or str(shorten(response.value, _EVIDENCE))
         except OstlerError as error:
             if self._was_not_asked(error):
@@ -76,9 +80,16 @@ class HealthCheck:
         if not service.state.is_up or service.status.since != since:
             return  # it was stopped or restarted meanwhile: the result is out of date
         service.set_vitals(checked_at=service.runtime.clock.now(), evidence=service.mask_text(evidence))
+        self._note(step, warning)
         self._apply_health(passed=failure is None, failure=failure)
         if failure is not None and service.state.is_up:
             await self._look_whether_gone(failure, was_status=step == "status")
+
+    def _note(self, step: str, warning: str) -> None:
+        """Make an event of what the tool warned of, unless it said the same last time."""
+        if warning and warning != self._warned:
+            self._service.note(f"{step}: {shorten(warning, WARNING_LIMIT)}")
+        self._warned = warning or self._warned
 
     def _was_not_asked(self, error: OstlerError) -> bool:
         """Note why nothing was checked, if the server is away or other calls were before it; `checked_at` stays."""
