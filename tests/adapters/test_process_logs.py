@@ -354,6 +354,7 @@ async def test_a_log_line_that_reports_trouble_counts_until_one_clears_it_or_its
     timed = {"failLog": "^ERROR", "failLogFor": "1h"}
     async with process_server(state_dir / "p") as server:
         log_file = (await server.start("web", SLEEP))["logFile"]
+        await server.until_logged("web", "up")  # else that line may come after the times below
         say(log_file, "Compiled")
         say(log_file, "ERROR 1", seconds_ago=4000)
         assert (await looks(server, **cleared))[0]
