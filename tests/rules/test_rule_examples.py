@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.paths import class_files_in
 from ostler.adapters.config.tool_files import shipped_tools
+from ostler.model.manifest import ServiceClass
 from ostler.rules.reading import check_text, load_manifests
 from ostler.rules.text.rule_table import RULES
 from ostler.rules.text.yaml_source import MAX_TEXT, read_documents
@@ -18,13 +20,17 @@ from ostler.rules.text.yaml_source import MAX_TEXT, read_documents
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
 TOOLS = shipped_tools()
-CLASSES = {
-    loaded.service_class.name: loaded.service_class
-    for file in class_files_in(ROOT / "serviceclasses")
-    for loaded in load_manifests(file.read_text(encoding="utf-8"))
-}
 OF_FILES = ("too-large", "unreadable", "encoding", "duplicate-class", "shadowed-class")
 """Rules about whole files, which an example in a page cannot show; the last test breaks each."""
+
+
+@cache
+def shipped_classes() -> dict[str, ServiceClass]:
+    return {
+        loaded.service_class.name: loaded.service_class
+        for file in class_files_in(ROOT / "serviceclasses")
+        for loaded in load_manifests(file.read_text(encoding="utf-8"))
+    }
 
 
 def explained() -> list[str]:
@@ -56,7 +62,7 @@ def merged(base: Any, part: Any) -> Any:
 
 
 def findings(text: str) -> list[str]:
-    return [finding.rule for finding in check_text(text, "example.yaml", TOOLS, CLASSES).findings]
+    return [finding.rule for finding in check_text(text, "example.yaml", TOOLS, shipped_classes()).findings]
 
 
 def test_every_rule_is_explained_and_every_explanation_is_of_a_rule() -> None:
@@ -73,7 +79,7 @@ def test_a_finding_has_the_severity_of_its_rule_or_less() -> None:
     for rule in RULES.values():
         if rule.id in OF_FILES:
             continue
-        found = check_text(put_in(example(rule.id, "Wrong")), "example.yaml", TOOLS, CLASSES).findings
+        found = check_text(put_in(example(rule.id, "Wrong")), "example.yaml", TOOLS, shipped_classes()).findings
         severities = {finding.severity for finding in found if finding.rule == rule.id}
         assert rule.severity in severities
 
