@@ -335,6 +335,13 @@ async def test_who_holds_the_port_of_what_ended_well_is_named(state_dir: Path, f
         ready = {"tcp": 1, "timeout": "700ms"}
         text = await server.fail("start", **start_arguments("stays", waits, ready=ready))
         assert f"; it said: {said} (port {foreign_port} is held by python" in text
+        for asked in ({"startSeconds": "9s"}, {"endsWithin": "9s"}, {"port": 0, "startSeconds": "9s"}):
+            words = ["-S", "-c", f"raise SystemExit('{said}')"]
+            text = await server.fail("start", key="dies", cwd=str(state_dir), command="{python}", args=words, **asked)
+            assert f": {said} (port {foreign_port} is held by python" in text, "whatever its start waits for"
+            is_given = "let it listen on the port that it is given, as the variable PORT" in text
+            assert is_given is ("port" in asked)
+            assert "class dev-server, or port 0 of process/start" in text or is_given
 
 
 @pytest.mark.parametrize(("counted", "turns"), [("900 800 7", 7), ("0 0 0", None), (None, None)])

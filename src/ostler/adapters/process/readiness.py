@@ -64,6 +64,16 @@ _FOREGROUND = (
     "run it in the foreground: what it hands to another program (tmux, docker, systemctl) cannot be watched or stopped"
 )
 
+_OWN_PORT = (
+    "let it listen on the port that it is given, as the variable PORT and as {port} in its command, or stop what holds "
+    "the other one"
+)
+_OTHER_PORT = (
+    "stop what holds the port, or let it have its own (class dev-server, or port 0 of process/start), which it gets as "
+    "the variable PORT"
+)
+"""What to do if a program finds a port taken that its own code fixes."""
+
 _TERMINAL = late_pattern(
     r"(?:not|isn't|without) an? (?:tty|terminal)\b|inappropriate ioctl|\bno tty\b|raw mode is not supported"
     r"|(?:requires?|needs?|in|from|open) an? (?:new |interactive )?(?:tty|terminal)\b",
@@ -228,7 +238,7 @@ async def await_ready(
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
         path = ["name a path that it does answer (readyPath of dev-server), if it is as it should be"]
         actions = [*(path if _ANSWERED.search(verdict.detail) else ()), "fix the command, or allow more time"]
-        raise await _not_ready(entry, what, log_path, actions, sockets)
+        raise await _not_ready(sockets, what, log_path, actions)
     raise await _cut_short(sockets, awaited_by(probe, log_path).port, log_path)
 
 
@@ -241,7 +251,7 @@ async def _cut_short(sockets: Sockets, port: int | None, log_path: Path) -> NotR
         if entry.record.exit_code == 0:
             what += "" if port is None else await _handed_over(sockets, port)
             actions = [_FOREGROUND, "if it does its work and ends, start it by a class that has 'completed'"]
-    return await _not_ready(entry, what, log_path, actions, sockets)
+    return await _not_ready(sockets, what, log_path, actions)
 
 
 async def _handed_over(sockets: Sockets, port: int) -> str:
@@ -264,11 +274,11 @@ def _take_place(entry: Entry, verdict: Verdict) -> None:
         entry.update(host=verdict.at.host)
 
 
-async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> None:
+async def await_started(sockets: Sockets, seconds: float | None, log_path: Path) -> None:
     """Return when the process has run long enough to count as started.
 
     Args:
-        entry: the process.
+        sockets: those of the process.
         seconds: how long that is; None: START_SECONDS, and an end with exit code 0 is not a failure.
         log_path: the log of the process.
 
@@ -277,6 +287,7 @@ async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> 
     """
     if seconds == 0:
         return
+    entry = sockets.entry
     began, pause = anyio.current_time(), LOOK_SECONDS
     with anyio.move_on_after(START_SECONDS if seconds is None else seconds):
         while entry.refresh() != "exited":
@@ -288,7 +299,7 @@ async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> 
     if entry.record.exit_code == 0:
         actions += ["if it does its work and ends, start it by a class that has 'completed'"]
     what = f"process {entry.record.key!r} {entry.ending()} {anyio.current_time() - began:.1f} s after its start"
-    raise await _not_ready(entry, what, log_path, actions)
+    raise await _not_ready(sockets, what, log_path, actions)
 
 
 async def _until_ended(entry: Entry, seconds: float) -> None:
@@ -297,17 +308,18 @@ async def _until_ended(entry: Entry, seconds: float) -> None:
         await entry.ended.wait()
 
 
-async def await_ended(entry: Entry, seconds: float, log_path: Path) -> None:
+async def await_ended(sockets: Sockets, seconds: float, log_path: Path) -> None:
     """Return when the process has ended with exit code 0.
 
     Args:
-        entry: the process.
+        sockets: those of the process.
         seconds: how long to wait.
         log_path: the log of the process.
 
     Raises:
         NotReadyError: it ended otherwise, or still runs after that time.
     """
+    entry = sockets.entry
     with anyio.move_on_after(seconds):
         while entry.refresh() != "exited":
             await _until_ended(entry, LOOK_SECONDS)
@@ -315,17 +327,16 @@ async def await_ended(entry: Entry, seconds: float, log_path: Path) -> None:
         return
     what = entry.ending() if entry.refresh() == "exited" else f"had not ended after {seconds:g} s (endsWithin)"
     what = f"process {entry.record.key!r} {what}"
-    raise await _not_ready(entry, what, log_path, ["fix the command, or allow more time"])
+    raise await _not_ready(sockets, what, log_path, ["fix the command, or allow more time"])
 
 
-async def _not_ready(
-    entry: Entry, what: str, log_path: Path, actions: Sequence[str], sockets: Sockets | None = None
-) -> NotReadyError:
+async def _not_ready(sockets: Sockets, what: str, log_path: Path, actions: Sequence[str]) -> NotReadyError:
     """Return the failure with what the process said of it, who holds the port that it found taken, and its log's end.
 
     What it said comes first, since lists of failures have room for the beginning alone. If it said nothing and may
     have gone into the background, the next action says so: Redis and sshd exit with 0 before they have a port.
     """
+    entry = sockets.entry
     end = await anyio.to_thread.run_sync(lambda: tail(log_path, base=entry.record.log_base, lines=SEARCHED_LINES))
     said = last_words(end.lines)
     shown = bounded(end.lines[-SHOWN_LINES:], SHOWN_CHARS)
@@ -334,8 +345,9 @@ async def _not_ready(
     if said and said_why(entry, end.lines):
         reason = said if len(said) <= REASON_CHARS else f"…{said[1 - REASON_CHARS :]}"
         what += f": {reason}" if entry.state == "exited" else f"; it said: {reason}"
-        if sockets is not None and _TAKEN.search(said):
-            what += await _taken_by(sockets, said)
+        if _TAKEN.search(said) and (taken := await _taken_by(sockets, said)):
+            what += taken
+            actions = [_OTHER_PORT if entry.record.port is None else _OWN_PORT, *actions[1:]]
         if lacks_something(said, entry.record.exit_code):
             actions = ["install what it needs (npm install, pip install …), or fix the command", *actions[1:]]
         if entry.record.user in (None, "root") and runs_as_root(None) and _ROOT.search(said):

@@ -175,9 +175,9 @@ class Supervisor:
                 progress=progress,
             )
         elif request.ends_within is not None:
-            await await_ended(entry, request.ends_within, log_path)
+            await await_ended(self.sockets(entry), request.ends_within, log_path)
         elif entry.starting:
-            await await_started(entry, request.start_seconds, log_path)
+            await await_started(self.sockets(entry), request.start_seconds, log_path)
 
     async def _settle(self, entry: Entry) -> None:
         """Check what a start is about to answer; a server killed then must not leave an ended process's pid."""
