@@ -296,7 +296,7 @@ class LogsRequest(Request):
     """The arguments of `logs`."""
 
     key: Key
-    lines: Annotated[int, Field(ge=1, le=2000, description="At most so many lines.")] = 100
+    lines: Annotated[int, Field(ge=1, le=2000, description="At most this many lines.")] = 100
     since: Annotated[
         Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=CURSOR_PATTERN)] | None,
         Field(description="Read on from this cursor (or nextOffset of the same run) instead of showing the end."),
@@ -340,7 +340,7 @@ class ListRequest(Request):
         Annotated[str, StringConstraints(max_length=128)] | None,
         Field(description="Only keys that start with this."),
     ] = None
-    limit: Annotated[int, Field(ge=1, le=1000, description="At most so many, newest first.")] = 200
+    limit: Annotated[int, Field(ge=1, le=1000, description="At most this many, newest first.")] = 200
 
 
 class FreePortRequest(Request):

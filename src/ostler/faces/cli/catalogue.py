@@ -67,12 +67,14 @@ def class_draft(  # noqa: PLR0917 (typer's parameters are options)
         str | None, typer.Argument(metavar="SERVER", help="Draft from this server's tools instead of from calls.")
     ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The class's name.")] = None,
-    last: Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the last so many calls.")] = None,
+    last: Annotated[
+        int | None, typer.Option("--last", metavar="N", min=1, help="Only this many of the last calls.")
+    ] = None,
     start: Annotated[str | None, typer.Option(metavar="TOOL", help="The server's tool that starts.")] = None,
     stop: Annotated[str | None, typer.Option(metavar="TOOL", help="The server's tool that stops.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draft a ServiceClass from calls just made with `ostler call`. They start something, look at it and stop it.
+    """Draft a ServiceClass from calls just made with `ostler call`. These start, check and stop something.
 
     With a server's name, it is drafted from the server's tools, as `class new` does.
     """
@@ -131,7 +133,7 @@ def class_add(
 ) -> None:
     """Add a class to your serviceclasses folder. A shipped class is copied, to be changed.
 
-    Says which downstream servers it needs that mcp.json does not have, and the entries that add them. The files of a
+    Names the downstream servers that it needs and mcp.json lacks, with the entries that add them. The files of a
     pack are checked, tested and pinned by digest; its code is not run.
     """
     session = session_of(context)
@@ -266,11 +268,14 @@ def servers(context: typer.Context, as_json: AsJson = False) -> None:
 def tools(
     context: typer.Context,
     server: Annotated[
-        str | None, typer.Argument(metavar="SERVER[/TOOL]", help="Only this server's tools, or all about one.")
+        str | None,
+        typer.Argument(metavar="SERVER[/TOOL]", help="Only this server's tools, or everything about one tool."),
     ] = None,
-    search: Annotated[str | None, typer.Option("--search", metavar="WORDS", help="Only those with all words.")] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", metavar="WORDS", help="Only tools that contain all these words.")
+    ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="At most so many; else 200, with --json all.")
+        int | None, typer.Option("--limit", min=1, help="At most this many; else 200, with --json all.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -312,7 +317,7 @@ def call(  # noqa: PLR0917 (typer's parameters are the options)
     ] = False,
     as_json: AsJson = False,
     wants_help: Annotated[
-        bool, typer.Option("--help", help="Show this message, or with a tool what it does and takes, and exit.")
+        bool, typer.Option("--help", help="Show this message, or what TOOL does and takes, and exit.")
     ] = False,
 ) -> None:
     """Call a downstream tool."""

@@ -42,7 +42,9 @@ def check(
 
 def save(
     context: typer.Context,
-    servers: Annotated[list[str] | None, typer.Argument(metavar="SERVER", help="Whose; else all.")] = None,
+    servers: Annotated[
+        list[str] | None, typer.Argument(metavar="SERVER", help="Only these servers' tools; else all.")
+    ] = None,
     answers: Annotated[
         bool, typer.Option("--answers", help="Call the tools that only read and need no args, and keep their answers.")
     ] = False,

@@ -31,14 +31,16 @@ def import_(
     *,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="Where to; default: the configuration's serviceclasses."),
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="The folder to write to; default: the configuration's serviceclasses."
+        ),
     ] = None,
     stdout: Annotated[bool, typer.Option("--stdout", help="Print them instead of writing files.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     server: Annotated[
         list[str] | None,
         typer.Option(
-            "--server", metavar="NAME", help="A server that tools are of, besides those of mcp.json; repeatable."
+            "--server", metavar="NAME", help="Another server that has tools, besides those in mcp.json; repeatable."
         ),
     ] = None,
 ) -> None:

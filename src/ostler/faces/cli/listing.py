@@ -50,12 +50,14 @@ def list_services(
         typer.Option("--class", metavar="CLASS", help="Only services of this class.", autocompletion=class_names),
     ] = None,
     *,
-    everywhere: Annotated[bool, typer.Option("--all", "-a", help="Of all projects, not just this folder's.")] = False,
-    wide: Annotated[
-        bool, typer.Option("--wide", "-w", help="CPU, memory, time of the last change and type too.")
+    everywhere: Annotated[
+        bool, typer.Option("--all", "-a", help="Services of all projects, not just this folder's.")
     ] = False,
-    absolute: Annotated[bool, typer.Option("--absolute", help="Times instead of ages.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Show them again every two seconds, until Ctrl-C.")] = False,
+    wide: Annotated[
+        bool, typer.Option("--wide", "-w", help="Also show CPU, memory, time of the last change and type.")
+    ] = False,
+    absolute: Annotated[bool, typer.Option("--absolute", help="Show times instead of ages.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every two seconds, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List services with their state, health, age and address."""

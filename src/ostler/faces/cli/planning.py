@@ -23,7 +23,7 @@ def plan(  # noqa: PLR0917 (typer's parameters are the options)
         str | None, typer.Argument(metavar="NAME", help="The new service's name; else the class's own.")
     ] = None,
     action: Annotated[
-        PlanAction, typer.Option("--action", help="What to plan; others than create are of a service.")
+        PlanAction, typer.Option("--action", help="What to plan; all but create need an existing service.")
     ] = "create",
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The same as NAME.")] = None,
     arg: Annotated[list[str] | None, typer.Option("--arg", "-a", metavar="K=V", help="An arg; repeatable.")] = None,

@@ -50,7 +50,7 @@ def up(  # noqa: PLR0917 (typer's parameters are the options)
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring up the services of this folder's ostler.yaml. What is right stays untouched. A named job is waited for."""
+    """Bring up the services of this folder's ostler.yaml. Leaves alone what is up to date. Waits for named jobs."""
     args = {**_args(directory, names), **({"dryRun": True} if dry_run else {})}
     answer = _until_done(context, "project_up", args, timeout)
     _show(answer, is_unwell=_is_any_unwell(answer), as_json=as_json)

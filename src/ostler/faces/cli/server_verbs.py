@@ -33,7 +33,7 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
     allowed_host: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="HOST[:PORT]", help="A further name of the server with --http, as that of a proxy; repeatable."
+            metavar="HOST[:PORT]", help="Another host name to accept with --http, such as that of a proxy; repeatable."
         ),
     ] = None,
     tls_cert: Annotated[
@@ -47,11 +47,11 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
         bool,
         typer.Option(
             "--standby",
-            help="With PostgreSQL: while another server holds it, answer reads, and pass on the rest.",
+            help="With PostgreSQL: while another server holds the database, answer reads and forward the rest.",
         ),
     ] = False,
     advertise: Annotated[
-        str, typer.Option(metavar="URL", help="Where other servers of its database reach this one; default: found out.")
+        str, typer.Option(metavar="URL", help="Where the database's other servers reach this one; default: detected.")
     ] = "",
     toolset: Annotated[
         Literal["full", "core", "muster"] | None,
@@ -61,14 +61,15 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
         bool, typer.Option("--channel", help="Push crashes, expired leases and recoveries (Claude Code's channels).")
     ] = False,
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], typer.Option(help="What the server says on stderr.")
+        Literal["debug", "info", "warning", "error"],
+        typer.Option(help="The lowest level that the server logs to stderr."),
     ] = "info",
     config: Folder = None,
     state: Folder = None,
 ) -> None:
     """Serve MCP to a client.
 
-    Without options, joins the client's stdio to the one server of the state folder, and starts that if need be.
+    Without options, joins the client's stdio to the one server of the state folder, and starts it if needed.
 
     Services and their supervision outlive the client. Configure this command in an MCP client.
     """
@@ -105,7 +106,7 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the demonstration's folder.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the demo's folder.")] = False,
 ) -> None:
     """Show one service's whole life. Uses a real MCP client and a temporary folder."""
     from ostler.faces.cli.demo import run_demo

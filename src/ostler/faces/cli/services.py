@@ -60,7 +60,7 @@ def get(context: typer.Context, name: Name) -> None:
 def secret(
     context: typer.Context,
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Also into a pipe or a file.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Also print into a pipe or a file.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a service's args and outputs unmasked. Only on a terminal, unless --yes."""
@@ -81,7 +81,7 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
     overrides: Annotated[
         str | None,
         typer.Option(
-            metavar="JSON", help="Changes of the class: dependsOn, env, envFile, healthCheck, idleStop, restartPolicy."
+            metavar="JSON", help="Changes to the class: dependsOn, env, envFile, healthCheck, idleStop, restartPolicy."
         ),
     ] = None,
     label: Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A label; repeatable.")] = None,
@@ -92,10 +92,11 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
         str | None, typer.Option(metavar="client", help="The lease runs only while no client works in the project.")
     ] = None,
     auto_start: Annotated[bool, typer.Option("--auto-start", help="Start it with the server.")] = False,
-    persist: Annotated[bool, typer.Option(help="Keep it over restarts of the server.")] = True,
+    persist: Annotated[bool, typer.Option(help="Keep it across restarts of the server.")] = True,
     no_start: Annotated[bool, typer.Option("--no-start", help="Only register it.")] = False,
     plan_id: Annotated[
-        str | None, typer.Option("--plan-id", metavar="ID", help="Only as planned (ostler plan).")
+        str | None,
+        typer.Option("--plan-id", metavar="ID", help="Refuse if anything has changed since this plan (ostler plan)."),
     ] = None,
     no_wait: NoWait = False,
     as_json: AsJson = False,
@@ -144,14 +145,14 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
 
 
 def explain(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
-    """Say why a service is as it is, and what to do next."""
+    """Explain why a service is in its state, and what to do next."""
     show(session_of(context).ask("service_explain", {"name": name}), as_json=as_json)
 
 
 def start(
     context: typer.Context,
     names: Names,
-    adopt: Annotated[bool, typer.Option("--adopt", help="It is known to run: adopt it, without starting it.")] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take over what already runs, without starting it.")] = False,
     output: Annotated[
         list[str] | None,
         typer.Option("--output", metavar="K=V", help="With --adopt: an output of its start tool; repeatable."),
@@ -194,7 +195,7 @@ def wait(  # noqa: PLR0917 (typer's parameters are the options)
     timeout: Annotated[str | None, typer.Option(metavar="DURATION", help="Fail after that time.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Wait until services are as wanted. Exits with 0 then, and with 1 if that is late or will not come.
+    """Wait until services are ready, or have a given state. Exits with 1 if time is up or they never will.
 
     Without --state and --health, it also exits with 1 as soon as one is unhealthy.
     """
@@ -224,7 +225,7 @@ def renew(
     context: typer.Context,
     name: Name,
     lease: Annotated[
-        str | None, typer.Argument(metavar="DURATION", help="From now, such as 2h; else its own length again.")
+        str | None, typer.Argument(metavar="DURATION", help="How long from now, such as 2h; else its usual length.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -254,7 +255,7 @@ def restart(context: typer.Context, names: Names, no_wait: NoWait = False) -> No
 def delete(
     context: typer.Context,
     names: Names,
-    force: Annotated[bool, typer.Option("--force", help="Remove it though its stop failed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Remove it even if its stop fails.")] = False,
     abandon: Annotated[bool, typer.Option("--abandon", help="Remove it without stopping it.")] = False,
     no_wait: NoWait = False,
 ) -> None:

@@ -30,7 +30,9 @@ def login(
     name: ServerName,
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", metavar="SCOPE", help="What to ask for; repeatable. Default: what the server wants."),
+        typer.Option(
+            "--scope", metavar="SCOPE", help="A scope to ask for; repeatable. Default: what the server wants."
+        ),
     ] = None,
     *,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address to open.")] = False,
@@ -82,7 +84,7 @@ def answer(
     *,
     forget: Annotated[bool, typer.Option("--forget", help="Forget the answer instead.")] = False,
 ) -> None:
-    """Answer a question of VS Code's entries, ${input:ID}. What you type is not shown, and is kept in the keyring."""
+    """Answer a question of an entry from VS Code: ${input:ID}. The answer is not shown, and is kept in the keyring."""
     from ostler.adapters.signing_in.vault import Vault
 
     paths = session_of(context).paths

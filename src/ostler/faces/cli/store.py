@@ -126,8 +126,8 @@ def take(context: typer.Context) -> None:
 
     The local processes of that machine count as gone, too.
 
-    A server refuses such a database while it knows of local processes, for it would take them for gone and start them
-    again here.
+    A server refuses such a database while it knows of local processes, because it would count them as gone and
+    start them again here.
     """
     place = _place(context)
     if not place.url:
@@ -152,7 +152,7 @@ def move(
         typer.Argument(metavar="STORE", help="postgresql://USER@HOST/DATABASE, or sqlite for the file."),
     ],
 ) -> None:
-    """Move everything to another, empty store. Puts the present one aside. The server must not run meanwhile."""
+    """Move everything to another, empty store. Keeps the old one aside. The server must not run meanwhile."""
     import anyio
 
     from ostler.adapters.config.settings_file import STORE_VARIABLE, with_store

@@ -27,17 +27,20 @@ def run_tests(  # noqa: PLR0917 (typer's parameters are the options)
         typer.Argument(metavar="FILE|CLASS", help="Test files, class files, folders or classes; else all yours."),
     ] = None,
     only: Annotated[
-        str | None, typer.Option("--only", "-k", metavar="TEXT", help="Only tests whose name has it.")
+        str | None, typer.Option("--only", "-k", metavar="TEXT", help="Only tests whose name contains this.")
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to report.")] = "human",
     recorded: Annotated[
-        bool, typer.Option("--record", help="Live through a service of the CLASS on the live servers; write that down.")
+        bool,
+        typer.Option(
+            "--record", help="Take a service of CLASS through its life on the live servers, and write that as a test."
+        ),
     ] = False,
     arg: Annotated[list[str] | None, typer.Option("--arg", "-a", metavar="K=V", help="With --record: an arg.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="With --record: the file to write.")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of test files instead.")] = False,
 ) -> None:
-    """Run the tests of ServiceClasses. NAME.test.yaml runs on the real engine; no server, tool or time is needed."""
+    """Run the tests of ServiceClasses. NAME.test.yaml runs on the real engine, without servers and without waiting."""
     if schema:
         from ostler.rules.loading.class_tests import class_test_json_schema
 

@@ -21,7 +21,7 @@ def add(
     token_id: Annotated[str, typer.Option("--id", metavar="ID", help="What to call the token; default: NAME.")] = "",
     expires: Annotated[str, typer.Option(metavar="TIME", help="When it ends, e.g. 720h; default: never.")] = "",
 ) -> None:
-    """Make a token and print it, this once: what is kept is its digest."""
+    """Make a token and print it once: only its digest is stored."""
     from ostler.adapters.access.token_file import TokenFile
     from ostler.adapters.config.settings_file import load_settings
     from ostler.faces.configuration import tokens_path
@@ -48,7 +48,7 @@ def add(
 
 
 def list_tokens(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the tokens, without what they are."""
+    """List the tokens, without their values."""
     from ostler.adapters.access.token_file import read_tokens
 
     rows: list[JsonObject] = [
@@ -86,7 +86,9 @@ def remove(
 
 def audit(
     context: typer.Context,
-    lines: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=1, help="How many of the newest.")] = 50,
+    lines: Annotated[
+        int, typer.Option("-n", "--lines", metavar="N", min=1, help="How many of the newest entries.")
+    ] = 50,
     who: Annotated[str, typer.Option(metavar="NAME", help="Only of this principal.")] = "",
 ) -> None:
     """Show what was changed, by whom and from where. Each line is a JSON object."""
@@ -120,7 +122,7 @@ def _path(context: typer.Context) -> Path:
 
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    group = typer.Typer(help="Bearer tokens for clients that come over HTTP.", no_args_is_help=True)
+    group = typer.Typer(help="Bearer tokens for clients that connect over HTTP.", no_args_is_help=True)
     group.command("add")(add)
     group.command("list")(list_tokens)
     group.command("remove")(remove)

@@ -11,7 +11,9 @@ from ostler.faces.cli.session import ExitStatus, fail, session_of, usage_error
 
 def top(
     context: typer.Context,
-    search: Annotated[str, typer.Argument(metavar="WORDS", help="Only services that match, to begin with.")] = "",
+    search: Annotated[
+        str, typer.Argument(metavar="WORDS", help="Search to begin with: only services that match.")
+    ] = "",
 ) -> None:
     """Show all services live, with logs and events. Keys start, stop, restart and delete them."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

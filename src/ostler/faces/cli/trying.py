@@ -48,7 +48,9 @@ def class_try(  # noqa: PLR0917 (typer's parameters are the options)
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
     kill: Annotated[
         str | None,
-        typer.Option("--kill", metavar="COMMAND", help="Ends it from outside; may have templates, as {{ name }}."),
+        typer.Option(
+            "--kill", metavar="COMMAND", help="What kills it from outside; may contain templates such as {{ name }}."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write the class test.")

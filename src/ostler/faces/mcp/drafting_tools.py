@@ -32,7 +32,7 @@ class ServiceClassDraftArgs(Args):
     server: str = Field(default="", description="draft from its tools")
     start: str = Field(default="", description="its tool that starts; default: guessed")
     stop: str = Field(default="", description="its tool that stops")
-    last: int = Field(default=MAX_CALLS, ge=1, le=MAX_CALLS, description="without server: from so many of your calls")
+    last: int = Field(default=MAX_CALLS, ge=1, le=MAX_CALLS, description="without server: from this many of your calls")
 
 
 async def serviceclass_draft(app: ApplicationLike, args: ServiceClassDraftArgs, call: Call) -> Answer:

@@ -30,7 +30,7 @@ class ServiceEventsArgs(Args):
         default=None, description="cursor of the last answer; default: the newest"
     )
     kinds: Kinds = Field(default_factory=list, description="only such events")
-    limit: int = Field(default=50, ge=1, le=500, description="at most so many")
+    limit: int = Field(default=50, ge=1, le=500, description="at most this many")
 
 
 async def service_events(app: ApplicationLike, args: ServiceEventsArgs, call: Call) -> Answer:
@@ -70,7 +70,7 @@ class ServiceLogsArgs(Args):
     """Arguments of service_logs."""
 
     name: str = Field(default="", description="service or project; default: your project")
-    lines: int = Field(default=100, ge=1, le=1000, description="at most so many")
+    lines: int = Field(default=100, ge=1, le=1000, description="at most this many")
     cursor: str = Field(default="", description="cursor of the last answer, to read on")
     search: str = Field(default="", description="only what this regex matches")
     ranked: bool = Field(default=False, description="search has words: show what fits best")

@@ -31,7 +31,7 @@ _NEXT_CALLS = 3
 
 ServiceName = Annotated[Name, Field(description="the service")]
 ClassName = Annotated[Name, Field(description="the class, e.g. redis")]
-Limit = Annotated[int, Field(ge=1, le=200, description="at most so many")]
+Limit = Annotated[int, Field(ge=1, le=200, description="at most this many")]
 Cursor = Annotated[str, Field(description="nextCursor of the last answer")]
 
 

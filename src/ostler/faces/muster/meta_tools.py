@@ -50,7 +50,7 @@ class MetaTool(Struct, frozen=True):
 
 _SCHEMA: tuple[ArgType, str] = ("boolean", "With the input schemas")
 _PAGE: dict[str, tuple[ArgType, str]] = {
-    "limit": ("number", f"At most so many (default: {DEFAULT_LIMIT})"),
+    "limit": ("number", f"At most this many (default: {DEFAULT_LIMIT})"),
     "offset": ("number", "How many to leave out before them (default: 0)"),
 }
 _CASE: tuple[ArgType, str] = ("boolean", "Tell upper and lower case apart")
@@ -89,7 +89,7 @@ META_TOOLS = (
             "case_sensitive": _CASE,
             "include_schema": _SCHEMA,
             **_PAGE,
-            "limit": ("number", f"At most so many (default: {DEFAULT_LIMIT} with query, labels or offset, else all)"),
+            "limit": ("number", f"At most this many (default: {DEFAULT_LIMIT} with query, labels or offset, else all)"),
         },
     ),
     MetaTool(

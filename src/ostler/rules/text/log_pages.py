@@ -47,7 +47,7 @@ class LogRange(Struct, frozen=True):
         cursor: the cursor of an earlier page: read on from there. Empty: the newest lines.
         search: only lines that match this regular expression.
         errors_only: only lines that report an error.
-        newer_than: only lines that were written at most so many seconds ago.
+        newer_than: only lines that were written at most this many seconds ago.
     """
 
     lines: int = 100
