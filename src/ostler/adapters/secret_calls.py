@@ -107,7 +107,7 @@ class SecretCalls:
         reference = self.marks.reference_of(mark)
         if reference is None:
             raise SecretMissingError(
-                "a secret is referred to that this server did not read from a file",
+                "the call refers to a secret that this server did not read from a file",
                 next_actions=("run 'ostler up' in the folder of its ostler.yaml",),
             )
         known, at = self._found.get(mark, ("", -FRESH))

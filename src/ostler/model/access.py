@@ -178,7 +178,7 @@ def validate_principal(name: str) -> str:
     if len(name) > MAX_NAME:
         raise ValueError(f"{name!r} is longer than {MAX_NAME} characters")
     if name in RESERVED:
-        raise ValueError(f"{name!r} is a name of Ostler's own")
+        raise ValueError(f"{name!r} is reserved for Ostler")
     return name
 
 

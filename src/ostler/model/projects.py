@@ -96,7 +96,7 @@ class Overrides(StrictModel):
         if isinstance(value, list):
             names = cast("list[object]", value)
             if not all(isinstance(name, str) for name in names):
-                raise ValueError("a list has names of services only: [db, cache]; a condition needs {db: healthy}")
+                raise ValueError("a list may only have names of services: [db, cache]; a condition needs {db: healthy}")
             return dict.fromkeys(names, cast("dict[str, object]", {}))
         if isinstance(value, dict):
             needs: dict[Any, Any] = {}

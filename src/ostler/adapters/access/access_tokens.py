@@ -47,7 +47,7 @@ class AccessTokens:
         if algorithm not in settings.algorithms:
             raise ValueError(f"its algorithm is {algorithm!r}")
         if "crit" in header:
-            raise ValueError("it has critical headers, none of which is known here")
+            raise ValueError("it has critical headers that Ostler does not know")
         if str(header.get("typ", "")).lower() not in _TYPES:
             raise ValueError(f"it is a {header.get('typ')!r}, not an access token")
         key = await self._keys.find(str(header.get("kid", "")))

@@ -118,7 +118,7 @@ async def _json(http: httpx2.AsyncClient, address: str) -> JsonObject:
                 raise ValueError(f"{address} answers more than {MAX_BYTES} bytes")
     value: Any = parse_json(body)
     if not isinstance(value, dict):
-        raise ValueError(f"{address} does not answer an object")  # noqa: TRY004 (no type of ours)
+        raise ValueError(f"{address} does not answer with a JSON object")  # noqa: TRY004 (no type of ours)
     return cast("JsonObject", value)
 
 

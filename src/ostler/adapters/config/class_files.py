@@ -164,7 +164,7 @@ class ClassFiles:
                     f"the manifest is of ServiceClass {found!r}, not {name!r}; a class cannot be renamed",
                     next_actions=(f"write 'metadata.name: {name}', or use serviceclass_create",),
                 )
-            path = self._own_file(name, "rewritten", "create a class of the same name, which takes its place")
+            path = self._own_file(name, "rewritten", "create a class of the same name, which replaces it")
             replace(path, text)
             return self._written(name, path)
 
@@ -177,7 +177,7 @@ class ClassFiles:
             StoreError: the file cannot be removed.
         """
         with self._lock:
-            path = self._own_file(name, "deleted", "hide it by a class of the same name (serviceclass_create)")
+            path = self._own_file(name, "deleted", "hide it with a class of the same name (serviceclass_create)")
             removed = self.reload().entries[name]
             try:
                 path.unlink()

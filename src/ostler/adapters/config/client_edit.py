@@ -169,7 +169,7 @@ def _mark_of(path: Path) -> str:
     with path.open("rb") as opened:
         start = opened.read(4)
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ConflictError(f"{path} is UTF-16 text, which is not written", next_actions=("save it as UTF-8",))
+        raise ConflictError(f"{path} is UTF-16 text, which Ostler does not write", next_actions=("save it as UTF-8",))
     return "\ufeff" if start.startswith(codecs.BOM_UTF8) else ""
 
 
@@ -326,10 +326,10 @@ def _broken(file: ClientFile, error: Exception) -> ManifestError:
 
 def _by_hand(file: ClientFile, entry: object, reason: str = "") -> ManifestError:
     if entry is None:
-        message = "Ostler's entry is written in a form that is not edited here"
+        message = "Ostler's entry is written in a form that Ostler does not edit"
         fix = f"remove {OSTLER!r} under {file.location.place[0]!r}"
     else:
-        message = "a file of this form is not edited here"
+        message = "Ostler does not edit a file of this form"
         fix = f"add under {file.location.place[0]!r}: {json.dumps({OSTLER: entry}, ensure_ascii=False)}"
     message += f": {reason}" if reason else ""
     return ManifestError([Finding(message, str(file.path), rule="by-hand", fix=fix)], what=str(file.path))

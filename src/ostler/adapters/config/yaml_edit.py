@@ -165,4 +165,4 @@ def _with_entry(present: Any, name: str, entry: JsonObject, *, listed: bool) -> 
 
 def _check(after: str, place: str, expected: Any, before: dict[str, Any]) -> None:
     if _values(after) != {**before, place: expected}:
-        raise YamlEditError("the file is written in a way that is not edited here")
+        raise YamlEditError("Ostler does not edit a file that is written this way")

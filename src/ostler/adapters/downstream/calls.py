@@ -110,7 +110,7 @@ async def _answered(
     link.active += 1
     if flaw := json_flaw(result):
         raise BadResponseError(
-            f"server {server!r} answered with what is not JSON: {flaw}",
+            f"server {server!r} answered with something that is not JSON: {flaw}",
             tool=qualified,
             next_actions=("report it to the server's author", CHECK_FIRST),
         )
@@ -172,7 +172,7 @@ async def _result_through_the_sdk(link: Link, name: str, args: JsonMapping, repo
             )
         state = result.get("requestState")
         await anyio.sleep(_ROUND_PAUSE)
-    raise sdk_errors.MCPError(types.INTERNAL_ERROR, f"the tool put its answer off more than {_MAX_ROUNDS} times")
+    raise sdk_errors.MCPError(types.INTERNAL_ERROR, f"the tool postponed its answer more than {_MAX_ROUNDS} times")
 
 
 def _meta(link: Link) -> "types.RequestParamsMeta | None":

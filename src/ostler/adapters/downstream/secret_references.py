@@ -77,7 +77,7 @@ async def _found_at(reference: str, environment: Mapping[str, str]) -> str:
     match match["kind"]:
         case "env":
             value = environment.get(what, "")
-            hint = f"the variable {what!r} is not set; set it for the one who starts Ostler"
+            hint = f"the variable {what!r} is not set; set it where Ostler is started"
         case "file":
             value, hint = await anyio.to_thread.run_sync(_in_file, what)
         case "keyring":
@@ -94,7 +94,7 @@ def _in_file(path: str) -> tuple[str, str]:
         text = read_regular_text(expanded(path), _MAX_BYTES).rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        return "", f"the file {path!r} cannot be read ({why}); write it, for yourself alone"
+        return "", f"the file {path!r} cannot be read ({why}); write it, readable by you alone"
     return text, f"the file {path!r} is empty; write the secret into it"
 
 

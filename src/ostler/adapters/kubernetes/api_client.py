@@ -188,7 +188,7 @@ def _library() -> _Library:
         import_module("wsproto")
     except ImportError as error:
         raise misconfigured(
-            f"the package {error.name!r} is not installed, which services of Kubernetes need",
+            f"the package {error.name!r} is not installed, which Kubernetes services need",
             how_to_install("kubernetes"),
         ) from error
     errors = (exceptions.ConfigError, values.ValidationError, OSError, ValueError, ssl.SSLError)
@@ -224,7 +224,7 @@ def _http_options(library: _Library, access: ClusterAccess, credential: Credenti
     except library.errors as error:
         raise misconfigured(
             f"context {access.context!r} of {access.source} cannot be used: {_words(error)}",
-            "fix the kubeconfig; replace an 'auth-provider' by an exec plugin such as kubelogin",
+            "fix the kubeconfig; replace an 'auth-provider' with an exec plugin such as kubelogin",
         ) from error
 
 

@@ -103,7 +103,7 @@ async def run_plugin(access: ClusterAccess, environment: Mapping[str, str]) -> C
     except TimeoutError:
         raise no_credentials(access, f"{command!r} gave none within {PLUGIN_TIMEOUT:g} s") from None
     except OSError as error:
-        hint = str(spec.get("installHint") or f"install {command!r}, which the kubeconfig asks for credentials")
+        hint = str(spec.get("installHint") or f"install {command!r}, which the kubeconfig uses to get credentials")
         raise misconfigured(f"the exec plugin {command!r} cannot be run: {error.strerror}", hint) from error
     if done.returncode:
         said = " ".join(without_control(done.stderr.decode(errors="replace")).split())[-_SHOWN_CHARS:]

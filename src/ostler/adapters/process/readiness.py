@@ -236,7 +236,7 @@ async def await_ready(
         await time.pause(entry, pause if probe.interval is None else probe.interval)
     if entry.refresh() != "exited" and is_current():
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
-        path = ["name a path that it does answer (readyPath of dev-server), if it is as it should be"]
+        path = ["name a path that it does answer (readyPath of dev-server), if this answer is right"]
         actions = [*(path if _ANSWERED.search(verdict.detail) else ()), "fix the command, or allow more time"]
         raise await _not_ready(sockets, what, log_path, actions)
     raise await _cut_short(sockets, awaited_by(probe, log_path).port, log_path)

@@ -408,7 +408,7 @@ def _check(request: StartRequest) -> None:
     if request.ends_within is not None and (request.ready is not None or request.start_seconds is not None):
         raise ArgumentError(
             ["endsWithin: what ends is not waited for by 'ready' or 'startSeconds'"],
-            next_actions=("give one of the three",),
+            next_actions=("give only one of the three",),
         )
     if request.ready is not None:
         sample: Probe = probe_with_port(request.ready, None if request.port is None else request.port or 1)

@@ -79,7 +79,7 @@ def _tool(
                 raise
             # An answer that says so would be a failed check of what may be well.
             raise sdk_errors.MCPError(
-                types.INTERNAL_ERROR, f"nothing can be looked at now: {error}", _NOT_SENT
+                types.INTERNAL_ERROR, f"no process can be inspected now: {error}", _NOT_SENT
             ) from error
         return Answer(found.model_dump(mode="json", by_alias=True, exclude_none=True), text(found))
 

@@ -190,7 +190,7 @@ def _read_text(file: Path, limit: int, within: tuple[Path, ...] = ()) -> str:
         elif error.errno == errno.EACCES:
             problem, fix = "the user that Ostler runs as may not read it", "let that user read the file and its folders"
         else:
-            fix = "put a file in its place that can be read"
+            fix = "replace it with a file that can be read"
     if problem:
         raise ManifestError([Finding(f"{file}: {problem}", str(file), 1, 1, rule, fix=fix)], what=str(file))
     return text

@@ -393,7 +393,7 @@ class Publisher:
         try:
             yield
         except Exception:  # boundary: operations go on, and reads are answered here
-            logger.exception("changes cannot be sent to the servers that stand by any more: they pass reads on")
+            logger.exception("changes can no longer be sent to the servers that stand by: they pass reads on")
             self._is_broken, self._settled = True, math.inf
             self._log.wake()
 

@@ -105,8 +105,8 @@ async def open_callback(port: int = 0) -> AsyncGenerator[Callback]:
         listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
     except OSError as error:
         raise OperationError(
-            f"port {port}, which the browser is to come back to, cannot be used: {error.strerror or error}",
-            next_actions=("end what holds it", "or change 'callbackPort' under 'oauth' of the entry"),
+            f"port {port}, to which the browser returns, cannot be used: {error.strerror or error}",
+            next_actions=("stop what holds it", "or change 'callbackPort' under 'oauth' of the entry"),
         ) from None
     raised: Exception | None = None
     callback = Callback(listener.extra(SocketAttribute.local_port))  # noqa: S610 (anyio's, not Django's)

@@ -156,7 +156,7 @@ async def _clear(target: StorePlace) -> None:
     try:
         await postgresql_copies.clear(target.url, node_of(target.path.parent))
     except StoreError as error:
-        logger.warning("what was moved already was left there: %s", error)
+        logger.warning("what had already been moved was left there: %s", error)
 
 
 async def _put_aside(source: StorePlace) -> str:

@@ -17,7 +17,7 @@ _RIGHTS: Final = "let its role create: GRANT CREATE ON DATABASE {database} TO {u
 _FOREIGN: Final = "use the role that made the tables, or give its rights to this one: GRANT THAT_ROLE TO {user}"
 _GONE: Final = "restore a backup of the schema 'ostler', or start this server again: it makes new, empty ones"
 POOLER: Final = "connect to PostgreSQL itself, or let the pooler keep sessions: pool_mode = session"
-_CONNECTIONS: Final = "raise max_connections, or end other clients; Ostler needs two"
+_CONNECTIONS: Final = "raise max_connections, or close other connections; Ostler needs two"
 
 _CAUSES: Final = {
     "42501": ("the role {user!r} lacks a right", _RIGHTS),
@@ -34,8 +34,8 @@ _CAUSES: Final = {
 }
 
 _REFUSALS: Final = {
-    "password authentication failed": "correct the user and the password in the URL, or give them by ~/.pgpass",
-    "no password supplied": "give the password in the URL, by ~/.pgpass or by PGPASSWORD",
+    "password authentication failed": "correct the user and the password in the URL, or give them in ~/.pgpass",
+    "no password supplied": "give the password in the URL, in ~/.pgpass or as PGPASSWORD",
     "no pg_hba.conf entry": "allow this connection in pg_hba.conf",
     "too many clients": _CONNECTIONS,
     "too many connections": _CONNECTIONS,
@@ -67,7 +67,7 @@ class Address:
             StoreError: it is not a URL of PostgreSQL.
         """
         self.url = url
-        form = "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE; escape others by %XX"
+        form = "write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE; escape other characters as %XX"
         if is_misread(url):
             raise StoreError(f"the store's URL {MISREAD}", next_actions=(form,))
         try:

@@ -194,7 +194,7 @@ class HealthCheck:
         try:
             await service.commit()
         except StoreError as error:
-            service.note(f"that it has completed could not be recorded: {error.summary}")
+            service.note(f"its completion could not be recorded: {error.summary}")
 
     async def _look_whether_gone(self, failure: OstlerError, *, was_status: bool) -> None:
         """Report what is not there as failed: at once when an answer proves it, else when it is unhealthy."""

@@ -158,7 +158,7 @@ async def _known_stop_plan(
     plan = pinned_plan(service) or await derive_stop_plan(service)
     if plan is None and reason == START_UNSEEN:
         service.note(
-            "whether its failed start left something could not be seen: it is taken at its word that it failed"
+            "no check could show whether its failed start left something: the start is believed to have failed"
         )
         return None
     if plan is None and operation.kind.brings_up and may_start_again(service):

@@ -43,7 +43,7 @@ class Bookkeeper:
         try:
             await instance.commit()
         except StoreError as error:
-            instance.note(f"that it has failed could not be recorded: {error.summary}")
+            instance.note(f"the failure could not be recorded: {error.summary}")
 
     async def _record(self, instance: ServiceInstance) -> None:
         pause = _FIRST_PAUSE

@@ -222,7 +222,7 @@ class Leftovers:
                 "put its entry into mcp.json again, and stop them; or check by hand what it runs, and "
                 f"service_delete {names[0]} with abandon=true forgets the service"
             )
-            yield Unseen(server, classes, "is in no mcp.json any more", None, fix, names)
+            yield Unseen(server, classes, "is no longer in any mcp.json", None, fix, names)
 
     async def _listed(self, entry: ClassEntry, spec: LeftoversSpec) -> AsyncIterator[Leftover]:
         names: dict[str, object] = {

@@ -138,7 +138,7 @@ class Recovery:
             service=record.name,
             next_actions=(
                 "ostler prune --dry-run shows what it may have left running",
-                "end Ostler, and give it a name of its own where it is stored",
+                "stop Ostler, and rename it in the store",
             ),
         )
         logger.error("%s", error)
@@ -306,7 +306,7 @@ class Recovery:
         self._promised.discard(instance.id)
         has_ended = instance.state is ServiceState.STOPPED or _has_failed(instance)
         if has_ended and instance.is_wanted and wanted and instance.operation is None:
-            reason = "autoStart" if instance.record.auto_start else "it was to be started when the server ended"
+            reason = "autoStart" if instance.record.auto_start else "its start was planned when the server ended"
             instance.request(OperationKind.START, reason=reason)
 
     def _next_step(self, instance: ServiceInstance) -> Operation | None:

@@ -182,7 +182,7 @@ class RestartKeeper:
         try:
             await instance.commit()
         except StoreError as error:
-            instance.note(f"that a restart is to come could not be recorded: {error.summary}")
+            instance.note(f"the planned restart could not be recorded: {error.summary}")
 
     async def _pause(self, instance: ServiceInstance, trouble: _Trouble, delay: float) -> bool:
         """Wait out the backoff; True if a check meanwhile shows that the service is running again."""

@@ -40,7 +40,7 @@ class Listener(Generic[_Parameters]):
             self._waiting.append((args, kwargs))
             if len(self._waiting) > MAX_WAITING:
                 dropped, _ = self._waiting.popleft()
-                logger.error("a listener does not keep up: %r was dropped", dropped[:1])
+                logger.error("a listener is too slow: %r was dropped", dropped[:1])
             if self._has_thread:
                 self._changed.notify_all()
                 return

@@ -45,7 +45,7 @@ _CLIENT_GONE = "the client is gone"
 _ENDINGS = {
     "stop": "was stopped",
     "signal": "was stopped",
-    "idle": "ended for lack of work",
+    "idle": "ended because it had nothing to do",
     "handover": "handed over to a newer version",
     "folder": "ended because its state folder was deleted",
 }

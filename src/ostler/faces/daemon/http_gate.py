@@ -133,7 +133,7 @@ class Gate:
             proven = await self._entrance.verifier.verify_token(guest.token)
             is_welcome = who.unrestricted or self._entrance.policy(who.name) is not None
             if not isinstance(proven, ProvenToken) or proven.principal != who or not is_welcome:
-                logger.info("the token of %s (%s) does not hold any more: a request is ended", who.name, who.credential)
+                logger.info("the token of %s (%s) is no longer valid: a request is ended", who.name, who.credential)
                 request.cancel()
                 return
 
