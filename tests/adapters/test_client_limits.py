@@ -338,9 +338,8 @@ def test_copilot_s_lists_and_its_sandbox_are_its_own(files: ClientHome) -> None:
     servers = {name: {"type": "local", "command": "x", "tools": ["*"]} for name in ("a", "b", "c")}
     servers["d"] = {"type": "http", "url": "https://h/mcp", "tools": ["*"]}
     files.write("p/.github/mcp.json", {"mcpServers": servers})
-    files.write(".copilot/settings.json", {
-        "enabledMcpServers": ["computer-use"], "sandbox": {"enabled": False}, "trustedFolders": [str(files.folder)],
-    })  # fmt: skip
+    files.write(".copilot/config.json", {"trustedFolders": [str(files.folder)]})
+    files.write(".copilot/settings.json", {"enabledMcpServers": ["computer-use"], "sandbox": {"enabled": False}})
     files.write("p/.github/copilot/settings.json", {"disabledMcpServers": ["a"]})
     files.write("p/.github/copilot/settings.local.json", {"disabledMcpServers": ["b"]})
     found = files.found("p/.github/mcp.json", "p")
@@ -424,8 +423,7 @@ def test_an_extension_of_gemini_has_what_its_user_set(files: ClientHome) -> None
 )
 def test_a_file_is_of_the_client_whose_folder_it_is_in(files: ClientHome, path: str, client: str, project: str) -> None:
     whole = files.write(path, {"mcpServers": {}})
-    file = Machine(files.environment, "linux", files.folder / "root").file_at(whole)
-    assert file is not None
+    file = Machine(files.environment, "linux", files.folder / "root").files_at(whole)[0]
     assert (file.location.client, file.workspace) == (client, files.folder / project)
 
 

@@ -901,8 +901,7 @@ def test_a_workspace_of_vs_code_is_of_the_folder_that_it_opens(tmp_path: Path, f
     path = tmp_path / "shop.code-workspace"
     servers = {"a": {"command": "node", "args": ["${workspaceFolder}/a.js"]}}
     path.write_text(json.dumps({"folders": folders, "settings": {"mcp": {"servers": servers}}}))
-    file = Machine(ENV).file_at(path)
-    assert file is not None
+    file = Machine(ENV).files_at(path)[0]
     (made,), _ = candidates_in(path, ENV, client=file.location.writer)
     assert made.is_refused is not is_known
     web = f"{tmp_path}/web"
@@ -1081,8 +1080,7 @@ def test_an_extension_of_gemini_is_known_by_its_name(tmp_path: Path) -> None:
     server = {"command": "node", "args": ["${extensionPath}${/}a.js", "$TOKEN"], "cwd": "${extensionPath}"}
     path = tmp_path / "gemini-extension.json"
     path.write_text(json.dumps({"name": "x", "mcpServers": {"a": server}, "excludeTools": ["drop"]}))
-    file = Machine(ENV).file_at(path)
-    assert file is not None
+    file = Machine(ENV).files_at(path)[0]
     (made,), findings = candidates_in(path, ENV, client=file.location.writer)
     assert made.entry == {
         "command": "node", "args": [f"{tmp_path}/a.js", "${env:TOKEN}"], "cwd": str(tmp_path),

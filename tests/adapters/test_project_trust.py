@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 from tests.support.client_home import ClientHome
 
+from ostler.adapters.config.client_files import Machine
+
+APPROVED = {"hash": "cf35b664f0e85cbf24dfda38ea6991fa01d9d315e402baacd2c02f2e92d0947a", "status": "approved"}
+"""What Qwen Code keeps of an approved `{"command": "x"}`."""
 CLAUDE = {"mcpServers": {"a": {"command": "x"}, "my server": {"command": "x"}}}
 
 
@@ -107,7 +111,7 @@ def test_gemini_and_qwen_have_the_servers_of_a_folder_that_they_trust(
     files.write(f"p/.{client}/settings.json", {"mcpServers": {"a": {"command": "x"}}})
     files.write(f".{client}/settings.json", settings)
     files.write(f".{client}/trustedFolders.json", {f"{files.folder}{name}": level for name, level in folders.items()})
-    files.write(".qwen/mcpApprovals.json", {str(files.folder / "p"): {"a": {"hash": "x", "status": "approved"}}})
+    files.write(".qwen/mcpApprovals.json", {str(files.folder / "p"): {"a": APPROVED}})
     assert off(files, f"p/.{client}/settings.json") == ({"a"} if is_off else set())
 
 
@@ -128,12 +132,63 @@ def test_vibe_has_the_servers_of_a_folder_that_it_trusts(files: ClientHome, said
     assert off(files, "p/.vibe/config.toml") == ({"a"} if is_off else set())
 
 
-@pytest.mark.parametrize(("status", "is_off"), [("approved", set()), ("rejected", {"a"}), (None, {"a"})])
+@pytest.mark.parametrize(
+    ("record", "is_off"),
+    [
+        (APPROVED, set()),
+        ({**APPROVED, "status": "rejected"}, {"a"}),
+        ({**APPROVED, "hash": "of the entry before it was changed"}, {"a"}),
+        (None, {"a"}),
+    ],
+)
 def test_qwen_code_has_the_servers_of_a_project_that_a_person_has_approved(
-    files: ClientHome, status: str | None, is_off: set[str]
+    files: ClientHome, record: dict[str, str] | None, is_off: set[str]
 ) -> None:
-    files.write("p/.qwen/settings.json", {"mcpServers": {"a": {"command": "x"}}})
+    files.write("p/.qwen/settings.json", {"mcpServers": {"a": {"command": "x", "description": "X"}}})
     files.write(".qwen/settings.json", {})
-    approvals = {"a": {"hash": "x", "status": status}} if status else {}
-    files.write(".qwen/mcpApprovals.json", {str(files.folder / "p"): approvals})
+    files.write(".qwen/mcpApprovals.json", {str(files.folder / "p"): {"a": record} if record else {}})
     assert off(files, "p/.qwen/settings.json") == is_off
+
+
+@pytest.mark.parametrize(
+    ("entry", "approved"),
+    [  # the hashes are those that Qwen Code 0.24.4 wrote
+        ({"type": "stdio", "command": "tr\u00fce", "args": ["a"], "env": {"A": "$ZZ", "B": "${HOME}"}, "timeout": 1000},
+         "10a78f7b94b0221584f19d14546d9a7c6b73c113d7b4edb0ce2e087a02b128c7"),
+        ({"type": "http", "url": "http://x/mcp", "headers": {"A": "b"}},
+         "4312c00efc7a5c888494545a6e7ed371fd8785b98c312687602681f95896fe24"),
+        ({"url": "http://x/sse", "description": "d", "trust": True},
+         "4556715105790cf72014dc971ca90c69f843739db32c672676b18dcc7c20544b"),
+    ],
+)  # fmt: skip
+def test_qwen_code_approves_what_mcp_json_says_now(files: ClientHome, entry: dict[str, Any], approved: str) -> None:
+    files.write(".qwen/mcpApprovals.json", {str(files.folder / "p"): {"a": {**APPROVED, "hash": approved}}})
+    for is_changed in (False, True):
+        files.write("p/.mcp.json", {"mcpServers": {"a": {**entry, **({"timeout": 1} if is_changed else {})}}})
+        assert files.found("p/.mcp.json", "p")["a"].entry.get("disabled", False) == is_changed
+
+
+def test_variables_of_settings_are_replaced_in_what_qwen_code_approves(files: ClientHome) -> None:
+    files.write("p/.qwen/settings.json", {"mcpServers": {"a": {"command": "${PROGRAM}"}}})
+    files.write(".qwen/settings.json", {"env": {"PROGRAM": "x"}})
+    files.write(".qwen/mcpApprovals.json", {str(files.folder / "p"): {"a": APPROVED}})
+    assert {name for name, one in files.found("p/.qwen/settings.json", "p").items() if "disabled" in one.entry} == set()
+
+
+def test_a_file_that_several_clients_read_is_that_of_those_on_this_machine(files: ClientHome) -> None:
+    files.write("p/.mcp.json", {"mcpServers": {"a": {"command": "x"}, "b": {"command": "x"}}})
+    assert off(files, "p/.mcp.json") == set()
+    files.write(".copilot/config.json", {"trustedFolders": [str(files.folder)]})
+    files.write(".copilot/settings.json", {"disabledMcpServers": ["a"]})
+    of_copilot = files.found("p/.mcp.json", "p")
+    assert {name for name, one in of_copilot.items() if one.entry.get("disabled")} == {"a"}
+    files.write(".claude.json", {"projects": {}})
+    machine = Machine(files.environment, "linux", files.folder / "root")
+    readers = [file.location.client for file in machine.files(files.folder / "p") if file.path.name == ".mcp.json"]
+    assert readers == ["claude-code", "copilot"]
+
+
+def test_copilot_keeps_the_folders_that_it_trusts_in_one_file_alone(files: ClientHome) -> None:
+    files.write("p/.github/mcp.json", {"mcpServers": {"a": {"command": "x"}}})
+    files.write(".copilot/settings.json", {"trustedFolders": [str(files.folder)]})
+    assert off(files, "p/.github/mcp.json") == {"a"}

@@ -319,7 +319,7 @@ def test_what_an_administrator_sets_limits_the_users_servers(home: Home, tmp_pat
     assert {name: entry.get("disabled", False) for name, entry in found().items()} == {
         "a": True, "b": True, "company": False,
     }  # fmt: skip
-    assert machine.file_at(etc / "managed-mcp.json") is not None
+    assert machine.files_at(etc / "managed-mcp.json")
 
 
 @pytest.mark.parametrize(
@@ -536,10 +536,22 @@ def test_of_a_name_in_several_files_each_is_said_once(home: Home) -> None:
     assert home.run("servers", "import", "--all") == ExitStatus.OK, home.err
     assert home.servers == {"both": {"command": "x"}}
     assert "server 'both' was not imported" not in home.err
-    assert home.err.count("server 'two' is in several files") == 1
+    assert home.err.count("server 'two' is not the same everywhere") == 1
     assert home.run("servers", "import", "bad") == ExitStatus.FAILED
     assert "server 'bad' is refused: " in home.err
     assert "sandbox" in home.err
+
+
+def test_a_server_that_one_reader_of_a_shared_file_switched_off_is_asked_about(home: Home) -> None:
+    home.write("shop/.mcp.json", json.dumps({"mcpServers": {"a": {"command": "x"}, "b": {"command": "x"}}}))
+    home.write(".claude/settings.json", json.dumps({"enableAllProjectMcpServers": True}))
+    home.write(".claude.json", "{}")
+    home.write(".copilot/config.json", json.dumps({"trustedFolders": [str(home.folder)]}))
+    home.write(".copilot/settings.json", json.dumps({"disabledMcpServers": ["a"]}))
+    assert home.run("servers", "import", "--all", "--from", str(home.folder / "shop/.mcp.json")) == ExitStatus.OK
+    assert list(home.servers) == ["b"]
+    assert "server 'a' is not the same everywhere (Claude Code: " in home.err
+    assert "Copilot CLI: " in home.err
 
 
 @pytest.mark.parametrize("data", [b'{"mcpServers": {', b"\xff\xfe\x00", b" " * (5 * 1024 * 1024)])

@@ -94,13 +94,28 @@ class Machine:
         return has_folder or _exists(file.path) or any(_exists(self._home / mark) for mark in file.location.markers)
 
     def files(self, project: Path | None = None) -> Iterator[ClientFile]:
-        """Yield every file that exists: those of the user, and those of `project`."""
+        """Yield every file that exists: those of the user, and those of `project`.
+
+        A project's file that several clients read is that of each one that is on this machine.
+        """
         for location in LOCATIONS:
             own = list(self._own(location))
             yield from (ClientFile(location, found) for found in own)
             if project is not None:
-                found = _below(project, (location.project, *location.project_further))
+                found = _below(project, self._of_project(location))
                 yield from (ClientFile(location, path, project) for path in found if path not in own)
+
+    def _of_project(self, location: Location) -> Iterator[str]:
+        """Yield the files of a project that a client reads, with those that it shares if it is on this machine."""
+        names = (location.project, *location.project_further)
+        sharing = [one for one in LOCATIONS if not set(names).isdisjoint(one.shared)]
+        is_others = sharing and not self._is_used(location) and any(map(self._is_used, sharing))
+        yield from (name for name in names if not (is_others and any(name in one.shared for one in sharing)))
+        yield from location.shared if location.shared and self._is_used(location) else ()
+
+    def _is_used(self, location: Location) -> bool:
+        file = self.file_of(location.client)
+        return file is not None and self.is_there(file)
 
     def limiting(self, file: ClientFile, project: Path | None = None) -> Iterator[Path]:
         """Yield the other existing files that limit the servers which `file` has for all or for one project."""
@@ -148,11 +163,11 @@ class Machine:
         found += _below(project, named["./"]) if project is not None else []
         return VariableFiles(places, tuple(found[:1] if places.is_one else found))
 
-    def file_at(self, path: Path) -> ClientFile | None:
-        """Return the file of a client that `path` is, when it is one that is known."""
-        known = (file for file in self.files(workspace_of(path)) if file.path == path)
+    def files_at(self, path: Path) -> list[ClientFile]:
+        """Return the file that `path` is of each client that is known to read it."""
+        known = [file for file in self.files(workspace_of(path)) if file.path == path]
         by_name = (ClientFile(location, path) for location in LOCATIONS if _is_named(path, location.anywhere))
-        return next(chain(known, by_name), None)
+        return known or list(by_name)[:1]
 
     def _own_paths(self, location: Location) -> list[Path]:
         """Return where the user's file may be: where a variable says, else in the usual places."""

@@ -21,7 +21,7 @@ from ostler.adapters.config.entry_values import with_whole_path
 from ostler.adapters.config.extensions import as_set_up
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json, plugin_of
-from ostler.adapters.config.project_trust import DECISIONS, why_off
+from ostler.adapters.config.project_trust import DECISIONS, ProjectServer, why_off
 from ostler.adapters.projects.folders import find_checkout
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects, as_texts
@@ -169,7 +169,10 @@ class _ClientFile(Struct, frozen=True):
         """Return a finding if the client has not been allowed to start a server of a project's file."""
         if workspace is None or plugin_of(self.path.parent) is not None:
             return None
-        if not (reason := why_off(self.path, workspace, name, self._beside(workspace))):
+        entry = as_object(as_object(as_object(self.source.value).get("mcpServers")).get(name))
+        own = {one: variable.value for one, variable in self._variables(workspace).items()}
+        server = ProjectServer(self.path, workspace, self.clients, name, entry, {**self.environment, **own})
+        if not (reason := why_off(server, self._beside(workspace))):
             return None
         message = f"{name!r} is off here, too: {reason}"
         fix = "allow it there, or remove 'disabled' from the imported entry if it may be started"

@@ -1,34 +1,64 @@
 """Whether a client has been allowed to start the servers of a project: those that have not are off there."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path, PurePath
 from typing import Final
 
-from ostler.adapters.config.dialects.client_texts import Source
+from msgspec import Struct
+
+from ostler.adapters.config.dialects.client_texts import Source, with_values
 from ostler.adapters.config.dialects.entry_places import at
 from ostler.adapters.config.dialects.server_lists import Servers
-from ostler.model.json import JsonObject, JsonValue, as_object, as_texts
+from ostler.model.json import JsonObject, as_object, as_texts
 
 _TRUSTED: Final = frozenset({"TRUST_FOLDER", "TRUST_PARENT"})
 _FOLDERS: Final = "trustedFolders.json"
 """What Gemini CLI and Qwen Code call their file of the folders that a person has decided about."""
 _VIBE: Final = "trusted_folders.toml"
 """What Mistral Vibe calls its own."""
+_COPILOT: Final = frozenset({"copilot"})
+_QWEN: Final = frozenset({"gemini"})
+"""Whose keys Qwen Code's entries have."""
 _SERVERS: Final = "mcpApprovals.json"
 """What Qwen Code calls its file of the servers of projects that a person has decided about."""
 DECISIONS: Final = frozenset({_FOLDERS, _VIBE, _SERVERS})
 """Files of what a person has decided about single projects."""
 
 
-def why_off(file: Path, project: Path, name: str, others: Sequence[Source]) -> str:
+_NOT_HASHED: Final = frozenset({"scope", "extensionName", "description"})
+"""Keys of an entry that Qwen Code leaves out of what a person approves."""
+
+
+class ProjectServer(Struct, frozen=True):
+    """A server of a project's file.
+
+    Attributes:
+        file: the file.
+        project: the project's folder.
+        clients: whose keys its entry has, by id.
+        name: what the file calls it.
+        entry: its entry, as the file has it.
+        environment: the variables that the client replaces.
+    """
+
+    file: Path
+    project: Path
+    clients: frozenset[str]
+    name: str
+    entry: JsonObject
+    environment: Mapping[str, str]
+
+
+def why_off(server: ProjectServer, others: Sequence[Source]) -> str:
     """Return why the client does not start a server of a project's file, "" if it does, or is not used here.
 
     Args:
-        file: the project's file.
-        project: its folder.
-        name: what the file calls the server.
+        server: the server.
         others: the client's other files, with what they say of the project.
     """
+    file, project, name = server.file, server.project, server.name
     is_used = any(not Path(one.file).is_relative_to(project) for one in others)
     if not (is_used and file.is_relative_to(project)):
         return ""
@@ -36,7 +66,10 @@ def why_off(file: Path, project: Path, name: str, others: Sequence[Source]) -> s
         "reads this file only after it has been told to trust the folder",
         "has not been allowed to start it yet",
     )
-    match file.relative_to(project).as_posix():
+    path = file.relative_to(project).as_posix()
+    if path == ".mcp.json":  # several clients read it
+        path = {_COPILOT: ".github/mcp.json", _QWEN: ".qwen/settings.json"}.get(server.clients, path)
+    match path:
         case ".mcp.json" if not _is_approved(name, project, others):
             reason = f"Claude Code {asks}"
         case ".codex/config.toml" if not any(_said(one).get("trust_level") == "trusted" for one in others):
@@ -49,15 +82,34 @@ def why_off(file: Path, project: Path, name: str, others: Sequence[Source]) -> s
             reason = f"Gemini CLI {reads}"
         case ".qwen/settings.json" if not _is_trusted(project, others, unless_said=False):
             reason = f"Qwen Code {reads}"
-        case ".qwen/settings.json" if "approved" not in _decisions(name, project, others):
-            reason = f"Qwen Code {asks}"
+        case ".qwen/settings.json" if not _is_approved_as_it_is(server, others):
+            reason = f"Qwen Code {asks} as it is now"
         case _:
             reason = ""
     return reason
 
 
-def _decisions(name: str, project: Path, others: Sequence[Source]) -> list[JsonValue]:
-    return [at(_said(one), (str(project), name, "status")) for one in others if _named(one) == _SERVERS]
+def _is_approved_as_it_is(server: ProjectServer, others: Sequence[Source]) -> bool:
+    """Whether a person has approved a server in Qwen Code, which then keeps a hash of its entry."""
+    records = [
+        as_object(at(_said(one), (str(server.project), server.name))) for one in others if _named(one) == _SERVERS
+    ]
+    hashes = {_hash_of(entry) for entry in _spellings_of(server)}
+    return any(record.get("status") == "approved" and record.get("hash") in hashes for record in records)
+
+
+def _spellings_of(server: ProjectServer) -> list[JsonObject]:
+    """Return the entry as Qwen Code may have it: of `.mcp.json` without its type, of settings without variables."""
+    entry = {key: value for key, value in server.entry.items() if key not in _NOT_HASHED}
+    plain = {key: value for key, value in entry.items() if key != "type"}
+    if entry.get("type") == "http" and "url" in plain:
+        plain["httpUrl"] = plain.pop("url")
+    return [entry, plain, as_object(with_values(entry, server.environment))]
+
+
+def _hash_of(entry: JsonObject) -> str:
+    text = json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _said(source: Source) -> JsonObject:
@@ -83,7 +135,8 @@ def _is_approved(name: str, project: Path, others: Sequence[Source]) -> bool:
 
 def _is_listed(project: Path, others: Sequence[Source]) -> bool:
     """Whether Copilot CLI trusts a folder: it, or one above it, is in its list."""
-    lists = [as_texts(_said(one).get(key)) for one in others for key in ("trustedFolders", "trusted_folders")]
+    files = [_said(one) for one in others if _named(one) == "config.json"]
+    lists = [as_texts(said.get(key)) for said in files for key in ("trustedFolders", "trusted_folders")]
     return any(project.is_relative_to(folder) for folders in lists for folder in folders)
 
 

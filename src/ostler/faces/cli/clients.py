@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -190,18 +190,29 @@ def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tup
         path = Path(source).absolute()
         if not os.path.lexists(path):
             fail(f"{source!r} is neither a file nor a client; {_meant(source)}", ExitStatus.NOT_FOUND)
-        file = machine.file_at(path)
-        workspace = workspace_of(path) if file is None else file.workspace
-        found, findings = _candidates_of(path, file, machine, workspace, answer)
-        return found, [str(finding) for finding in findings]
-    every: list[Candidate] = []
-    problems: list[str] = []
-    for file in machine.files(Path.cwd()):
-        if client in (None, file.location.client):
-            found, findings = _candidates_of(file.path, file, machine, file.workspace, answer)
-            every += found
-            problems += [str(finding) for finding in findings if finding.rule != "no-servers"]
-    return every, problems
+        files = machine.files_at(path) or [None]
+        read = [
+            _candidates_of(path, file, machine, workspace_of(path) if file is None else file.workspace, answer)
+            for file in files
+        ]
+        problems = [str(finding) for _, findings in read for finding in findings]
+        return _without_repetitions(read), list(dict.fromkeys(problems))
+    read = [
+        _candidates_of(file.path, file, machine, file.workspace, answer)
+        for file in machine.files(Path.cwd())
+        if client in (None, file.location.client)
+    ]
+    problems = [str(finding) for _, findings in read for finding in findings if finding.rule != "no-servers"]
+    return _without_repetitions(read), list(dict.fromkeys(problems))
+
+
+def _without_repetitions(read: "Iterable[tuple[list[Candidate], list[Finding]]]") -> "list[Candidate]":
+    """Return the servers, each one of a file that several clients read once for all who have it alike."""
+    found: dict[object, Candidate] = {}
+    for candidate in (one for candidates, _ in read for one in candidates):
+        key = (candidate.source, candidate.project, candidate.name, str(candidate.entry), candidate.is_refused)
+        found.setdefault(key, candidate)
+    return list(found.values())
 
 
 def _candidates_of(
@@ -236,12 +247,18 @@ def _chosen(found: "Sequence[Candidate]", names: Sequence[str], *, every: bool) 
         elif not good:
             if not every:
                 complain(f"server {name!r} is refused: {_refusal_of(matching[0])}")
-        elif len({str(candidate.entry) for candidate in good}) > 1 and name not in chosen:
-            sources = ", ".join(str(candidate.source) for candidate in good)
-            complain(f"server {name!r} is in several files ({sources}); --from says which is meant")
+        elif name not in chosen and (len({str(one.entry) for one in good}) > 1 or _is_refused_to_another(matching)):
+            sources = ", ".join(f"{one.client}: {one.source}" for one in matching)
+            complain(f"server {name!r} is not the same everywhere ({sources}); --from says which is meant")
         else:
             chosen.setdefault(name, good[0])
     return list(chosen.values())
+
+
+def _is_refused_to_another(matching: "Sequence[Candidate]") -> bool:
+    """Whether a file has a server that one of the clients that read it may use, and Ostler not as another one does."""
+    refused = {(one.source, one.project) for one in matching if one.is_refused}
+    return any((one.source, one.project) in refused for one in matching if not one.is_refused)
 
 
 def _configured(session: Session) -> set[str]:

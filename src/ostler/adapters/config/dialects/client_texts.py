@@ -139,7 +139,7 @@ def with_values(value: JsonValue, variables: Mapping[str, str]) -> JsonValue:
     """Return a value with `$NAME` and `${NAME}` replaced in all of its texts."""
     if isinstance(value, str):
         for name, text in variables.items():
-            value = re.sub(rf"\$\{{{name}\}}|\${name}(?!\w)", lambda _, text=text: text, value)
+            value = re.sub(rf"\$\{{{re.escape(name)}\}}|\${re.escape(name)}(?!\w)", lambda _, text=text: text, value)
         return value
     if isinstance(value, list):
         return [with_values(item, variables) for item in as_list(value)]

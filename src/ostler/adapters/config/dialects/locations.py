@@ -48,6 +48,7 @@ class Location:
         name: its name, where the dialect's is that of several clients.
         further: files that are read for entries and never written, a folder's files as `folder/*.json`.
         project_further: the same below a project's folder.
+        shared: a project's files of other clients that this one reads, too.
         limits: other files of the user that limit the servers, below the same folders as `paths`, or with `./` next to
             the file that has the servers; `{hash}` stands for that of the project's path.
         project_limits: the same below a project's folder.
@@ -71,6 +72,7 @@ class Location:
     name: str = ""
     further: tuple[str, ...] = ()
     project_further: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     project_limits: tuple[str, ...] = ()
     managed: tuple[str, ...] = ()
@@ -191,7 +193,7 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              managed=("settings.json", "system-defaults.json", "policies/*.toml"), anywhere=("gemini-extension.json",),
              variables=VariablePlaces(files=("^/.gemini/.env", "^/.env", "~/.gemini/.env", "~/.env"), is_one=True)),
     Location("qwen", (".qwen/settings.json",), project=".qwen/settings.json", dialect="gemini", name="Qwen Code",
-             further=(".qwen/extensions/*/qwen-extension.json",),
+             further=(".qwen/extensions/*/qwen-extension.json",), shared=(".mcp.json",),
              limits=(".qwen/trustedFolders.json", ".qwen/mcpApprovals.json",
                      ".qwen/extensions/extension-enablement.json", "{QWEN_CODE_SYSTEM_DEFAULTS_PATH}"),
              overrides=("{QWEN_CODE_SYSTEM_SETTINGS_PATH}",),
@@ -233,6 +235,7 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("warp", (".warp/.mcp.json",), project=".warp/.mcp.json",
              limits=(".warp/settings.toml", ".config/warp-terminal/settings.toml")),
     Location("copilot", (".copilot/mcp-config.json",), entry=_copilot, project=".github/mcp.json",
+             shared=(".mcp.json",),
              limits=(".copilot/config.json", ".copilot/settings.json", ".copilot/hooks/*.json"),
              project_limits=(".github/copilot/settings.json", ".github/copilot/settings.local.json",
                              ".github/hooks/*.json"), managed=("managed-settings.json",)),
