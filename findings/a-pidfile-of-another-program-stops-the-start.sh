@@ -64,11 +64,6 @@ Path("state/ups.conf").write_text("[lab]\ndriver = dummy-ups\nport = lab.dev\n")
 Path("state/upsd.users").write_text("")
 
 
-def free():
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
-
-
 def up(name, port):
     if name == "celery":
         return "beat: Starting" in Path(f"{name}.out").read_text(errors="replace")
@@ -81,7 +76,7 @@ def up(name, port):
 
 def start(name, holder):
     command, file, text = SERVERS[name]
-    words = {"port": free(), "pid": f"{WORK}/state/upsd.pid" if name == "upsd" else f"{WORK}/{name}.pid", "W": WORK, "L": LIB}
+    words = {"port": free_port(), "pid": f"{WORK}/state/upsd.pid" if name == "upsd" else f"{WORK}/{name}.pid", "W": WORK, "L": LIB}
     if file:
         Path(file).write_text(text.format(**words))
     Path(words["pid"]).write_text(f"{holder}\n")

@@ -84,14 +84,9 @@ AS_GUESSED = ("lighttpd", "tmux", "daphne", "supervisord")
 REMOVE = ("Redis", "mosquitto", "caddy", "rsyslog", "gunicorn")
 
 
-def free():
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
-
-
 def start(name, path, number):
     command, text = SERVERS[name]
-    words = {"s": path, "n": number, "c": f"{W}/{name}{number}.conf", "W": W, "T": TEMP, "p": free()}
+    words = {"s": path, "n": number, "c": f"{W}/{name}{number}.conf", "W": W, "T": TEMP, "p": free_port()}
     Path(words["c"]).write_text(text.format(**words))
     env = {key: value for key, value in os.environ.items() if key != "LD_LIBRARY_PATH" or name in DEBIAN}
     env["RSYSLOG_MODDIR"] = f"{W}/deb/usr/lib/{os.uname().machine}-linux-gnu/rsyslog"
@@ -117,13 +112,6 @@ def reachable(path):
                 continue
             return True
     return False
-
-
-def until(holds, seconds):
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return holds()
 
 
 def identity(path):

@@ -47,14 +47,6 @@ COMMANDS = {
 }
 
 
-def listens(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
-
-
 def ask(port, path):
     try:
         return urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30).status
@@ -78,13 +70,13 @@ for name, (_, paths) in COMMANDS.items():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         held = taken.getsockname()[1]
         second = start(name, held)
-        until(lambda: name == "voila" and listens(held + 1), second)
+        until(lambda: name == "voila" and accepts(held + 1), second)
         left = second.poll()
         second.kill()
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     process = start(name, port)
-    until(lambda: listens(port), process)
+    until(lambda: accepts(port), process)
     statuses = [ask(port, path) for path in paths] if process.poll() is None else f"exits with {process.poll()}"
     process.kill()
     with open(f"{name}-{port}.log") as log:

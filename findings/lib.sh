@@ -1,5 +1,5 @@
 # Shared by the scripts of this folder: source it first. It makes a temp folder that goes at the end, installs pinned
-# packages into it, reports facts, and has a small MCP wire client for Python. It needs nothing of the project.
+# packages into it, reports facts, and has a small MCP wire client and other helpers for Python. It needs nothing of the project.
 # shellcheck shell=bash
 #
 #   WORK                     the temp folder; also HOME, so that nothing of the user's settings plays a part
@@ -175,12 +175,13 @@ judge() {
 
 mkdir -p "$WORK/home" "$WORK/lib"
 cat >"$WORK/lib/wire.py" <<'PYTHON'
-"""A small MCP client on the wire: what a server really writes, in order. Standard library alone."""
+"""A small MCP client on the wire: what a server really writes, in order; and ports, and waiting. Standard library alone."""
 
 import http.client
 import json
 import os
 import queue
+import socket
 import subprocess
 import threading
 import time
@@ -199,6 +200,29 @@ def finish(*facts):
     for text in broken:
         print("  changed:", text)
     raise SystemExit(1 if broken else 0)
+
+
+def until(holds, seconds):
+    """What `holds` returns, as soon as that counts as true; after `seconds` what it returns then."""
+    deadline = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return held
+
+
+def free_port():
+    """A TCP port of 127.0.0.1 that no one listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return one.getsockname()[1]
+
+
+def accepts(port):
+    """Whether a connection to `port` of 127.0.0.1 is accepted."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def text_of(result):

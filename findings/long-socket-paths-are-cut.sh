@@ -72,13 +72,6 @@ def end(process):
     process.wait()
 
 
-def until(holds, seconds):
-    deadline = time.monotonic() + seconds
-    while not (held := holds()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return held
-
-
 def sockets():
     return [str(path) for path in DEEP.iterdir() if path.is_socket()]
 

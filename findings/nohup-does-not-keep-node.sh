@@ -68,7 +68,6 @@ class Main {
 JAVA
 PYTHON=python judge 150 <<'PY'
 import signal
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -100,29 +99,9 @@ SERVERS = {  # name: (command, text of its configuration file, what becomes of i
 DEBIAN = ("socat", "haproxy", "etcd", "beanstalkd", "Redis", "memcached", "mosquitto", "caddy", "lighttpd")
 
 
-def free():
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
-
-
-def until(holds, seconds):
-    deadline = time.monotonic() + seconds
-    while not (held := holds()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return held
-
-
-def accepts(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
-
-
 def fate(name, number, setting):
     """What becomes of it at the signal. `setting` is what the shell that starts it does first."""
-    port = free()
+    port = free_port()
     words = {"p": port, "c": f"{W}/{name}.conf", "d": f"{W}/{name}{time.monotonic_ns()}", "W": W}
     command, text = SERVERS[name][:2]
     Path(words["c"]).write_text(text.format(**words))

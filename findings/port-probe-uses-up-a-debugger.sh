@@ -36,13 +36,6 @@ def listens(port):
     return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
 
 
-def until(holds, seconds):
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return holds()
-
-
 SERVERS = {
     "dlv exec --headless": "dlv exec --headless --listen=127.0.0.1:{port} ./sleeper",
     "dlv dap": "dlv dap --listen=127.0.0.1:{port}",

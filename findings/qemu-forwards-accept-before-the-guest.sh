@@ -24,16 +24,11 @@ SHARE = os.environ["WORK"] + "/deb/usr/share"
 MACHINE = ["qemu-system-x86_64", "-L", SHARE + "/qemu", "-L", SHARE + "/seabios", "-accel", "tcg", "-m", "32", "-display", "none", "-nodefaults"]
 
 
-def free():
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
-
-
 def forward(port):
     return f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"
 
 
-port = free()
+port = free_port()
 machine = subprocess.Popen([*MACHINE, "-netdev", forward(port), "-device", "virtio-net-pci,netdev=net,romfile=", "-qmp", "unix:qmp,server=on,wait=off"],
                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open("qemu.log", "w"))
 for attempt in range(200):

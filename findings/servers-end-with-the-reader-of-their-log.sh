@@ -115,11 +115,6 @@ SERVERS = {  # name: (command, text of its configuration file, what becomes of i
 DEBIAN = ("caddy", "nginx", "haproxy", "tinyproxy", "memcached", "etcd")
 
 
-def free():
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
-
-
 def ask(name, port):
     """The status of the answer to a request, which each of them logs."""
     try:
@@ -132,13 +127,6 @@ def ask(name, port):
     return "no answer" if not said else said[0] if name == "memcached" else said[1]
 
 
-def until(holds, seconds):
-    deadline = time.monotonic() + seconds
-    while not (held := holds()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return held
-
-
 def logged(reader):
     try:
         return len(os.read(reader, 1 << 20))
@@ -148,7 +136,7 @@ def logged(reader):
 
 facts = []
 for name, (command, text, expected) in SERVERS.items():
-    port = free()
+    port = free_port()
     words = {"p": port, "c": f"{W}/{name}.conf", "W": W, "T": TEMP}
     Path(words["c"]).write_text(text.format(**words))
     reader, writer = os.pipe()

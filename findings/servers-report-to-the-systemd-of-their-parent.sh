@@ -56,29 +56,9 @@ SERVERS = {  # name: (command, text of its configuration file, what it sends whe
 ON_OWN_LIBRARIES = ("sshd", "gunicorn", "uvicorn")
 
 
-def free():
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
-
-
-def until(holds, seconds):
-    deadline = time.monotonic() + seconds
-    while not (held := holds()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return held
-
-
-def accepts(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
-
-
 def start(name):
     command, text = SERVERS[name][:2]
-    port = free()
+    port = free_port()
     words = {"p": port, "c": f"{W}/{name.split()[0]}.conf", "W": W, "T": TEMP}
     Path(words["c"]).write_text(text.format(**words))
     env = {key: value for key, value in os.environ.items() if key != "LD_LIBRARY_PATH" or name not in ON_OWN_LIBRARIES}

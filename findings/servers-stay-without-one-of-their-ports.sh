@@ -29,11 +29,6 @@ taken = both[0].getsockname()[1]
 both[1].bind(("127.0.0.1", taken))
 
 
-def free():
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
-
-
 def nginx(port):
     temp = " ".join(f"{name}_temp_path {WORK}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     listen = "".join(f"server {{ listen 127.0.0.1:{one}; }}" for one in (taken, port))
@@ -84,7 +79,7 @@ def accepts(host, port):
 
 def life(name):
     command, file, text = SERVERS[name]
-    port = free()
+    port = free_port()
 
     def fill(words):
         return words.format(taken, port, W=WORK, L=LIB)

@@ -64,13 +64,6 @@ RUNNERS = {  # what becomes of runner, command, and whether the command hears of
 }
 
 
-def until(holds, seconds):
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return holds()
-
-
 facts = []
 for runner, expected in RUNNERS.items():
     for name in ("pid", "heard"):

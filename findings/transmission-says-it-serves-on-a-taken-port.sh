@@ -12,7 +12,6 @@ deb_install transmission-daemon=3.00-2.1+deb12u1 libminiupnpc17 libnatpmp1
 judge 60 <<'PY'
 import http.server
 import re
-import socket
 
 from wire import *
 
@@ -25,11 +24,6 @@ class Other(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
-
-
-def free():
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
 
 
 def listening(pid):
@@ -64,7 +58,7 @@ def end(daemon):
 other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other)
 threading.Thread(target=other.serve_forever, daemon=True).start()
 port = other.server_address[1]
-daemon, stays, ports, said = run("taken", port, free())
+daemon, stays, ports, said = run("taken", port, free_port())
 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
 connection.request("GET", "/transmission/web/")
 answer = connection.getresponse().read().decode()
@@ -73,7 +67,7 @@ code = end(daemon)
 own = "it" if said == [str(port)] else said
 show(f"a taken port: it {'stays' if stays else 'ends'}, says that it serves on {own}, listens on {ports}, complains: {complaint}")
 show(f"on that port answers {answer!r}; the daemon's status after SIGTERM: {code}")
-second, stays_too, served, said_too = run("beyond", 99999, free())
+second, stays_too, served, said_too = run("beyond", 99999, free_port())
 code_too = end(second)
 show(f"--port 99999: it {'stays' if stays_too else 'ends'}, says that it serves on {said_too}, listens on {served}; status after SIGTERM {code_too}")
 finish((stays and said == [str(port)] and ports == [] and complaint == [] and answer == "another program" and code == 0, "a taken port"),

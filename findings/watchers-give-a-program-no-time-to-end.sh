@@ -58,15 +58,6 @@ def alive(pid):
         return False
 
 
-def until(holds, seconds):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := holds():
-            return found
-        time.sleep(0.05)
-    return None
-
-
 def watch(number, command):
     folder, log = f"project{number}", os.path.abspath(f"log{number}")
     os.mkdir(folder)

@@ -160,13 +160,6 @@ journal = Path("journal")
 os.environ["JOURNAL"] = str(journal.resolve())
 
 
-def until(holds, seconds):
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return holds()
-
-
 def has(what, times=1):
     return journal.exists() and journal.read_text().split().count(what) >= times
 
