@@ -32,6 +32,25 @@ async def test_a_process_keeps_the_environment_of_the_one_who_asked(state_dir: P
         assert await seen(client) == "seen=asked"
 
 
+@pytest.mark.parametrize(
+    ("host", "passed"),
+    [("my-machine", "none"), ("x86_64-conda-linux-gnu", "none"), ("0.0.0.0", "0.0.0.0"), ("::1", "::1")],
+)
+async def test_an_inherited_host_is_passed_on_if_a_server_could_mean_to_listen_there(
+    state_dir: Path, host: str, passed: str
+) -> None:
+    environments = Environments({"PATH": "/usr/bin:/bin", "HOST": host})
+    line = "echo host=${HOST-none}; sleep 60"
+    started: Any = {"key": "k", "command": line, "shell": True, "ready": {"log": "(?P<host>host=.*)"}}
+    async with Client(build_process_server(state_dir / "p", environments=environments)) as client:
+        answer = await client.call_tool("start", started)
+        assert answer.structured_content["matched"] == {"host": f"host={passed}"}
+        await client.call_tool("stop", {"key": "k"})
+        answer = await client.call_tool("start", {**started, "env": {"HOST": "my-machine"}})
+        assert answer.structured_content["matched"] == {"host": "host=my-machine"}, "what is asked for is not inherited"
+        await client.call_tool("stop", {"key": "k"})
+
+
 async def test_a_program_that_only_a_login_shell_finds_is_found_there(tmp_path: Path, state_dir: Path) -> None:
     tool = tmp_path / "login" / "tool"
     tool.parent.mkdir()

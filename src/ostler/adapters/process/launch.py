@@ -21,6 +21,7 @@ from ostler.adapters.process.accounts import Account, account_of, runs_as_root, 
 from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
 from ostler.adapters.process.keeper_boot import Child, answer_to, booted_keeper, dismiss
 from ostler.adapters.process.logfile import tail
+from ostler.adapters.process.ports import is_address
 from ostler.adapters.process.records import input_path, output_path
 from ostler.adapters.regular_files import expanded
 from ostler.model.errors import ArgumentError, OperationError
@@ -105,6 +106,8 @@ class Launch(Struct, frozen=True):
             )
         cwd = working_folder(request.cwd, account)
         env = without_own(inherited)
+        if not is_address(env.get("HOST", "127.0.0.1")):
+            del env["HOST"]  # the machine's name (csh), or a compiler's target (conda): servers would listen there
         env.setdefault("PYTHONUNBUFFERED", "1")  # else what a Python program prints reaches its log at its end
         if request.stdin == "tty":
             env.setdefault("TERM", "xterm-256color")

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from ostler.model.errors import ConflictError, RequestError
 
@@ -89,6 +90,15 @@ def address_of(host: str, port: int) -> str:
     """Return `host:port` as in a URL, with loopback for a wildcard."""
     reachable = reachable_host(host)
     return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
+
+
+def is_address(host: str) -> bool:
+    """Return whether `host` is an IP address, or localhost."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):
+            socket.inet_pton(family, host)
+            return True
+    return host == "localhost"
 
 
 def is_this_machine(host: str) -> bool:
