@@ -200,7 +200,7 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert ostler.run("project", "status") == ExitStatus.OK
     assert "left over: project fix.shop" in ostler.out
     assert ostler.run("ps", "--all") == ExitStatus.OK
-    assert f"project fix.shop is left over: {worktree} is gone: ostler prune" in ostler.err
+    assert f"left over: project fix.shop, whose folder {worktree} is gone. Next: ostler prune" in ostler.err
     servers = {"mcpServers": {"docker": {"command": "docker-mcp", "disabled": True}}}
     config = Path(ostler.place.config_dir)
     config.mkdir()
@@ -266,6 +266,34 @@ def test_up_is_under_way_before_the_command_line_is_loaded(
         done = subprocess.run(process, capture_output=True, text=True, check=False)
         assert done.returncode == status, done.stderr
         assert said in done.stdout
+
+
+OWN_CLASS = """\
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {{name: {name}}}
+spec:
+  args: {args}
+  serviceConfig:
+    lifecycleTools:
+      start: {{tool: process/start, args: {{key: "{{{{ name }}}}", command: sh, args: {words}, startSeconds: 20s}}}}
+      stop: {{tool: process/stop, args: {{key: "{{{{ name }}}}"}}}}
+"""
+
+
+def test_where_the_command_of_a_class_is_fixed_is_named(ostler: CommandLine) -> None:
+    classes = Path(ostler.place.config_dir, "serviceclasses")
+    classes.mkdir(parents=True, exist_ok=True)
+    args = "{script: {type: string, default: exit 3}, unused: {type: string, default: x}}"
+    (classes / "made.yaml").write_text(OWN_CLASS.format(name="made", args=args, words='[-c, "{{ script }}"]'))
+    (classes / "fixed.yaml").write_text(OWN_CLASS.format(name="fixed", args="{}", words="[-c, exit 3]"))
+    for name, advice in (
+        ("made", "fix what its command is made of (script)"),
+        ("fixed", "fix the command in its class 'fixed'"),
+    ):
+        assert ostler.run("create", name, "one") == ExitStatus.FAILED
+        assert "exited with code 3 " in ostler.err
+        assert f"Next: {advice}" in ostler.err
 
 
 def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(

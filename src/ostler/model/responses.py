@@ -10,6 +10,9 @@ from ostler.model.json import JsonObject, JsonValue, as_object
 CHECK_FIRST: Final = "check what the tool did before calling it again"
 """The next step after a call without an answer, which may have acted; when that has been cleaned up, it is another."""
 
+FIX_COMMAND: Final = "fix the command"
+"""The next step after a start whose program failed; of a class whose command is not an arg, it is another."""
+
 NEXT_MARK: Final = "ostler/nextActions"
 """Key in the `_meta` of a failed tool's result: the next steps that its text ends with, one by one."""
 

@@ -21,6 +21,7 @@ from ostler.adapters.process.web_probe import valid_url
 from ostler.engine.protocols import Progress
 from ostler.model.errors import OperationError
 from ostler.model.late_patterns import late_pattern
+from ostler.model.responses import FIX_COMMAND
 from ostler.rules.text.last_words import lacks_something, last_words, reports_trouble
 from ostler.rules.text.log_pages import LAST_LOG_LINES, NO_OUTPUT
 
@@ -237,7 +238,7 @@ async def await_ready(
     if entry.refresh() != "exited" and is_current():
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
         path = ["name a path that it does answer (readyPath of dev-server), if this answer is right"]
-        actions = [*(path if _ANSWERED.search(verdict.detail) else ()), "fix the command, or allow more time"]
+        actions = [*(path if _ANSWERED.search(verdict.detail) else ()), f"{FIX_COMMAND}, or allow more time"]
         raise await _not_ready(sockets, what, log_path, actions)
     raise await _cut_short(sockets, awaited_by(probe, log_path).port, log_path)
 
@@ -245,7 +246,7 @@ async def await_ready(
 async def _cut_short(sockets: Sockets, port: int | None, log_path: Path) -> NotReadyError:
     """Return the failure of a process that ended, or was replaced, before it was ready."""
     entry = sockets.entry
-    what, actions = f"process {entry.record.key!r} was replaced before it was ready", ["fix the command"]
+    what, actions = f"process {entry.record.key!r} was replaced before it was ready", [FIX_COMMAND]
     if entry.refresh() == "exited":
         what = f"process {entry.record.key!r} {entry.ending()} before it was ready"
         if entry.record.exit_code == 0:
@@ -295,7 +296,7 @@ async def await_started(sockets: Sockets, seconds: float | None, log_path: Path)
             pause = min(pause * _LONGER, _LONGEST_LOOK_SECONDS)  # 9 looks in the half second of a start, not 25
     if entry.refresh() != "exited" or (seconds is None and entry.record.exit_code == 0):
         return
-    actions = ["fix the command"]
+    actions = [FIX_COMMAND]
     if entry.record.exit_code == 0:
         actions += ["if it does its work and ends, start it by a class that has 'completed'"]
     what = f"process {entry.record.key!r} {entry.ending()} {anyio.current_time() - began:.1f} s after its start"
@@ -327,7 +328,7 @@ async def await_ended(sockets: Sockets, seconds: float, log_path: Path) -> None:
         return
     what = entry.ending() if entry.refresh() == "exited" else f"had not ended after {seconds:g} s (endsWithin)"
     what = f"process {entry.record.key!r} {what}"
-    raise await _not_ready(sockets, what, log_path, ["fix the command, or allow more time"])
+    raise await _not_ready(sockets, what, log_path, [f"{FIX_COMMAND}, or allow more time"])
 
 
 async def _not_ready(sockets: Sockets, what: str, log_path: Path, actions: Sequence[str]) -> NotReadyError:
@@ -349,13 +350,13 @@ async def _not_ready(sockets: Sockets, what: str, log_path: Path, actions: Seque
             what += taken
             actions = [_OTHER_PORT if entry.record.port is None else _OWN_PORT, *actions[1:]]
         if lacks_something(said, entry.record.exit_code):
-            actions = ["install what it needs (npm install, pip install …), or fix the command", *actions[1:]]
+            actions = [f"install what it needs (npm install, pip install …), or {FIX_COMMAND}", *actions[1:]]
         if entry.record.user in (None, "root") and runs_as_root(None) and _ROOT.search(said):
             actions = [_NOT_ROOT]
         elif entry.record.stdin != "tty" and _TERMINAL.search(said):
             actions = ["give it a terminal: terminal true of its class, or stdin tty of process/start", *actions]
         elif _FOREGROUND in actions and not entry.record.forked:  # it says itself why it ended
-            actions = ["fix the command", *actions]
+            actions = [FIX_COMMAND, *actions]
     if entry.record.killed_for:
         actions = ["let it have more memory, or use less"]
     elif not shown and entry.state == "exited" and (entry.record.forked or entry.record.exit_code == 0):

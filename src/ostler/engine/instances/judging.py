@@ -7,7 +7,7 @@ from ostler.model.downstream_errors import CALLERS_LIMIT, ToolTimeoutError
 from ostler.model.errors import ExtractionError, OstlerError, ToolFailedError
 from ostler.model.json import JsonObject
 from ostler.model.records import START_STEPS, PlannedCall
-from ostler.model.responses import ToolResponse
+from ostler.model.responses import FIX_COMMAND, ToolResponse
 from ostler.rules.answers.absence import (
     is_coming,
     is_leaving,
@@ -21,11 +21,14 @@ from ostler.rules.answers.expectations import Verdict, evaluate_health_check_exp
 from ostler.rules.answers.extraction import process_tool_outputs
 from ostler.rules.answers.pages import more_pages
 from ostler.rules.calls.rendering import expectation_of, outputs_of, pinned_expectation
+from ostler.rules.templates.template import optional_names, referenced_names
 
 _HEAD_LIMIT = 500
 
 _TAIL_LIMIT = 2000
 """Characters of a failing tool's text that are shown from its end, which says what is wrong, as in a traceback."""
+
+_COMMAND = "command"
 
 _LOOKS = frozenset({"status", "healthCheck", "find"})
 """Steps that show whether the service exists; their answer may be one page of a list."""
@@ -63,13 +66,14 @@ def _failure(
 ) -> ToolFailedError:
     """Return the error of an answer that counts as a failure, with what it proves."""
     steps = [service.mask_text(step) for step in response.next_steps if call.step in START_STEPS]
+    shown_steps = [step.replace(FIX_COMMAND, _where_to_fix(service, call)) for step in steps]
     said = _both_ends(service.mask_text(_without_next_steps(response) if steps else response.text).strip())
     why = service.mask_text(verdict.reason)
     if said and (response.is_error or verdict.passed):
         text = f"{call.step} tool failed: {said}"
     else:
         text = _missed(call.step, said, why, is_final=is_final, is_said=verdict.is_said_in(said))
-    failure = ToolFailedError(text, step=call.step, tool=call.tool, next_actions=steps)
+    failure = ToolFailedError(text, step=call.step, tool=call.tool, next_actions=shown_steps)
     expect, _ = expectation_of(call)
     out_of_reach = is_out_of_reach(response)
     failure.is_error = response.is_error
@@ -93,6 +97,19 @@ def _failure(
     failure.is_named = call.retry_when is None or is_like(response, pinned_expectation(call.retry_when))
     failure.is_already_gone = is_like(response, pinned_expectation(call.gone_when))
     return failure
+
+
+def _where_to_fix(service: InstanceState, call: PlannedCall) -> str:
+    """Return in words how the command that a tool was to run is fixed: by args, if the class makes it of some."""
+    wanted = service.service_class
+    spec = next((spec for step, spec in wanted.tools.calls if step == call.step), None)
+    if spec is None or _COMMAND in wanted.spec.args:
+        return FIX_COMMAND
+    command = [spec.args.get(_COMMAND), spec.args.get("args")]
+    used = {name[0] for name in referenced_names(command) | optional_names(command)}
+    if args := [name for name in wanted.spec.args if name in used]:
+        return f"fix what its command is made of ({', '.join(args)})"
+    return f"{FIX_COMMAND} in its class {wanted.name!r}"
 
 
 def _missed(step: str, said: str, why: str, *, is_final: bool, is_said: bool) -> str:

@@ -79,7 +79,9 @@ def list_services(
             if elsewhere:
                 complain(f"{elsewhere} more in other projects: ostler ps --all")
             for gone in left:
-                complain(f"project {gone['project']} is left over: {gone['directory']} {gone['reason']}: ostler prune")
+                from ostler.faces.mcp.project_changes import left_line
+
+                complain(left_line(gone))
         if not watch:
             return
         say(end="", flush=True)
