@@ -788,6 +788,7 @@ async def test_wait_takes_several_services_and_a_project() -> None:
         assert isinstance(job, ServiceInstance)
         job.set_record(completed=True)  # as its class's `completed` would have it
         assert (await call(client, "service_wait", project="jobs", state=["running"], timeout=1))["met"]
+        assert (await call(client, "service_wait", project="jobs", state=[], timeout=1))["met"], "it is ready already"
         text, _ = await refusal(client, "service_wait", name="job.jobs", state=["completed"])
         assert "service 'job.jobs' is not a job, so it never completes" in text, "by its class"
         ended = await call(client, "service_wait", name="job.jobs", state=["running"], timeout=1)

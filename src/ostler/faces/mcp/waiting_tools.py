@@ -1,10 +1,10 @@
 """The tool that waits for services."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Self, TypedDict
 
 import anyio
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import Args, Healths, PlainKinds, Seconds, Texts, lower_case, one_of
@@ -63,7 +63,7 @@ class ServiceWaitArgs(Args):
     """Arguments of service_wait."""
 
     name: ServiceNames = Field(default_factory=list, description="one, or several with commas; default: any")
-    project: str = Field(default="", description="all of the project with this id")
+    project: str = Field(default="", description="a project's id: all of it, until ready")
     state: WaitStates = Field(default_factory=list, description="any of these; ready: up and healthy, or job done")
     health: Healths = Field(default_factory=list, description="any of these")
     kinds: PlainKinds = Field(default_factory=list, description="without state and health: only such events")
@@ -71,6 +71,13 @@ class ServiceWaitArgs(Args):
     timeout: Seconds = Field(
         default=DEFAULT_WAIT, description=f"at most {MAX_WAIT:g}s", json_schema_extra={"default": "30s"}
     )
+
+    @model_validator(mode="after")
+    def _project_is_awaited(self) -> Self:
+        """Whoever waits for a project and names nothing else waits until it is ready: it may be so already."""
+        if self.project and not self.model_fields_set - {"project", "name", "timeout"}:
+            return self.model_copy(update={"state": ["ready"]})
+        return self
 
 
 async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) -> Answer:
