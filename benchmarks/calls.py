@@ -3,7 +3,7 @@
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,20 @@ async def _burst(send: Send, calls: int, at_once: int, times: list[float]) -> fl
     return time.process_time() - used
 
 
+async def _compare(ways: Mapping[str, Send], rounds: int, at_once: int) -> None:
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    used = dict.fromkeys(ways, 0.0)
+    for send in ways.values():
+        await _burst(send, rounds // BURST, at_once, [])  # caches are filled
+    for _ in range(BURST):
+        for way, send in ways.items():
+            used[way] += await _burst(send, rounds // BURST, at_once, times[way])
+    for way, found in times.items():
+        print(f"{row(way, found)}   CPU of this process {used[way] / len(found) * 1000:.2f} ms")
+    direct, pooled = (percentile(found, 0.5) * 1000 for found in times.values())
+    print(f"{'overhead of the pool, p50':<44} {pooled - direct:8.2f} ms")
+
+
 async def _main(rounds: int) -> None:
     with tempfile.TemporaryDirectory(prefix="ostler-bench-") as folder:
         entry = ServerEntry(name="echo", transport="stdio", command=sys.executable, args=tuple(COMMAND))
@@ -53,18 +67,7 @@ async def _main(rounds: int) -> None:
             }
             for at_once in AT_ONCE:
                 title(f"A downstream tool over stdio, {at_once} at once")
-                times: dict[str, list[float]] = {way: [] for way in ways}
-                used = dict.fromkeys(ways, 0.0)
-                for send in ways.values():
-                    await _burst(send, rounds // BURST, at_once, [])  # caches are filled
-                for _ in range(BURST):
-                    for way, send in ways.items():
-                        used[way] += await _burst(send, rounds // BURST, at_once, times[way])
-                for way, found in times.items():
-                    cpu = used[way] / len(found) * 1000
-                    print(f"{row(way, found)}   CPU of this process {cpu:.2f} ms")
-                direct, pooled = (percentile(found, 0.5) * 1000 for found in times.values())
-                print(f"{'overhead of the pool, p50':<44} {pooled - direct:8.2f} ms")
+                await _compare(ways, rounds, at_once)
 
 
 def main(rounds: int = 3000) -> None:

@@ -311,6 +311,14 @@ def _program(server: LiveServer, folder: Path) -> Path:
     return folder / ("node_modules/.bin" if server.npm else "bin") / server.program
 
 
+async def _fill(row: _Row, app: Application, work: Path, folder: Path) -> None:
+    try:
+        await app.downstream.wait_until_connected(row.server.name, 60)
+        await _try(app, row, work, folder)
+    except OstlerError as error:
+        row.problem = f"{type(error).__name__}: {error}"
+
+
 async def _row(server: LiveServer, folder: Path) -> _Row:
     row = _Row(server)
     with tempfile.TemporaryDirectory(prefix="ostler-draft-", ignore_cleanup_errors=True) as name:
@@ -336,11 +344,7 @@ async def _row(server: LiveServer, folder: Path) -> _Row:
         try:
             with anyio.fail_after(SECONDS):
                 async with open_application(paths, stop_on_exit=True, environment=environment) as app:
-                    try:
-                        await app.downstream.wait_until_connected(server.name, 60)
-                        await _try(app, row, root / "work", folder)
-                    except OstlerError as error:
-                        row.problem = f"{type(error).__name__}: {error}"
+                    await _fill(row, app, root / "work", folder)
         except TimeoutError:
             row.problem = f"it took longer than {SECONDS:g} s"
         finally:

@@ -100,6 +100,19 @@ async def _hear(client: RawHttp, heard: list[float]) -> None:
     heard.append(time.perf_counter())
 
 
+async def _print_figures(app: Application, server: OstlerServer, url: str, rounds: int) -> None:
+    eras, ways = ((False, "2025-11-25"), (True, "2026-07-28")), ((url, "HTTP"), (None, "streams"))
+    for (modern, era), (target, transport) in product(eras, ways):
+        found = await timed(app, target or over_streams(server), modern=modern, rounds=rounds)
+        print(row(f"resources/updated, {era}, {transport}", found))
+        late = sum(each > LIMIT for each in found)
+        if late:
+            print(f"  {late} of {rounds} took longer than {LIMIT * 1000:g} ms")
+    for subscribers in (1, MANY):
+        found = await to_many(app, url, subscribers=subscribers, rounds=max(5, rounds // 15))
+        print(row(f"each of {subscribers} plain subscribers, HTTP", found))
+
+
 async def measure(rounds: int) -> None:
     """Print a line for each era and transport."""
     with tempfile.TemporaryDirectory() as folder:
@@ -108,16 +121,7 @@ async def measure(rounds: int) -> None:
             async with serving_http(
                 lambda _toolset, _principal: server, HttpSettings("127.0.0.1", 0), version="0"
             ) as url:
-                eras, ways = ((False, "2025-11-25"), (True, "2026-07-28")), ((url, "HTTP"), (None, "streams"))
-                for (modern, era), (target, transport) in product(eras, ways):
-                    found = await timed(app, target or over_streams(server), modern=modern, rounds=rounds)
-                    print(row(f"resources/updated, {era}, {transport}", found))
-                    late = sum(each > LIMIT for each in found)
-                    if late:
-                        print(f"  {late} of {rounds} took longer than {LIMIT * 1000:g} ms")
-                for subscribers in (1, MANY):
-                    found = await to_many(app, url, subscribers=subscribers, rounds=max(5, rounds // 15))
-                    print(row(f"each of {subscribers} plain subscribers, HTTP", found))
+                await _print_figures(app, server, url, rounds)
 
 
 def main(rounds: int = 300) -> None:

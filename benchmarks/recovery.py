@@ -96,27 +96,32 @@ def measure(services: int, rounds: int) -> Times:
         began = time.perf_counter()
         _create(place, [f"s{number}" for number in range(services)])
         print(f"{f'created and started {services} services':<52} {time.perf_counter() - began:8.2f} s")
-        pause = threading.Event()
         try:
             for _ in range(rounds):
-                pid = int(dialer.request("status")["pid"])
-                os.kill(pid, signal.SIGKILL)
-                began = time.perf_counter()
-                while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                    pause.wait(0.001)
-                with ServerClient(Dialer(place, kind="cli", note=lambda _: None)) as client:
-                    client.call_tool("service_list", {})
-                    times.first.append(time.perf_counter() - began)
-                    times.first_cpu.append(_computed(dialer))
-                    # The ledger is in the memory of the downstream server, which died too: all are found stopped.
-                    while _count(client, state=["unknown", "unreachable", "starting"]):
-                        pause.wait(0.05)
-                    times.whole.append(time.perf_counter() - began)
-                    times.whole_cpu.append(_computed(dialer))
-                    assert _count(client) == services
+                _kill_once(place, dialer, services, times)
         finally:
             dialer.request("stop")
     return times
+
+
+def _kill_once(place: ServerPlace, dialer: Dialer, services: int, times: Times) -> None:
+    """Kill the server, and add to `times` when the next one answers and has verified all."""
+    pause = threading.Event()
+    pid = int(dialer.request("status")["pid"])
+    os.kill(pid, signal.SIGKILL)
+    began = time.perf_counter()
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        pause.wait(0.001)
+    with ServerClient(Dialer(place, kind="cli", note=lambda _: None)) as client:
+        client.call_tool("service_list", {})
+        times.first.append(time.perf_counter() - began)
+        times.first_cpu.append(_computed(dialer))
+        # The ledger is in the memory of the downstream server, which died too: all are found stopped.
+        while _count(client, state=["unknown", "unreachable", "starting"]):
+            pause.wait(0.05)
+        times.whole.append(time.perf_counter() - began)
+        times.whole_cpu.append(_computed(dialer))
+        assert _count(client) == services
 
 
 def main(services: int = 1000, rounds: int = 3) -> None:

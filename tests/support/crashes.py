@@ -8,6 +8,7 @@ the end is compared with what the engine says. `cases()` yields every combinatio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import anyio
@@ -475,17 +476,14 @@ def cases(
     twice: bool = False,
 ) -> Iterator[Case]:
     """Yield every case: each point of each operation, and with `twice` each point of each recovery as well."""
-    for kind in kinds:
-        for operation in operations:
-            for outcome in outcomes:
-                if outcome != "answered" and operation in ("abandon", "adopt"):
-                    continue  # they call no acting tool
-                whole = Case(kind, operation, outcome)
-                points = run_case(whole).points
-                yield whole
-                for at in range(1, points + 1):
-                    once = Case(kind, operation, outcome, at)
-                    yield once
-                    if twice:
-                        for again in range(1, run_case(once).recovery_points + 1):
-                            yield Case(kind, operation, outcome, at, again)
+    for kind, operation, outcome in product(kinds, operations, outcomes):
+        if outcome != "answered" and operation in ("abandon", "adopt"):
+            continue  # they call no acting tool
+        whole = Case(kind, operation, outcome)
+        points = run_case(whole).points
+        yield whole
+        for at in range(1, points + 1):
+            once = Case(kind, operation, outcome, at)
+            yield once
+            again = range(1, run_case(once).recovery_points + 1) if twice else ()
+            yield from (Case(kind, operation, outcome, at, point) for point in again)
