@@ -734,6 +734,41 @@ def test_a_server_keeps_the_port_that_a_file_of_another_one_names(
     assert any("it had port 3001" in note for note in api.notes) is not bool(place)
 
 
+def test_servers_have_the_ports_of_their_sources_where_nothing_else_says_one(tmp_path: Path) -> None:
+    reads, fixes = "serve({ port: Number(process.env.PORT ?? 8787) })", "serve({\n  fetch, port: 3000\n})"
+    written(
+        tmp_path,
+        {
+            "package.json": {"workspaces": ["apps/*", "docs"]},
+            "apps/api/package.json": {"scripts": {"dev": "node --watch server.js"}},
+            "apps/api/server.js": reads,
+            "apps/web/package.json": {"scripts": {"dev": "vite"}},
+            "apps/web/vite.config.js": "export default { server: { proxy: { '/api': 'http://localhost:8787' } } }",
+            "apps/fixed/package.json": {"scripts": {"dev": "tsx watch src/index.ts", "worker": "node src/index.ts"}},
+            "apps/fixed/src/index.ts": fixes,
+            "apps/own/package.json": {"scripts": {"dev": "node server.js"}},
+            "apps/own/server.js": reads.replace("8787", "8788"),
+            "apps/told/package.json": {"scripts": {"dev": "node server.js"}},
+            "apps/told/server.js": reads.replace("8787", "8789"),
+            "apps/told/.env": "PORT=4000",
+            "docs/package.json": {"scripts": {"dev": "vite"}},
+            "apps/docs/package.json": {"scripts": {"dev": "vite"}},
+        },
+    )
+    made = found_in(tmp_path)
+    ports = {name: (each.args.get("port"), each.served_at) for name, each in made.items()}
+    assert ports == {
+        "api": (8787, 0), "web": (None, 0), "fixed": (3000, 0), "fixed-worker": (None, 0), "own": (None, 8788),
+        "told": (None, 4000), "docs": (None, 0),
+    }  # fmt: skip
+    assert any("as apps/web/vite.config.js:1 names it" in note for note in made["api"].notes)
+    said = "apps/fixed/src/index.ts:2 fixes port 3000, which only one worktree can have at a time: let that read the"
+    assert made["fixed"].notes == (f"{said} variable PORT and remove 'port', and each gets its own",)
+    assert made["fixed-worker"].notes[0].startswith(said)
+    assert [note for note in made["own"].notes if note.startswith("it had port 8788")]
+    assert "docs-2:" in project_text("shop", read_sources(tmp_path)), "a site is a package, too"
+
+
 def test_commands_that_run_a_script_of_a_package_get_its_server_s_own_port(tmp_path: Path) -> None:
     configurations = [
         {"name": "site", "runtimeExecutable": "npm", "runtimeArgs": ["run", "dev"], "port": 5173, "cwd": "site"},

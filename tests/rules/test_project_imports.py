@@ -28,6 +28,7 @@ from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
 from ostler.rules.imports.project_text import project_text
 from ostler.rules.imports.python_apps import read_manage, read_python_app
+from ostler.rules.imports.source_ports import SourcePort, entry_of, source_port
 from ostler.rules.imports.task_files import read_justfile, read_makefile, read_mise, read_taskfile
 from ostler.rules.imports.workspaces import workspace_of
 from ostler.rules.loading.projects import load_project
@@ -370,6 +371,8 @@ def test_folders_of_a_workspace_are_those_of_its_patterns(globs: list[str], has:
         ("ng serve --port 5173", "yarn.lock", "yarn run dev --port {port}"),
         ("node server.js --port=5173", "", "node server.js --port={port}"),
         ("A=1 http-server -p 5173", "", "A=1 npx http-server -p {port}"),
+        ("react-router dev --port 5173", "", "npx react-router dev --port {port}"),
+        ("wrangler dev --port 5173 src/index.ts", "pnpm-lock.yaml", "pnpm exec wrangler dev --port {port} src/index.ts"),
         ("PORT=5173 react-scripts start", "", "PORT={port} npx react-scripts start"),
         ("vite --port 5173 && echo over", "", ""),
         ("vite --port 5173 & node api.js --port 3000", "", ""),
@@ -865,3 +868,74 @@ def test_whatever_stands_in_a_file_gives_a_project_or_a_reason(entry: dict[str, 
             continue
         services(found)
     services(read_launch_json({"configurations": [entry]}, "file"), read_devcontainer(entry, "file"))
+
+
+@pytest.mark.parametrize(
+    ("source", "port", "line", "is_fixed"),
+    [
+        ("app.listen(3000, () => {})", 3000, 1, True),
+        ("import x\nserve({\n  fetch: app.fetch,\n  port: 3000\n}, (info) => {})", 3000, 4, True),
+        ("export default {\n  port: 3000,\n  fetch: app.fetch,\n}", 3000, 2, True),
+        ("fastify.listen({ port: 3000 }, done)", 3000, 1, True),
+        ("const port = 3000\napp.listen(port)", 3000, 1, True),
+        ("const port = 3000\nserve({ fetch: app.fetch, port })", 3000, 1, True),
+        ("if x:\n    app.run(debug=True, port=5001)", 5001, 2, True),
+        ('log.Fatal(http.ListenAndServe(":8080", nil))', 8080, 1, True),
+        ("serve({ fetch: app.fetch, port: Number(process.env.PORT ?? 8787) })", 8787, 1, False),
+        ("const port = parseInt(process.env.PORT || '3000', 10)", 3000, 1, False),
+        ('port = int(os.environ.get("PORT", 5000))', 5000, 1, False),
+        ('port := os.Getenv("PORT")\nif port == "" {\n\tport = "8080"\n}', 8080, 3, False),
+        ("app.listen(process.env.PORT)", 0, 0, False),
+        ("const db = new Client({ port: 5432 }); app.listen(config.at)", 0, 0, False),
+        ("const port = 5432; new Client({ port })", 0, 0, False),
+        ("const at = process.env.DB_PORT || 5432", 0, 0, False),
+        ("// app.listen(3000)", 0, 0, False),
+    ],
+)
+def test_a_program_s_source_says_where_it_listens(source: str, port: int, line: int, *, is_fixed: bool) -> None:
+    assert source_port(source) == (SourcePort(port, line, is_fixed) if port else None)
+
+
+@pytest.mark.parametrize(
+    ("line", "entry"),
+    [
+        ("tsx watch src/index.ts", "src/index.ts"),
+        ("node --watch ./server.js", "server.js"),
+        ("python app.py --debug", "app.py"),
+        ("go run .", "main.go"),
+        ("go run ./cmd/api", "cmd/api/main.go"),
+        ("go run main.go", "main.go"),
+        ("vite dev", ""),
+        ("node a.js & node b.js", ""),
+    ],
+)
+def test_a_command_names_the_file_with_which_its_program_begins(line: str, entry: str) -> None:
+    assert entry_of(line) == entry
+
+
+@pytest.mark.parametrize(
+    ("ports", "commands", "served"),
+    [
+        ([3000], {"server": "node server.js"}, 3000),
+        ([3000, 5432], {"server": "node server.js"}, 0),
+        (["db:5432"], {"server": "node server.js"}, 0),
+        ([3000], {"server": "node server.js", "watch": "node watch.js"}, 0),
+    ],
+)
+def test_the_port_that_a_devcontainer_forwards_is_that_of_its_only_server(
+    ports: list[int | str], commands: dict[str, str], served: int
+) -> None:
+    found = read_devcontainer({"forwardPorts": [*ports], "postAttachCommand": {**commands}}, "devcontainer.json")
+    server = found.services[0]
+    assert (server.class_name, server.served_at) == ("dev-server" if served else "command", served)
+    assert ("shell" in server.args) is not bool(served)
+    services(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "several"),
+    [("nx serve api", False), ("nx run api:serve", False), ("nx run-many -t dev", True), ("turbo run dev", True)],
+)
+def test_only_a_script_that_starts_several_packages_is_said_to_do_so(line: str, *, several: bool) -> None:
+    (web,) = read_package_json(json.dumps({"scripts": {"start": line}}), "package.json").services
+    assert bool(web.notes) is several

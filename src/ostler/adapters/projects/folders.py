@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -170,7 +170,7 @@ def find_checkout(start: Path) -> Checkout | None:
     return next((found for folder in (start, *start.parents) if (found := _checkout_at(folder)) is not None), None)
 
 
-def inner_folders(top: Path, depth: int) -> list[str]:
+def inner_folders(top: Path, depth: int, *, also: Collection[str] = ()) -> list[str]:
     """Return the folders inside a project whose files may say what runs in them, by name.
 
     Hidden folders, links, worktrees, and what tests, examples and package managers keep, are passed over; so are those
@@ -179,22 +179,25 @@ def inner_folders(top: Path, depth: int) -> list[str]:
     Args:
         top: the project's folder.
         depth: how many folders deep to look.
+        also: names that are not passed over.
     """
     found: list[str] = []
     level = [""]
     for _ in range(depth):
-        level = [at for above in level for at in _folders_in(top, above)][: _MAX_FOLDERS - len(found)]
+        level = [at for above in level for at in _folders_in(top, above, _PASSED_OVER.difference(also))][
+            : _MAX_FOLDERS - len(found)
+        ]
         found += level
     return sorted(found)
 
 
-def _folders_in(top: Path, at: str) -> list[str]:
+def _folders_in(top: Path, at: str, passed_over: Collection[str]) -> list[str]:
     try:
         with os.scandir(top / at) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError:
         return []
-    inside = [f"{at}/{name}" if at else name for name in names if name[0] != "." and name not in _PASSED_OVER]
+    inside = [f"{at}/{name}" if at else name for name in names if name[0] != "." and name not in passed_over]
     return [each for each in inside if _is_readable(top / each) and not _is_linked(top / each)]
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
 from ostler.adapters.projects.folders import inner_folders
-from ostler.adapters.projects.port_places import port_places
+from ostler.adapters.projects.port_places import port_places, with_source_ports
 from ostler.adapters.projects.project_files import variables_of
 from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import ManifestError
@@ -209,7 +209,9 @@ def read_sources(folder: Path) -> list[Found]:
     found = [with_installs(each, partial(_names_in, folder)) for each in found]
     found.append(Found(notes=unread_notes(_Beside.of(folder).names)))
     files = {file for each in found for service in each.services for file in service.env_files}
-    found = with_addresses(found, {file: _variables(folder / file) for file in files})
+    variables = {file: _variables(folder / file) for file in files}
+    found = with_source_ports(folder, found, _text_of, [file for file in files if "PORT" in variables[file]])
+    found = with_addresses(found, variables)
     return with_kept_ports(found, port_places(folder, found, _text_of))
 
 
@@ -291,7 +293,7 @@ def _packages(top: Path, at: str, beside: _Beside) -> list[Found]:
     root = _workspace(top / at)
     if root is None:
         return _package(top, at, beside)
-    folders = [one for one in inner_folders(top, 4) if root.has(one)]
+    folders = [one for one in inner_folders(top, 4, also=root.named) if root.has(one)]
     texts = {one: _text_of(top / one / _PACKAGE) for one in folders}
     workspace = root.with_packages(texts.values())
 
@@ -342,6 +344,7 @@ def read_named(paths: Sequence[Path], top: Path) -> list[Found]:
                 found.append(_placed(made, folder, top))
         except UnreadableSourceError as error:
             raise UnreadableSourceError(f"{path} is not read: {error}") from None
+    found = with_source_ports(top, found, _text_of)
     return with_kept_ports(found, port_places(top, found, _text_of))
 
 

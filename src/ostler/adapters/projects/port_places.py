@@ -1,12 +1,19 @@
-"""Where the files of a project's programs name the port of another of its servers, which none can rewrite: a proxy."""
+"""Ports that the files of a project's programs name: where they listen, and another server's, as a proxy does."""
 
 import json
+import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from ostler.model.json import as_object
 from ostler.rules.imports.found import RUNNING, Found, FoundService
 from ostler.rules.imports.local_addresses import keeps_old_port, local_ports
+from ostler.rules.imports.node_package import script_line
+from ostler.rules.imports.shell_lines import own_port_note
+from ostler.rules.imports.source_ports import entry_of, source_port
+from ostler.rules.imports.workspaces import read_package
 
 _CONFIGS = (
     *(f"*.config.{end}" for end in ("js", "mjs", "cjs", "ts", "mts")),
@@ -16,6 +23,46 @@ _CONFIGS = (
 
 _VARIABLES = (".env", ".env.local", ".env.development", ".env.development.local")
 _PACKAGE = "package.json"
+
+
+def with_source_ports(
+    top: Path, found: Sequence[Found], text_of: Callable[[Path], str], given: Collection[str] = ()
+) -> list[Found]:
+    """Return what was found, with the ports that the sources of servers name where nothing else does.
+
+    A port that the variable PORT overrides is one that the server had until now. One that it fixes is kept, so that a
+    second worktree is refused before anything starts, and the note says how each would get its own.
+
+    Args:
+        top: the project's folder.
+        found: what its files gave.
+        text_of: reads a file; empty where it cannot be read.
+        given: the files of variables that say where the programs which read them listen, as the variable PORT.
+    """
+
+    def made(service: FoundService) -> FoundService:
+        folder, command = str(service.args.get("directory", "")), str(service.args.get("command", ""))
+        known = service.served_at or service.args.get("port") or "{port}" in f"{command} {service.env.get('PORT')}"
+        if service.class_name not in RUNNING or known:
+            return service
+        line = script_line(command, lambda: read_package(text_of(top / folder / _PACKAGE)))
+        entry = os.path.normpath(Path(folder) / entry_of(line)) if entry_of(line) else ""
+        if not entry or entry.startswith(("/", "..")) or (said := source_port(text_of(top / entry))) is None:
+            return service
+        is_server = service.class_name == "dev-server"
+        if not said.is_fixed:
+            if not is_server or any(file in given for file in service.env_files):
+                return service
+            notes = (*service.notes, own_port_note(said.port))
+            return replace(service, served_at=said.port, notes=notes)
+        note = f"{entry}:{said.line} fixes port {said.port}, which only one worktree can have at a time: "
+        if is_server:
+            note += "let that read the variable PORT and remove 'port', and each gets its own"
+            return replace(service, args={**service.args, "port": said.port}, notes=(*service.notes, note))
+        note += "let that read the variable PORT and write class: dev-server, and each gets its own"
+        return replace(service, notes=(*service.notes, note))
+
+    return [replace(each, services=tuple(map(made, each.services))) for each in found]
 
 
 def port_places(top: Path, found: Sequence[Found], text_of: Callable[[Path], str]) -> dict[int, str]:

@@ -2,8 +2,8 @@
 
 import re
 
-from ostler.model.json import JsonObject, JsonValue, as_object
-from ostler.rules.imports.found import Found, FoundService, command_line, job, label, shell_service
+from ostler.model.json import JsonObject, JsonValue, as_list, as_object
+from ostler.rules.imports.found import RUNNING, Found, FoundService, command_line, job, label, shell_service
 from ostler.rules.imports.shell_lines import port_of, port_option
 
 _ONCE = ("onCreateCommand", "updateContentCommand", "postCreateCommand")
@@ -36,6 +36,7 @@ def read_devcontainer(content: JsonObject, file: str) -> Found:
         found = [_service(key, name, line, file, jobs) for name, line in _commands(key, content.get(key))]
         services += found
         jobs = jobs | {service.name: "completed" for service in found if service.class_name == "job"}
+    services = _forwarded(services, content)
     left = [key for key in ("image", "build", "dockerComposeFile", "features", "mounts") if content.get(key)]
     names = [*as_object(content.get("containerEnv")), *as_object(content.get("remoteEnv"))]
     notes = [f"{file}: {', '.join(left)}: the services here run on this machine, in no container"] if left else []
@@ -58,6 +59,20 @@ def _service(key: str, name: str, line: str, file: str, jobs: dict[str, str]) ->
     if not away and (key in _ONCE or not lasts or _LEAVING.search(line)):
         return job(name, line, origin, notes=notes, depends_on=jobs)
     return shell_service(name, line, origin, port=port, notes=notes, depends_on=jobs)
+
+
+def _forwarded(services: list[FoundService], content: JsonObject) -> list[FoundService]:
+    """Return the services, where the only one that runs has the only port that the container forwards."""
+    ports = [port for port in as_list(content.get("forwardPorts")) if isinstance(port, int)]
+    running = [service for service in services if service.class_name in RUNNING]
+    if len(ports) != 1 or len(running) != 1 or running[0].class_name != "command":
+        return services
+    server = running[0]
+    made = shell_service(
+        server.name, str(server.args["command"]), server.origin, port=0, had_port=ports[0], notes=server.notes,
+        depends_on=server.depends_on,
+    )  # fmt: skip
+    return [made if service is server else service for service in services]
 
 
 def _commands(key: str, value: JsonValue) -> list[tuple[str, str]]:

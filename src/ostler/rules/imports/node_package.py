@@ -43,6 +43,9 @@ _DELEGATES = re.compile(
 )
 """Lines that run scripts of other packages."""
 
+_ONE_TARGET = re.compile(r"\bnx (?!run-many\b|affected\b)[a-z]")
+"""Lines of Nx that run one package."""
+
 _WATCHER = re.compile(
     r"(?:npx\s+)?(?:tsc|tsgo|tsup|tsdown|unbuild|rollup|swc|babel|vite build|tailwindcss|sass|esbuild)\s(?:[^&|;]*\s)?"
     r"(?:-w|--watch)(?:=\S+|\s[^&|;]*)?"
@@ -165,7 +168,8 @@ def _service(name: str, line: str, scripts: Mapping[str, str], manager: str, fil
     if name == first and any(_PREFIXED.fullmatch(other) for other in scripts) and _runs_others(line):
         return None  # it only runs the others side by side
     called = "web" if name == first else label(prefixed[2] if prefixed else name)
-    notes = (_TOGETHER,) if name == first and (_runs_others(line) or _DELEGATES.search(line)) else ()
+    starts_several = _runs_others(line) or (_DELEGATES.search(line) and not _ONE_TARGET.search(line))
+    notes = (_TOGETHER,) if name == first and starts_several else ()
     return _server(called, line, run, origin, notes)
 
 
@@ -192,11 +196,11 @@ def with_scripts(found: Found, package: Callable[[str], JsonObject]) -> Found:
     """
 
     def made(service: FoundService) -> FoundService:
-        run = _RUN.fullmatch(str(service.args.get("command", ""))) if service.class_name in RUNNING else None
+        command = str(service.args.get("command", ""))
+        run = _RUN.fullmatch(command) if service.class_name in RUNNING else None
         if run is None:
             return service
-        scripts = as_object(package(str(service.args.get("directory", ""))).get("scripts"))
-        line = str(scripts.get(run[2]) or "")
+        line = script_line(command, lambda: package(str(service.args.get("directory", ""))))
         if port_option(line) == "" and port_of(line) is None:
             return service
         server = _server(service.name, line, f"{run[1]} run {run[2]}", "", ())
@@ -213,6 +217,17 @@ def with_scripts(found: Found, package: Callable[[str], JsonObject]) -> Found:
         )
 
     return replace(found, services=tuple(map(made, found.services)))
+
+
+def script_line(command: str, package: Callable[[], JsonObject]) -> str:
+    """Return the line of the script that a command runs; of any other command, that itself.
+
+    Args:
+        command: the command.
+        package: returns the `package.json` of the folder that it runs in.
+    """
+    run = _RUN.fullmatch(command)
+    return command if run is None else str(as_object(package().get("scripts")).get(run[2]) or "")
 
 
 def _finder(manager: str, line: str) -> str:

@@ -11,11 +11,19 @@ _PORT_OPTIONS = {
     "streamlit run": "--server.port {port}", "http.server": "{port}", "mkdocs serve": "--dev-addr 127.0.0.1:{port}",
     "hypercorn": "--bind 127.0.0.1:{port}", "daphne": "-p {port}", "hugo server": "--port {port}",
     "jekyll serve": "--port {port}", "artisan serve": "--port={port}",
+    **dict.fromkeys(
+        ("react-router dev", "wrangler dev", "wrangler pages dev", "nuxi dev", "vitepress dev", "rsbuild dev",
+         "docusaurus start", "vinxi dev", "chainlit run", "panel serve", "bokeh serve", "marimo edit", "marimo run"),
+        "--port {port}",
+    ),
 }  # fmt: skip
 """How tools take a port; others get it as the variable PORT."""
 
-_ONCE = frozenset({"astro", "nuxt", "remix", "http-server", "http.server", "hypercorn"})
-"""Tools that take their port once; of two, the others take the last."""
+_LAST = frozenset(
+    {"vite", "next", "storybook", "ng serve", "webpack serve", "webpack-dev-server", "uvicorn", "fastapi dev"}
+    | {"flask run", "streamlit run", "mkdocs serve", "daphne", "hugo server", "jekyll serve", "artisan serve"}
+)
+"""Tools that take the last of two ports; the others take theirs once."""
 
 _LOCAL_PORT = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):(\d{2,5})\b")
 _JOINED = re.compile(r"[|&;<>\n]")
@@ -75,7 +83,7 @@ def run_with_own_port(run: str, line: str, *, separator: str = "") -> str:
     last = _QUOTED.sub("", re.split(r"[|&;\n]", line)[-1])
     tool = _tool_of(last)
     option = port_option(last)
-    if not option or port_of(line) == 0 or (port_of(last) and (tool in _ONCE or not tool)):
+    if not option or port_of(line) == 0 or (port_of(last) and tool not in _LAST):
         return ""
     if len(set(_FIXED_PORT.findall(line))) > 1 or (port_of(line) and not port_of(last)):
         return ""

@@ -35,6 +35,11 @@ class Workspace(Struct, frozen=True):
         last = next((glob for glob in reversed(self.folders) if _matches(folder, glob.removeprefix("!"))), "!")
         return not last.startswith("!")
 
+    @property
+    def named(self) -> Collection[str]:
+        """Names of folders that are packages although such folders usually run nothing: a site, or one it names."""
+        return {"docs", *(glob.rpartition("/")[2] for glob in self.folders)}
+
     def with_packages(self, texts: Iterable[str]) -> "Workspace":
         """Return it with what installs its packages, if one of these needs another one: no lock file has to say so.
 
