@@ -133,7 +133,10 @@ def client_files() -> str:
     """Where each client's files are, by the id that commands take."""
 
     def written(paths: Iterable[str]) -> str:
-        folders = {"{config}": "CONFIG", "{data}": "DATA", "{local}": "LOCAL", "{managed}": "MANAGED", "{hash}": "HASH"}
+        folders = {
+            "{config}": "CONFIG", "{data}": "DATA", "{local}": "LOCAL", "{managed}": "MANAGED", "{hash}": "HASH",
+            "{here}": "HERE",
+        }  # fmt: skip
         shown = [re.sub(r"\{(\w+)\}", lambda one: folders.get(one[0], f"${one[1]}"), path) for path in paths if path]
         whole = ("$", "./", *folders.values())
         return ", ".join(f"`{path if path.startswith(whole) else f'~/{path}'}`" for path in shown)
@@ -141,7 +144,8 @@ def client_files() -> str:
     def rows() -> Iterator[Sequence[str]]:
         for location in LOCATIONS:
             own = written((*location.paths, *location.further))
-            project = ", ".join(f"`{path}`" for path in (location.project, *location.project_further) if path)
+            of_project = (location.project, *location.project_further, *location.shared)
+            project = ", ".join(f"`{path}`" for path in of_project if path)
             limits = [
                 written((*location.limits, *location.overrides, *(f"{{managed}}/{name}" for name in location.managed)))
             ]

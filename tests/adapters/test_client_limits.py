@@ -448,6 +448,8 @@ def test_the_scopes_of_kiro_are_taken() -> None:
         (".tabnine/agent/settings.json", "root/etc/tabnine-cli/settings.json", {"mcp": {"excluded": ["a"]}}, None),
         (".codeium/windsurf/mcp_config.json", "root/etc/windsurf/hooks.json",
          {"hooks": {"pre_mcp_tool_use": [{"command": "x"}]}}, "hook"),
+        (".codeium/windsurf/mcp_config.json", "here/.windsurf/hooks.json",
+         {"hooks": {"pre_mcp_tool_use": [{"command": "x"}]}}, "hook"),
         (".config/devin/mcp_config.json", "root/etc/devin/hooks.json",
          {"hooks": {"pre_mcp_tool_use": [{"command": "x"}]}}, "hook"),
     ],
@@ -463,6 +465,58 @@ def test_a_file_apart_from_the_servers_limits_them(
     else:
         assert found.findings == ()
         assert found.entry == {"command": "x", **({"ostler": becomes} if becomes else {"disabled": True})}
+
+
+@pytest.mark.parametrize(
+    ("matches", "is_named"),
+    [
+        ('match = "a_drop"', True),
+        ('match = "re:(a|b)_.*"', True),
+        ("", True),
+        ('match = "*"', True),
+        ('match = "bash"', False),
+    ],
+)
+@pytest.mark.parametrize("path", [".vibe/hooks.toml", "p/.vibe/hooks.toml"])
+def test_the_hooks_of_mistral_vibe_are_named(files: ClientHome, path: str, matches: str, is_named: bool) -> None:
+    files.write("p/.vibe/config.toml", '[[mcp_servers]]\nname = "a"\ntransport = "stdio"\ncommand = "x"\n')
+    files.write(".vibe/trusted_folders.toml", f'trusted = ["{files.folder}/p"]')
+    files.write(
+        path, f'[[hooks]]\nname = "x"\ntype = "pre_tool"\ncommand = "x"\n{matches}\n[[hooks]]\ntype = "post_tool"\n'
+    )
+    found = files.found("p/.vibe/config.toml", "p")["a"]
+    assert [one.rule for one in found.findings] == (["hook"] if is_named else [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "installed", "is_off"),
+    [
+        ({"admin": {"extensions": {"enabled": False}}}, None, True),
+        ({"admin": {"extensions": {"enabled": True}}}, None, False),
+        ({"security": {"blockGitExtensions": True}}, {"type": "git", "source": "https://git.example/a"}, True),
+        ({"security": {"blockGitExtensions": True}}, {"type": "github-release", "source": "a/b"}, True),
+        ({"security": {"blockGitExtensions": True}}, {"type": "local", "source": "/a"}, False),
+        ({"security": {"blockGitExtensions": True}}, None, False),
+        ({"security": {"allowedExtensions": ["^https://git.example/"]}}, {"source": "https://git.example/a"}, False),
+        ({"security": {"allowedExtensions": ["^https://git.example/"]}}, {"source": "https://other.example/a"}, True),
+        ({"security": {"allowedExtensions": ["^https://git.example/"]}}, None, True),
+        ({"security": {"allowedExtensions": ["("]}}, {"source": "("}, True),
+        ({"security": {"allowedExtensions": []}}, None, False),
+    ],
+)
+@pytest.mark.parametrize("path", [".gemini/settings.json", "root/etc/gemini-cli/settings.json"])
+def test_an_extension_that_gemini_cli_may_not_load_is_off(
+    files: ClientHome, path: str, settings: Any, installed: Any, is_off: bool
+) -> None:
+    servers = {"mcpServers": {"a": {"command": "x"}}}
+    files.write(path, {**settings, **servers})
+    files.write(".gemini/extensions/e/gemini-extension.json", {"name": "e", **servers})
+    if installed:
+        files.write(".gemini/extensions/e/.gemini-extension-install.json", installed)
+    found = files.found(".gemini/extensions/e/gemini-extension.json")["a"]
+    assert found.entry.get("disabled", False) == is_off
+    files.write(".gemini/settings.json", {**settings, **servers})
+    assert "disabled" not in files.found(".gemini/settings.json")["a"].entry  # the user's own servers are on
 
 
 @pytest.mark.parametrize("name", ["a___drop", "a__drop", "mcp__a__drop", "a/drop", "A:drop"])

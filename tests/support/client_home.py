@@ -23,7 +23,7 @@ class ClientHome:
         return file
 
     def found(self, path: str, project: str = "") -> dict[str, Candidate]:
-        machine = Machine(self.environment, "linux", self.folder / "root")
+        machine = Machine(self.environment, "linux", self.folder / "root", self.folder / "here")
         files = machine.files(self.folder / project if project else None)
         file = next(one for one in files if one.path == self.folder / path)
         found, problems = candidates_in(

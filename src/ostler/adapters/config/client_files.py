@@ -67,13 +67,21 @@ class Machine:
         environment: says where the home and the platform's folders are, and where clients look.
         platform: as `sys.platform`.
         root: what the folders of administrators are below.
+        here: the folder in which someone looks for servers.
     """
 
-    def __init__(self, environment: Mapping[str, str], platform: str = sys.platform, root: Path = Path("/")) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        platform: str = sys.platform,
+        root: Path = Path("/"),
+        here: Path | None = None,
+    ) -> None:
         self._environment = environment
         self._home = Path(environment.get("HOME") or environment.get("USERPROFILE") or Path.home())
         self._platform = platform
         self._root = root
+        self._here = here
 
     def file_of(self, client: str, project: Path | None = None) -> ClientFile | None:
         """Return the user's file of a client, whether it exists or not.
@@ -193,8 +201,9 @@ class Machine:
         if match := _VARIABLE.match(path):
             named = self._environment.get(match[1])
             return self._folder(named) / rest if named else None
-        if start == "{managed}":
-            return self._managed_folder(location.client) / rest
+        if start in ("{here}", "{managed}"):
+            folder = self._here if start == "{here}" else self._managed_folder(location.client)
+            return None if folder is None else folder / rest
         if start in ("{config}", "{data}", "{local}"):
             return self._platform_folder(start) / rest
         if (home := self._environment.get(variable)) and not path.startswith(".local/"):

@@ -1,18 +1,23 @@
 """Extensions of Claude Desktop and Gemini CLI as their user has set them up, which is apart from their manifests."""
 
 import os
+import re
+from contextlib import suppress
 from dataclasses import replace  # noqa: TID251 (a dataclass)
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ostler.adapters.config.dialects.client_texts import Source, read_source, read_text, with_values
+from ostler.adapters.config.dialects.entry_places import at
 from ostler.adapters.config.dialects.open_webui import PLACES, is_connections
 from ostler.adapters.config.entry_values import variables_in
-from ostler.model.json import JsonObject, KeyPath, as_object, as_objects
+from ostler.model.json import JsonObject, KeyPath, as_object, as_objects, as_texts
 
 _EXTENSIONS: Final = "Claude Extensions"
 _ENCRYPTED: Final = "__encrypted__:"
+_INSTALLED: Final = ".gemini-extension-install.json"
+"""What Gemini CLI calls its file of where an extension comes from."""
 
 
 def as_set_up(path: Path, source: Source) -> Source:
@@ -32,6 +37,27 @@ def as_set_up(path: Path, source: Source) -> Source:
     if path.name.endswith("-extension.json") and (asked := as_objects(root.get("settings"))):
         return replace(source, value=_of_gemini(root, asked, path.parent / ".env"))
     return source
+
+
+def is_forbidden(settings: JsonObject, folder: Path) -> bool:
+    """Whether settings of Gemini CLI forbid the extension in a folder: all of them, or those of its source."""
+    if at(settings, ("admin", "extensions", "enabled")) is False:
+        return True
+    sources, blocks_git = (at(settings, ("security", key)) for key in ("allowedExtensions", "blockGitExtensions"))
+    if not sources and not blocks_git:
+        return False
+    file = folder / _INSTALLED
+    installed = as_object(read_source(file).value) if file.exists() else {}
+    source = installed.get("source")
+    if sources:
+        return not (isinstance(source, str) and any(_matches(one, source) for one in as_texts(sources)))
+    return installed.get("type") in ("git", "github-release")
+
+
+def _matches(pattern: str, source: str) -> bool:
+    with suppress(re.error):
+        return re.search(pattern, source) is not None
+    return False
 
 
 def _locate_below(source: Source, path: KeyPath) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from ostler.adapters.config.dialects.questions import Question, questions_in
 from ostler.adapters.config.dialects.variables import Surroundings, portable
 from ostler.adapters.config.dialects.windows import path_below
 from ostler.adapters.config.entry_values import with_whole_path
-from ostler.adapters.config.extensions import as_set_up
+from ostler.adapters.config.extensions import as_set_up, is_forbidden
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json, plugin_of
 from ostler.adapters.config.project_trust import DECISIONS, ProjectServer, why_off
@@ -189,8 +189,10 @@ class _ClientFile(Struct, frozen=True):
     def _limits_from(self, other: Path, workspace: Path | None) -> Iterator[Source]:
         source = self._read(other)
         said = as_object(source.value)
+        is_extension = self.path.name.endswith("-extension.json")
         if other.name != "extension-enablement.json":
-            yield replace(source, value=_limits_of(other, said))
+            off: JsonObject = {"allowedMcpServers": []} if is_extension and is_forbidden(said, self.path.parent) else {}
+            yield replace(source, value={**_limits_of(other, said), **off})
             projects = as_object(said.get("projects"))
             yield from (replace(source, value=as_object(projects.get(key))) for key in _keys_of(workspace))
             return
@@ -204,7 +206,7 @@ class _ClientFile(Struct, frozen=True):
             fix = f"gemini extensions disable or enable {name} writes it again"
             raise SourceError(Finding(message, file=str(other), line=line, column=column, rule="limit", fix=fix))
         place = workspace or Surroundings(self.environment).home or "/"
-        is_off = self.path.name.endswith("-extension.json") and not _is_enabled(rules, str(place))
+        is_off = is_extension and not _is_enabled(rules, str(place))
         yield replace(source, value={"allowedMcpServers": []} if is_off else {})
 
     def candidates(self, loaded: McpJson, project: str, workspace: Path | None) -> Iterator[Candidate]:

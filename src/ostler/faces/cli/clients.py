@@ -184,7 +184,7 @@ def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tup
     """Return the servers of all clients, of one client or of one file, and what is wrong with the files."""
     from ostler.adapters.config.client_files import Machine, workspace_of
 
-    machine = Machine(os.environ)
+    machine = Machine(os.environ, here=Path.cwd())
     client = None if source is None else _client_id(source)
     if source is not None and client is None:
         path = Path(source).absolute()

@@ -1,11 +1,12 @@
 """The rules about tools that each client keeps in its files, next to its servers or apart from them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import exactly
 from ostler.adapters.config.dialects.entry_places import SETTINGS, at
+from ostler.adapters.config.dialects.patterns import globs_of
 from ostler.adapters.config.dialects.tool_rules import Rule
 from ostler.model.json import JsonObject, JsonValue, KeyPath, as_list, as_object, as_objects, as_texts
 
@@ -25,10 +26,6 @@ _FOR_SOME_CALLS: Final = frozenset({
 _ECA: Final = frozenset({"eca"})
 _GEMINI: Final = frozenset({"gemini"})
 _OMP: Final = frozenset({"omp"})
-_ECA_NAME: Final = re.compile(r"(?:[\w-]|\\?\.|\.\*)+")
-_VIBE_PATTERN: Final = re.compile(rf"re:\^?(?P<name>{_ECA_NAME.pattern})\$?")
-_DOTS: Final = {".*": "*", ".": "?", "\\.": "."}
-"""What the dots of a pattern are in a glob."""
 
 TOOL_POLICIES: Final = frozenset({"permission", "tool.use"})
 """What opencode's policies about tools are called."""
@@ -265,11 +262,20 @@ def vibe_lists(root: JsonObject) -> Iterator[tuple[str, list[str]]]:
     """Yield the lists of Mistral Vibe's tools as globs; where one has another pattern, nothing is known of the list."""
     for key in ("enabled_tools", "disabled_tools"):
         names = as_texts(root.get(key))
-        globs = [
-            _glob_of(found["name"]) if (found := _VIBE_PATTERN.fullmatch(name)) is not None else name for name in names
-        ]
-        if globs and names == root.get(key) and all(_GLOB.fullmatch(glob) for glob in globs):
-            yield key, globs
+        globs = [glob for name in names for glob in _vibe_globs(name.strip())]
+        if names and names == root.get(key) and None not in globs:
+            yield key, [glob for glob in globs if glob is not None]
+
+
+def _vibe_globs(name: str) -> Sequence[str | None]:
+    """Return the globs of a name, which may have stars, or be a pattern that begins with `re:`."""
+    if not name.startswith("re:"):
+        return [name if _GLOB.fullmatch(name) or not name else None]
+    try:
+        re.compile(name.removeprefix("re:"))
+    except re.error:  # matches nothing there
+        return []
+    return globs_of(name.removeprefix("re:")) or [None]
 
 
 def _vibe_rules(root: JsonObject) -> Iterator[Rule]:
@@ -277,15 +283,10 @@ def _vibe_rules(root: JsonObject) -> Iterator[Rule]:
         if as_object(tool).get("permission") in ("never", "ask"):
             yield Rule(name, "{}_", permits=False)
     lists = dict(vibe_lists(root))
-    yield from (Rule(name, "{}_", permits=False) for name in lists.get("disabled_tools", ()))
+    yield from (Rule(name, "{}_", permits=False, any_case=True) for name in lists.get("disabled_tools", ()))
     if "enabled_tools" in lists:
-        yield from (Rule(name, "{}_", permits=True) for name in lists["enabled_tools"])
+        yield from (Rule(name, "{}_", permits=True, any_case=True) for name in lists["enabled_tools"])
         yield Rule("*", "", permits=False)
-
-
-def _glob_of(pattern: str) -> str:
-    """Return the glob of a pattern that has nothing special but dots."""
-    return re.sub(r"\\?\.\*?", lambda dot: _DOTS[dot[0]], pattern)
 
 
 def keys_obeyed(root: JsonObject, clients: frozenset[str]) -> set[str]:
@@ -309,9 +310,10 @@ def _eca_disabled(root: JsonObject) -> list[Rule] | None:
     """Return what ECA has disabled: servers, tools, and patterns over `SERVER__TOOL`; None if one is not a glob."""
     lists = [part.get("disabledTools") for part in _eca_parts(root)]
     names = [name for one in lists for name in as_texts(one)]
-    if any(one is not None and as_texts(one) != one for one in lists) or not all(map(_ECA_NAME.fullmatch, names)):
+    every = [globs_of(name) for name in names]
+    if any(one is not None and as_texts(one) != one for one in lists) or None in every:
         return None
-    globs = [_glob_of(name) for name in names]
+    globs = [glob for one in every for glob in one or ()]
     of_servers = [Rule(glob if "__" in glob else f"{glob}__*", "{}__", permits=False) for glob in globs]
     return [*of_servers, *(Rule(glob, "", permits=False) for glob in globs if "__" not in glob)]
 

@@ -10,10 +10,11 @@ from ostler.model.json import JsonObject, as_object, as_objects
 
 _BEFORE_CALLS: Final = frozenset({
     "pretooluse", "permissionrequest", "beforetool", "beforemcpexecution", "premcptooluse", "pretoolcall",
+    "pretool",
 })  # fmt: skip
 """The events before a call, in letters alone: of Claude Code and those that follow it, Gemini CLI, Cursor, Windsurf,
-ECA."""
-_FORMS: Final = ("mcp__{}__", "mcp_{}_", "{}__", "@{}/", "MCP:")
+ECA, Mistral Vibe."""
+_FORMS: Final = ("mcp__{}__", "mcp_{}_", "{}_", "@{}/", "MCP:")
 """What comes before a tool's name in what a hook matches."""
 
 
@@ -40,6 +41,9 @@ def hooks_in(root: JsonObject) -> Iterator[Hook]:
     """Yield the hooks of a file that run before calls."""
     if root.get("disableAllHooks") is True or as_object(root.get("hooksConfig")).get("enabled") is False:
         return
+    for hook in as_objects(root.get("hooks")):  # Mistral Vibe: a list
+        if hook.get("type") == "pre_tool":
+            yield Hook("pre_tool", str(hook.get("match") or "").removeprefix("re:").removeprefix("*"))
     for name, value in as_object(root.get("hooks")).items():
         event = str(as_object(value).get("type") or name)  # ECA: by their own names, each with its type
         if re.sub(r"[^a-z]", "", event.lower()) not in _BEFORE_CALLS:

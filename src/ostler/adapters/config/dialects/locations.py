@@ -50,7 +50,8 @@ class Location:
         project_further: the same below a project's folder.
         shared: a project's files of other clients that this one reads, too.
         limits: other files of the user that limit the servers, below the same folders as `paths`, or with `./` next to
-            the file that has the servers; `{hash}` stands for that of the project's path.
+            the file that has the servers; `{hash}` stands for that of the project's path, and `{here}` for the
+            folder in which someone looks for servers.
         project_limits: the same below a project's folder.
         anywhere: globs of the ends of paths of files that are the client's in any folder, such as those of extensions.
         overrides: files of the user whose entries count more than those of the other files, below the same folders.
@@ -157,7 +158,7 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("copilot-xcode", (".config/github-copilot/xcode/mcp.json",), ("servers",), entry=_typed("stdio"),
              dialect="vscode", name="GitHub Copilot for Xcode"),
     Location("windsurf", (".codeium/windsurf/mcp_config.json",), name="Windsurf",
-             limits=(".codeium/windsurf/hooks.json",), managed=("hooks.json",)),
+             limits=(".codeium/windsurf/hooks.json", "{here}/.windsurf/hooks.json"), managed=("hooks.json",)),
     Location("devin", (".config/devin/mcp_config.json",), project=".devin/mcp_config.json", dialect="windsurf",
              name="Devin", further=(".config/devin/config.json",),
              project_further=(".devin/mcp_config.local.json", ".devin/config.json", ".devin/config.local.json"),
@@ -270,7 +271,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("boltai", (".boltai/mcp.json",), dialect="claude-desktop", name="BoltAI"),
     Location("jan", ("{data}/Jan/data/mcp_config.json",), dialect="claude-desktop", name="Jan"),
     Location("vibe", (".vibe/config.toml",), ("mcp_servers",), ".vibe/config.toml", _vibe, is_list=True,
-             limits=(".vibe/trusted_folders.toml",), variables=VariablePlaces(files=("~/.vibe/.env",))),
+             limits=(".vibe/trusted_folders.toml", ".vibe/hooks.toml"), project_limits=(".vibe/hooks.toml",),
+             variables=VariablePlaces(files=("~/.vibe/.env",))),
     Location("eca", (".config/eca/config.json",), project=".eca/config.json", merges=True),
     Location("hermes", (".hermes/config.yaml",), ("mcp_servers",),
              variables=VariablePlaces(files=("~/.hermes/.env",))),

@@ -2,10 +2,15 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Final
 
 from msgspec import Struct
 
 from ostler.adapters.config.dialects.draft import covers
+
+_TOKEN: Final = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
+"""A part of a glob that matches one character, or a star."""
 
 
 class Rule(Struct, frozen=True):
@@ -18,6 +23,7 @@ class Rule(Struct, frozen=True):
         suffix: what comes after the tool's name there, in a client that puts the server last and has no globs.
         is_plain: whether the client makes small letters, digits and `_` of the names, and leaves the server's name out
             where the tool's begins with it (oh-my-pi); such a rule has no globs.
+        any_case: whether small and capital letters are the same there (Mistral Vibe).
     """
 
     glob: str
@@ -25,6 +31,7 @@ class Rule(Struct, frozen=True):
     permits: bool
     suffix: str = ""
     is_plain: bool = False
+    any_case: bool = False
 
     def tools_of(self, server: str) -> Iterator[str]:
         """Yield globs of the tools of `server` that the rule is about."""
@@ -33,6 +40,9 @@ class Rule(Struct, frozen=True):
             if self.is_plain:
                 rests = _remainders(self.glob.replace("_", "?"), self.prefix.format(name))
                 yield from (_in_any_case(tool) for rest in rests for tool in (rest, f"{name}_{rest}"))
+            elif self.any_case:
+                rests = _remainders(self.glob.lower(), self.prefix.format(name).lower())
+                yield from (_TOKEN.sub(_token_in_any_case, rest) for rest in rests)
             elif self.glob.endswith(end):
                 yield from _remainders(self.glob.removesuffix(end), self.prefix.format(name))
 
@@ -74,23 +84,34 @@ def _in_any_case(name: str) -> str:
     return re.sub(r"[a-z]", lambda found: f"[{found[0]}{found[0].upper()}]", lower)
 
 
+def _token_in_any_case(token: re.Match[str]) -> str:
+    text = token[0]
+    if len(text) == 1:
+        return f"[{text.lower()}{text.upper()}]" if text.isalpha() else text
+    inner = text[1:-1]
+    begin = "!" if inner[0] == "!" else ""
+    return f"[{begin}{inner.removeprefix('!').lower()}{inner.removeprefix('!').upper()}]"
+
+
 def _remainders(glob: str, prefix: str) -> list[str]:
     """Return the globs that the rest of a text must match for `prefix` + rest to match `glob`."""
-    begin = re.split(r"[*?]", glob, maxsplit=1)[0]
-    if not (begin.startswith(prefix) or prefix.startswith(begin)):
-        return []
+    tokens = _TOKEN.findall(glob)
     places = {0}
     for char in prefix:
-        reached = [place for place in _through_stars(glob, places) if place < len(glob)]
-        places = {place if glob[place] == "*" else place + 1 for place in reached if glob[place] in ("*", "?", char)}
-    return sorted({glob[place:] for place in places})
+        reached = [place for place in _through_stars(tokens, places) if place < len(tokens)]
+        places = {
+            place if tokens[place] == "*" else place + 1
+            for place in reached
+            if tokens[place] in ("*", char) or fnmatchcase(char, tokens[place])
+        }
+    return sorted({"".join(tokens[place:]) for place in places})
 
 
-def _through_stars(glob: str, places: set[int]) -> set[int]:
+def _through_stars(tokens: Sequence[str], places: set[int]) -> set[int]:
     reached = set(places)
     for place in places:
         here = place
-        while here < len(glob) and glob[here] == "*":
+        while here < len(tokens) and tokens[here] == "*":
             here += 1
             reached.add(here)
     return reached
