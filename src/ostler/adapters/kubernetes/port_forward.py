@@ -89,14 +89,10 @@ class PortForwardService(SupervisedService):
             if not self.state.is_up:
                 self._connected()
             assert self._route is not None
-            if checks.enabled and anyio.current_time() >= first_check:
-                try:
-                    await self._probe(self._route)
-                except KubeTroubleError as trouble:
-                    if trouble.state is not ServiceState.DISCONNECTED:
-                        raise
-                    refused = target  # the pod went since it was looked up: look for its successor
-                    continue
+            is_due = checks.enabled and anyio.current_time() >= first_check
+            if is_due and not await self._probe(self._route):
+                refused = target  # look for its successor
+                continue
             self._note_check()  # also if it is too early for one
             if self.health is HealthStatus.HEALTHY or not checks.enabled:
                 self._backoff.reset()
@@ -149,11 +145,11 @@ class PortForwardService(SupervisedService):
 
     # -- health ------------------------------------------------------------------------------------------------
 
-    async def _probe(self, route: Route) -> None:
-        """Open the tunnel to the pod's port and see whether it holds.
+    async def _probe(self, route: Route) -> bool:
+        """Open the tunnel to the pod's port and see whether it holds; False if the pod went since it was looked up.
 
         Raises:
-            KubeTroubleError: it is not the port but the pod or the API server that refused.
+            KubeTroubleError: the API server refused, or cannot be reached.
         """
         target = route.target
         try:
@@ -167,8 +163,13 @@ class PortForwardService(SupervisedService):
             self._judge(f"the tunnel was not open within {self._spec.health_check.timeout:g} s")
         except (anyio.EndOfStream, anyio.BrokenResourceError):
             self._judge("")  # the pod took the connection and ended it: someone is there
+        except KubeTroubleError as trouble:
+            if trouble.state is not ServiceState.DISCONNECTED:
+                raise
+            return False
         else:
             self._judge("")
+        return True
 
     def _judge(self, failure: str) -> None:
         checks = self._spec.health_check

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -83,16 +83,20 @@ def port_places(top: Path, found: Sequence[Found], text_of: Callable[[Path], str
     places: dict[int, str] = {}
     for folder in sorted(each for each in at if not each.startswith(("/", "~", ".."))):
         own = {service.name for service in running if str(service.args.get("directory", "")) == folder}
-        for file in _files_in(top, folder):
-            text = text_of(file)
-            name = file.relative_to(top).as_posix()
-            named = _proxied(text) if file.name == _PACKAGE else local_ports(text)
-            lines = text.splitlines()
-            for line, port in named:
-                is_other = port in servers and own != {servers[port]}
-                if is_other and not _is_overridden(lines[line - 1], name, running):
-                    places.setdefault(port, f"{name}:{line}")
+        for file, number, line, port in _ports_named(top, folder, text_of):
+            is_other = port in servers and own != {servers[port]}
+            if is_other and not _is_overridden(line, file, running):
+                places.setdefault(port, f"{file}:{number}")
     return places
+
+
+def _ports_named(top: Path, folder: str, text_of: Callable[[Path], str]) -> Iterator[tuple[str, int, str, int]]:
+    """Yield each port of this machine that a file of `folder` names, after file, line number and line."""
+    for file in _files_in(top, folder):
+        text = text_of(file)
+        lines = text.splitlines()
+        for number, port in _proxied(text) if file.name == _PACKAGE else local_ports(text):
+            yield file.relative_to(top).as_posix(), number, lines[number - 1], port
 
 
 def _files_in(top: Path, folder: str) -> list[Path]:

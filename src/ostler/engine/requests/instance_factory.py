@@ -209,17 +209,8 @@ class InstanceFactory:
             AlreadyExistsError: the name is taken by something else.
         """
         request, name, digest = new.request, new.name, new.digest
-        if request.idempotency_key:
-            for instance in instances_in(self._registry):
-                if instance.record.idempotency_key == request.idempotency_key:
-                    if instance.record.request_digest != digest or (request.name and name != instance.name):
-                        raise ConflictError(
-                            f"idempotency key {request.idempotency_key!r} was used for service {instance.name!r} with "
-                            "other arguments",
-                            service=instance.name,
-                            next_actions=("use a new key for a new service",),
-                        )
-                    return instance
+        if request.idempotency_key and (made := self._made_with_key(new)) is not None:
+            return made
         service = self._registry.find(name)
         if service is None:
             return None
@@ -243,6 +234,24 @@ class InstanceFactory:
                 "choose another name" + (", or delete it first" if isinstance(service, ServiceInstance) else ""),
             ),
         )
+
+    def _made_with_key(self, new: NewService) -> ServiceInstance | None:
+        """Return the instance that a request with the same idempotency key made.
+
+        Raises:
+            ConflictError: that request had other arguments.
+        """
+        key = new.request.idempotency_key
+        for instance in instances_in(self._registry):
+            if instance.record.idempotency_key == key:
+                if instance.record.request_digest != new.digest or (new.request.name and new.name != instance.name):
+                    raise ConflictError(
+                        f"idempotency key {key!r} was used for service {instance.name!r} with other arguments",
+                        service=instance.name,
+                        next_actions=("use a new key for a new service",),
+                    )
+                return instance
+        return None
 
     def may_come(self, tool: str) -> bool:
         """Whether a missing tool's server is only not connected yet, so that the call itself will show it."""

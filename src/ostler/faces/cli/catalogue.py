@@ -208,34 +208,38 @@ def class_new(  # noqa: PLR0917 (typer's parameters are options)
     say(draft["manifest"], end="")
 
 
+def _read_manifests(session: Session, file: Path) -> tuple[list[str], list[Finding]]:
+    """Return the names of the classes and services in `file`, and what is wrong there."""
+    from ostler.rules.loading.static_services import holds_static_services, load_static_services
+    from ostler.rules.reading import FORMATS, load_manifests
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return [], [Finding(f"cannot be read: {reason}", str(file), rule="unreadable")]
+    known = configured_names(session) if FORMATS.may_be_in(text) else None
+    try:
+        if holds_static_services(text):
+            return [loaded.service.name for loaded in load_static_services(text, str(file))], []
+        classes = load_manifests(text, str(file), known=known)
+    except ManifestError as error:
+        return [], list(error.findings)
+    return [loaded.service_class.name for loaded in classes], [each for one in classes for each in one.warnings]
+
+
 def validate(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Manifests: YAML or JSON.")],
     as_json: AsJson = False,
 ) -> None:
     """Check manifests without a server. Prints each finding with its place."""
-    from ostler.rules.loading.static_services import holds_static_services, load_static_services
-    from ostler.rules.reading import FORMATS, load_manifests
-
-    findings: list[Finding] = []
     names: list[str] = []
+    findings: list[Finding] = []
     for file in files:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            findings.append(Finding(f"cannot be read: {reason}", str(file), rule="unreadable"))
-            continue
-        known = configured_names(session_of(context)) if FORMATS.may_be_in(text) else None
-        try:
-            if holds_static_services(text):
-                names += [loaded.service.name for loaded in load_static_services(text, str(file))]
-            else:
-                for loaded in load_manifests(text, str(file), known=known):
-                    names.append(loaded.service_class.name)
-                    findings += loaded.warnings
-        except ManifestError as error:
-            findings += error.findings
+        found_names, found = _read_manifests(session_of(context), file)
+        names += found_names
+        findings += found
     is_valid = all(found.severity != "error" for found in findings)
     if as_json:
         say_json({"valid": is_valid, "classes": names, "findings": [_finding(found) for found in findings]})
