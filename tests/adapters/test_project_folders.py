@@ -506,6 +506,52 @@ def test_what_programs_load_from_their_folder_is_installed_first(tmp_path: Path)
     assert "install-bundle" not in found_in(tmp_path), "the Procfile does that itself"
 
 
+PROCFILE = """\
+web: gunicorn app:app --bind 0.0.0.0:$PORT
+worker: A=1 celery -A app worker
+beat: cd jobs && python beat.py
+release: python manage.py migrate
+shown: .venv/bin/python shown.py
+other: node x.js
+"""
+
+
+@pytest.mark.parametrize(
+    ("beside", "install", "finder"),
+    [
+        ({"requirements.txt": "flask\n"}, "python3 -m venv .venv && .venv/bin/python -m pip install", ".venv/bin/"),
+        ({"pyproject.toml": "[project]\ndependencies = ['flask']\n"}, "pip install -q -r /dev/stdin", ".venv/bin/"),
+        ({"pyproject.toml": "", "uv.lock": ""}, "uv sync", "uv run "),
+        ({"poetry.lock": ""}, "poetry install", "poetry run "),
+        ({"pyproject.toml": "[tool.ruff]\n", "venv/x": ""}, "", "venv/bin/"),
+        ({"pyproject.toml": "[tool.ruff]\n"}, "", ""),
+        ({}, "", ""),
+    ],
+)
+def test_programs_of_python_packages_run_where_the_project_has_them(
+    tmp_path: Path, beside: dict[str, object], install: str, finder: str
+) -> None:
+    written(tmp_path, {"Procfile": PROCFILE, **beside})
+    made = found_in(tmp_path)
+    commands = {name: str(each.args.get("command")) for name, each in made.items()}
+    assert install in commands.pop("install", "")
+    in_jobs = f'export PATH="$PWD/{finder.rstrip("/")}:$PATH"; cd jobs && python' if "/" in finder else ""
+    assert commands == {
+        "web": f"{finder}gunicorn app:app --bind 0.0.0.0:$PORT",
+        "worker": f"A=1 {finder}celery -A app worker",
+        "beat": f"{in_jobs or f'cd jobs && {finder}python'} beat.py",
+        "release": f"{finder}python manage.py migrate",
+        "shown": ".venv/bin/python shown.py",
+        "other": "node x.js",
+    }
+    waiting = {name for name, each in made.items() if "install" in each.depends_on}
+    assert waiting == ({"web", "worker", "beat", "release"} if install else set())
+    (tmp_path / "Procfile").write_text("setup: pip install -r requirements.txt\nweb: gunicorn app:app\n")
+    assert {str(each.args["command"]) for each in found_in(tmp_path).values()} == {
+        "pip install -r requirements.txt", "gunicorn app:app",
+    }, "the Procfile does that itself"  # fmt: skip
+
+
 def test_what_a_package_loads_from_its_workspace_is_built_first(tmp_path: Path) -> None:
     def library(name: str, needs: str = "", **more: object) -> dict[str, object]:
         scripts = {"build": "tsup", **({"dev": "tsup --watch"} if name == "@t/ui" else {})}

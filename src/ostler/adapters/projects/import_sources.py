@@ -37,6 +37,7 @@ from ostler.rules.imports.node_package import LOCKS, read_package_json, with_scr
 from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
 from ostler.rules.imports.python_apps import read_manage, read_python_app
+from ostler.rules.imports.python_tools import with_python
 from ostler.rules.imports.task_files import read_justfile, read_makefile, read_mise, read_taskfile
 from ostler.rules.imports.workspaces import Workspace, read_package, workspace_of
 from ostler.rules.text.yaml_source import MAX_TEXT
@@ -206,13 +207,19 @@ def read_sources(folder: Path) -> list[Found]:
         workspace = _workspace(folder)
         inner = (at for at in inner_folders(folder, 2) if workspace is None or not workspace.has(at))
         found += [each for at in inner for each in _sources_in(folder, at, _package)]
-    found = [with_installs(each, partial(_names_in, folder)) for each in found]
+    found = [_installed(each, folder) for each in found]
     found.append(Found(notes=unread_notes(_Beside.of(folder).names)))
     files = {file for each in found for service in each.services for file in service.env_files}
     variables = {file: _variables(folder / file) for file in files}
     found = with_source_ports(folder, found, _text_of, [file for file in files if "PORT" in variables[file]])
     found = with_addresses(found, variables)
     return with_kept_ports(found, port_places(folder, found, _text_of))
+
+
+def _installed(found: Found, top: Path) -> Found:
+    """Return what a file says, with what its programs need installed."""
+    names_in = partial(_names_in, top)
+    return with_installs(with_python(found, names_in, lambda file: _text_of(top / file)), names_in)
 
 
 def _names_in(top: Path, at: str) -> Collection[str]:
@@ -364,7 +371,7 @@ def read_source(path: Path) -> Found:
 def _placed(found: Found, folder: Path, top: Path) -> Found:
     """Return what a file of `folder` says, with what its programs need installed, and with paths from `top`."""
     folder, top = Path(os.path.abspath(folder)), Path(os.path.abspath(top))  # noqa: PTH100 (links stay as they are named)
-    made = with_installs(found, partial(_names_in, folder))
+    made = _installed(found, folder)
     if folder == top:
         return made
     return within(made, folder.relative_to(top).as_posix() if folder.is_relative_to(top) else folder.as_posix())

@@ -34,7 +34,7 @@ _LIST = 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["proj
 """Python that lists the packages that a `pyproject.toml` needs, as in a `requirements.txt`."""
 
 
-class _Runner(Struct, frozen=True):
+class Runner(Struct, frozen=True):
     """What runs the project's Python.
 
     Attributes:
@@ -69,7 +69,7 @@ def read_python_app(text: str, file: str, beside: Collection[str], read: Callabl
     folders = [*_FOLDERS, *([package, f"src/{package}"] if package.isidentifier() else [])]
     if not re.search(r"(?i)\b(fastapi|starlette|litestar|quart|flask|apiflask|streamlit|celery)\b", text):
         return Found()
-    runner = _runner(beside, content)
+    runner = runner_of(beside, content)
     sources = list(_sources(folders, _FILES, read))
     services = [found for path, source in sources if (found := _server(path, source, runner, file)) is not None][:1]
     workers = (_worker(path, source, runner, file) for path, source in (*_sources(folders, _WORKERS, read), *sources))
@@ -93,9 +93,9 @@ def read_manage(text: str, file: str, beside: Collection[str], read: Callable[[s
     """
     if "django" not in text.lower():
         return Found()
-    runner = _runner(beside, read_toml(read("pyproject.toml")) if "pyproject.toml" in beside else {})
+    runner = runner_of(beside, read_toml(read("pyproject.toml")) if "pyproject.toml" in beside else {})
     if not runner.install and not {".venv", "venv"} & set(beside):
-        runner = _Runner("python3")
+        runner = Runner("python3")
     serve = f"{runner.python} manage.py runserver {{port}}"
     services = [shell_service("web", serve, file, port=0)]
     if settings := _SETTINGS.search(text):
@@ -105,7 +105,7 @@ def read_manage(text: str, file: str, beside: Collection[str], read: Callable[[s
 
 
 def _project(
-    services: list[FoundService], runner: _Runner, file: str, beside: Collection[str], *, migrate: str
+    services: list[FoundService], runner: Runner, file: str, beside: Collection[str], *, migrate: str
 ) -> Found:
     """Return `services` after the job that installs their packages, with the one that migrates their database."""
     if not services:
@@ -126,7 +126,7 @@ def _project(
     return Found(tuple(made))
 
 
-def _runner(beside: Collection[str], content: JsonObject) -> _Runner:
+def runner_of(beside: Collection[str], content: JsonObject) -> Runner:
     """Return what runs the Python of a project with that `pyproject.toml`, or without any."""
     tool = as_object(content.get("tool"))
     for lock, table, program, install in (
@@ -136,9 +136,9 @@ def _runner(beside: Collection[str], content: JsonObject) -> _Runner:
         ("Pipfile.lock", "", "pipenv run python", "pipenv sync --dev"),
     ):
         if lock in beside or table in tool:
-            return _Runner(program, install, (lock if lock in beside else "pyproject.toml",))
+            return Runner(program, install, (lock if lock in beside else "pyproject.toml",))
     if "envs" in as_object(tool.get("hatch")):
-        return _Runner("hatch run python", "hatch env create", ("pyproject.toml",))
+        return Runner("hatch run python", "hatch env create", ("pyproject.toml",))
     venv = next((name for name in (".venv", "venv") if name in beside), ".venv")
     made = f"[ -x {venv}/bin/pip ] || python3 -m venv {venv}"  # made again, it would get another Python
     if "build-system" in content:
@@ -148,13 +148,13 @@ def _runner(beside: Collection[str], content: JsonObject) -> _Runner:
     elif "dependencies" in as_object(content.get("project")):  # a project that is no package: pip cannot install it
         listed = f"{venv}/bin/python -c {shlex.quote(_LIST)}"
         install = f"{made} && {listed} | {venv}/bin/python -m pip install -q -r /dev/stdin"
-        return _Runner(f"{venv}/bin/python", install, ("pyproject.toml",))
+        return Runner(f"{venv}/bin/python", install, ("pyproject.toml",))
     else:
-        return _Runner(
+        return Runner(
             f"{venv}/bin/python", note=f"its packages must be in {venv}, of which each worktree needs its own"
         )
     install = f"{made} && {venv}/bin/python -m pip install -q {packages}"
-    return _Runner(f"{venv}/bin/python", install, (watched,))
+    return Runner(f"{venv}/bin/python", install, (watched,))
 
 
 def _sources(folders: Collection[str], files: Collection[str], read: Callable[[str], str]) -> Iterator[tuple[str, str]]:
@@ -174,7 +174,7 @@ def _module(path: str) -> tuple[str, str]:
     return base, inner.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def _server(path: str, source: str, runner: _Runner, file: str) -> FoundService | None:
+def _server(path: str, source: str, runner: Runner, file: str) -> FoundService | None:
     """Return the service that serves the application which the file at `path` makes; None if it makes none."""
     base, module = _module(path)
     origin = f"{file}, {path}"
@@ -199,7 +199,7 @@ def _server(path: str, source: str, runner: _Runner, file: str) -> FoundService 
     return replace(service, args={**service.args, **({"readyPath": ready} if ready else {})})
 
 
-def _worker(path: str, source: str, runner: _Runner, file: str) -> FoundService | None:
+def _worker(path: str, source: str, runner: Runner, file: str) -> FoundService | None:
     """Return the worker of Celery's application in the file at `path`; None if it makes none."""
     made = _CELERY.search(source)
     if made is None:
