@@ -1,6 +1,7 @@
 """What clients say of their servers apart from the entries: hooks, lists of one client, other files, settings."""
 
 import json
+import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -465,6 +466,34 @@ def test_a_file_apart_from_the_servers_limits_them(
     else:
         assert found.findings == ()
         assert found.entry == {"command": "x", **({"ostler": becomes} if becomes else {"disabled": True})}
+
+
+def test_a_program_of_vs_code_starts_as_there(files: ClientHome) -> None:
+    body = {"command": "x", "args": ["~/a", "~b"], "cwd": "sub", "env": {"PATH": "/opt/bin", "HOME": None, "A": "1"}}
+    files.environment["PATH"] = "/bin"
+    (files.folder / "sub").mkdir()
+    for path, project in ((".config/Code/User/mcp.json", ""), ("p/.vscode/mcp.json", "p")):
+        files.write(path, {"servers": {"a": body}})
+        (files.folder / project / "sub").mkdir(exist_ok=True)
+        found = files.found(path, project)["a"]
+        assert found.findings == ()
+        assert found.shown["args"] == [f"{files.folder}/a", "~b"]
+        assert found.shown["cwd"] == str(files.folder / project / "sub")
+        assert found.shown["env"] == {"PATH": f"/bin{os.pathsep}/opt/bin", "HOME": None, "A": "1"}
+        again = load_mcp_json(json.dumps({"mcpServers": {"a": found.entry}}), files.environment).entries["a"]
+        assert (again.unset, again.masked()) == (("HOME",), found.shown)
+
+
+def test_a_relative_folder_of_a_user_s_server_is_named(files: ClientHome) -> None:
+    (files.folder / ".cursor/sub").mkdir(parents=True)
+    files.write(".cursor/mcp.json", {"mcpServers": {"a": {"command": "x", "cwd": "sub"}, "b": {"command": "x"}}})
+    found = files.found(".cursor/mcp.json")
+    assert [one.rule for one in found["a"].findings] == ["relative-folder"]
+    assert found["a"].entry["cwd"] == str(files.folder / ".cursor/sub")
+    assert found["b"].findings == ()
+    (files.folder / ".mcporter/sub").mkdir(parents=True)
+    files.write(".mcporter/mcporter.json", {"mcpServers": {"a": {"command": "x", "cwd": "sub"}}})
+    assert files.found(".mcporter/mcporter.json")["a"].findings == ()
 
 
 @pytest.mark.parametrize(

@@ -192,17 +192,19 @@ async def test_progress_and_paged_tools_lists_and_environment(tmp_path: Path) ->
         steps.append((done, total, message))
 
     entry = stdio_entry("s", "--page-size", 5, env={"OWN": "yes"}, ostler={"inheritEnv": ["PYTEST_CURRENT_TEST"]})
+    entry = entry.model_copy(update={"unset": ("HOME",)})
     async with open_pool(tmp_path, entry) as pool:
         answer = await pool.call_tool("s/progress", {"steps": 3}, progress=progress)
         assert answer.text == "done"
         assert steps == [(1, 3, "step 1"), (2, 3, "step 2"), (3, 3, "step 3")]
         assert pool.snapshot("s").tools == len(pool.list_tools("s")) == 28
-        names = ["OWN", "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PATH"]
+        names = ["OWN", "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PATH", "HOME"]
         seen = (await pool.call_tool("s/environment", {"names": names})).value
         assert seen["OWN"] == "yes"
         assert seen["PYTEST_CURRENT_TEST"]
         assert seen["PATH"]
         assert seen["PYTEST_VERSION"] is None
+        assert seen["HOME"] is None
 
 
 @realtime

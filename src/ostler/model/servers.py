@@ -125,6 +125,7 @@ class ServerEntry(_Model):
         command: the program to run (stdio).
         args: its arguments (stdio).
         env: environment variables set for it (stdio); some values are secrets.
+        unset: environment variables that it must not get (stdio).
         cwd: the folder it runs in (stdio); None means Ostler's own.
         url: the endpoint (http, sse).
         headers: HTTP headers sent with every request; values are secrets.
@@ -142,6 +143,7 @@ class ServerEntry(_Model):
     command: str = ""
     args: tuple[str, ...] = ()
     env: dict[str, str] = Field(default_factory=dict)
+    unset: tuple[str, ...] = ()
     cwd: str | None = None
     url: str = ""
     headers: dict[str, str] = Field(default_factory=dict)
@@ -204,10 +206,12 @@ class ServerEntry(_Model):
             shown["cwd"] = self._mask(self.cwd)
         if self.url:
             shown["url"] = self._mask(self.url)
-        if self.env:
-            shown["env"] = {
-                name: MASK if value and is_secret_name(name) else self._mask(value) for name, value in self.env.items()
-            }
+        if self.env or self.unset:
+            masked = (
+                (name, MASK if value and is_secret_name(name) else self._mask(value))
+                for name, value in self.env.items()
+            )
+            shown["env"] = {**dict(masked), **dict.fromkeys(self.unset)}
         if self.headers:
             shown["headers"] = dict.fromkeys(self.headers, MASK)
         if self.headers_helper:
@@ -262,7 +266,7 @@ class ServerEntry(_Model):
 
 def _connection_facts(entry: ServerEntry) -> tuple[object, ...]:
     return (
-        entry.transport, entry.command, entry.args, entry.env, entry.cwd, entry.url, entry.headers,
+        entry.transport, entry.command, entry.args, entry.env, entry.unset, entry.cwd, entry.url, entry.headers,
         entry.headers_helper, entry.options.inherit_env, entry.max_response_bytes, entry.options.protocol,
     )  # fmt: skip
 

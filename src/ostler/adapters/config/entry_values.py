@@ -59,6 +59,7 @@ class EntryValues:
             command=command,
             args=args,
             env={one: text for one, text in file_variables.items() if one not in unset} | self._mapping("env"),
+            unset=tuple(sorted(unset)) if local else (),
             cwd=cwd,
             url=self._url(),
             headers=self._mapping("headers"),
@@ -100,7 +101,7 @@ class EntryValues:
 
     def _folder(self) -> str | None:
         cwd = self._home(self._text("cwd"))
-        base = self._around.workspace or self._around.folder
+        base = self._around.base(self._clients)
         if not cwd or base is None or "cwd" in self._lacking:
             return cwd or None
         whole = path_below(base, cwd)

@@ -27,6 +27,8 @@ from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_objects, as_texts
 
 _PATHS: Final = ("cwd", "envFile")
+_FROM_FILE: Final = frozenset({"mcporter", "mcpb"})
+"""Clients whose relative folders begin at the folder of the file."""
 _ADDED: Final = ("cwd", "disabled")
 """What an import may add to an entry."""
 
@@ -228,6 +230,8 @@ class _ClientFile(Struct, frozen=True):
                 and (off := self._off(loaded.written.get(name, name), workspace))
             ):
                 made["disabled"], noted = True, (*noted, off)
+            if entry is not None and (elsewhere := _relative_folder(loaded.drafts[name], around, self)):
+                noted = (*noted, elsewhere)
             shown = {} if entry is None else {**entry.masked(), **{key: made[key] for key in _ADDED if key in made}}
             yield Candidate(
                 name=name,
@@ -297,6 +301,23 @@ def _given(name: str, variable: ClientVariable) -> Finding:
     return Finding(message, file=variable.file, rule="client-variable", fix=fix, severity="note")
 
 
+def _relative_folder(draft: JsonObject, around: Surroundings, file: _ClientFile) -> Finding | None:
+    """Return a finding if the client looks for the folder of a user's server where it is started, which varies."""
+    cwd, base = draft.get("cwd"), around.base(file.clients)
+    if not isinstance(cwd, str) or base is None or cwd[:1] in ("~", "$") or base != file.path.parent:
+        return None
+    whole = path_below(base, cwd)
+    if (
+        whole == str(Path(cwd))
+        or not Path(whole).is_dir()
+        or file.clients <= _FROM_FILE
+        or around.workspace is not None
+    ):
+        return None
+    message = f"the folder {cwd!r} begins where the client is started, and here in {base}"
+    return Finding(message, file=str(file.path), rule="relative-folder", fix="write the whole path", severity="warning")
+
+
 def _portable(
     draft: JsonObject, around: Surroundings, clients: frozenset[str], used: Callable[[str], None]
 ) -> JsonObject:
@@ -317,8 +338,9 @@ def _portable(
     base = around.workspace or around.folder
     for key in _PATHS:
         value = entry.get(key)
-        if isinstance(value, str) and base is not None and value[:1] not in ("~", "$"):
-            entry[key] = path_below(base, value)
+        begin = around.base(clients) if key == "cwd" else base
+        if isinstance(value, str) and begin is not None and value[:1] not in ("~", "$"):
+            entry[key] = path_below(begin, value)
     if isinstance(helper := entry.get("headersHelper"), str):
         entry["headersHelper"] = with_whole_path(helper, base)
     if around.workspace is not None and "command" in entry:

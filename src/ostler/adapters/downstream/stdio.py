@@ -94,7 +94,7 @@ def child_environment(entry: ServerEntry, environment: Mapping[str, str]) -> dic
     else:
         names = (*SAFE_ENVIRONMENT, *(inherit or ()))
         inherited = {name: environment[name] for name in names if name in environment}
-    return inherited | entry.env
+    return {name: value for name, value in (inherited | entry.env).items() if name not in entry.unset}
 
 
 @asynccontextmanager

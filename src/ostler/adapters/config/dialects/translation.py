@@ -3,6 +3,8 @@
 Keys that no row has are refused when they speak of a limit (`limits`), and otherwise reported and left out.
 """
 
+import os
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Final, cast
@@ -22,6 +24,7 @@ _BY_NAME: Final[Mapping[str, tuple[Key, ...]]] = {
 _ORDER: Final = ("ostler", "type", "transport", "command", "args")
 """Keys that others depend on come first; the rest as written."""
 _GOOSE: Final = frozenset({"goose"})
+_VSCODE: Final = frozenset({"vscode"})
 _SHORT: Final = 4
 """Letters of names in which two that are swapped (`evn`) change much; longer ones must be closer to what is meant."""
 
@@ -56,6 +59,26 @@ def translate(draft: Draft) -> None:
             _unknown(draft, name, value)
     if draft.clients <= _GOOSE and "url" in draft.entry:
         _fill_from_own(draft)
+    if draft.clients <= _VSCODE:
+        _start_as_vscode(draft)
+
+
+def _start_as_vscode(draft: Draft) -> None:
+    """Put PATH behind the one that is there, and the home folder for `~` in arguments, as VS Code does."""
+    if "env" in draft.entry:
+        draft.entry["env"] = {
+            name: f"${{PATH}}{os.pathsep}{value}" if isinstance(value, str) and value and _is_path(name) else value
+            for name, value in as_object(draft.entry["env"]).items()
+        } or draft.entry["env"]
+    if isinstance(args := draft.entry.get("args"), list):
+        draft.entry["args"] = [
+            f"${{userHome}}{arg[1:]}" if isinstance(arg, str) and (arg == "~" or arg.startswith("~/")) else arg
+            for arg in cast("list[JsonValue]", args)
+        ]
+
+
+def _is_path(name: str) -> bool:
+    return name == "PATH" or (sys.platform == "win32" and name.upper() == "PATH")
 
 
 def _fill_from_own(draft: Draft) -> None:

@@ -16,6 +16,8 @@ from ostler.adapters.config.dialects.questions import Question
 from ostler.model.credentials import is_secret_name
 from ostler.rules.secrets.secret_marks import LIKE_REFERENCE, SECRET_FORMS, is_reference
 
+_VSCODE: Final = frozenset({"vscode"})
+
 
 class Surroundings(Struct, frozen=True):
     """Where an entry stands.
@@ -44,6 +46,12 @@ class Surroundings(Struct, frozen=True):
     def home(self) -> str | None:
         """The user's home."""
         return self.environment.get("HOME") or self.environment.get("USERPROFILE") or None
+
+    def base(self, clients: frozenset[str]) -> Path | None:
+        """Return what a relative folder begins at: the project, or the file's folder; for VS Code then the home."""
+        if self.workspace is None and clients <= _VSCODE and self.home is not None:
+            return Path(self.home)
+        return self.workspace or self.folder
 
 
 class Resolved(Struct, frozen=True):
