@@ -178,7 +178,7 @@ class ServiceManager(Manager):
         return self._parts.departed.find(name, lambda full: self.registry.find(full) is not None)
 
     def why_not_created(self, name: str) -> str:
-        """Return that the start of a service failed when it was created, and when; empty if it was not so lately."""
+        """Return when the start failed that created the service `name`, in words; empty if none did lately."""
         return self._parts.departed.why_not_created(name)
 
     def leftovers(self) -> "Leftovers":
@@ -275,7 +275,7 @@ class ServiceManager(Manager):
         return self._parts.creator.difference(request)
 
     def renew_class(self, request: CreateRequest) -> None:
-        """Let the service of that name, from which `request` does not differ, use its class as that is now.
+        """Let an existing service, which is as `request` asks for, use its class as that is now.
 
         Raises:
             NotFoundError: there is no such service, or no such class.
@@ -329,7 +329,7 @@ class ServiceManager(Manager):
         """Check now the services that `server` drives and that are checked with the arguments `about`.
 
         For adapters that notice a change on their own, such as the exit of a process: what they noticed is no more
-        than a reason to look, so a false or late word does no harm. Never blocks.
+        than a reason to look, so a false or late notice does no harm. Never blocks.
 
         Args:
             server: the downstream server's name.

@@ -1,6 +1,6 @@
 """The `ostler` command. `ostler serve` goes straight to the bridge or server; everything else to the command line.
 
-Nothing heavy may be imported here: clients wait for the bridge at every start of theirs.
+Nothing heavy may be imported here: clients wait for the bridge at their every start.
 """
 
 import os

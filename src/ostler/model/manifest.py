@@ -1,4 +1,4 @@
-"""The ServiceClass manifest (DESIGN.md section 3) as values.
+"""The ServiceClass manifest as values.
 
 Text becomes these models in `ostler.rules.loading.manifests`, which turns every pydantic error into a finding with line
 and column. Every key here has an effect; what is not here is refused.

@@ -47,7 +47,7 @@ class ToolResponse(Struct, frozen=True):
 
     @property
     def warning(self) -> str:
-        """What a tool that did its work says besides, on one line: a text under `warning` of its value; else empty."""
+        """The warning of a tool that succeeded, on one line: the text under `warning` of its value; else empty."""
         said = None if self.is_error else as_object(self.value).get("warning")
         return " ".join(said.split()) if isinstance(said, str) else ""
 

@@ -8,7 +8,7 @@ from ostler.model.text_enum import TextEnum
 
 
 class ServiceState(TextEnum):
-    """What is known about a service's lifecycle (DESIGN.md section 1)."""
+    """What is known about a service's lifecycle."""
 
     UNKNOWN = "unknown"
     WAITING = "waiting"
@@ -25,7 +25,7 @@ class ServiceState(TextEnum):
 
     @property
     def is_up(self) -> bool:
-        """Whether the service is there to be used."""
+        """Whether the service can be used."""
         return self in (ServiceState.RUNNING, ServiceState.CONNECTED)
 
     @property

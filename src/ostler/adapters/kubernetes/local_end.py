@@ -35,7 +35,7 @@ class Traffic(Struct):
 
 
 class Route(Struct, frozen=True):
-    """Where connections go just now."""
+    """Where connections go now."""
 
     client: KubeClient
     target: PodPort

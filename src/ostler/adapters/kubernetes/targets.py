@@ -1,4 +1,4 @@
-"""From a target (`service/web`, `deployment/api`, labels) to the pod and port that a tunnel leads to just now."""
+"""From a target (`service/web`, `deployment/api`, labels) to the pod and port that a tunnel leads to now."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -11,7 +11,7 @@ class KubeTroubleError(Exception):
 
     Attributes:
         reason: one clause.
-        state: disconnected (nothing to connect to just now), unreachable (the API server does not answer),
+        state: disconnected (nothing to connect to now), unreachable (the API server does not answer),
             auth_required (it rejects the credentials) or failed (the configuration needs a change).
         next_actions: what a person can do.
     """

@@ -56,7 +56,7 @@ class OwnFiles(DefaultFilter):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is to be watched.
+    """What to watch.
 
     Attributes:
         folders: the folders, links resolved: the system reports changes in them under these names.

@@ -33,7 +33,7 @@ _POLL = 300
 
 _REMOVAL_SECONDS = 1.0
 _REMOVAL_LOOKS = 60
-"""How often at most these seconds pass while more files go: a large node_modules takes long."""
+"""How many times this pause is repeated at most while files are being removed: a large node_modules takes long."""
 
 _REMOVAL_NAMES = 20_000
 """Files and folders that a look considers, the upper ones first."""
@@ -341,6 +341,6 @@ def _has_changed_since(moment: float, entry: os.DirEntry[str]) -> bool:
 
 
 def _is_polled() -> bool:
-    """Whether files are to be looked at, by the rule of watchfiles: told to, or on Windows' subsystem for Linux."""
+    """Whether files are polled, by watchfiles' rule: if its variable says so, or on Windows' subsystem for Linux."""
     told = os.environ.get(_POLLING, "").lower()
     return told not in ("false", "disable", "disabled") if told else "microsoft-standard" in platform.release().lower()

@@ -21,7 +21,7 @@ from ostler.model.errors import StoreError, StoreHeldError
 
 
 class Timings(Struct, frozen=True):
-    """How patient a server is with its database, and others with it; all in seconds.
+    """How long a server waits for its database, and other servers for it; all in seconds.
 
     Attributes:
         heartbeat: from one heartbeat to the next.

@@ -162,7 +162,7 @@ def _endpoint(wanted: Wanted, signal: str, path: str) -> dict[str, str]:
 
 
 def _session(wanted: Wanted, signal: str) -> dict[str, Any]:
-    """Return with what to send over HTTP to a receiver of this machine: HTTP_PROXY and the like do not apply to it."""
+    """Return the HTTP session for a receiver on this machine, to which HTTP_PROXY and the like do not apply."""
     if _protocol(signal) == "grpc" or not is_local(wanted.endpoint or _variable(signal, "ENDPOINT") or _DEFAULT):
         return {}
     session = importlib.import_module("requests").Session()

@@ -80,7 +80,7 @@ OPERATIONS: Final = Metric(
     "ostler.operation.duration",
     "histogram",
     "s",
-    "Operations on services, from their begin to their end.",
+    "Operations on services, from their beginning to their end.",
     ("ostler.operation.kind", "ostler.operation.outcome", "ostler.service.class", "error.type"),
     _MCP_SECONDS,
 )
@@ -118,7 +118,7 @@ SERVICES: Final = Metric(
     "ostler.service.count",
     "gauge",
     "{service}",
-    "Services by what is known of them now.",
+    "Services by their current state, health and type.",
     ("ostler.service.state", "ostler.service.health", "ostler.service.type"),
 )
 SERVERS: Final = Metric(

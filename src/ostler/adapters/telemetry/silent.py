@@ -1,4 +1,4 @@
-"""What an application has that no one follows: the parts of telemetry, each of which does nothing."""
+"""The parts of telemetry for an application without it: none of them does anything."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any

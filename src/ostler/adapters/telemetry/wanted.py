@@ -1,4 +1,4 @@
-"""What is to be exported, by `ostler.toml` and OpenTelemetry's variables."""
+"""What to export, as `ostler.toml` and OpenTelemetry's variables say."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -15,7 +15,7 @@ _ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 class Wanted(Struct, frozen=True):
-    """What is to be exported.
+    """What to export.
 
     Attributes:
         traces: the exporters of traces.

@@ -121,7 +121,7 @@ class EventReader(ABC):
 
     @abstractmethod
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `callback(event)` for each new event, in order; it must be quick. Returns the way out."""
+        """Call `callback(event)` for each new event, in order; it must be quick. Returns what ends the subscription."""
 
 
 class EventLog(EventReader):
@@ -292,7 +292,7 @@ class EventLog(EventReader):
         return self.read(since=since, service=service, services=services, kinds=kinds)
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `callback(event)` for each new event, in order; it must be quick. Returns the way out."""
+        """Call `callback(event)` for each new event, in order; it must be quick. Returns what ends the subscription."""
         self._subscribers.append(callback)
         return lambda: self._subscribers.remove(callback)
 

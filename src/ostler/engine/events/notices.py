@@ -56,7 +56,7 @@ class NoticeBoard:
         return f"NoticeBoard({len(self._troubled)} services in trouble)"
 
     def subscribe(self, listener: Callable[[Notice], None]) -> Callable[[], None]:
-        """Call `listener` for each notice; it must be quick. Returns the way out (idempotent)."""
+        """Call `listener` for each notice; it must be quick. Returns what ends that (idempotent)."""
         token = object()
         self._listeners[token] = listener
 

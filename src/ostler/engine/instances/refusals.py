@@ -1,4 +1,4 @@
-"""What is refused before anything is sent or stopped, as it is known that it would fail."""
+"""What is refused before anything is sent or stopped, because it is known to fail."""
 
 import anyio
 

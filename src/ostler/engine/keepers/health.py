@@ -38,7 +38,7 @@ _SLACK = 1e-6
 
 
 class _Limits(Struct, frozen=True):
-    """Who may check at the same time."""
+    """How many may check at the same time."""
 
     overall: anyio.CapacityLimiter
     per_server: Mapping[str, anyio.CapacityLimiter]

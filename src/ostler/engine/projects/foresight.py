@@ -19,7 +19,7 @@ from ostler.rules.templates.template import optional_names, referenced_names, re
 from ostler.rules.text.findings import Violation, by_place, dotted
 
 UNTOUCHED = "nothing was started, stopped or changed"
-"""What an `up` that is refused says of itself."""
+"""What the error of a refused `up` says of the rest."""
 
 
 async def refuse_foreseen(scope: ProjectScope, wanted: Sequence[str], manager: ServiceManager) -> None:

@@ -69,7 +69,7 @@ class ProjectReport(Struct):
 
     @property
     def ended(self) -> int:
-        """How many services are done with."""
+        """How many services are finished."""
         return len(self.changes) + len(self.failures) + len(self.skipped)
 
     @property
@@ -79,7 +79,7 @@ class ProjectReport(Struct):
 
 
 class ProjectRunner:
-    """Carries out `up` and `down` of projects. Who calls sees to it that one project has one `up` at a time."""
+    """Carries out `up` and `down` of projects. The caller ensures that one project has one `up` at a time."""
 
     def __init__(self, manager: ServiceManager) -> None:
         self._manager = manager

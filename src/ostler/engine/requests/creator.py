@@ -227,7 +227,7 @@ class Creator:
         return program_digest(instance.service_class) != program_digest(new.entry.service_class)
 
     def renew_class(self, request: CreateRequest) -> None:
-        """Let the service of that name, from which `request` does not differ, use its class as that is now."""
+        """Let an existing service, which is as `request` asks for, use its class as that is now."""
         new = self._factory.prepare(request)
         instance = self._registry.get(new.name)
         if isinstance(instance, ServiceInstance) and instance.record.class_digest != new.entry.digest:

@@ -53,7 +53,7 @@ class StatusUpdate(Struct, frozen=True):
 
 
 class StatusReporter(Protocol):
-    """Who shows people how services are."""
+    """Shows people how services are."""
 
     def report_status(self, update: StatusUpdate) -> None:
         """Show `update`. It is called from its own thread, in order; what it raises is logged."""

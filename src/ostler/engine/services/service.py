@@ -51,7 +51,7 @@ class Service(ServiceFacts, Protocol):
 
 @runtime_checkable
 class HealthChecker(Protocol):
-    """A service that can be asked how it is."""
+    """A service whose health can be checked."""
 
     async def check_health(self) -> HealthStatus:
         """Check now and return the verdict; a check that cannot be made leaves the health as it was."""

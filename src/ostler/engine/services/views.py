@@ -82,7 +82,7 @@ class ServiceView(ServiceTraits, frozen=True, rename="camel"):
 
     @property
     def lease_end(self) -> datetime | None:
-        """When the lease stops it; None without a lease, and when it is stopped, whatever stopped it."""
+        """When its lease will stop it; None without a lease, or once it is stopped."""
         return self.lease_expires_at if self.state.is_up or self.desired is DesiredState.RUNNING else None
 
 

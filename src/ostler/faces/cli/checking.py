@@ -243,7 +243,7 @@ def _tool_sources(known: KnownTools, loaded: Sequence[LoadedClass]) -> dict[str,
 
 
 def save_lists(session: Session, servers: Sequence[str], *, answers: bool = False) -> bool:
-    """Save the tools lists of `servers` (of all when there are none); return whether each could be had.
+    """Save the tools lists of `servers` (of all when there are none); return whether each could be read.
 
     Args:
         session: the folders in force.

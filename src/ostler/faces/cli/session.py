@@ -56,7 +56,7 @@ class Session(Struct, frozen=True):
 
     @contextmanager
     def client(self, deadline: float = math.inf) -> Generator[ServerClient]:
-        """Connect to the server, starting it when there is none; a server that cannot be had ends the command.
+        """Connect to the server, starting it when there is none; if it cannot be reached, the command ends.
 
         Args:
             deadline: when to give up on the monotonic clock, if that is earlier than it would be otherwise.

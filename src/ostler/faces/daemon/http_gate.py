@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class Entrance(Struct, frozen=True):
-    """Who may come in.
+    """What decides which requests are let in.
 
     Attributes:
         verifier: says what a token proves.

@@ -24,7 +24,7 @@ async def listening(place: ServerPlace) -> AsyncGenerator[tuple[Listener[SocketS
     The caller holds the folder's lock, so whatever an earlier server left behind is removed.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address is not available.
     """
     _clear(place)
     listener: Listener[Any]

@@ -102,7 +102,7 @@ class ChangeFeed:
         return f"ChangeFeed({len(self)} mailboxes)"
 
     def subscribe(self, mailbox: Mailbox, changes: Iterable[ServerEvent] = ()) -> Callable[[], None]:
-        """Put each of `changes` into `mailbox` when it happens, in order. Returns the way out (idempotent)."""
+        """Put each of `changes` into `mailbox` when it happens, in order. Returns what ends that (idempotent)."""
         if not self._wanted:
             self._class_names = {entry.name for entry in self._classes.get_all()}
             self._leave = [self._events.subscribe(self._happened), self._classes.on_change(self._classes_changed)]

@@ -33,7 +33,7 @@ _TELLING = re.compile(
 """Names of answered values that are worth keeping: what says which one it is, and where to reach it."""
 
 _REPLACED = frozenset(("process", "job", "task", "command", "program"))
-"""Things of which a restart makes another, and does not keep the one."""
+"""Things that a restart replaces instead of keeping."""
 
 _SLOW = re.compile(r"\bminutes?\b|\bdownloads?\b|\bpull(?:s|ed)?\b|\bprovision", re.IGNORECASE)
 
