@@ -552,6 +552,10 @@ DEPENDS = "[project]\nname = 'my-shop'\ndependencies = ['fastapi', 'flask', 'str
             ),
             "web": ".venv/bin/python -m flask --app main:application run --debug --port {port}",
         }),
+        (DEPENDS.replace("fastapi", "gradio"), ["uv.lock"], {"app.py": "import gradio as gr\ndemo = gr.Blocks()\ndemo.launch()"}, {
+            "install": "uv sync --inexact",
+            "web": "uv run python app.py",
+        }),
         (DEPENDS, ["uv.lock"], {"main.py": "print('no application')"}, {}),
         ("[project]\ndependencies = ['rich']\n", ["uv.lock"], {"main.py": FASTAPI}, {}),
     ],
@@ -591,6 +595,20 @@ def test_a_server_in_go_is_run_as_its_source_shows(file: str, path: str, source:
     for module in ("example.com/shop", "shop // old", '"example.com/team/shop/v2"'):
         made = services(read_go_module(f"module {module}\n\ngo 1.24\n", file, (), read))
         assert {name: args(spec)["command"] for name, spec in made.items()} == runs
+
+
+def test_a_go_project_with_air_is_run_by_it() -> None:
+    module = "module example.com/shop\n\ngo 1.24\n"
+    sources = {"cmd/shop/main.go": "r := gin.Default()"}
+    for text, files, build, serve in (
+        (module, sources, "./cmd/shop", "air"),
+        (module + "tool github.com/air-verse/air\n", sources, "./cmd/shop", "go tool air"),
+        (module, {}, "./...", "air"),
+    ):
+        made = services(read_go_module(text, "go.mod", (".air.toml",), reads(files)))
+        assert {name: args(spec)["command"] for name, spec in made.items()} == {
+            "build": f"go build -o /dev/null {build}", "web": serve,
+        }  # fmt: skip
 
 
 def test_a_program_in_go_that_may_serve_is_named_and_one_that_needs_a_router_is_taken() -> None:

@@ -28,6 +28,7 @@ _CELERY = re.compile(_MADE.format(kinds="Celery"))
 _FACTORY = re.compile(r"(?m)^def (?P<name>create_app|make_app|get_app|create_application)\(")
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE['"]\s*,\s*['"](?P<package>\w+)""")
 _STREAMLIT = re.compile(r"(?m)^(?:import|from) streamlit\b")
+_GRADIO = re.compile(r"(?ms)^(?:import|from) gradio\b.*\.launch\(")
 
 
 _LIST = 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\\n")'
@@ -67,7 +68,7 @@ def read_python_app(text: str, file: str, beside: Collection[str], read: Callabl
     tool = as_object(content.get("tool"))
     package = package or str(as_object(tool.get("poetry")).get("name") or "").replace("-", "_")
     folders = [*_FOLDERS, *([package, f"src/{package}"] if package.isidentifier() else [])]
-    if not re.search(r"(?i)\b(fastapi|starlette|litestar|quart|flask|apiflask|streamlit|celery)\b", text):
+    if not re.search(r"(?i)\b(fastapi|starlette|litestar|quart|flask|apiflask|streamlit|gradio|celery)\b", text):
         return Found()
     runner = runner_of(beside, content)
     sources = list(_sources(folders, _FILES, read))
@@ -180,7 +181,7 @@ def _server(path: str, source: str, runner: Runner, file: str) -> FoundService |
     origin = f"{file}, {path}"
     factory = _FACTORY.search(source)
     python = runner.python
-    ready = ""
+    ready, env = "", dict[str, str]()
     if (made := _ASGI.search(source)) or (factory and re.search(r"\b(FastAPI|Starlette|Litestar|Quart)\(", source)):
         target = made or factory
         assert target is not None
@@ -193,9 +194,11 @@ def _server(path: str, source: str, runner: Runner, file: str) -> FoundService |
     elif _STREAMLIT.search(source) and not path.endswith("__init__.py"):
         line = f"{python} -m streamlit run {path} --server.port {{port}} --server.headless true"
         ready = "/_stcore/health"
+    elif _GRADIO.search(source) and not path.endswith("__init__.py"):
+        line, env = f"{python} {path}", {"GRADIO_SERVER_PORT": "{port}"}
     else:
         return None
-    service = shell_service("web", line, origin, port=0)
+    service = shell_service("web", line, origin, port=0, env=env)
     return replace(service, args={**service.args, **({"readyPath": ready} if ready else {})})
 
 
