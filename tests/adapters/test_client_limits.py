@@ -484,6 +484,38 @@ def test_a_program_of_vs_code_starts_as_there(files: ClientHome) -> None:
         assert (again.unset, again.masked()) == (("HOME",), found.shown)
 
 
+def test_goose_sets_no_variable_that_decides_which_code_is_loaded() -> None:
+    body = {
+        "type": "stdio",
+        "cmd": "x",
+        "envs": {"Path": "/x", "LD_PRELOAD": "y", "A": "1"},
+        "code": "",
+        "enabled": True,
+    }
+    loaded = load_mcp_json(json.dumps({"extensions": {"a": body}}), ENV, clients=frozenset({"goose"}))
+    assert loaded.entries["a"].env == {"A": "1"}
+    assert [one.rule for one in loaded.findings] == ["limit", "limit"]
+
+
+@pytest.mark.parametrize(
+    ("client", "body", "options"),
+    [
+        ("claude-code", {"command": "x", "timeout": 500}, {}),
+        ("claude-code", {"command": "x", "timeout": 1500}, {"timeout": "1.5s"}),
+        ("gemini", {"command": "x", "timeout": 500}, {"timeout": "0.5s"}),
+        ("gemini", {"command": "x", "discoveryTimeoutMs": 9000, "alwaysLoadTools": True, "versionNegotiation": "auto"},
+         {"connectTimeout": "9s"}),
+        ("zed", {"command": {"path": "x", "timeout": 30}}, {"timeout": "30s"}),
+    ],
+)  # fmt: skip
+def test_newer_keys_mean_what_their_clients_mean(client: str, body: dict[str, Any], options: dict[str, Any]) -> None:
+    root = {"mcpServers": {"a": body}, "mcp": {"toolIdleTimeoutMs": 60000}}
+    loaded = load_mcp_json(json.dumps(root), ENV, clients=frozenset({client}))
+    assert loaded.drafts["a"].get("ostler", {}) == options
+    assert loaded.entries.keys() == {"a"}
+    assert loaded.refused == {}
+
+
 def test_a_relative_folder_of_a_user_s_server_is_named(files: ClientHome) -> None:
     (files.folder / ".cursor/sub").mkdir(parents=True)
     files.write(".cursor/mcp.json", {"mcpServers": {"a": {"command": "x", "cwd": "sub"}, "b": {"command": "x"}}})

@@ -77,9 +77,10 @@ _ENTRY_KEYS: Final = frozenset({"command", "url", "httpUrl", "serverUrl", "cmd",
 _MCP_SETTINGS: Final = frozenset({
     "allowed", "excluded", "serverCommand", "servers", "inputs", "timeout", "disabledServers", "sessionIdleTtlMs",
     "apps", "stdio_servers", "sse_servers", "shttp_servers", "targets",
-    "auto_reload_on_config_change",
+    "auto_reload_on_config_change", "toolIdleTimeoutMs",
 })  # fmt: skip
-"""What Gemini CLI, VS Code, opencode, OpenClaw, OpenHands, Hermes and Witsy write under `mcp` that is not an entry."""
+"""What Gemini CLI, Qwen Code, VS Code, opencode, OpenClaw, OpenHands, Hermes and Witsy write under `mcp` that is no
+entry."""
 _MCP_SWITCHES: Final = frozenset({"enabled", "enable", "disabled", "auto_start", "autoStart"})
 """What clients such as gptme and PicoClaw write there of all servers; a server may have such a name, too."""
 

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
-from ostler.adapters.config.dialects.times import milliseconds
+from ostler.adapters.config.dialects.times import milliseconds, seconds_if_likely
 from ostler.adapters.config.dialects.windows import WINDOWS_PATH
 from ostler.model.json import JsonObject, JsonValue, as_list, as_object, as_texts
 from ostler.model.near_names import did_you_mean
@@ -272,6 +272,9 @@ def _command_object(draft: Draft, key: str, fields: JsonObject) -> None:
                 _prepend(draft, inner, [(key, field, index) for index in range(len(inner))])
             case "env" if isinstance(part, dict):
                 draft.merge("env", cast("JsonObject", part), (key, field))
+            case "timeout":  # Zed
+                with draft.below(key) as inner:
+                    seconds_if_likely(inner, field, part)
             case _ if part is not None:
                 draft.report((key, field), f"{field!r} under {key!r} is not read", "unknown-key", severity="warning")
             case _:

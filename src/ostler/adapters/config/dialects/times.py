@@ -13,6 +13,7 @@ from ostler.model.json import JsonObject, JsonValue, KeyPath
 
 _LONGEST_SECONDS: Final = 3600
 _SHORTEST_MILLISECONDS: Final = 1000
+_CLAUDE: Final = frozenset({"claude-code"})
 
 _TIME: Final = re.compile(
     r"((default|mcp|server|request|call|tool|response|read|rpc|execution|discovery|connect(ion)?|start(up)?|init(ial(ization)?)?"
@@ -44,8 +45,18 @@ def seconds(option: str) -> Reading:
 
 
 def milliseconds(option: str) -> Reading:
-    """A number of milliseconds that becomes one of Ostler's options."""
-    return _duration(option, lambda number: number / 1000)
+    """A number of milliseconds that becomes one of Ostler's options; Claude Code ignores less than a second."""
+    in_seconds = _duration(option, lambda number: number / 1000)
+
+    def read(draft: Draft, key: str, value: JsonValue) -> None:
+        number = _number(value)
+        if draft.clients <= _CLAUDE and number is not None and 0 < number < _SHORTEST_MILLISECONDS:
+            message = f"{key!r} is less than a second, which Claude Code ignores, so the usual time counts"
+            draft.report((key,), message, "no-effect", severity="warning")
+        else:
+            in_seconds(draft, key, value)
+
+    return read
 
 
 def parts_or_milliseconds(draft: Draft, key: str, value: JsonValue) -> None:

@@ -24,6 +24,13 @@ _BY_NAME: Final[Mapping[str, tuple[Key, ...]]] = {
 _ORDER: Final = ("ostler", "type", "transport", "command", "args")
 """Keys that others depend on come first; the rest as written."""
 _GOOSE: Final = frozenset({"goose"})
+_NOT_OF_GOOSE: Final = frozenset({
+    "PATH", "PATHEXT", "SYSTEMROOT", "WINDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "LD_AUDIT", "LD_DEBUG", "LD_BIND_NOW",
+    "LD_ASSUME_KERNEL", "DYLD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "DYLD_FRAMEWORK_PATH", "PYTHONPATH", "PYTHONHOME",
+    "NODE_OPTIONS", "RUBYOPT", "GEM_PATH", "GEM_HOME", "CLASSPATH", "GO111MODULE", "GOROOT", "APPINIT_DLLS",
+    "SESSIONNAME", "COMSPEC", "TEMP", "TMP", "LOCALAPPDATA", "USERPROFILE", "HOMEDRIVE", "HOMEPATH",
+})  # fmt: skip
+"""Variables that Goose never takes from an entry, in capital letters."""
 _VSCODE: Final = frozenset({"vscode"})
 _SHORT: Final = 4
 """Letters of names in which two that are swapped (`evn`) change much; longer ones must be closer to what is meant."""
@@ -57,10 +64,21 @@ def translate(draft: Draft) -> None:
             row.read(draft, name, value)
         else:
             _unknown(draft, name, value)
-    if draft.clients <= _GOOSE and "url" in draft.entry:
-        _fill_from_own(draft)
+    if draft.clients <= _GOOSE:
+        _drop_unset_by_goose(draft)
+        if "url" in draft.entry:
+            _fill_from_own(draft)
     if draft.clients <= _VSCODE:
         _start_as_vscode(draft)
+
+
+def _drop_unset_by_goose(draft: Draft) -> None:
+    """Leave out the variables that Goose never takes from an entry: they decide which code a program loads."""
+    env = as_object(draft.entry.get("env"))
+    for name in [name for name in env if name.upper() in _NOT_OF_GOOSE]:
+        del env[name]
+        message = f"Goose does not set {name!r} from an entry, so it is left out"
+        draft.report(("envs", name), message, "limit", fix="write it into the imported entry", severity="warning")
 
 
 def _start_as_vscode(draft: Draft) -> None:
