@@ -263,22 +263,23 @@ class DownstreamConnection:
             logger.debug("connection to server %r ended", self._entry.name, exc_info=True)
         finally:
             self._attempt_scope = None
+        return await self._explained(self._over(attempt, failure))
+
+    def _over(self, attempt: Attempt, failure: ConnectFailure | None) -> ConnectFailure:
+        """Return why an attempt is over, of which `failure` was raised, and note what the next one does otherwise."""
         if attempt.connected:
             if attempt.elapsed >= STABLE_AFTER:
                 self._backoff.reset()
             reason = attempt.loss.reason or (failure.reason if failure else "the connection ended")
-            return await self._explained(ConnectFailure(reason, attempt.loss.state))
-        self._legacy = (
-            not self._legacy and self._entry.transport == "stdio"
-        )  # some old servers cannot bear the question
+            return ConnectFailure(reason, attempt.loss.state)
+        # Some old servers cannot bear the question for their protocol: every other attempt is made without it.
+        self._legacy = not self._legacy and self._entry.transport == "stdio"
         noise = attempt.facts.noise.describe()
-        if failure is None:
-            log = attempt.facts.log
-            limit, said = attempt.limits.explain(self._entry, attempt.elapsed), said_last(log) if log else ""
-            failure = ConnectFailure("; ".join(filter(None, (limit, attempt.waits_for, noise, said))))
-        elif noise:
-            failure = replace(failure, reason=f"{failure.reason}; {noise}")
-        return await self._explained(failure)
+        if failure is not None:
+            return replace(failure, reason=f"{failure.reason}; {noise}") if noise else failure
+        limit, log = attempt.limits.explain(self._entry, attempt.elapsed), attempt.facts.log
+        parts = (limit, attempt.waits_for, noise, said_last(log) if log else "")
+        return ConnectFailure("; ".join(filter(None, parts)))
 
     @asynccontextmanager
     async def _turn(self, attempt: Attempt) -> AsyncGenerator[None]:
