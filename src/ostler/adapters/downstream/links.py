@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from mcp.client.session import ClientSession, IncomingMessage
     from mcp.server import Server
 
+    from ostler.adapters.downstream.http import RenewedHeaders
+    from ostler.adapters.signing_in.bearer import GrantedAuth
+
 _MAX_PAGES: Final = 1000
 _RELISTEN_PAUSE: Final = 1.0
 _PROBE_TIMEOUT: Final = 5.0
@@ -266,11 +269,7 @@ async def open_link(
         if isinstance(message, types.ToolListChangedNotification):
             stale.give()
 
-    auth = await granted(entry, around.grants) if transport in OVER_HTTP else None
-    if auth is None and attempt.renew is not None and transport in OVER_HTTP:
-        from ostler.adapters.downstream.http import RenewedHeaders  # noqa: PLC0415 (most servers are programs)
-
-        auth = RenewedHeaders(entry, attempt.renew)
+    auth = await _auth_for(entry, around, attempt) if transport in OVER_HTTP else None
     if auth is not None:
         attempt.secrets = auth.secrets
     repair = ToolListRepair()
@@ -292,6 +291,18 @@ async def open_link(
         if child is not None and child.direct is not None and not link.modern:
             link.direct = child.direct.call
         yield link
+
+
+async def _auth_for(
+    entry: ServerEntry, around: Surroundings, attempt: Attempt
+) -> "GrantedAuth | RenewedHeaders | None":
+    """Return what authorises requests to `entry` over HTTP: a person's grant, else headers that are looked up again."""
+    auth = await granted(entry, around.grants)
+    if auth is not None or attempt.renew is None:
+        return auth
+    from ostler.adapters.downstream.http import RenewedHeaders  # noqa: PLC0415 (most servers are programs)
+
+    return RenewedHeaders(entry, attempt.renew)
 
 
 def _transport(

@@ -147,9 +147,9 @@ class Launch(Struct, frozen=True):
         Args:
             log: opened for appending.
             log_limit: at which size the keeper begins it again.
-            key: the process's key, `token` the run's and `owner` the state folder's: all are in its environment.
-            token: see there.
-            owner: see there.
+            key: the process's key; it is in the environment, as are `token` and `owner`.
+            token: names this run.
+            owner: names the state folder.
             endings: where the keeper writes down how it ended; next to it, it makes named pipes for input and output.
             intend: writes down what is about to run. It is called while the keeper boots, which takes as long; the
                 keeper runs nothing before, and ends if this fails.
