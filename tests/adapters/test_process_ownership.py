@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Generator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +22,9 @@ from tests.support.processes import nothing_left as nothing_left  # noqa: PLC041
 from tests.support.processes import process_server, start_arguments
 
 from ostler.adapters.process import confirmation, process_table
-from ostler.adapters.process.port_owners import Sockets, listening_at
+from ostler.adapters.process.adoption import birth_of
+from ostler.adapters.process.known_process import Entry
+from ostler.adapters.process.port_owners import Sockets, holders_of, listening_at
 from ostler.adapters.process.process_table import (
     Work,
     below,
@@ -30,6 +33,7 @@ from ostler.adapters.process.process_table import (
     connections_of,
     work_of,
 )
+from ostler.adapters.process.records import ProcessRecord
 
 pytestmark = [
     pytest.mark.anyio,
@@ -460,3 +464,21 @@ async def test_signs_of_the_shell_that_are_quoted_or_part_of_a_word_are_argument
         await server.call("start", key="x", cwd="/", command=line)
         await server.until("x", lambda answer: answer["state"] == "exited")
         assert (await server.call("logs", key="x"))["lines"] == ["| a; -exec {} ; ; http://x/?a=1&b=2 a && b a>=1 it's"]
+
+
+def test_a_process_that_has_the_pid_of_an_ended_keeper_is_not_taken_for_the_service(tmp_path: Path) -> None:
+    birth: Any = birth_of(os.getpid())
+    with subprocess.Popen(["sleep", "60"]) as program, socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        own: Any = birth_of(program.pid)
+        for keeper, key in ((birth, "web"), ({**birth, "created": 1.0, "since_boot": 1.0}, "")):
+            record = ProcessRecord(
+                key="web", token="t" * 16, digest="", command="sleep", started_at=datetime.now(UTC),
+                stop_signal="SIGTERM", stop_timeout=1, log_max_bytes=1 << 20, host="127.0.0.1", cwd="/",
+                pid=program.pid, **own,
+                keeper=os.getpid(), keeper_created=keeper["created"], keeper_since_boot=keeper["since_boot"],
+            )  # fmt: skip
+            entry = Entry(record, tmp_path / "endings", process=psutil.Process(program.pid))
+            [holder] = holders_of(port, [entry])
+            assert (holder.pid, holder.key) == (os.getpid(), key)
+        program.kill()

@@ -11,7 +11,7 @@ from msgspec import Struct
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.ports import OTHER_PORTS, address_of, is_free
 from ostler.adapters.process.process_table import Bound, Work, below, bound_by, bound_sockets, holders_among, work_of
-from ostler.adapters.process.trees import is_frozen, keeper_of
+from ostler.adapters.process.trees import find_process, is_frozen, keeper_of
 from ostler.model.errors import ConflictError
 
 ELSEWHERE_SECONDS = 2.0
@@ -219,11 +219,11 @@ def holders_of(port: int, entries: Iterable[Entry], hosts: Iterable[str] | None 
     has the socket is the holder.
     """
     pids = _pids_at(port, hosts)
-    keys: dict[int, str] = {}
+    known: dict[int, Entry] = {}
     for entry in entries:
         if entry.state == "running":
-            keys.update({pid: entry.record.key for pid in (entry.record.pid, entry.record.keeper) if pid is not None})
-    holders = {holder.pid: holder for holder in (_holder(pid, port, keys) for pid in pids)}
+            known.update({pid: entry for pid in (entry.record.pid, entry.record.keeper) if pid is not None})
+    holders = {holder.pid: holder for holder in (_holder(pid, port, known) for pid in pids)}
     return [holders[pid] for pid in sorted(holders, key=lambda pid: pid or 0)]
 
 
@@ -299,7 +299,7 @@ def listening_at(port: int) -> list[Bound] | None:
     return None if sockets is None else [one for one in sockets.values() if one.is_tcp and one.port == port]
 
 
-def _holder(pid: int | None, port: int, keys: dict[int, str]) -> Holder:
+def _holder(pid: int | None, port: int, known: dict[int, Entry]) -> Holder:
     if pid is None:
         return Holder(None, "")
     try:
@@ -310,7 +310,19 @@ def _holder(pid: int | None, port: int, keys: dict[int, str]) -> Holder:
         program = top.name()
     except psutil.Error:
         return Holder(pid, "a process")
-    return Holder(top.pid, program, next((keys[member.pid] for member in line if member.pid in keys), ""))
+    own = (known[member.pid] for member in line if member.pid in known)
+    return Holder(top.pid, program, next((entry.record.key for entry in own if _has_its_processes(entry, line)), ""))
+
+
+def _has_its_processes(entry: Entry, line: Sequence[psutil.Process]) -> bool:
+    """Whether one of `line` is the process of `entry` or its keeper, and not another one that has its pid by now."""
+    record, pids = entry.record, {member.pid for member in line}
+    process = record.pid, record.created, record.since_boot
+    keeper = record.keeper, record.keeper_created, record.keeper_since_boot
+    return any(
+        pid in pids and (created is None or find_process(pid, created, since_boot) is not None)
+        for pid, created, since_boot in (process, keeper)
+    )
 
 
 def _family(entry: Entry) -> list[psutil.Process]:
