@@ -40,10 +40,19 @@ def test_a_member_is_set_and_the_rest_stays(text: str, expected: str) -> None:
             '{\n  "s": {\n    "a": 2,\n    "b": 3\n  }\n}',
         ),
         ('{"s": {}}', '{"s": {}}'),
+        ('{"s": {"o": 1 /* ours */, "b": 2}}', '{"s": { /* ours */ "b": 2}}'),
+        ('{"s": {"a": 2, /* two */ "o": 1}}', '{"s": {"a": 2 /* two */ }}'),
+        ('{\n  "s": {\n    "a": 2,\n    "o": 1,\n  },\n}', '{\n  "s": {\n    "a": 2,\n  },\n}'),
     ],
 )
 def test_a_member_is_removed_and_the_rest_stays(text: str, expected: str) -> None:
     assert remove_member(text, ("s", "o")) == expected
+
+
+@pytest.mark.parametrize("comment", [" // last", " /* last */", "\n    // last", "\n    /* one\n     , two */", ""])
+def test_no_comma_is_left_behind_a_comment(comment: str) -> None:
+    text = f'{{\n  "s": {{\n    "a": 2{comment}\n  }}\n}}\n'
+    assert remove_member(set_member(text, ("s", "o"), ENTRY), ("s", "o")) == text
 
 
 _values = st.recursive(

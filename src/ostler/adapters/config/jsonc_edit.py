@@ -67,20 +67,31 @@ def _has_content(document: JsoncDocument, path: KeyPath) -> bool:
 
 
 def _without(document: JsoncDocument, path: KeyPath) -> str:
-    text = document.text
+    text, container = document.text, path[:-1]
     start, end = document.positions[path], document.spans[path][1]
-    behind = re.compile(r"\s*,").match(text, end)
-    if behind is not None:
+    behind = _comma_in(text, end, document.spans[container][1])
+    ends = [span[1] for one, span in document.spans.items() if one[:-1] == container and one and span[1] <= start]
+    if behind is not None and not text[end : behind.end() - 1].strip():
         end = behind.end()
-    else:
-        before = re.compile(r",(\s*)$").search(text, document.spans[path[:-1]][0], start)
-        start = before.start() if before is not None else start
+    elif behind is not None:  # behind a comment, which stays
+        text = text[: behind.end() - 1] + text[behind.end() :]
+    elif ends and (before := _comma_in(text, max(ends), start)) is not None:
+        place = before.end() - 1
+        if text[before.end() : start].strip():  # a comment of the member before, which stays
+            text, start, end = text[:place] + text[place + 1 :], start - 1, end - 1
+        else:
+            start = place
     line_start = text.rfind("\n", 0, start) + 1
     rest = _REST_OF_LINE.match(text, end)
     if not text[line_start:start].strip() and rest is not None and line_start:
         newline = text.find("\n", rest.end())
         return text[:line_start] + (text[newline + 1 :] if newline >= 0 else "")
     return text[:start] + text[end:]
+
+
+def _comma_in(text: str, start: int, end: int) -> re.Match[str] | None:
+    """Return the comma that comes next, with the comments before it."""
+    return re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*,", re.DOTALL).match(text, start, end)
 
 
 def _value_at(value: JsonValue, path: KeyPath) -> JsonValue:
@@ -109,7 +120,7 @@ def _insert(document: JsoncDocument, container: KeyPath, key: str, value: JsonVa
     one_line = "\n" not in text[start:end]
     inner = " " if one_line else _indent_at(text, document.positions[last])
     member = f"{json.dumps(key, ensure_ascii=False)}: {_written(value, inner, '' if one_line else unit)}"
-    comma = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*,", re.DOTALL).match(text, at, end)
+    comma = _comma_in(text, at, end)
     if one_line:
         return f"{text[:at]}, {member}{text[at:] if comma is None else text[comma.end() :]}"
     after = comma.end() if comma is not None else at
