@@ -2,13 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ostler.adapters.projects.folders import how_gone
 from ostler.engine.projects.changes import Change, ChangeKind
 from ostler.engine.services.views import ProjectRef
+from ostler.faces.mcp.shapes import timestamp
 from ostler.faces.mcp.surface import ApplicationLike
+from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject, JsonValue, present
+
+if TYPE_CHECKING:
+    from ostler.adapters.process.strays import Stray
+    from ostler.engine.keepers.leftovers import Leftover, Unseen
 
 _NAMED = 3
 """Services that a heading names."""
@@ -61,3 +67,34 @@ def left_line(left: JsonObject) -> str:
 def why_left(left: JsonObject) -> str:
     """Return in words why a project is left over."""
     return f"whose folder {left['directory']} {left['reason']}"
+
+
+def stray_facts(stray: "Stray") -> JsonObject:
+    """Return a process of an earlier run of Ostler."""
+    return {"pid": stray.pid, "program": stray.program, **present({"service": stray.key})}
+
+
+def leftover_facts(left: "Leftover") -> JsonObject:
+    """Return a thing that carries this Ostler's mark, and that no service has."""
+    return {"class": left.entry.name, "serviceId": left.service_id, "found": left.outputs}
+
+
+def elsewhere_facts(left: "Leftover") -> JsonObject:
+    """Return one that another prune stops."""
+    return {**leftover_facts(left), "by": "another prune"}
+
+
+def unseen_facts(unseen: "Unseen | OstlerError") -> JsonObject:
+    """Return a list that was not read, or failed, as `notLookedAt` has it."""
+    if isinstance(unseen, OstlerError):
+        fix = "; ".join(unseen.next_actions) or "ostler prune tries again"
+        return {"server": (unseen.tool or "").partition("/")[0], "reason": unseen.summary, "next": fix}
+    since = "" if unseen.since is None else timestamp(unseen.since)
+    facts: JsonObject = {"server": unseen.server, "classes": list(unseen.classes), "since": since}
+    facts["services"] = list(unseen.services)
+    return present({**facts, "reason": str(unseen), "next": unseen.fix})
+
+
+def unseen_lines(unseen: Sequence[JsonObject]) -> list[str]:
+    """Return these in words, each with what to do."""
+    return [f"{each['reason']}. Next: {each['next']}" for each in unseen]

@@ -1,13 +1,12 @@
 """Tools about the services of a project together: up, down, status."""
 
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from pydantic import Field
 
-from ostler.adapters.process.strays import Stray
 from ostler.adapters.serving.answers import Answer, clipped, error_json
 from ostler.adapters.serving.arguments import Args, Texts
 from ostler.adapters.serving.schemas import answer
@@ -27,8 +26,13 @@ from ostler.faces.mcp.project_changes import (
     change_facts,
     change_line,
     counted,
+    elsewhere_facts,
     left_facts,
     left_line,
+    leftover_facts,
+    stray_facts,
+    unseen_facts,
+    unseen_lines,
     while_refused,
     why_left,
 )
@@ -41,7 +45,7 @@ from ostler.model.states import HealthStatus
 from ostler.rules.text.log_pages import LAST_LOG_LINES
 
 if TYPE_CHECKING:
-    from ostler.engine.keepers.leftovers import Leftover, Unseen
+    from ostler.adapters.process.strays import Stray
 
 _DONE = {
     ChangeKind.CREATE: "created",
@@ -206,46 +210,23 @@ async def _prune(app: ApplicationLike) -> Answer:
     structured: JsonObject = {"project": "", "services": services, "unfinished": whole.unfinished}
     structured |= present(
         {
-            "ended": [*map(_stray, ended), *map(_leftover, removal.found), *map(_elsewhere, removal.elsewhere)],
-            "notLookedAt": (unseen := [_unseen(each) for each in removal.unseen]),
+            "ended": [
+                *map(stray_facts, ended),
+                *map(leftover_facts, removal.found),
+                *map(elsewhere_facts, removal.elsewhere),
+            ],
+            "notLookedAt": (unseen := [unseen_facts(each) for each in removal.unseen]),
         }
     )
     if whole.unfinished:
         lines.append('Next: project_down {"leftOver": true} again to keep waiting')
     lines = lines or ["nothing is left over that was looked for: no service of a folder that is gone, no process"]
-    return _answer(whole, structured, [*lines, *_unseen_lines(unseen)])
+    return _answer(whole, structured, [*lines, *unseen_lines(unseen)])
 
 
 def _went_next(app: ApplicationLike, change: Change) -> bool:
     """Whether a service that was kept for its own project went with that: it is reported there."""
     return change.kind is ChangeKind.KEEP and app.manager.registry.find(change.full_name) is None
-
-
-def _stray(stray: Stray) -> JsonObject:
-    return {"pid": stray.pid, "program": stray.program, **present({"service": stray.key})}
-
-
-def _leftover(left: "Leftover") -> JsonObject:
-    return {"class": left.entry.name, "serviceId": left.service_id, "found": left.outputs}
-
-
-def _elsewhere(left: "Leftover") -> JsonObject:
-    return {**_leftover(left), "by": "another prune"}
-
-
-def _unseen(unseen: "Unseen | OstlerError") -> JsonObject:
-    """Return a list that was not read, or failed, as `notLookedAt` has it."""
-    if isinstance(unseen, OstlerError):
-        fix = "; ".join(unseen.next_actions) or "ostler prune tries again"
-        return {"server": (unseen.tool or "").partition("/")[0], "reason": unseen.summary, "next": fix}
-    since = "" if unseen.since is None else shapes.timestamp(unseen.since)
-    facts: JsonObject = {"server": unseen.server, "classes": list(unseen.classes), "since": since}
-    facts["services"] = list(unseen.services)
-    return present({**facts, "reason": str(unseen), "next": unseen.fix})
-
-
-def _unseen_lines(unseen: Sequence[JsonObject]) -> list[str]:
-    return [f"{each['reason']}. Next: {each['next']}" for each in unseen]
 
 
 async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) -> Answer:
@@ -254,10 +235,10 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
     gone = [left_facts(app, ref) for ref in app.projects.left_over()]
     strays = await app.projects.strays()
     survey = await app.projects.leftovers()
-    left: list[JsonObject] = [*gone, *map(_stray, strays), *map(_leftover, survey.found)]
+    left: list[JsonObject] = [*gone, *map(stray_facts, strays), *map(leftover_facts, survey.found)]
     left_lines = [f"left by an earlier run of Ostler: {each}. Next: ostler prune" for each in (*strays, *survey.found)]
-    unseen = [_unseen(each) for each in (*survey.unseen, *survey.errors)]
-    left_lines += _unseen_lines(unseen)
+    unseen = [unseen_facts(each) for each in (*survey.unseen, *survey.errors)]
+    left_lines += unseen_lines(unseen)
     facts = {"leftOver": left, **present({"notLookedAt": unseen})}
     if not app.projects.is_project(directory_of(args)):
         where = directory_of(args)
