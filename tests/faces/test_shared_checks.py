@@ -34,7 +34,7 @@ from ostler.rules.reading import load_manifests
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
 MANY, FEW = 24, 14
-"""So many services that none of three servers, and of two, has no share but once in thousands of runs."""
+"""Numbers of services with which each of three servers, and of two, has a share, but once in thousands of runs."""
 
 CLASS = """
 apiVersion: ostler/v1

@@ -54,7 +54,7 @@ TOOLS: Final = frozenset(
         "serviceclass_available",
     }
 )  # fmt: skip
-"""Those that read nothing but what the mirror has."""
+"""The tools that only read what the mirror has."""
 
 METHODS: Final = frozenset(
     {
@@ -64,13 +64,13 @@ METHODS: Final = frozenset(
 )  # fmt: skip
 
 STREAMS: Final = frozenset({"subscriptions/listen"})
-"""Those whose answers have no end."""
+"""The methods whose answers have no end."""
 
 SESSION_METHODS: Final = METHODS - STREAMS | {"ping"}
-"""The same of versions up to 2025-11-25."""
+"""The methods that are answered in sessions, which are of versions up to 2025-11-25."""
 
 _NOT_HERE: Final = frozenset({404, 503})
-"""How a request is answered whose session cannot be opened here; the holder may know why."""
+"""The statuses of a request whose session cannot be opened here; the holder may know why."""
 
 PARTS: Final = frozenset({"services", "graph", "service", "outputs", "events", "class"})
 """The parts of resources that the mirror has."""
