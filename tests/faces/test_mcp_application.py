@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -173,6 +174,38 @@ async def test_a_restart_that_would_fail_stops_nothing(state_dir: Path, tmp_path
         shown = await call(client, "service_status", name="web")
         assert shown["state"] == "running"
         assert shown["outputs"]["pid"] != pid
+
+
+async def test_a_start_that_waits_shows_for_what_and_what_its_program_said(state_dir: Path, tmp_path: Path) -> None:
+    """Under a watcher, such as tsx watch, a server that crashes leaves a process that runs on and never answers."""
+    crashed = f"{sys.executable} -S -u -c \"print('Error: boom'); import time; time.sleep(300)\""
+    (tmp_path / "ostler.yaml").write_text(
+        f"services:\n  web: {{class: dev-server, args: {{command: {json.dumps(crashed)}}}}}\n"
+    )
+    here = {"directory": str(tmp_path)}
+    async with (
+        application(state_dir, tmp_path) as app,
+        Client(build_server(app)) as client,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(partial(client.call_tool, "project_up", here))
+        with anyio.fail_after(20):
+            while "it said" not in text_of(asked := await client.call_tool("project_status", here)):
+                await anyio.sleep(0.1)
+        services = (asked.structured_content or {})["services"]
+        [name] = [each["name"] for each in services]
+        said = f"waiting for {name}: http://127.0.0.1:"
+        assert services[0]["progress"].startswith(said)
+        assert services[0]["progress"].endswith("; it said: Error: boom")
+        assert f"{name} [dev-server] starting: {said}" in text_of(asked)
+        shown = await client.call_tool("service_status", {"name": name})
+        assert (shown.structured_content or {})["operation"]["progress"].endswith("; it said: Error: boom")
+        assert f"reason created): {said}" in text_of(shown)
+        why = await client.call_tool("service_explain", {"name": name})
+        assert f"a start is under way (created), at start: {said}" in text_of(why)
+        joined = await client.call_tool("service_start", {"name": name, "wait": False})
+        assert f"start of service {name} is under way: {said}" in text_of(joined)
+        await call(client, "project_down", **here)
 
 
 async def test_a_replacement_that_would_fail_stops_nothing(state_dir: Path, tmp_path: Path) -> None:

@@ -231,7 +231,8 @@ async def await_ready(
         now = anyio.current_time()
         if progress is not None and now - reported >= PROGRESS_SECONDS:
             reported = now
-            await progress(now - time.began, timeout, f"waiting for {entry.record.key}: {verdict.detail}")
+            said = await _trouble_of(entry, log_path)
+            await progress(now - time.began, timeout, f"waiting for {entry.record.key}: {verdict.detail}{said}")
         is_frequent = seen.is_brief and now - time.began < BRIEF_SECONDS
         pause = BRIEF_INTERVAL_SECONDS if is_frequent else INTERVAL_SECONDS
         await time.pause(entry, pause if probe.interval is None else probe.interval)
@@ -344,7 +345,7 @@ async def _not_ready(sockets: Sockets, what: str, log_path: Path, actions: Seque
     above = [line for line in said.split(" | ") if line.lstrip("…") not in shown]
     log = "\n".join([*above, "…", shown]) if above else shown or NO_OUTPUT
     if said and said_why(entry, end.lines):
-        reason = said if len(said) <= REASON_CHARS else f"…{said[1 - REASON_CHARS :]}"
+        reason = _shortened(said)
         what += f": {reason}" if entry.state == "exited" else f"; it said: {reason}"
         if _TAKEN.search(said) and (taken := await _taken_by(sockets, said)):
             what += taken
@@ -362,6 +363,17 @@ async def _not_ready(sockets: Sockets, what: str, log_path: Path, actions: Seque
     elif not shown and entry.state == "exited" and (entry.record.forked or entry.record.exit_code == 0):
         actions = [*actions, *(() if _FOREGROUND in actions else (_SILENT,))]
     return NotReadyError(what, log=log, next_actions=actions)
+
+
+async def _trouble_of(entry: Entry, log_path: Path) -> str:
+    """Return what a program that is not ready yet says went wrong: under a watcher (tsx watch, nodemon) it runs on."""
+    end = await anyio.to_thread.run_sync(lambda: tail(log_path, base=entry.record.log_base, lines=SEARCHED_LINES))
+    said = last_words(end.lines) if reports_trouble(end.lines) else ""
+    return f"; it said: {_shortened(said)}" if said else ""
+
+
+def _shortened(said: str) -> str:
+    return said if len(said) <= REASON_CHARS else f"…{said[1 - REASON_CHARS :]}"
 
 
 async def _taken_by(sockets: Sockets, said: str) -> str:

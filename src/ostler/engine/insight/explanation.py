@@ -137,7 +137,8 @@ def _causes(service: Service, registry: RegistryAdapter, tools: ToolDirectory | 
     if view.operation is not None:
         reason = f" ({view.operation.reason})" if view.operation.reason else ""
         step = f", at {view.operation.step}" if view.operation.step else ""
-        yield f"{view.name}: a {view.operation.kind.value} is under way{reason}{step}"
+        said = f": {view.operation.progress}" if view.operation.progress else ""
+        yield f"{view.name}: a {view.operation.kind.value} is under way{reason}{step}{said}"
     yield f"{view.name} is {_state_words(service, view)}"
     if view.error and not view.state.is_up:
         yield _named(view, _own_error(service, view))

@@ -221,8 +221,12 @@ async def _send_sheltered(
 ) -> ToolResponse:
     """Send `call`; an exit of the server waits a while for its answer, as does a cancellation if it is `critical`."""
     deadline = anyio.current_time() + call.timeout + _CALLER_GRACE
+
+    async def report(done: float, total: float | None, message: str | None) -> None:
+        await operation.report_progress(done, total, message and service.mask_text(message))
+
     with operation.shelter(shield=critical, deadline=deadline) as shelter, also_limited_by(shelter, turn):
-        return await _call_tool(service, call, operation.report_progress)
+        return await _call_tool(service, call, report)
     if operation.is_interrupted or turn.is_awaited:
         await anyio.lowlevel.checkpoint()  # ends it: the next run finds out the effect of the call; or there is none
     if not operation.is_cancelled:

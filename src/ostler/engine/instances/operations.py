@@ -59,6 +59,7 @@ class Operation:
         record: the journal's view of it; replaced, never changed.
         step: the lifecycle step that it is at, for people.
         last_miss: why the last ready or stopped check did not pass.
+        progress: what its tool, or it itself, said last of what it waits for, masked.
         resumes: finishes what an earlier run of the server was cut off in.
         done_steps: steps of the operation that it resumes which need not be done again.
         submitted: it was given to the store, so its end must be stored as well.
@@ -102,7 +103,7 @@ class Operation:
             class_name=service.class_name,
         )
         self.step = ""
-        self.last_miss = ""
+        self.last_miss = self.progress = ""
         self.resumes = resumes
         self.done_steps: frozenset[str] = frozenset()
         self.took_over_start = False
@@ -151,7 +152,7 @@ class Operation:
 
     def view(self) -> OperationView:
         """Return a snapshot."""
-        return OperationView(self.id, self.kind, self.record.started_at, self.step, self.reason)
+        return OperationView(self.id, self.kind, self.record.started_at, self.step, self.reason, self.progress)
 
     def observed(self, observer: Observer | None) -> AbstractContextManager[None]:
         """Return the block in which `observer` follows the operation."""
@@ -254,7 +255,8 @@ class Operation:
             self._listeners.remove(progress)
 
     async def report_progress(self, done: float, total: float | None, message: str | None) -> None:
-        """Report progress to every waiter."""
+        """Report progress to every waiter; `message` is masked."""
+        self.progress = message or self.progress
         for listener in list(self._listeners):
             await listener(done, total, message)
 

@@ -233,7 +233,8 @@ class Requests:
             )
         return OperationResult(
             instance.view(),
-            f"{kind.value} of service {instance.name} is under way",
+            f"{kind.value} of service {instance.name} is under way"
+            + (f": {operation.progress}" if operation.progress else ""),
             finished=False,
             operation_id=operation.id,
         )

@@ -19,13 +19,14 @@ from ostler.model.states import DesiredState, HealthStatus, Reachability, Servic
 
 
 class OperationView(Struct, frozen=True, rename="camel"):
-    """An operation under way: what, since when, and which step it is at."""
+    """An operation under way: what, since when, which step it is at, and what that waits for, if it says so."""
 
     id: str
     kind: OperationKind
     started_at: datetime
     step: str = ""
     reason: str = ""
+    progress: str = ""
 
 
 class ServiceView(ServiceTraits, frozen=True, rename="camel"):

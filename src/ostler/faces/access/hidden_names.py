@@ -54,7 +54,8 @@ class HiddenNames:
             return view
         operation = view.operation
         if operation is not None:
-            operation = replace(operation, step=self.text(operation.step), reason=self.text(operation.reason))
+            said = {key: self.text(getattr(operation, key)) for key in ("step", "reason", "progress")}
+            operation = replace(operation, **said)
         return replace(
             view,
             error=self.text(view.error) if view.error else view.error,

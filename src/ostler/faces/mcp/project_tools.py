@@ -331,10 +331,10 @@ async def _report_lines(
     lines = await in_turns(changed(name, change) for name, change in report.changes.items())
     lines += [f"failed: {names.get(name, name)}{_why(error)}" for name, error in _after_first(report.failures)]
     lines += [f"skipped: {names.get(name, name)}, because {cause} failed" for name, cause in report.skipped.items()]
-    lines += [
-        f"not done yet: {names.get(name, name)}" + (f": it {why}" if (why := report.waiting.get(name)) else "")
-        for name in report.unfinished
-    ]
+    for name in report.unfinished:
+        service = app.manager.registry.find(names.get(name, name))
+        said = f": it {why}" if (why := report.waiting.get(name)) else shapes.progress_text(service)
+        lines.append(f"not done yet: {names.get(name, name)}{said}")
     removed = {name for name, change in report.changes.items() if change.kind is ChangeKind.REMOVE}
     raised = [service for name, service in found.items() if name not in removed and done == _UP]
     counts: dict[str, Sized] = {
@@ -381,7 +381,7 @@ def _why(error: OstlerError | None) -> str:
 
 
 def _service(view: ServiceView) -> JsonObject:
-    return {**shapes.brief(view), **present({"outputs": dict(view.outputs)})}
+    return {**shapes.brief(view), **present({"outputs": dict(view.outputs), "progress": shapes.progress_of(view)})}
 
 
 def _service_line(view: ServiceView) -> str:
@@ -393,7 +393,7 @@ def _service_line(view: ServiceView) -> str:
     return (
         f"{view.name} [{view.class_name}] {view.state.value}{reason}{health}"
         + (f", {where}" if where else "")
-        + (f": {view.error}" if view.error else "")
+        + (f": {view.error}" if view.error else shapes.progress_text(view))
     )
 
 

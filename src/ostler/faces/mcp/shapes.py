@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from ostler.adapters.process.meter import Measured
 from ostler.adapters.serving.answers import clipped
+from ostler.engine.services.service import Service
 from ostler.engine.services.views import Listed, OperationResult, OperationView, ServiceView, is_out_of_reach
 from ostler.model.durations import format_duration
 from ostler.model.events import Event
@@ -192,8 +193,19 @@ def operation(view: OperationView) -> JsonObject:
         "id": view.id,
         "kind": view.kind.value,
         "startedAt": timestamp(view.started_at),
-        **present({"step": view.step, "reason": view.reason}),
+        **present({"step": view.step, "reason": view.reason, "progress": view.progress}),
     }
+
+
+def progress_of(view: ServiceView) -> str:
+    """Return what the operation of a service that is under way waits for; empty if that is unknown."""
+    return view.operation.progress if view.operation is not None else ""
+
+
+def progress_text(shown: ServiceView | Service | None) -> str:
+    """Return the same as the end of a line."""
+    view = shown if shown is None or isinstance(shown, ServiceView) else shown.view()
+    return f": {said}" if view is not None and (said := progress_of(view)) else ""
 
 
 def past_operation(record: OperationRecord) -> JsonObject:
@@ -302,7 +314,8 @@ def status_text(view: ServiceView, now: datetime, used: Measured | None = None) 
     ]
     if view.operation is not None:
         facts = operation(view.operation)
-        lines.append(f"under way: {facts.pop('kind')} ({', '.join(f'{key} {value}' for key, value in facts.items())})")
+        shown = ", ".join(f"{key} {value}" for key, value in facts.items() if key not in ("kind", "progress"))
+        lines.append(f"under way: {facts['kind']} ({shown}){progress_text(view)}")
     if view.outputs:
         ago = f" (taken {age(view.outputs_at, now)} ago)" if view.outputs_at else ""
         lines.append(outputs_text(view.outputs) + ago)
