@@ -132,20 +132,26 @@ class DelegatedChecks:
 
     async def _entry(self, server: str, pool: "DownstreamPool") -> ServerEntry | None:
         """Return the entry of a server, as the files have it, or had it a moment ago."""
-        left: list[str] = []
         async with self._reading:
-            now = anyio.current_time()
-            if now - self._read_at >= REFRESH:
-                self._read_at = now
-                self._entries = await anyio.to_thread.run_sync(self._read)
-                for name in pool.names():
-                    if name not in self._entries or now - self._used_at.get(name, now) > UNUSED:
-                        self._used_at.pop(name, None)
-                        left.append(name)
+            left = await self._read_again(pool)
         for name in left:  # each may take seconds, in which other calls go on
             if name not in self._used_at and name in pool.names():
                 await pool.remove(name)
         return self._entries.get(server)
+
+    async def _read_again(self, pool: "DownstreamPool") -> list[str]:
+        """Read the files, if it is time for that; return the connected servers that are in no file, or not used."""
+        now = anyio.current_time()
+        if now - self._read_at < REFRESH:
+            return []
+        self._read_at = now
+        self._entries = await anyio.to_thread.run_sync(self._read)
+        left = [
+            each for each in pool.names() if each not in self._entries or now - self._used_at.get(each, now) > UNUSED
+        ]
+        for name in left:
+            self._used_at.pop(name, None)
+        return left
 
     def _read(self) -> dict[str, ServerEntry]:
         from ostler.adapters.config.server_files import ServerFiles
