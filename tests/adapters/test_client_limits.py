@@ -446,6 +446,8 @@ def test_the_scopes_of_kiro_are_taken() -> None:
     [
         (".junie/mcp/mcp.json", ".junie/allowlist.json",
          {"rules": {"mcpTools": {"rules": [{"prefix": "a:drop", "action": "ask"}]}}}, {"denyTools": ["drop*"]}),
+        (".cline/data/settings/cline_mcp_settings.json", ".cline/data/settings/global-settings.json",
+         {"disabledTools": ["a__drop", "b__get", "read_files"], "toolAutoApprove": True}, {"denyTools": ["drop"]}),
         (".tabnine/agent/settings.json", "root/etc/tabnine-cli/settings.json", {"mcp": {"excluded": ["a"]}}, None),
         (".codeium/windsurf/mcp_config.json", "root/etc/windsurf/hooks.json",
          {"hooks": {"pre_mcp_tool_use": [{"command": "x"}]}}, "hook"),

@@ -24,6 +24,7 @@ _FOR_SOME_CALLS: Final = frozenset({
 })  # fmt: skip
 """Keys of Gemini CLI's rules that make one a rule about some calls only."""
 _ECA: Final = frozenset({"eca"})
+_CLINE: Final = frozenset({"cline"})
 _GEMINI: Final = frozenset({"gemini"})
 _OMP: Final = frozenset({"omp"})
 
@@ -70,6 +71,8 @@ def rules_in(root: JsonObject, clients: frozenset[str]) -> Iterator[list[Rule]]:
     yield list(_eca_rules(root))
     if clients <= _ECA:
         yield list(_eca_disabled(root) or ())
+    if clients <= _CLINE:
+        yield [Rule(exactly(name), "{}__", permits=False) for name in as_texts(root.get("disabledTools"))]
     yield from _openclaw_rules(root)
     yield from _kiro_rules(root)
     yield list(_junie_rules(root))
@@ -295,7 +298,8 @@ def keys_obeyed(root: JsonObject, clients: frozenset[str]) -> set[str]:
     oh-my-pi's `enabledServers` forbids no server: it switches on what is off elsewhere.
     """
     found = {key for key, _ in vibe_lists(root)}
-    if clients <= _ECA and _eca_disabled(root) is not None:
+    disabled = root.get("disabledTools")
+    if (clients <= _ECA and _eca_disabled(root) is not None) or (clients <= _CLINE and as_texts(disabled) == disabled):
         found.add("disabledTools")
     return found | ({"enabledServers"} if clients <= _OMP else set())
 
