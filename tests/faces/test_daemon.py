@@ -222,6 +222,22 @@ def test_a_pause_of_the_server_is_noticed_and_is_no_time_unless_others_count_on_
     assert (is_late, pauses[0]) == (not stands_still, pytest.approx(3600, abs=1))
 
 
+@pytest.mark.realtime
+def test_a_hand_over_is_waited_for_no_longer_than_the_command_may_take(place: ServerPlace, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    older = ["--version", "0.0.1", "--leaves-after", str(gone)]
+    dialer_of(place, *older, version="0.0.1").connect().close()
+    newer = dialer_of(place, "--version", "0.0.2", version="0.0.2")
+    began = time.monotonic()
+    with pytest.raises(OstlerUnavailableError, match=r"server 0.0.1 \(pid \d+\) is still handing over"):
+        newer.connect(deadline=began + 0.5)
+    assert time.monotonic() - began < 10
+    gone.touch()
+    link = newer.connect()
+    link.close()
+    assert link.version == "0.0.2"
+
+
 READS_IN_TIME = """
 import sys
 import anyio

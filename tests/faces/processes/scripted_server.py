@@ -27,6 +27,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--token", default="")
     parser.add_argument("--fail", help="the application cannot be opened, for this reason")
     parser.add_argument("--stands-by", help="until there is a file with this path, another server holds the database")
+    parser.add_argument("--leaves-after", help="it has not ended before there is a file with this path")
     parser.add_argument("--busy", action="store_true", help="there is something to supervise")
     return parser.parse_args(arguments)
 
@@ -131,6 +132,9 @@ def scripted_source(options: argparse.Namespace) -> Any:
             shutdown_timeout=20.0,
             warn=lambda text: print(text, file=sys.stderr, flush=True),
         )
+        with anyio.CancelScope(shield=True):
+            while options.leaves_after and not await anyio.Path(options.leaves_after).exists():
+                await anyio.sleep(0.02)
 
     return source
 

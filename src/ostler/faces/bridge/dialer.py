@@ -196,10 +196,15 @@ class Dialer:
             self._pause.wait(_RETRY_PAUSE)
         return f"pid {link.pid} {describe_exit(launched.exit_status())}"
 
-    def request(self, kind: str, **facts: object) -> dict[str, Any]:
+    def request(self, kind: str, *, deadline: float = math.inf, **facts: object) -> dict[str, Any]:
         """Send a request (`status`, `dashboard`, `stop`, `handover`) to the running server and return its answer.
 
         `stop` and `handover` return when the server has ended, which takes as long as it announces at most.
+
+        Args:
+            kind: which.
+            deadline: when to give up on the monotonic clock, if that is earlier.
+            facts: what it says besides.
 
         Raises:
             OstlerUnavailableError: no server runs.
@@ -214,10 +219,11 @@ class Dialer:
             ) from None
         with connection:
             try:
-                answer = ask(connection, secret, kind, patience=ANSWER_TIMEOUT, version=self._version, **facts)
+                patience = _until(deadline, ANSWER_TIMEOUT)
+                answer = ask(connection, secret, kind, patience=patience, version=self._version, **facts)
                 if kind in ("stop", "handover"):
                     # The server holds this connection until it has released the state folder.
-                    connection.settimeout(max(float(answer["within"]), START_TIMEOUT))
+                    connection.settimeout(_until(deadline, max(float(answer["within"]), START_TIMEOUT)))
                     while connection.recv(4096):
                         pass
             except RefusedError:
@@ -231,7 +237,7 @@ class Dialer:
 
     def _greet(self, deadline: float) -> Link | None:
         connection, secret = self._place.dial()
-        patience = min(ANSWER_TIMEOUT, max(_RETRY_PAUSE, deadline - time.monotonic()))
+        patience = _until(deadline, ANSWER_TIMEOUT)
         try:
             facts = own_facts(self._toolset, channel=self._channel)
             said = {"version": self._version, "client": self._kind, **facts}
@@ -245,12 +251,14 @@ class Dialer:
         link.close()
         self._note(f"server {link.version} (pid {link.pid}) is older than {self._version}: asking it to hand over")
         try:
-            self.request("handover")
+            self.request("handover", deadline=deadline)
         except RefusedError as error:
             self._note(f"{error}; going on with server {link.version}")
             self._joins_older.add(link.pid)
             return self._greet(deadline)
         except OstlerUnavailableError as error:
+            if time.monotonic() >= deadline:
+                raise GreetingError(f"server {link.version} (pid {link.pid}) is still handing over") from error
             self._note(str(error))
         return None
 
@@ -323,6 +331,11 @@ class Dialer:
             f"({trouble}); see {self._place.log_file}; {owner_of(self._place)}"
             + (f". The log ends:\n{tail}" if tail else "")
         )
+
+
+def _until(deadline: float, seconds: float) -> float:
+    """Return `seconds`, or what is left until `deadline`, but a moment at least."""
+    return min(seconds, max(_RETRY_PAUSE, deadline - time.monotonic()))
 
 
 def _occupied_after(error: GreetingError) -> float:
