@@ -26,8 +26,8 @@ def place(state_dir: Path) -> Iterator[ServerPlace]:
         yield place
 
 
-def bridge(place: ServerPlace, *options: str) -> BridgeClient:
-    return BridgeClient(scripted("bridge", place, *options))
+def bridge(place: ServerPlace, *options: str, forked: bool = True) -> BridgeClient:
+    return BridgeClient(scripted("bridge", place, *options, forked=forked))
 
 
 def test_one_server_for_all_clients_and_it_outlives_them(place: ServerPlace) -> None:
@@ -91,7 +91,7 @@ def test_killed_server_is_started_again_and_every_call_under_way_is_answered(pla
 
 
 def test_the_client_sees_no_answer_to_the_repeated_handshake(place: ServerPlace) -> None:
-    with bridge(place) as client:
+    with bridge(place, forked=False) as client:
         client.initialize()
         crashed = client.send_call("crash")
         assert "was killed by SIGKILL" in client.answer(crashed)["error"]["message"]

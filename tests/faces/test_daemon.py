@@ -145,7 +145,8 @@ def test_a_server_that_stands_by_says_so_on_its_socket_and_keeps_it_when_it_take
     place: ServerPlace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     taken = Path(place.state_dir).with_name("taken")
-    server = subprocess.Popen(scripted("server", place, "--http", "127.0.0.1:0", "--stands-by", str(taken)))
+    options = ("--http", "127.0.0.1:0", "--stands-by", str(taken))
+    server = subprocess.Popen(scripted("server", place, *options, forked=False))
     try:
         eventually(place.socket_file.exists, "it listens")
         said = "stands by: server there holds the database, and is reached at http://there:1/mcp. Next: use that one"
@@ -364,7 +365,7 @@ def test_strangers_and_broken_clients_harm_nobody(place: ServerPlace) -> None:
 
 @pytest.mark.realtime
 def test_foreground_serves_stdio_is_joined_by_others_and_does_not_hand_over(place: ServerPlace) -> None:
-    with BridgeClient(scripted("server", place, "--foreground")) as client:
+    with BridgeClient(scripted("server", place, "--foreground", forked=False)) as client:
         client.initialize()
         pid = client.call("pid")
         assert pid == str(client.process.pid)

@@ -23,6 +23,7 @@ from processes.bridge_client import MODERN_META, BridgeClient, clean_place, scri
 
 from ostler.adapters.kubernetes.local_end import bind
 from ostler.faces.bridge.dialer import Dialer
+from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.daemon import http_connections
@@ -90,12 +91,14 @@ def post(url: str, **headers: str) -> Response:
 
 @pytest.mark.realtime
 def test_http_and_socket_reach_the_same_server_and_strangers_are_refused(place: ServerPlace) -> None:
-    with http_server(place) as (url, server):
+    with http_server(place) as (url, _):
         answer = post(url)
         assert answer.status == 200, answer.text
-        assert f'"{server.process.pid}"' in answer.text
+        holder = read_holder(place)
+        assert holder is not None
+        assert f'"{holder.pid}"' in answer.text
         with ServerClient(Dialer(place, kind="cli", note=print)) as client:
-            assert client.call_tool("pid", {}).text == str(server.process.pid)
+            assert client.call_tool("pid", {}).text == str(holder.pid)
         assert post(url, host="evil.example").status == 421
         assert post(url, origin="http://evil.example").status == 403
         assert post(url, origin="http://localhost:3000").status == 200

@@ -14,10 +14,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import psutil
+import pytest
+from tests.support.warm_python import CLIENT, warm_python
 
 from ostler.adapters.config.paths import Paths
+from ostler.faces.bridge import dialer
 from ostler.faces.bridge.dialer import Dialer, OstlerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
+from ostler.faces.bridge.launcher import server_command
 from ostler.faces.bridge.place import ServerPlace
 
 SCRIPT = Path(__file__).with_name("scripted_server.py")
@@ -29,8 +33,15 @@ MODERN_META = {
 }
 
 
-def scripted(role: str, place: ServerPlace, *options: str) -> list[str]:
-    return [sys.executable, str(SCRIPT), role, "--state", place.state_dir, *options]
+def scripted(role: str, place: ServerPlace, *options: str, forked: bool = True) -> list[str]:
+    """Return the command of a server, or of a bridge that starts servers.
+
+    Unless it is `forked`, the process that the command starts is the server itself, to which pid and end belong.
+    """
+    python = warm_python() if forked else [sys.executable]
+    if role == "bridge":
+        return [sys.executable, str(SCRIPT), role, "--state", place.state_dir, "--python", json.dumps(python), *options]
+    return [*python, str(SCRIPT), role, "--state", place.state_dir, *options]
 
 
 class BridgeClient:
@@ -175,7 +186,8 @@ def processes_of(place: ServerPlace) -> list[psutil.Process]:
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if place.state_dir in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+            words = process.cmdline()
+            if place.state_dir in words and str(CLIENT) not in words and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 
@@ -190,12 +202,21 @@ def servers_of(place: ServerPlace) -> list[int]:
     return found
 
 
+def _forking_command(place: ServerPlace) -> list[str]:
+    return [*warm_python(), *server_command(place)[1:]]
+
+
 @contextlib.contextmanager
 def clean_place(state_dir: Path) -> Generator[ServerPlace]:
-    """A place for one test; afterwards its server is ended, and nothing may be left of it."""
+    """A place for one test; afterwards its server is ended, and nothing may be left of it.
+
+    What this process itself asks, such as a verb of the command line, starts the server by a fork.
+    """
     place = ServerPlace(Paths.resolve(state_dir / "config", state_dir / "state"))
     notes: list[str] = []
-    yield place
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(dialer, "server_command", _forking_command)
+        yield place
 
     def is_ended() -> bool:
         """Ask what serves to stop, also a server that a bridge had begun to start and that found the folder free."""

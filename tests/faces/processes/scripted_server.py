@@ -4,6 +4,7 @@ Started as `scripted_server.py bridge …` it is a bridge that starts such serve
 """
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("role", choices=["bridge", "server"])
     parser.add_argument("--state", required=True)
+    parser.add_argument("--python", help="what a bridge starts servers with, as JSON")
     parser.add_argument("--version", default=VERSION)
     parser.add_argument("--idle-exit", type=float)
     parser.add_argument("--foreground", action="store_true")
@@ -143,7 +145,7 @@ def bridge_main(options: argparse.Namespace, arguments: list[str]) -> int:
     from ostler.faces.bridge.program import run_bridge
 
     place = ServerPlace(Paths.resolve(options.state, options.state))
-    command = [sys.executable, "-P", __file__, "server", *arguments[1:]]
+    command = [*json.loads(options.python), "-P", __file__, "server", *arguments[1:]]
     return run_bridge(place, version=options.version, command=command)
 
 
