@@ -67,6 +67,12 @@ def test_the_first_env_file_of_gemini_counts_unless_a_variable_is_set(files: Cli
             {"args": ["file", "settings"]},
         ),
         (
+            ".config/crush/crush.json",
+            {"env": {"A": "1", "B": "2"}, "mcp": {"a": {"type": "stdio", "command": "x", "args": ["$A", "${B}"]}}},
+            {},
+            {"args": ["1", "2"]},
+        ),
+        (
             ".codex/config.toml",
             '[mcp_servers.a]\nurl = "https://h/"\nbearer_token_env_var = "A"\nenv_http_headers = { X = "B" }\n',
             {".codex/.env": "A=1\nB=2\n"},
