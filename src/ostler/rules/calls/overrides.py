@@ -1,6 +1,5 @@
 """An instance's overrides: the class with those changes, as if it had been written with them."""
 
-import copy
 import json
 from typing import Any
 
@@ -40,7 +39,7 @@ def overridden(service_class: ServiceClass, overrides: Overrides) -> ServiceClas
     """
     if overrides.is_empty:
         return service_class
-    manifest = copy.deepcopy(service_class.model_dump(mode="json", by_alias=True, exclude_unset=True))
+    manifest = service_class.model_dump(mode="json", by_alias=True, exclude_unset=True)  # all new: it may be changed
     config: JsonObject = manifest["spec"]["serviceConfig"]
     if overrides.depends_on:
         config["dependencies"] = [*config.get("dependencies", []), *_dependencies(overrides)]
