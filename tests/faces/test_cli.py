@@ -83,6 +83,13 @@ def test_what_is_not_a_verb_is_answered_with_the_verb_that_was_meant(
     assert re.search(rf"No such command '\w[\w-]*'\. Did you mean 'ostler {meant}'\?", capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("typed", [["status", "we\udcffb"], ["ps", "--class", "\udcff"], ["stop", "web", "\udcff"]])
+def test_text_that_is_not_utf_8_is_refused(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(typed) == ExitStatus.USAGE
+    assert "\\udcff" in (said := capsys.readouterr().err)
+    assert "is not UTF-8. Next: check how your terminal or script encodes it" in said
+
+
 def test_closed_standard_streams_are_no_failure(tmp_path: Path) -> None:
     command = f"'{sys.executable}' -m ostler.faces.entry install cursor <&- >&-"
     done = subprocess.run(

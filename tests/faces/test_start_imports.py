@@ -25,6 +25,10 @@ from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.program import run_bridge
 """
 COMMAND_LINE = "from ostler.faces.cli.app import build_app; build_app()"
+VERB = """
+from ostler.faces.cli.app import run_command
+assert run_command(["server-status"]) == 4
+"""
 LOCK = "import ostler.faces.daemon.__main__"
 SERVER = """
 import ostler.faces.daemon.__main__
@@ -200,8 +204,9 @@ assert anyio.run(connected) == "b"
             id="bridge",
         ),
         pytest.param(
-            COMMAND_LINE, 236, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic rich yaml", "", id="command-line"
+            COMMAND_LINE, 237, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic rich yaml", "", id="command-line"
         ),
+        pytest.param(VERB, 246, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic rich ssl yaml", "", id="verb"),
         pytest.param(
             LOCK, 130, "anyio argparse asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"
         ),
@@ -235,9 +240,12 @@ assert anyio.run(connected) == "b"
         ),
     ],
 )
-def test_nothing_is_loaded_that_the_first_answer_does_not_need(load: str, most: int, unwanted: str, then: str) -> None:
+def test_nothing_is_loaded_that_the_first_answer_does_not_need(
+    load: str, most: int, unwanted: str, then: str, tmp_path: Path
+) -> None:
     script = MODULES.format(load=load, then=then)
-    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
+    own = {**os.environ, "OSTLER_STATE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, env=own, text=True, check=True)
     loaded = set(done.stdout.split())
     assert loaded.isdisjoint(unwanted.split()), sorted(loaded & set(unwanted.split()))
     assert len(loaded) <= most

@@ -30,6 +30,7 @@ from ostler.faces.cli import (
 from ostler.faces.cli.next_steps import VERBS
 from ostler.faces.cli.rpc import Early
 from ostler.faces.cli.session import ExitStatus, Session
+from ostler.faces.cli.verbs import Verb, VerbGroup, verbs_in
 from ostler.faces.endings import status_of
 from ostler.faces.output import say
 
@@ -49,7 +50,7 @@ _OTHER_WORDS = {
 """What other programs call a verb of this one."""
 
 
-class _Verbs(TyperGroup):
+class _Verbs(VerbGroup):
     """The verbs: what is not one is answered with the verb that it stands for, where typer sees no likeness."""
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[Any, Any, list[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -66,7 +67,7 @@ class _Verbs(TyperGroup):
         return next((verb for verb in self.commands if sorted(verb.split("-")) in words), "")
 
 
-class _InnerVerbs(TyperGroup):
+class _InnerVerbs(VerbGroup):
     """The verbs behind another one, such as `servers`: one that stands alone is named."""
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[Any, Any, list[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -107,6 +108,8 @@ def build_app() -> typer.Typer:
     for group in app.registered_groups:
         if group.name != "tools":  # any other word there names a server
             group.cls = _InnerVerbs
+    for verb in verbs_in(app):
+        verb.cls = Verb
     return app
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from ostler.faces.cli.session import ExitStatus, fail, session_of
+from ostler.faces.cli.verbs import VerbGroup
 from ostler.faces.output import say_json
 
 
@@ -72,7 +72,7 @@ def schema(
         fail(f"there is no kind {kind!r}; the kinds are ServiceClass, {', '.join(STATIC_KINDS)}", ExitStatus.NOT_FOUND)
 
 
-class _ToolsGroup(TyperGroup):
+class _ToolsGroup(VerbGroup):
     """`ostler tools [SERVER]` lists; `ostler tools save` saves."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -140,10 +140,12 @@ def show(answer: ToolAnswer, *, as_json: bool) -> None:
 
 def seconds_of(option: str, text: str | None) -> float:
     """Return the seconds of a duration that an option has; without one, no end."""
-    from ostler.model.durations import parse_duration
+    if not text:
+        return math.inf
+    from ostler.model.durations import parse_duration  # it loads pydantic
 
     try:
-        seconds = parse_duration(text) if text else math.inf
+        seconds = parse_duration(text)
     except ValueError as error:
         usage_error(f"{option}: {error}")
     return seconds or usage_error(f"{option}: give more than 0, as nothing is asked for in no time")
