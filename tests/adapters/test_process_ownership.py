@@ -482,3 +482,35 @@ def test_a_process_that_has_the_pid_of_an_ended_keeper_is_not_taken_for_the_serv
             [holder] = holders_of(port, [entry])
             assert (holder.pid, holder.key) == (os.getpid(), key)
         program.kill()
+
+
+TAKES = """
+import os, socket, sys, time
+socket_ = socket.socket(socket.AF_UNIX)
+if os.path.exists(sys.argv[1]): os.unlink(sys.argv[1])
+socket_.bind(sys.argv[1]); socket_.listen()
+if os.fork(): print('on', flush=True)
+time.sleep(300)
+"""
+
+
+async def test_a_unix_socket_that_is_taken_over_is_named_with_whose_it_was(state_dir: Path, tmp_path: Path) -> None:
+    path, other = str(tmp_path / "app.sock"), str(tmp_path / "other.sock")
+    async with process_server(state_dir / "p") as server:
+
+        async def start(key: str, at: str) -> Any:
+            return await server.start(
+                key, args=["-S", "-u", "-c", TAKES, at], command="{python}", ready={"log": "^on$"}
+            )
+
+        assert "warning" not in await start("first", path)
+        assert "warning" not in await start("apart", other)
+        assert (await start("second", path))["warning"] == (
+            f"it has taken over the Unix socket {path} of service 'first', whose clients reach it now. "
+            "Next: give one of them another path"
+        )
+        await server.call("stop", key="first")
+        await server.call("stop", key="second")
+        assert "warning" not in await start("second", path)
+        for key in ("apart", "second"):
+            await server.call("stop", key=key)

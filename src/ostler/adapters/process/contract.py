@@ -383,6 +383,7 @@ class StartResult(ProcessFacts):
     """The answer of `start`."""
 
     already_running: bool = False
+    warning: str | None = None
 
 
 class StopResult(Model):

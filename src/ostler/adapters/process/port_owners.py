@@ -55,6 +55,10 @@ class Listener(Struct, frozen=True):
         return address_of(self.host, self.port)
 
 
+_LISTENING = "00010000"
+"""The flags of a Unix socket that listens, in the system's list."""
+
+
 class Holder(Struct, frozen=True):
     """Who holds a port: a program, and the key of the process that it belongs to if it was started here."""
 
@@ -312,6 +316,36 @@ def _holder(pid: int | None, port: int, known: dict[int, Entry]) -> Holder:
         return Holder(pid, "a process")
     own = (known[member.pid] for member in line if member.pid in known)
     return Holder(top.pid, program, next((entry.record.key for entry in own if _has_its_processes(entry, line)), ""))
+
+
+def taken_paths(entry: Entry, entries: Iterable[Entry]) -> str:
+    """Return in words which Unix sockets of others of `entries` `entry` has taken over; empty for none. Blocks.
+
+    Most servers silently replace a socket that another one listens on. The system still lists that with its path, so
+    only a path that it lists twice is looked into.
+    """
+    at: dict[str, set[int]] = {}
+    try:
+        with open("/proc/net/unix", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123 (a fraction of a ms)
+            for line in lines:
+                words = line.split(maxsplit=7)
+                if len(words) > 7 and words[3] == _LISTENING and words[7].startswith("/"):
+                    at.setdefault(words[7].rstrip("\n"), set()).add(int(words[6]))
+    except OSError:
+        return ""
+    taken: list[str] = []
+    for path, inodes in at.items():
+        if len(inodes) < 2 or not (own := _held_by(entry, inodes)):
+            continue
+        others = [one.record.key for one in entries if one.state == "running" and _held_by(one, inodes - own)]
+        taken += [f"the Unix socket {path} of service {key!r}" for key in others]
+    said = f"it has taken over {' and '.join(taken)}, whose clients reach it now. Next: give one of them another path"
+    return said if taken else ""
+
+
+def _held_by(entry: Entry, inodes: set[int]) -> set[int]:
+    pids = [process.pid for process in _family(entry)]
+    return {inode for inode in inodes if holders_among(frozenset((inode,)), pids) - {None}}
 
 
 def _has_its_processes(entry: Entry, line: Sequence[psutil.Process]) -> bool:

@@ -180,11 +180,16 @@ def bound_by(process: psutil.Process, sockets: BoundSockets) -> list[Bound]:
     return found
 
 
-def holders_among(inodes: frozenset[int]) -> set[int | None]:
-    """Return the processes that have one of the sockets `inodes` open, None for one whose owner is hidden. Blocks."""
+def holders_among(inodes: frozenset[int], pids: Iterable[int] | None = None) -> set[int | None]:
+    """Return the processes that have one of the sockets `inodes` open, None for one without an owner. Blocks.
+
+    Args:
+        inodes: which.
+        pids: the processes that are looked at; None: all.
+    """
     found: set[int | None] = set()
     left = set(inodes)
-    for pid in psutil.pids() if inodes else ():
+    for pid in (psutil.pids() if pids is None else pids) if inodes else ():
         try:
             own = inodes.intersection(_sockets_of(pid) or ())
         except psutil.Error:

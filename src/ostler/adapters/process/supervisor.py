@@ -20,7 +20,7 @@ from ostler.adapters.process.launch import Launch, ProgramNotFoundError, probe_w
 from ostler.adapters.process.logfile import new_log
 from ostler.adapters.process.meter import Meter
 from ostler.adapters.process.port_choice import PortChoice
-from ostler.adapters.process.port_owners import Sockets
+from ostler.adapters.process.port_owners import Sockets, taken_paths
 from ostler.adapters.process.probes import log_scanner
 from ostler.adapters.process.readiness import NotReadyError, await_ended, await_ready, await_started, awaited_by
 from ostler.adapters.process.records import ProcessRecord, RecordFolder
@@ -144,7 +144,9 @@ class Supervisor:
                 entry.starting, entry.awaited = False, None
         await self._settle(entry)
         facts = entry.facts(str(self.folder.log_path(request.key)))
-        return StartResult(**dict(facts), already_running=already)
+        others = [one for one in self.entries.values() if one is not entry]
+        warning = "" if already else await anyio.to_thread.run_sync(taken_paths, entry, others)
+        return StartResult(**dict(facts), already_running=already, warning=warning or None)
 
     async def foresee(self, tool: str, args: JsonObject) -> OstlerError | None:
         """Return why a call would fail: a start whose folder, program, port or user is not there. See `Foresight`."""

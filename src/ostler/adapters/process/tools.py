@@ -93,10 +93,10 @@ async def _start(supervisor: Supervisor, request: StartRequest, asked: Asked) ->
 def _start_text(result: StartResult) -> str:
     text = f"{result.key} {'was already running' if result.already_running else 'started'}: {result.state}"
     text += f", pid {result.pid}"
-    if result.port is None:
-        return text
-    text += f", listens on {result.address}" if result.host not in ("127.0.0.1", None) else f", port {result.port}"
-    return text if result.port_note is None else f"{text} ({result.port_note})"
+    if result.port is not None:
+        text += f", listens on {result.address}" if result.host not in ("127.0.0.1", None) else f", port {result.port}"
+        text += f" ({result.port_note})" if result.port_note is not None else ""
+    return text if result.warning is None else f"{text}; {result.warning}"
 
 
 def _status_text(result: StatusResult) -> str:
