@@ -32,7 +32,7 @@ from ostler.faces.bridge import greeting
 from ostler.faces.bridge.dialer import Dialer, OstlerUnavailableError, ServerSilentError
 from ostler.faces.bridge.greeting import RefusedError, ask
 from ostler.faces.bridge.holder import owner_of, read_holder
-from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
+from ostler.faces.bridge.launcher import EXIT_LOCK_HELD, launch
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.rpc import ServerClient
@@ -129,6 +129,11 @@ def test_a_second_server_ends_at_once_and_says_who_is_there(
         if sys.platform == "linux":
             with pytest.raises(ServerSilentError, match=f"did not answer 'status'.*{said}"):
                 dialer_of(place).request("status")
+            launched = launch(place, scripted("server", place))
+            eventually(lambda: launched.exit_status() is not None, "the second one has ended")
+            dialer = Dialer(place, kind="cli", note=print, version="0.1.0", launched=launched)
+            with pytest.raises(OstlerUnavailableError, match=f"no Ostler server answered .*{said}$"):
+                dialer.connect(deadline=time.monotonic())
         assert run_command(["--state", str(place.state_dir), "server-status", "--json"]) == ExitStatus.UNAVAILABLE
         shown = json.loads(capsys.readouterr().out)
         assert (shown["running"], shown["answers"]) == (True, False)

@@ -325,7 +325,9 @@ class Dialer:
         return holder is not None and holder.stands_by
 
     def _late(self, trouble: str, waited: float) -> str:
-        tail = self._launched.log_tail() if self._launched is not None else ""
+        launched = self._launched
+        is_owned = launched is not None and launched.exit_status() == EXIT_LOCK_HELD  # which is said already
+        tail = launched.log_tail() if launched is not None and not is_owned else ""
         return (
             f"no Ostler server answered for the state folder {self._place.state_dir} within {waited:.0f} s "
             f"({trouble}); see {self._place.log_file}; {owner_of(self._place)}"
