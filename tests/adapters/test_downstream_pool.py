@@ -327,7 +327,7 @@ async def test_a_server_is_a_service_whose_state_follows_the_connection(tmp_path
 
 @realtime
 async def test_one_server_down_disturbs_no_other(tmp_path: Path) -> None:
-    with http_program(tmp_path) as (process, port):
+    with http_program(tmp_path, forked=False) as (process, port):
         async with open_pool(tmp_path, stdio_entry("a"), http_entry("b", port)) as pool:
             await pool.wait_until_connected("b", 60)
             process.kill()

@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import psutil
 from mcp.server import Server
+from tests.support.warm_python import warm_python
 
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.engine.clock import SystemClock
@@ -99,11 +100,15 @@ async def open_pool(
 
 @contextmanager
 def http_program(
-    folder: Path, *options: object, port: int = 0, sse: bool = False
+    folder: Path, *options: object, port: int = 0, sse: bool = False, forked: bool = True
 ) -> Generator[tuple[subprocess.Popen[bytes], int]]:
-    """Run the scripted server over HTTP; gives the process and its port."""
+    """Run the scripted server over HTTP; gives the process and its port.
+
+    If it is `forked`, it ends a moment after the process when that is killed.
+    """
     port_file = folder / f"port-{time.monotonic_ns()}"
-    command = [sys.executable, str(PROGRAM), "--sse" if sse else "--http", str(port), "--port-file", str(port_file)]
+    python = warm_python() if forked else [sys.executable]
+    command = [*python, str(PROGRAM), "--sse" if sse else "--http", str(port), "--port-file", str(port_file)]
     process = subprocess.Popen([*command, *map(str, options)])
     try:
         deadline = time.monotonic() + 60
