@@ -348,6 +348,27 @@ async def test_who_holds_the_port_of_what_ended_well_is_named(state_dir: Path, f
             assert "class dev-server, or port 0 of process/start" in text or is_given
 
 
+async def test_a_program_that_lacks_its_database_is_to_get_it_first(state_dir: Path, foreign_port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        free = probe.getsockname()[1]
+    lacking = f"nothing listens on port {free} here"
+    cases = {
+        f"Error 111 connecting to localhost:{free}. Connection refused.": True,
+        f"Error: connect ECONNREFUSED 127.0.0.1:{free}": True,
+        f"Error: connect ECONNREFUSED 127.0.0.1:{foreign_port}": False,
+        f"Error: connect ECONNREFUSED 10.0.0.9:{free}": False,
+    }
+    async with process_server(state_dir / "p") as server:
+        for said, is_lacking in cases.items():
+            words = ["-S", "-c", f"raise SystemExit('{said}')"]
+            text = await server.fail(
+                "start", key="api", cwd=str(state_dir), command="{python}", args=words, startSeconds="9s"
+            )
+            assert (lacking in text) is is_lacking, text
+            first = f"Next: start what it needs on port {free} and name that in dependsOn, or fix the command"
+            assert (first in text) is is_lacking, text
+
+
 @pytest.mark.parametrize(("counted", "turns"), [("900 800 7", 7), ("0 0 0", None), (None, None)])
 def test_turns_that_the_kernel_does_not_count_are_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted: str | None, turns: int | None

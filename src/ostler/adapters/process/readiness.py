@@ -50,6 +50,8 @@ REASON_CHARS = 300
 """The longest text of a log in what a failure says first; its end is kept."""
 
 _TAKEN = late_pattern(r"eaddrinuse|in use|already allocated", re.IGNORECASE)
+_REFUSED = late_pattern(r"econnrefused|connection refused|actively refused", re.IGNORECASE)
+_HERE = late_pattern(r"localhost|127\.0\.0\.1|\[?::1\b", re.IGNORECASE)
 _ANSWERED = late_pattern(r"answered 4\d\d, wanted")
 """A server that runs but has nothing at the path: an API often has nothing at /."""
 
@@ -350,6 +352,9 @@ async def _not_ready(sockets: Sockets, what: str, log_path: Path, actions: Seque
         if _TAKEN.search(said) and (taken := await _taken_by(sockets, said)):
             what += taken
             actions = [_OTHER_PORT if entry.record.port is None else _OWN_PORT, *actions[1:]]
+        elif _REFUSED.search(said) and _HERE.search(said) and (port := await _missing(sockets, said)) is not None:
+            what += f" (nothing listens on port {port} here)"
+            actions = [f"start what it needs on port {port} and name that in dependsOn, or {FIX_COMMAND}", *actions[1:]]
         if lacks_something(said, entry.record.exit_code):
             actions = [f"install what it needs (npm install, pip install …), or {FIX_COMMAND}", *actions[1:]]
         if entry.record.user in (None, "root") and runs_as_root(None) and _ROOT.search(said):
@@ -363,6 +368,14 @@ async def _not_ready(sockets: Sockets, what: str, log_path: Path, actions: Seque
     elif not shown and entry.state == "exited" and (entry.record.forked or entry.record.exit_code == 0):
         actions = [*actions, *(() if _FOREGROUND in actions else (_SILENT,))]
     return NotReadyError(what, log=log, next_actions=actions)
+
+
+async def _missing(sockets: Sockets, said: str) -> int | None:
+    """Return the port of this machine that a process could not reach, as no one listens there; None: it is another."""
+    for port in map(int, _PORT.findall(_TIME.sub("", said))):
+        if port != sockets.entry.record.port and not await sockets.holders(port, ()):
+            return port
+    return None
 
 
 async def _trouble_of(entry: Entry, log_path: Path) -> str:
