@@ -188,6 +188,15 @@ def test_a_file_that_several_clients_read_is_that_of_those_on_this_machine(files
     assert readers == ["claude-code", "copilot"]
 
 
+def test_copilot_reads_one_file_of_a_project(files: ClientHome) -> None:
+    files.write("p/.github/mcp.json", {"mcpServers": {"a": {"command": "x"}}})
+    files.write(".copilot/config.json", {"trustedFolders": [str(files.folder)]})
+    assert off(files, "p/.github/mcp.json") == set()
+    files.write("p/.mcp.json", {"mcpServers": {"b": {"command": "x"}}})
+    assert off(files, "p/.github/mcp.json") == {"a"}
+    assert off(files, "p/.mcp.json") == set()
+
+
 def test_copilot_keeps_the_folders_that_it_trusts_in_one_file_alone(files: ClientHome) -> None:
     files.write("p/.github/mcp.json", {"mcpServers": {"a": {"command": "x"}}})
     files.write(".copilot/settings.json", {"trustedFolders": [str(files.folder)]})

@@ -74,8 +74,10 @@ def why_off(server: ProjectServer, others: Sequence[Source]) -> str:
             reason = f"Claude Code {asks}"
         case ".codex/config.toml" if not any(_said(one).get("trust_level") == "trusted" for one in others):
             reason = f"Codex {reads}"
-        case ".github/mcp.json" if not _is_listed(project, others):
-            reason = f"Copilot CLI {reads}"
+        case ".github/mcp.json":
+            first = project / ".mcp.json"
+            instead = "Copilot CLI reads .mcp.json instead" if file != first and first.is_file() else ""
+            reason = instead if _is_listed(project, others) else f"Copilot CLI {reads}"
         case ".vibe/config.toml" if not _is_nearest(file.parent, others):
             reason = f"Mistral Vibe {reads}"
         case ".gemini/settings.json" if not _is_trusted(project, others, unless_said=True):
