@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import anyio
+import psutil
 import pytest
 from mcp import Client, StdioServerParameters
 from tests.support.ports import dead_proxy, free_port
@@ -94,6 +96,25 @@ def test_the_demonstration_prints_what_the_readme_shows_and_leaves_nothing(tmp_p
     (shown,) = re.findall(r"^\$ uvx --from \. ostler demo\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     assert steps_of(output) == steps_of(shown)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_demonstration_leaves_nothing(tmp_path: Path) -> None:
+    command, environment = [sys.executable, "-m", "ostler.faces.entry", "demo"], {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as demo:
+        assert demo.stdout is not None
+        next(line for line in demo.stdout if "is running" in line)
+        demo.send_signal(signal.SIGINT)
+        demo.communicate(timeout=LIMIT)
+    assert list(tmp_path.iterdir()) == []
+    assert [process for process in psutil.process_iter() if str(tmp_path) in str(words_of(process))] == []
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """Return the command and the environment of a process, nothing where it has ended or is another user's."""
+    try:
+        return [*process.cmdline(), *process.environ().values()]
+    except psutil.Error:
+        return []
 
 
 def steps_of(output: str) -> list[str]:

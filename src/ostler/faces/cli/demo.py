@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
@@ -13,7 +14,7 @@ from urllib.request import ProxyHandler, build_opener
 import anyio
 import anyio.to_thread
 import psutil
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
 
 from ostler.faces.output import complain, say
 from ostler.model.json import JsonObject
@@ -72,7 +73,11 @@ class _Demo:
         try:
             async with Client(serve) as client:
                 self._say(f"connected to the Ostler server over stdio (MCP {client.protocol_version})")
-                pid = await self._through(client)
+                try:
+                    pid = await self._through(client)
+                except BaseException:
+                    await self._give_up(client)
+                    raise
         finally:
             with anyio.CancelScope(shield=True):
                 await self._stop_server()
@@ -129,6 +134,11 @@ class _Demo:
             raise DemoError(f"{tool}: {text}")
         structured: Any = result.structured_content
         return dict(structured)
+
+    async def _give_up(self, client: Client) -> None:
+        """End the service, which would outlive the server."""
+        with anyio.move_on_after(_GRACE, shield=True), suppress(MCPError):
+            await client.call_tool("service_delete", {"name": _SERVICE})
 
     async def _stop_server(self) -> None:
         command = [sys.executable, "-m", "ostler.faces.entry", "stop-server"]
