@@ -260,7 +260,7 @@ async def test_a_server_that_ignores_its_port_is_found_where_it_is(state_dir: Pa
 async def test_a_log_line_is_believed_when_the_port_listens_and_the_process_lives_on(
     state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late = "import socket, sys, time; print('ready at port', sys.argv[1], flush=True); time.sleep(0.7)\n"
+    late = r"import socket, sys, time; sys.stdout.write(f'ready at port {sys.argv[1]}\n'); time.sleep(0.7)" "\n"
     late += "s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(300)"
     async with process_server(state_dir / "p") as server:
         words = ["-S", "-c", late, "{port}"]

@@ -111,7 +111,8 @@ def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
     assert described == []
 
 
-SLEEP = "import time; print('up'); time.sleep(300)"
+# `print` writes a line and its end apart, as programs are started unbuffered: the end may come late on a busy machine
+SLEEP = r"import sys, time; sys.stdout.write('up\n'); time.sleep(300)"
 SERVE = """
 import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
