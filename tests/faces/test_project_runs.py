@@ -742,10 +742,21 @@ async def test_a_class_that_changed_only_around_its_program_is_taken_over_withou
             changed(BASIC.replace("w/stop", "w/kill")),
             changed(BASIC.replace('{name: "{{ name }}", size', '{label: new, name: "{{ name }}", size')),
             changed(healthCheck={"enabled": False}),
+            changed(
+                BASIC.replace("    size: {", '    note: {type: string, default: ""}\n    size: {').replace(
+                    '{name: "{{ name }}", size', '{note: "{{ note }}", name: "{{ name }}", size'
+                )
+            ),
         ):
             manager.classes.add(other)
             found = await changes_of(scope, ["api"], manager)
             assert [each.reason for each in found] == ["changed: its class is another version"]
+        manager.classes.add(changed(BASIC.replace("    size: {", '    note: {type: string, default: ""}\n    size: {')))
+        for _ in range(2):
+            assert {each.kind for each in await changes_of(scope, ["db", "api"], manager)} == {ChangeKind.KEEP}
+            assert not (await manager.create(scope.request("db", manager))).changed
+            assert (await up(projects, shop)).is_good
+            assert db.record.args["note"] == "", "as its checks may name it"
 
 
 async def test_a_job_is_run_again_by_an_up_when_its_files_changed(shop: Path) -> None:

@@ -20,7 +20,7 @@ from ostler.engine.instances.runtime import Runtime
 from ostler.engine.instances.starting import first_intent
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.requests.idempotency import key_conflict, used_for
-from ostler.engine.requests.instance_factory import InstanceFactory, NewService, dependency_request
+from ostler.engine.requests.instance_factory import InstanceFactory, NewService, dependency_request, without_gained
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import CREATED_FOR, CreateRequest, OperationRequest
@@ -212,6 +212,7 @@ class Creator:
         record = instance.record
         if record.class_name != request.class_name:
             return f"its class is {record.class_name}"
+        new = without_gained(new, instance)
         if record.args != new.args:
             names = sorted(key for key in {*record.args, *new.args} if record.args.get(key) != new.args.get(key))
             return f"args {', '.join(names)}"
@@ -231,7 +232,8 @@ class Creator:
         new = self._factory.prepare(request)
         instance = self._registry.get(new.name)
         if isinstance(instance, ServiceInstance) and instance.record.class_digest != new.entry.digest:
-            instance.take_class(new.entry.service_class, self._factory.class_fields(new.entry))
+            fields = {**self._factory.class_fields(new.entry), "args": new.args, "request_digest": new.digest}
+            instance.take_class(new.entry.service_class, fields)
 
     async def _admit(self, instance: ServiceInstance, *, start: bool) -> Operation | None:
         """Make the instance durable and visible, together with its first start; return that."""

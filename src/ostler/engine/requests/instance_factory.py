@@ -208,12 +208,13 @@ class InstanceFactory:
             ConflictError: the idempotency key was used with other arguments.
             AlreadyExistsError: the name is taken by something else.
         """
-        request, name, digest = new.request, new.name, new.digest
+        request, name = new.request, new.name
         if request.idempotency_key and (made := self._made_with_key(new)) is not None:
             return made
         service = self._registry.find(name)
         if service is None:
             return None
+        digest = without_gained(new, service).digest if isinstance(service, ServiceInstance) else new.digest
         if (
             isinstance(service, ServiceInstance)
             and not request.idempotency_key
@@ -295,6 +296,20 @@ def _own_labels(request: CreateRequest) -> JsonObject:
     if request.lease_renewal:
         own[RENEWAL_LABEL] = request.lease_renewal
     return {**own, **request.project.labels}
+
+
+def without_gained(new: NewService, service: ServiceInstance) -> NewService:
+    """Return `new` without the args that its class has gained since `service` was made, where they have their default.
+
+    No one has asked for those.
+    """
+    args, before = new.entry.service_class.spec.args, service.service_class.spec.args
+    gained = {name for name in args.keys() - before.keys() if new.args.get(name) == args[name].default}
+    if not gained:
+        return new
+    known = {name: value for name, value in new.args.items() if name not in gained}
+    digest = request_digest(new.request.class_name, known, new.request.overrides)
+    return NewService(new.request, new.entry, known, digest, new.name)
 
 
 def request_digest(class_name: str, args: JsonObject, overrides: Overrides | None = None) -> str:
