@@ -569,6 +569,7 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"enable_mcp": False},
         {"disabled_tools": ["re:^a_(x|y)+"]},
         {"disabled_tools": ["re:(?!a_get).*"]},
+        {"disabled_tools": [f"re:{'(' * 2_000}a{')' * 2_000}"]},
         {"enabled_tools": [f"re:{'(a|b)' * 7}"]},
         {"enabled_tools": ["a_(get|drop)"]},
         {"agents": {"execution_profiles": {"default": {"mcp_denylist": ["a"]}}}},

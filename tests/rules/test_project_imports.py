@@ -908,6 +908,7 @@ def test_whatever_stands_in_a_file_gives_a_project_or_a_reason(entry: dict[str, 
         ("const port = 5432; new Client({ port })", 0, 0, False),
         ("const at = process.env.DB_PORT || 5432", 0, 0, False),
         ("// app.listen(3000)", 0, 0, False),
+        ("import x\n\n// a server\n\napp.listen(3000)", 3000, 5, True),
     ],
 )
 def test_a_program_s_source_says_where_it_listens(source: str, port: int, line: int, *, is_fixed: bool) -> None:

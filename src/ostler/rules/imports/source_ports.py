@@ -6,7 +6,7 @@ from typing import NamedTuple
 _ENTRY = re.compile(r"(?:^|\s)(?:\./)?([\w.-][\w./-]*\.(?:[cm]?[jt]sx?|py|go))(?=\s|$)")
 _GO_RUN = re.compile(r"\bgo run (\S+)")
 _READS = re.compile(r"(?<!\w)PORT\b")
-_COMMENT = re.compile(r"(?m)^\s*(?://|#).*$")
+_COMMENT = re.compile(r"(?m)^[ \t]*(?://|#).*$")
 _DEFAULT = re.compile(r"(?<!\w)PORT\b['\"`\])]*\s*(?:\?\?|\|\||,|\bor\b)\s*['\"`]?(\d{2,5})\b")
 _GO_DEFAULT = re.compile(r"(?i)Getenv\(\"PORT\"\)(?s:.{0,80}?)\bport\s*:?=\s*\":?(\d{2,5})\"")
 _FIXED = re.compile(

@@ -278,6 +278,8 @@ def _vibe_globs(name: str) -> Sequence[str | None]:
         re.compile(name.removeprefix("re:"))
     except re.error:  # matches nothing there
         return []
+    except RecursionError:
+        return [None]
     return globs_of(name.removeprefix("re:")) or [None]
 
 

@@ -7,6 +7,8 @@ from typing import Final
 from ostler.adapters.config.dialects.draft import exactly
 
 _MOST: Final = 64
+"""Globs that a pattern may be, and groups that it may have: they are read by recursion."""
+
 _TOKEN: Final = re.compile(
     r"(?P<open>\((?:\?:)?)|(?P<close>\))|(?P<bar>\|)|(?P<class>\[\^?(?!!)[^\]\\\[]+\])|(?P<known>\\[dw])|(?P<any>\.)"
     r"|\\(?P<escaped>[^A-Za-z0-9])|(?P<plain>[^\\()|\[\]{}.*+?^$])"
@@ -21,6 +23,8 @@ def globs_of(pattern: str) -> list[str] | None:
 
     A pattern may have alternatives in groups, classes of characters, dots, and parts that may be missing.
     """
+    if pattern.count("(") > _MOST:
+        return None
     reader = _Reader(pattern.removeprefix("^").removesuffix("$"))
     globs = reader.alternatives()
     return None if globs is None or not reader.is_at_end else list(dict.fromkeys(globs))
