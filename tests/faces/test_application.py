@@ -142,7 +142,8 @@ async def test_what_runs_is_no_ones_after_the_database_was_deleted(state_dir: Pa
         await until(lambda: app.manager.registry.find("boxes") is None)
         (cut_off,) = (await app.projects.leftovers()).unseen
         assert (cut_off.server, cut_off.classes, cut_off.services) == ("boxes", ("box",), ("new",))
-        assert "service new cannot be checked or stopped: its server 'boxes' is in no mcp.json" in str(cut_off)
+        said = "service new cannot be checked or stopped: its server 'boxes' is no longer in any mcp.json"
+        assert said in str(cut_off)
         assert "service_delete new with abandon=true" in cut_off.fix
         paths.mcp_json.write_text(json.dumps({"mcpServers": {"boxes": server}}))
         await until(lambda: app.pool.server_status("boxes").connected)
