@@ -28,6 +28,7 @@ from tests.support.small_disk import fill, small_disk
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.process.marks import known_life, marks_of_servers
+from ostler.faces.bridge import dialer as dialer_module
 from ostler.faces.bridge import greeting
 from ostler.faces.bridge.dialer import Dialer, OstlerUnavailableError, ServerSilentError
 from ostler.faces.bridge.greeting import RefusedError, ask
@@ -134,6 +135,9 @@ def test_a_second_server_ends_at_once_and_says_who_is_there(
             dialer = Dialer(place, kind="cli", note=print, version="0.1.0", launched=launched)
             with pytest.raises(OstlerUnavailableError, match=f"no Ostler server answered .*{said}$"):
                 dialer.connect(deadline=time.monotonic())
+            monkeypatch.setattr(dialer_module, "ANSWER_TIMEOUT", 0.3)
+            with pytest.raises(OstlerUnavailableError, match=f"no Ostler server answered .*{said}$"):
+                dialer_of(place).connect(launched=lambda: pytest.fail("a second server is of no use"))
         assert run_command(["--state", str(place.state_dir), "server-status", "--json"]) == ExitStatus.UNAVAILABLE
         shown = json.loads(capsys.readouterr().out)
         assert (shown["running"], shown["answers"]) == (True, False)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from ostler.faces.bridge.greeting import ANSWER_TIMEOUT, GreetingError, RefusedError, ask
-from ostler.faces.bridge.holder import owner_of, read_holder
+from ostler.faces.bridge.holder import is_stopped, owner_of, read_holder
 from ostler.faces.bridge.launcher import EXIT_LOCK_HELD, LaunchedServer, describe_exit, is_full, launch, server_command
 from ostler.faces.bridge.lines import split_lines
 from ostler.faces.bridge.place import ServerPlace
@@ -166,6 +166,8 @@ class Dialer:
                 trouble = _NOTHING
             except GreetingError as error:
                 trouble = str(error)
+                if is_stopped(self._place):
+                    raise OstlerUnavailableError(self._late(trouble, time.monotonic() - began)) from error
                 may_launch_at = max(may_launch_at, time.monotonic() + _occupied_after(error))
             else:
                 if link is not None:

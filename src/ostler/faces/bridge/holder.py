@@ -29,6 +29,12 @@ def read_holder(place: ServerPlace) -> Holder | None:
         return None
 
 
+def is_stopped(place: ServerPlace) -> bool:
+    """Return whether a signal has stopped the owner of `place`, which answers no one until it gets SIGCONT."""
+    holder = read_holder(place)
+    return holder is not None and _is_frozen(holder.pid)
+
+
 def owner_of(place: ServerPlace) -> str:
     """Return in words who owns the state folder of `place`, and what to do if it does not answer."""
     holder = read_holder(place)
