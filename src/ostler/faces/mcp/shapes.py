@@ -121,8 +121,7 @@ def status(view: ServiceView, now: datetime, used: Measured | None = None) -> Js
 
 def _coming(view: ServiceView, now: datetime) -> dict[str, str]:
     """Return how soon there is a check, a retry and the end of the lease."""
-    ends = view.lease_end if view.lease_expires_at is not None else None
-    times = {"nextCheckIn": view.next_check_at, "nextRetryIn": view.next_retry_at, "leaseEndsIn": ends}
+    times = {"nextCheckIn": view.next_check_at, "nextRetryIn": view.next_retry_at, "leaseEndsIn": view.lease_end}
     return {key: age(now, at) for key, at in times.items() if at is not None}
 
 
