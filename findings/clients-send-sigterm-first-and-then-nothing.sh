@@ -121,13 +121,7 @@ async def main():
 
 anyio.run(main)
 PY
-build() { # NAME MODULE@VERSION: from main.go on stdin
-    mkdir "$1"
-    cat >"$1/main.go"
-    (cd "$1" && export HOME="$USER_HOME" GOFLAGS=-buildvcs=false && go mod init finding && go mod edit -require "$2" \
-        && go mod tidy && timeout 500 go build -o "../$1-client" .) >go.log 2>&1 || { tail -3 go.log >&2; unable "the client of $1"; }
-}
-build go-sdk github.com/modelcontextprotocol/go-sdk@v1.8.0 <<'GO'
+go_build go-sdk-client github.com/modelcontextprotocol/go-sdk@v1.8.0 <<'GO'
 package main
 
 import (
@@ -154,7 +148,7 @@ func main() {
 	time.Sleep(3 * time.Second)
 }
 GO
-build mcp-go github.com/mark3labs/mcp-go@v1.2.1 <<'GO'
+go_build mcp-go-client github.com/mark3labs/mcp-go@v1.2.1 <<'GO'
 package main
 
 import (

@@ -13,8 +13,9 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need go node
 npm_install shell-quote@1.12.0 string-argv@0.4.0
-mkdir readers
-cat >readers/main.go <<'GO'
+go_build reader github.com/compose-spec/compose-go/v2@v2.16.2 \
+    github.com/google/shlex@v0.0.0-20191202100458-e7afc7fbc510 \
+    github.com/kballard/go-shellquote@v0.0.0-20180428030007-95032a82bc51 <<'GO'
 package main
 
 import (
@@ -50,10 +51,6 @@ func main() {
 	fmt.Println(string(text))
 }
 GO
-(cd readers && export HOME="$USER_HOME" GOFLAGS="-mod=mod -buildvcs=false" && go mod init finding \
-    && go mod edit -require github.com/compose-spec/compose-go/v2@v2.16.2 -require github.com/google/shlex@v0.0.0-20191202100458-e7afc7fbc510 \
-        -require github.com/kballard/go-shellquote@v0.0.0-20180428030007-95032a82bc51 \
-    && go mod tidy && timeout 500 go build -o ../reader .) >go.log 2>&1 || { tail -3 go.log >&2; unable "the readers in Go"; }
 cat >node/split.mjs <<'JS'
 import { parse } from 'shell-quote'
 import { parseArgsStringToArgv } from 'string-argv'

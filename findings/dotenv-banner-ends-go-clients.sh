@@ -63,8 +63,7 @@ async def main():
 
 anyio.run(main)
 PY
-mkdir client
-cat >client/main.go <<'GO'
+go_build go-client github.com/modelcontextprotocol/go-sdk@v1.8.0 <<'GO'
 package main
 
 import (
@@ -95,9 +94,6 @@ func main() {
 	fmt.Println(result.Content[0].(*mcp.TextContent).Text)
 }
 GO
-(cd client && export HOME="$USER_HOME" GOFLAGS=-buildvcs=false \
-    && go mod init finding && go get github.com/modelcontextprotocol/go-sdk/mcp@v1.8.0 && go build -o ../go-client .) >go.log 2>&1 \
-    || { tail -3 go.log >&2; unable "the client in Go"; }
 holds=yes
 for dotenv in old new; do
     banner=$(node server.cjs "$dotenv" </dev/null 2>/dev/null | cut -c1-40)

@@ -15,8 +15,8 @@ set -euo pipefail
 need node go cargo
 npm_install dotenv@18.0.10 foreman@3.0.1
 pip_install python-dotenv==1.2.4 honcho==2.0.0
-mkdir go-readers rust-reader rust-reader/src
-cat >go-readers/main.go <<'GO'
+mkdir rust-reader rust-reader/src
+go_build go-reader github.com/compose-spec/compose-go/v2@v2.16.2 github.com/joho/godotenv@v1.5.1 <<'GO'
 package main
 
 import (
@@ -39,9 +39,6 @@ func main() {
 	}
 }
 GO
-(cd go-readers && export HOME="$USER_HOME" GOFLAGS=-buildvcs=false && go mod init finding \
-    && go mod edit -require github.com/compose-spec/compose-go/v2@v2.16.2 -require github.com/joho/godotenv@v1.5.1 \
-    && go mod tidy && timeout 300 go build -o ../go-reader .) >go.log 2>&1 || { tail -3 go.log >&2; unable "the readers in Go"; }
 printf '[package]\nname = "reader"\nversion = "1.0.0"\nedition = "2021"\n[dependencies]\ndotenvy = "=0.15.7"\n' >rust-reader/Cargo.toml
 cat >rust-reader/src/main.rs <<'RS'
 fn main() {

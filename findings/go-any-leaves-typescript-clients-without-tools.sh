@@ -19,8 +19,7 @@ npm_install @modelcontextprotocol/sdk@1.32.2 @modelcontextprotocol/client@2.4.0 
 venv_install "$WORK/mcp-1" mcp==1.30.0
 venv_install "$WORK/mcp-2" mcp==2.3.0
 venv_install "$WORK/fastmcp" fastmcp==4.2.3
-mkdir server
-cat >server/main.go <<'GO'
+go_build go-server github.com/modelcontextprotocol/go-sdk@v1.8.0 <<'GO'
 package main
 
 import (
@@ -63,8 +62,6 @@ func main() {
 	s.Run(context.Background(), &mcp.StdioTransport{})
 }
 GO
-(cd server && export HOME="$USER_HOME" GOFLAGS=-buildvcs=false && go mod init finding && go mod edit -require github.com/modelcontextprotocol/go-sdk@v1.8.0 \
-    && go mod tidy && timeout 500 go build -o ../go-server .) >go.log 2>&1 || { tail -3 go.log >&2; unable "the server"; }
 cat >node/client.mjs <<'JS'
 const [version, kind] = process.argv.slice(2)
 const server = { command: "../go-server", args: [kind] }

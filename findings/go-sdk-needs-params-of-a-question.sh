@@ -29,8 +29,7 @@ for line in sys.stdin:
     said = {"result": result} if result else {"error": {"code": -32601, "message": "unknown method"}}
     print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **said}), flush=True)
 PY
-mkdir client
-cat >client/main.go <<'GO'
+go_build go-client github.com/modelcontextprotocol/go-sdk@v1.8.0 <<'GO'
 package main
 
 import (
@@ -66,9 +65,6 @@ func main() {
 	}
 }
 GO
-(cd client && export HOME="$USER_HOME" GOFLAGS=-buildvcs=false \
-    && go mod init finding && go get github.com/modelcontextprotocol/go-sdk/mcp@v1.8.0 && go build -o ../go-client .) >go.log 2>&1 \
-    || { tail -3 go.log >&2; unable "the client in Go"; }
 cat >client.py <<'PY'
 import sys
 

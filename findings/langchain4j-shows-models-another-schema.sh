@@ -104,8 +104,7 @@ public class Ask {
 }
 JAVA
 javac -cp 'langchain/lib/*' -d langchain/out langchain/Ask.java 2>javac.log || unable "javac: $(tail -1 javac.log)"
-mkdir mcp-go
-cat >mcp-go/main.go <<'GO'
+go_build list github.com/mark3labs/mcp-go@v1.2.1 <<'GO'
 package main
 
 import (
@@ -138,8 +137,6 @@ func main() {
 	fmt.Println(string(said))
 }
 GO
-(cd mcp-go && export HOME="$USER_HOME" GOFLAGS=-buildvcs=false && go mod init finding && go mod edit -require github.com/mark3labs/mcp-go@v1.2.1 \
-    && go mod tidy && timeout 500 go build -o ../list .) >go.log 2>&1 || { tail -3 go.log >&2; unable "the client of mcp-go"; }
 PORT=$(free_port)
 python3 model.py "$PORT" asked.json &
 wait_for 10 listens "$PORT" || unable "the endpoint"

@@ -8,6 +8,7 @@
 #   venv_install DIR NAME==V…  into a virtual environment of its own, PATH as before
 #   npm_install NAME@V…      into $WORK/node; its programs come first in PATH
 #   go_install MODULE@V…     into $WORK/gobin; its programs come first in PATH; MODULE@V//FOLDER: the program in a folder
+#   go_build PROGRAM MODULE@V…  the program main.go on stdin, which needs the modules, as ./PROGRAM
 #   maven_install DIR GROUP:NAME:V…  jars, with those that they need, in DIR/lib
 #   deb_install NAME=V…      Debian packages unpacked into $WORK/deb, nothing installed; programs first in PATH
 #   observed TEXT…           print one thing that was seen
@@ -105,6 +106,18 @@ go_install() {
     hash -r
 }
 
+go_build() {
+    need go
+    local program=$1 here=$PWD folder
+    folder=$WORK/src/$(basename "$program")
+    shift
+    mkdir -p "$folder"
+    cat >"$folder/main.go"
+    (cd "$folder" && export HOME="$USER_HOME" GOFLAGS="-mod=mod -buildvcs=false" && go mod init finding \
+        && go mod edit "${@/#/-require=}" && go mod tidy && timeout 500 go build -o "$here/$program" .) >"$WORK/go.log" 2>&1 \
+        || { tail -3 "$WORK/go.log" >&2; unable "go build $program"; }
+}
+
 maven_install() {
     need mvn java javac
     local folder=$1 coordinate group name version
@@ -170,6 +183,7 @@ judge() {
     shift
     bounded "$limit" "${PYTHON:-python3}" - "$@" || status=$?
     [ "$status" -ne 2 ] || exit 2
+    [ "$status" -ne 124 ] || echo "  changed: not done after $limit seconds"
     verdict "$status"
 }
 

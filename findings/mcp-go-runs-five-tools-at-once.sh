@@ -11,13 +11,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need go
-build() { # NAME MODULE@VERSION: from main.go on stdin
-    mkdir "$1"
-    cat >"$1/main.go"
-    (cd "$1" && export HOME="$USER_HOME" GOFLAGS=-buildvcs=false && go mod init finding && go mod edit -require "$2" \
-        && go mod tidy && timeout 500 go build -o "../$1-server" .) >go.log 2>&1 || { tail -3 go.log >&2; unable "the server of $1"; }
-}
-build mcp-go github.com/mark3labs/mcp-go@v1.2.1 <<'GO'
+go_build mcp-go-server github.com/mark3labs/mcp-go@v1.2.1 <<'GO'
 package main
 
 import (
@@ -44,7 +38,7 @@ func main() {
 	server.ServeStdio(s)
 }
 GO
-build go-sdk github.com/modelcontextprotocol/go-sdk@v1.8.0 <<'GO'
+go_build go-sdk-server github.com/modelcontextprotocol/go-sdk@v1.8.0 <<'GO'
 package main
 
 import (

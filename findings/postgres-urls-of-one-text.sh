@@ -15,8 +15,7 @@ need node go
 while IFS= read -r name; do unset "$name"; done < <(compgen -v PG)
 pip_install 'psycopg[binary]==3.3.9' asyncpg==0.32.0 SQLAlchemy==2.1.9 dj-database-url==3.1.2 django-environ==0.14.0
 npm_install pg@8.23.1 postgres@3.4.9
-mkdir readers
-cat >readers/main.go <<'GO'
+go_build reader github.com/jackc/pgx/v5@v5.13.0 github.com/lib/pq@v1.12.3 <<'GO'
 package main
 
 import (
@@ -55,9 +54,6 @@ func main() {
 	fmt.Println(string(text))
 }
 GO
-(cd readers && export HOME="$USER_HOME" GOFLAGS="-mod=mod -buildvcs=false" && go mod init finding \
-    && go mod edit -require github.com/jackc/pgx/v5@v5.13.0 -require github.com/lib/pq@v1.12.3 \
-    && go mod tidy && timeout 300 go build -o ../reader .) >go.log 2>&1 || { tail -3 go.log >&2; unable "the readers in Go"; }
 cat >node/read.js <<'JS'
 const pg = require('pg')
 const postgres = require('postgres')

@@ -17,13 +17,7 @@ npm_install @modelcontextprotocol/sdk@1.32.2 @modelcontextprotocol/server@2.4.0 
 venv_install "$WORK/mcp-1" mcp==1.30.0
 venv_install "$WORK/mcp-2" mcp==2.3.0
 venv_install "$WORK/fastmcp" fastmcp==4.2.3
-build() { # NAME MODULE@VERSION: from main.go on stdin
-    mkdir "$1"
-    cat >"$1/main.go"
-    (cd "$1" && export HOME="$USER_HOME" GOFLAGS=-buildvcs=false && go mod init finding && go mod edit -require "$2" \
-        && go mod tidy && timeout 500 go build -o "../$1-server" .) >go.log 2>&1 || { tail -3 go.log >&2; unable "the server of $1"; }
-}
-build mcp-go github.com/mark3labs/mcp-go@v1.2.1 <<'GO'
+go_build mcp-go-server github.com/mark3labs/mcp-go@v1.2.1 <<'GO'
 package main
 
 import (
@@ -46,7 +40,7 @@ func main() {
 	server.ServeStdio(s)
 }
 GO
-build go-sdk github.com/modelcontextprotocol/go-sdk@v1.8.0 <<'GO'
+go_build go-sdk-server github.com/modelcontextprotocol/go-sdk@v1.8.0 <<'GO'
 package main
 
 import (

@@ -48,13 +48,7 @@ for (const text of ["first", "second"]) {
 }
 await server.connect(new StdioServerTransport());
 JS
-build() { # NAME MODULE@VERSION: from main.go on stdin
-    mkdir "$1"
-    cat >"$1/main.go"
-    (cd "$1" && export HOME="$USER_HOME" GOFLAGS=-buildvcs=false && go mod init finding && go mod edit -require "$2" \
-        && go mod tidy && timeout 500 go build -o "../$1-server" .) >go.log 2>&1 || { tail -3 go.log >&2; unable "the server of $1"; }
-}
-build go-sdk github.com/modelcontextprotocol/go-sdk@v1.8.0 <<'GO'
+go_build go-sdk-server github.com/modelcontextprotocol/go-sdk@v1.8.0 <<'GO'
 package main
 
 import (
@@ -75,7 +69,7 @@ func main() {
 	s.Run(context.Background(), &mcp.StdioTransport{})
 }
 GO
-build mcp-go github.com/mark3labs/mcp-go@v1.2.1 <<'GO'
+go_build mcp-go-server github.com/mark3labs/mcp-go@v1.2.1 <<'GO'
 package main
 
 import (

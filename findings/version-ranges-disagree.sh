@@ -14,8 +14,9 @@ set -euo pipefail
 need node go
 npm_install semver@7.8.6
 pip_install node-semver==0.9.1 semantic-version==2.10.0 packaging==26.4
-mkdir readers
-cat >readers/main.go <<'GO'
+go_build reader github.com/Masterminds/semver/v3@v3.5.0 \
+    github.com/blang/semver/v4@v4.0.0 \
+    github.com/hashicorp/go-version@v1.9.0 <<'GO'
 package main
 
 import (
@@ -53,10 +54,6 @@ func main() {
 	fmt.Println(string(text))
 }
 GO
-(cd readers && export HOME="$USER_HOME" GOFLAGS="-mod=mod -buildvcs=false" && go mod init finding \
-    && go mod edit -require github.com/Masterminds/semver/v3@v3.5.0 -require github.com/blang/semver/v4@v4.0.0 \
-        -require github.com/hashicorp/go-version@v1.9.0 \
-    && go mod tidy && timeout 300 go build -o ../reader .) >go.log 2>&1 || { tail -3 go.log >&2; unable "the readers in Go"; }
 cat >node/read.js <<'JS'
 const semver = require('semver')
 const cases = JSON.parse(require('fs').readFileSync(0))
