@@ -20,6 +20,7 @@ import mcp_types as types
 from mcp.shared import exceptions as sdk_errors
 from msgspec import Struct, field
 from opentelemetry import trace
+from pydantic_core import to_json
 
 from ostler.engine.protocols import Progress, ToolInfo
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, finite_number
@@ -126,7 +127,7 @@ class DirectCalls:
         if progress is not None:
             params["_meta"] = {"progressToken": number}
         try:
-            line = _ENCODE({"jsonrpc": "2.0", "id": number, "method": _METHOD, "params": params}).encode() + b"\n"
+            line = _line({"jsonrpc": "2.0", "id": number, "method": _METHOD, "params": params})
         except (TypeError, ValueError, RecursionError):  # it is not JSON: let the SDK say so, or convert it
             return None
         await anyio.lowlevel.checkpoint_if_cancelled()  # from here on it may have been sent
@@ -199,4 +200,20 @@ class DirectCalls:
 
 def _cancellation(number: int) -> bytes:
     params = {"requestId": number, "reason": "caller cancelled"}
-    return _ENCODE({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}).encode() + b"\n"
+    return _line({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+
+
+def _line(message: JsonObject) -> bytes:
+    """Return `message` as a line of ASCII: some readers end a line at U+2028, too.
+
+    pydantic takes a fifth of the time that `json` does, but writes other characters as they are, and NaN.
+
+    Raises:
+        TypeError, ValueError, RecursionError: it is not JSON.
+    """
+    try:
+        text = to_json(message, inf_nan_mode="constants")
+    except ValueError:  # half of a surrogate pair
+        text = b""
+    is_plain = text and text.isascii() and b"NaN" not in text and b"Infinity" not in text
+    return (text if is_plain else _ENCODE(message).encode()) + b"\n"
