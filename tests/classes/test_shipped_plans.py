@@ -1,7 +1,7 @@
 """Whatever a test of a shipped class does to its service: the plan of it is what is called."""
 
 import json
-from copy import copy
+from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ class PlannedRun(TestRun):
             step.expect is not None and step.expect.error
         )
         if step.do in PLANNED and step.start and not fails:
-            ids = copy(self._ids)  # a plan takes some, which the calls of the step may name, too
+            self._ids, ids = tee(self._ids)  # a plan takes some, which the calls of the step may name, too
             if step.do == "create":
                 args = {**self._args, **step.args}
                 request = CreateRequest(self._tests.value.service_class, self.name, args)

@@ -10,6 +10,9 @@ import pytest
 
 import ostler
 
+NEWER = 5 if sys.version_info >= (3, 12) else 0
+"""What the standard library of newer versions is split into more than in Python 3.11."""
+
 MODULES = """
 import sys
 sys.argv = ["ostler"]
@@ -96,7 +99,8 @@ def models(base):
 
 built = [model.__name__ for model in models(BaseModel) if model.__pydantic_complete__]
 assert len(built) <= 18, f"models are built when they are first used, but for {built}"
-assert len(patterns) <= 142, f"{len(patterns)} patterns are compiled, each 0.1 ms of CPU"
+most = 147 if sys.version_info >= (3, 12) else 142
+assert len(patterns) <= most, f"{len(patterns)} patterns are compiled, each 0.1 ms of CPU"
 
 import gc
 from jinja2 import Template
@@ -248,7 +252,7 @@ def test_nothing_is_loaded_that_the_first_answer_does_not_need(
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, env=own, text=True, check=True)
     loaded = set(done.stdout.split())
     assert loaded.isdisjoint(unwanted.split()), sorted(loaded & set(unwanted.split()))
-    assert len(loaded) <= most
+    assert len(loaded) <= most + NEWER
 
 
 def test_a_start_keeps_its_bytecode_where_the_environment_forbids_to_write_any(tmp_path: Path) -> None:

@@ -283,19 +283,20 @@ def _above(pid: int, table: Mapping[int, Row], wanted: frozenset[int]) -> int | 
 
 def _linux_rows() -> Iterable[tuple[int, Row]]:
     tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-    for entry in os.scandir(_PROC):
-        if not entry.name.isdecimal():
-            continue
-        try:
-            fields = _stat(entry.path)
-            yield (
-                int(entry.name),
-                Row(int(fields[1]), sum(map(int, fields[11:15])) / tick, int(fields[21]) * page, fields[0] == b"Z"),
-            )
-        except (OSError, ValueError, IndexError) as error:
-            if is_scarcity(error):
-                raise
-            continue  # it has ended meanwhile
+    with os.scandir(_PROC) as entries:
+        for entry in entries:
+            if not entry.name.isdecimal():
+                continue
+            try:
+                fields = _stat(entry.path)
+                yield (
+                    int(entry.name),
+                    Row(int(fields[1]), sum(map(int, fields[11:15])) / tick, int(fields[21]) * page, fields[0] == b"Z"),
+                )
+            except (OSError, ValueError, IndexError) as error:
+                if is_scarcity(error):
+                    raise
+                continue  # it has ended meanwhile
 
 
 def _children(pid: int) -> list[int] | None:

@@ -82,7 +82,7 @@ class TestRun:
             {**file.answers, **self._test.answers}, [entry.service_class for entry in entries]
         )
         self._store = MemoryStore()
-        self._ids = itertools.count(1)
+        self._ids: Iterator[int] = itertools.count(1)
         self._failures: list[Failure] = []
 
     async def run(self) -> TestResult:
