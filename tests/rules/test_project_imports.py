@@ -572,6 +572,43 @@ def test_an_application_in_python_is_served_as_its_source_shows(
 
 
 @pytest.mark.parametrize(
+    ("path", "source", "runs"),
+    [
+        ("worker.py", "from rq import Worker\nWorker(['default'], connection=redis).work()\n", "worker.py"),
+        ("worker.py", "from redis import Redis\njob.work()\n", ""),
+        ("app/worker.py", "class WorkerSettings:\n    functions = [send]\n", "-m arq app.worker.WorkerSettings"),
+        ("tasks.py", "from huey import SqliteHuey\nqueue = SqliteHuey()\n", "-m huey.bin.huey_consumer tasks.queue"),
+        ("app/tasks.py", "import dramatiq\n\n@dramatiq.actor\ndef send(): ...\n", "-m dramatiq app.tasks"),
+        ("src/broker.py", "import taskiq_redis as t\nbroker = t.ListQueueBroker(url)\n", "-m taskiq worker broker:broker"),
+        ("broker.py", "broker = StockBroker()\n", ""),
+        ("app/jobs.py", "from procrastinate import App\nq = App(connector=c)\n", "-m procrastinate --app app.jobs.q worker"),
+    ],
+)  # fmt: skip
+def test_the_worker_of_a_queue_is_run_as_its_source_shows(path: str, source: str, runs: str) -> None:
+    needs = "flask\nrq arq huey dramatiq taskiq procrastinate\n"
+    made = services(read_python_app(needs, "requirements.txt", ["requirements.txt"], reads({path: source})))
+    assert (args(made["worker"])["command"] if made else "") == (runs and f".venv/bin/python {runs}")
+    assert not made or made["worker"].env == ({"PYTHONPATH": "src"} if path.startswith("src/") else {})
+
+
+@pytest.mark.parametrize(
+    ("application", "command"),
+    [
+        ("huey.contrib.djhuey", "run_huey"),
+        ("django_rq", "rqworker default"),
+        ("django_dramatiq", "rundramatiq"),
+        ("django_q", "qcluster"),
+        ("procrastinate.contrib.django", "procrastinate worker"),
+        ("django_tasks_db", "db_worker"),
+    ],
+)
+def test_the_worker_of_a_django_project_is_that_of_its_applications(application: str, command: str) -> None:
+    files = {"shop/settings/local.py": f"INSTALLED_APPS = ['django.contrib.admin', '{application}']"}
+    made = services(read_manage(MANAGE, "manage.py", ["venv"], reads(files)))
+    assert args(made["worker"])["command"] == f"venv/bin/python manage.py {command}"
+
+
+@pytest.mark.parametrize(
     ("file", "path", "source", "runs"),
     [
         ("go.mod", "main.go", "log.Fatal(http.ListenAndServe(addr, nil))", {

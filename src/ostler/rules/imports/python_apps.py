@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,17 +17,18 @@ from ostler.rules.imports.found import (
     named_in,
     shell_service,
 )
+from ostler.rules.imports.python_workers import FILES, MADE, django_workers, module_of, worker_in
 from ostler.rules.imports.task_files import read_toml, waits
 
 _FOLDERS = ("", "app", "src", "api", "backend", "server", "src/app", "src/api")
 _FILES = ("main", "app", "api", "server", "asgi", "wsgi", "application", "__init__", "streamlit_app", "Home")
-_WORKERS = ("worker", "celery_app", "celery", "tasks")
-_MADE = r"(?m)^(?P<name>\w+)(?:\s*:\s*[\w.]+)?\s*=\s*(?:\w+\.)?(?:{kinds})\("
-_ASGI = re.compile(_MADE.format(kinds="FastAPI|Starlette|Litestar|Quart"))
-_FLASK = re.compile(_MADE.format(kinds="Flask|APIFlask"))
-_CELERY = re.compile(_MADE.format(kinds="Celery"))
+_FRAMEWORKS = "fastapi|starlette|litestar|quart|flask|apiflask|streamlit|gradio"
+_QUEUES = "celery|rq|dramatiq|arq|huey|taskiq|procrastinate"
+_KNOWN = re.compile(rf"(?i)\b({_FRAMEWORKS}|{_QUEUES})\b")
+_ASGI = re.compile(MADE.format(kinds="FastAPI|Starlette|Litestar|Quart"))
+_FLASK = re.compile(MADE.format(kinds="Flask|APIFlask"))
 _FACTORY = re.compile(r"(?m)^def (?P<name>create_app|make_app|get_app|create_application)\(")
-_SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE['"]\s*,\s*['"](?P<package>\w+)""")
+_SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE['"]\s*,\s*['"](?P<module>(?P<package>\w+)[\w.]*)""")
 _STREAMLIT = re.compile(r"(?m)^(?:import|from) streamlit\b")
 _GRADIO = re.compile(r"(?ms)^(?:import|from) gradio\b.*\.launch\(")
 
@@ -68,12 +70,13 @@ def read_python_app(text: str, file: str, beside: Collection[str], read: Callabl
     tool = as_object(content.get("tool"))
     package = package or str(as_object(tool.get("poetry")).get("name") or "").replace("-", "_")
     folders = [*_FOLDERS, *([package, f"src/{package}"] if package.isidentifier() else [])]
-    if not re.search(r"(?i)\b(fastapi|starlette|litestar|quart|flask|apiflask|streamlit|gradio|celery)\b", text):
+    if not _KNOWN.search(text):
         return Found()
     runner = runner_of(beside, content)
     sources = list(_sources(folders, _FILES, read))
     services = [found for path, source in sources if (found := _server(path, source, runner, file)) is not None][:1]
-    workers = (_worker(path, source, runner, file) for path, source in (*_sources(folders, _WORKERS, read), *sources))
+    queues = (*_sources(folders, FILES, read), *sources)
+    workers = (worker_in(path, source, runner.python, file) for path, source in queues)
     services += [found for found in workers if found is not None][:1]
     return _project(
         services, runner, file, beside, migrate="-m alembic upgrade head" if "alembic.ini" in beside else ""
@@ -81,7 +84,7 @@ def read_python_app(text: str, file: str, beside: Collection[str], read: Callabl
 
 
 def read_manage(text: str, file: str, beside: Collection[str], read: Callable[[str], str]) -> Found:
-    """Return the server of a Django project, the job that migrates its database, and the worker of its Celery.
+    """Return the server of a Django project, the job that migrates its database, and the worker of its queue.
 
     Args:
         text: its `manage.py`.
@@ -100,8 +103,13 @@ def read_manage(text: str, file: str, beside: Collection[str], read: Callable[[s
     serve = f"{runner.python} manage.py runserver {{port}}"
     services = [shell_service("web", serve, file, port=0)]
     if settings := _SETTINGS.search(text):
-        sources = _sources((settings["package"],), ("celery",), read)
-        services += [found for path, source in sources if (found := _worker(path, source, runner, file)) is not None]
+        made = _sources((settings["package"],), ("celery",), read)
+        queues = [found for path, source in made if (found := worker_in(path, source, runner.python, file)) is not None]
+        modules = dict.fromkeys((f"{settings['package']}/settings.py", f"{settings['module'].replace('.', '/')}.py"))
+        for path in modules:
+            with suppress(UnreadableSourceError):
+                queues += django_workers(read(path), runner.python, file)
+        services += queues[:1]
     return _project(services, runner, file, beside, migrate="manage.py migrate")
 
 
@@ -169,15 +177,9 @@ def _sources(folders: Collection[str], files: Collection[str], read: Callable[[s
                 continue
 
 
-def _module(path: str) -> tuple[str, str]:
-    """Return the folder that modules are imported from, empty for the project's, and the module of the file `path`."""
-    base, inner = ("src", path.removeprefix("src/")) if path.startswith("src/") else ("", path)
-    return base, inner.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
 def _server(path: str, source: str, runner: Runner, file: str) -> FoundService | None:
     """Return the service that serves the application which the file at `path` makes; None if it makes none."""
-    base, module = _module(path)
+    base, module = module_of(path)
     origin = f"{file}, {path}"
     factory = _FACTORY.search(source)
     python = runner.python
@@ -200,14 +202,3 @@ def _server(path: str, source: str, runner: Runner, file: str) -> FoundService |
         return None
     service = shell_service("web", line, origin, port=0, env=env)
     return replace(service, args={**service.args, **({"readyPath": ready} if ready else {})})
-
-
-def _worker(path: str, source: str, runner: Runner, file: str) -> FoundService | None:
-    """Return the worker of Celery's application in the file at `path`; None if it makes none."""
-    made = _CELERY.search(source)
-    if made is None:
-        return None
-    base, module = _module(path)
-    folder = f" --workdir {base}" if base else ""
-    line = f"{runner.python} -m celery -A {module}:{made['name']}{folder} worker --loglevel info"
-    return shell_service("worker", line, f"{file}, {path}")
