@@ -76,9 +76,9 @@ def _drop_oldest_events(count: str) -> str:
     return f"DELETE FROM events WHERE cursor IN (SELECT cursor FROM events ORDER BY cursor LIMIT {count})"  # noqa: S608
 
 
-_ONE = "(SELECT ?1 AS value)"
-_TRIM_SERVICE_EVENTS = _trim_events_of(_ONE, "?2")
-_TRIM_SERVICE_OPERATIONS = _trim_operations_of(_ONE, "?2")
+_ONE = "(SELECT ? AS value)"
+_TRIM_SERVICE_EVENTS = _trim_events_of(_ONE, "?")
+_TRIM_SERVICE_OPERATIONS = _trim_operations_of(_ONE, "?")
 _DROP_OLDEST_EVENTS = _drop_oldest_events("?")
 
 _STATEMENTS = {
