@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.support.chaos import Chaos, Chronicle
-from tests.support.forked_server import Forker
+from tests.support.forker import Forker
 
 from benchmarks.figures import percentile, title
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from anyio.from_thread import start_blocking_portal
 from tests.support.chaos import Chronicle
-from tests.support.forked_server import Forker
+from tests.support.forker import Forker
 from tests.support.postgresql_pair import running_pair
 from tests.support.replicas import REPLICAS, Replicas
 

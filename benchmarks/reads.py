@@ -23,8 +23,8 @@ from typing import Final
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tests.support.chaos_classes import classes_text
 from tests.support.chaos_clients import over_http
-from tests.support.command_forker import CommandForker
 from tests.support.forked_server import HERE
+from tests.support.forker import Forker
 from tests.support.ports import free_port
 from tests.support.postgresql import Postgresql, running
 from tests.support.replicas import OUTAGES, REPLICAS, Replica
@@ -79,7 +79,7 @@ class Rounds:
         with contextlib.ExitStack() as ending:
             downstream = ending.enter_context(subprocess.Popen(command, env=dict(os.environ)))
             ending.callback(downstream.kill)
-            forker = ending.enter_context(CommandForker())
+            forker = ending.enter_context(Forker())
             for number in range(REPLICAS):
                 way = ending.enter_context(portal.wrap_async_context_manager(tcp_proxy(self._database.port)))
                 replica = Replica(number, self._folder, [way], forker)

@@ -37,7 +37,8 @@ from tests.support.chaos_classes import (
 )  # fmt: skip
 from tests.support.chaos_clients import over_bridge, over_http
 from tests.support.fault_server import kept, lines_of, present, written
-from tests.support.forked_server import HERE, Forker
+from tests.support.forked_server import HERE
+from tests.support.forker import Forker
 from tests.support.kills import GOALS, Killer
 from tests.support.ports import free_port
 

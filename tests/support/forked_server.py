@@ -4,51 +4,22 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import sys
 import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import psutil
+from tests.support.forker import MARK, PATIENCE, Forker
 
 from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import Dialer, OstlerUnavailableError
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.rpc import ServerClient
 
-MARK = "KILL_TEST_MARK"
-PATIENCE = 60.0
 HERE = Path(__file__).parent
-
-
-class Forker:
-    """The process that forks servers (`server_forker.py`)."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-P", str(HERE / "server_forker.py")]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.pid = self._process.pid
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_ending: object) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(PATIENCE)
-        self._process.stdout.close()
-
-    def start(self, place: ServerPlace, mark: str, port: int) -> "Forked":
-        """Fork a server of `place`, whose processes inherit `mark`, with HTTP at `port` but 0."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{place.state_dir}\t{place.config_dir}\t{mark}\t{port}\n".encode())
-        self._process.stdin.flush()
-        return Forked(int(self._process.stdout.readline()))
 
 
 class Forked:
@@ -98,7 +69,7 @@ class ForkedServer:
 
     def start(self) -> None:
         """Start a server; it may not be ready yet when this returns."""
-        self.process = self.forker.start(self.place, self.mark, self.port)
+        self.process = Forked(self.forker.start_server(self.place, self.mark, self.port))
 
     def kill(self) -> None:
         """End the server as a power cut would, and wait until it is gone."""

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
-from tests.support.forked_server import HERE, MARK, PATIENCE, ForkedServer, Forker
+from tests.support.forked_server import HERE, ForkedServer
+from tests.support.forker import MARK, PATIENCE, Forker
 
 from ostler.faces.bridge.dialer import OstlerUnavailableError
 from ostler.faces.cli.rpc import RequestFailedError

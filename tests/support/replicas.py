@@ -33,9 +33,9 @@ from anyio.from_thread import BlockingPortal
 from tests.support.chaos import Chaos
 from tests.support.chaos_classes import NAMES, SHARED
 from tests.support.chaos_clients import over_http
-from tests.support.command_forker import CommandForker
 from tests.support.event_reader import EventReader
-from tests.support.forked_server import HERE, MARK, PATIENCE, Forked, Forker
+from tests.support.forked_server import HERE, Forked
+from tests.support.forker import MARK, PATIENCE, Forker
 from tests.support.haproxy import balancing
 from tests.support.ports import free_port
 from tests.support.postgresql_pair import PostgresqlPair
@@ -72,7 +72,7 @@ class Replica:
         is_paused: whether it was stopped by a signal, and goes on later.
     """
 
-    def __init__(self, number: int, folder: Path, ways: Sequence[TcpProxy], forker: CommandForker) -> None:
+    def __init__(self, number: int, folder: Path, ways: Sequence[TcpProxy], forker: Forker) -> None:
         self.number = number
         self.port = free_port()
         self.life = 0
@@ -95,7 +95,7 @@ class Replica:
         folders = ["--config", str(self._folder / "config"), "--state", str(self._folder / f"state{self.number}")]
         args = ["serve", "--http", f"127.0.0.1:{self.port}", "--standby", *folders]
         environment = {"OSTLER_STORE": store, "REPLICA": self.name}
-        self._process = Forked(self._forker.start(args, environment, self._folder / f"log{self.number}"))
+        self._process = Forked(self._forker.start_command(args, environment, self._folder / f"log{self.number}"))
 
     @property
     def runs(self) -> bool:
@@ -175,11 +175,11 @@ class Replicas(Chaos):
         with contextlib.ExitStack() as ending:
             self._start_downstream()
             ending.callback(self._kill_downstream_server)
-            right = ending.enter_context(CommandForker())
+            right = ending.enter_context(Forker())
             for number in range(REPLICAS):
                 forker = right
                 if number < len(clocks):
-                    forker = ending.enter_context(CommandForker("faketime", "-f", clocks[number]))
+                    forker = ending.enter_context(Forker("faketime", "-f", clocks[number]))
                 ways = [
                     ending.enter_context(self._portal.wrap_async_context_manager(tcp_proxy(port)))
                     for port in self._database.ports

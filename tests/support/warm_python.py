@@ -9,7 +9,6 @@ import atexit
 import contextlib
 import ctypes
 import gc
-import importlib
 import marshal
 import os
 import runpy
@@ -26,12 +25,7 @@ from pathlib import Path
 from typing import Final
 
 CLIENT: Final = Path(__file__).with_name("warm_client.py")
-_IMPORTED: Final = (
-    "mcp.server.lowlevel", "mcp.server.subscriptions", "ostler.adapters.stores.postgresql", "ostler.engine.manager",
-    "ostler.faces.application", "ostler.faces.daemon.foreground_options", "ostler.faces.daemon.forwarding",
-    "ostler.faces.daemon.hosted_application", "ostler.faces.daemon.http", "ostler.faces.daemon.process",
-    "ostler.faces.entry", "ostler.faces.mcp.server",
-)  # fmt: skip
+_FORKER: Final = Path(__file__).with_name("forker.py")
 _LISTED: Final = 4096
 """Bytes that the list of processes has for the arguments of a program."""
 
@@ -165,9 +159,7 @@ def _list_as(words: list[str]) -> None:
 
 def main() -> None:
     """Import, then fork for each caller."""
-    importlib.import_module("ostler.faces.daemon.lean_imports").import_lean()
-    for name in _IMPORTED:
-        importlib.import_module(name)
+    runpy.run_path(str(_FORKER))["import_server"]()  # by its file, as `-P` keeps `tests` off the path
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # that of a terminal is for the tests
     _Forks(socket.socket(fileno=int(sys.argv[1]))).serve()

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from tests.support.forked_server import ForkedServer, Forker
+from tests.support.forked_server import ForkedServer
+from tests.support.forker import Forker
 from tests.support.truth.drivers import (
     DRIVERS,
     SLOW,
