@@ -9,7 +9,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need curl setpriv
-deb_install ola=0.10.9.nojsmin-2 libola1=0.10.9.nojsmin-2 libftdi1-2 liblo7 libmicrohttpd12 libusb-1.0-0
+deb_install ola=0.10.9.nojsmin-2 libola1=0.10.9.nojsmin-2 libftdi1-2 liblo7 libmicrohttpd12 libprotobuf32 libusb-1.0-0
 listens 9010 && unable "something listens on 9010, where the clients look for olad"
 mkdir -p settings
 chmod 755 "$WORK"

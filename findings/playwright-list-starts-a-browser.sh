@@ -70,11 +70,11 @@ def trial(server, listing, opening):
     deadline = time.monotonic() + 20
     while browsers(server) and time.monotonic() < deadline:
         time.sleep(0.1)
-    for _ in range(3):  # the first may come before the server has noticed
+    crashed, again = (True, ""), 0
+    deadline = time.monotonic() + 20
+    while (crashed[0] or not again) and time.monotonic() < deadline:  # the first may come before the server has noticed
         crashed = do(server, *listing[:1], **listing[1])
-        if not crashed[0]:
-            break
-    again = len(browsers(server))
+        again = len(browsers(server))
     server.kill()
     return before, after, failed, left, crashed, again
 
