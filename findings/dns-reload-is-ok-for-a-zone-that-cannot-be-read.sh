@@ -11,7 +11,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 deb_install bind9=1:9.18.49-1~deb12u3 bind9-utils=1:9.18.49-1~deb12u3 bind9-dnsutils=1:9.18.49-1~deb12u3 bind9-libs=1:9.18.49-1~deb12u3 \
-    nsd=4.6.1-1 knot=3.2.6-1 libknot13=3.2.6-1 libdnssec9=3.2.6-1 libzscanner4=3.2.6-1 libfstrm0 liblmdb0 libmaxminddb0 liburcu8 libxdp1
+    nsd=4.6.1-1 knot=3.2.6-1 libknot13=3.2.6-1 libdnssec9=3.2.6-1 libzscanner4=3.2.6-1 libfstrm0 liblmdb0 libmaxminddb0 libprotobuf-c1 liburcu8 libxdp1
 mkdir bind nsd knot
 dns=$(free_port) nsd=$(free_port) knot=$(free_port) control=$(free_port)
 cat >bind/named.conf <<CONF

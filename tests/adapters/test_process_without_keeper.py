@@ -55,6 +55,14 @@ def readers_of(key: str) -> list[psutil.Process]:
     return found
 
 
+async def only_reader_of(key: str) -> psutil.Process:
+    """The keeper of `key` that has no program below it, once the process that made it has ended."""
+    with anyio.fail_after(60):
+        while len(readers := readers_of(key)) != 1:
+            await anyio.sleep(0.02)
+    return readers[0]
+
+
 async def all_lines(server: ProcessClient, key: str) -> list[str]:
     lines: list[str] = []
     since = 0
@@ -80,7 +88,7 @@ async def test_a_program_goes_on_without_its_keeper_and_its_output_is_read_on(st
             await server.call("input", key="echo", text=f"line {number}")
             await until_there(server, "echo", f"got line {number}")
         assert await all_lines(server, "echo") == ["up", *(f"got line {number}" for number in range(3))]
-        [reader] = readers_of("echo")
+        reader = await only_reader_of("echo")
         reader.kill()
         await server.call("input", key="echo", text="once more")
         await until_there(server, "echo", "got once more")
@@ -98,7 +106,7 @@ async def test_what_it_says_while_the_server_is_dead_as_well_is_not_lost(state_d
     async with process_server(root) as server:
         await until_there(server, "count", "done")
         assert await all_lines(server, "count") == ["up", *COUNTED, "done"]
-        [reader] = readers_of("count")
+        reader = await only_reader_of("count")
     async with process_server(root) as server:
         kill_keeper((await server.start("echo", ECHO, ready={"log": "^up$"}))["pid"])
         await server.call("input", key="echo", text="hello")
