@@ -22,7 +22,6 @@ deb_install redis-server=5:7.0.15-1~deb12u10 redis-tools=5:7.0.15-1~deb12u10 mem
     libdnssec9=3.2.6-1 libzscanner4=3.2.6-1 liblzf1 libjemalloc2 libevent-2.1-7 libwebsockets17 libcjson1 libev4 libdlt2 libprotobuf-c1 \
     libwrap0 liblua5.3-0 liblua5.4-0 libatomic1 libpython3.11 libopentracing-c-wrapper0 libc-ares2 libestr0 libfastjson4 liblognorm5 \
     libfstrm0 liblmdb0 libmaxminddb0 liburcu8 libxdp1
-export LD_LIBRARY_PATH="$LD_LIBRARY_PATH:$WORK/deb/lib/$(uname -m)-linux-gnu"
 mkdir state
 chmod 700 state
 chmod 777 "$WORK"

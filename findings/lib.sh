@@ -144,7 +144,7 @@ deb_install() {
     local package
     for package in "$WORK"/deb/*.deb; do dpkg -x "$package" "$WORK/deb"; done
     PATH="$WORK/deb/usr/bin:$WORK/deb/usr/sbin:$WORK/deb/bin:$PATH"
-    export LD_LIBRARY_PATH="$WORK/deb/usr/lib/$(uname -m)-linux-gnu"
+    export LD_LIBRARY_PATH="$WORK/deb/usr/lib/$(uname -m)-linux-gnu:$WORK/deb/lib/$(uname -m)-linux-gnu"
     hash -r
 }
 

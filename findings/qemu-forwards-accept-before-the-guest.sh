@@ -13,7 +13,7 @@ set -euo pipefail
 deb_install qemu-system-x86=1:7.2+dfsg-7+deb12u18+b3 qemu-system-common=1:7.2+dfsg-7+deb12u18+b3 \
     qemu-system-data=1:7.2+dfsg-7+deb12u18 seabios ipxe-qemu libaio1 libbrlapi0.8 \
     libcacard0 libcapstone4 libdaxctl1 libexecs0 libfdt1 liborc-0.4-0 libgstreamer-plugins-base1.0-0 libnl-route-3-200 libibverbs1 libndctl6 libpmem1 \
-    librdmacm1 libsndio7.0 libspice-server1 liburing2 libusb-1.0-0 libusbredirparser1 libvdeplug2
+    librdmacm1 libsndio7.0 libspice-server1 liburing2 libusb-1.0-0 libusbredirparser1 libvdeplug2 libslirp0 libnl-3-200 libfuse3-3
 bounded 10 qemu-system-x86_64 --version >version || unable "qemu needs more libraries: $(bounded 10 qemu-system-x86_64 --version 2>&1 | tail -1)"
 judge 60 <<'PY'
 import socket
