@@ -4,10 +4,9 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import BASIC, Answer, Fail, Servers, World, manifest, running, until
+from tests.support.world import Answer, Fail, Servers, World, manifest, named, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.insight.explanation import explain
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.service import BaseService
@@ -18,10 +17,6 @@ from ostler.model.states import HealthStatus, ServiceState, Transition
 from ostler.rules.templates.dependency_use import uses_output
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
-
-
-def named(name: str, **changes: Any) -> ClassEntry:
-    return manifest(BASIC.replace("{name: basic}", f"{{name: {name}}}"), **changes)
 
 
 def notes(manager: ServiceManager, name: str) -> str:

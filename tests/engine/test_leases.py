@@ -1,14 +1,12 @@
 """Leases: a warning, a stop by the pinned plan, renewals, restarts of the server, clocks that jump."""
 
 from datetime import timedelta
-from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import EPOCH, Fail, World, manifest, running, until
+from tests.support.world import EPOCH, Fail, JumpingClock, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ArgumentError, NotFoundError
@@ -16,15 +14,6 @@ from ostler.model.events import EventKind
 from ostler.model.states import ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
-
-
-class JumpingClock(LoopClock):
-    """A wall clock that someone sets."""
-
-    ahead = timedelta()
-
-    def now(self) -> Any:
-        return super().now() + self.ahead
 
 
 def events(manager: ServiceManager, kind: EventKind, name: str = "db") -> int:

@@ -15,7 +15,21 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 from tests.support.ledger_app import call, ledger, server_over
-from tests.support.world import BASIC, EPOCH, Answer, Down, Fail, Fault, Lost, Slow, World, manifest, running, until
+from tests.support.world import (
+    BASIC,
+    EPOCH,
+    Answer,
+    Down,
+    Fail,
+    Fault,
+    Lost,
+    Slow,
+    World,
+    manifest,
+    named,
+    running,
+    until,
+)
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
@@ -102,10 +116,6 @@ async def back_again(world: World, entry: ClassEntry) -> AsyncGenerator[ServiceM
         await manager.recovered.wait()
         await until(lambda: manager.view("db").operation is None)
         yield manager
-
-
-def named(name: str, **changes: Any) -> ClassEntry:
-    return manifest(BASIC.replace("{name: basic}", f"{{name: {name}}}"), **changes)
 
 
 async def started(world: World, manager: ServiceManager, **args: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tests.support.world import (
     Fail,
     Fault,
     Hang,
+    JumpingClock,
     Lost,
     Servers,
     Slow,
@@ -34,7 +35,6 @@ from trio.testing import MockClock
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
-from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
@@ -93,15 +93,6 @@ SETTLING = 1500.0
 """Virtual seconds after which nothing moves on its own any more: leases have run out, too."""
 
 
-class WallClock(LoopClock):
-    """A wall clock that can be set forward."""
-
-    ahead = timedelta()
-
-    def now(self) -> Any:
-        return super().now() + self.ahead
-
-
 class Run:
     """One example."""
 
@@ -109,7 +100,7 @@ class Run:
         self.world = World()
         self.servers = Servers()
         self.store = MemoryStore()
-        self.clock = WallClock(EPOCH)
+        self.clock = JumpingClock(EPOCH)
         self.runs: list[list[Event]] = []
 
     def manager(self) -> ServiceManager:

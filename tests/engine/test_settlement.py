@@ -168,18 +168,20 @@ async def test_a_full_disk_fails_operations_before_their_tools_are_called() -> N
     assert (await store.load()).open_operations == []
 
 
+async def fill_at_stop(world: World, store: Refusing) -> None:
+    """Fill the disk as soon as a service is being stopped."""
+    await until(lambda: "w/stop" in world.tools_called())
+    store.is_full = True
+
+
 async def test_an_end_that_could_not_be_recorded_is_not_taken_for_a_cut_off_operation() -> None:
     world, store = World(), Refusing()
-
-    async def fill_disk() -> None:
-        await until(lambda: "w/stop" in world.tools_called())
-        store.is_full = True
 
     world.seconds["db"] = 0.0
     async with running(world, store=store) as manager:
         await manager.create(CreateRequest("basic", "db"))
         async with anyio.create_task_group() as group:
-            group.start_soon(fill_disk)
+            group.start_soon(fill_at_stop, world, store)
             world.faults["w/stop"].append(Slow(1.0))
             with pytest.raises(StoreError):
                 await manager.stop_service("db")
@@ -196,15 +198,11 @@ async def test_an_end_that_could_not_be_recorded_is_not_taken_for_a_cut_off_oper
 async def test_an_end_that_could_not_be_recorded_is_recorded_when_the_disk_has_room_again(kind: str) -> None:
     world, store = World(), Refusing()
 
-    async def fill_disk() -> None:
-        await until(lambda: "w/stop" in world.tools_called())
-        store.is_full = True
-
     async with running(world, store=store) as manager:
         await manager.create(CreateRequest("basic", "db"))
         world.faults["w/stop"].append(Slow(1.0))
         async with anyio.create_task_group() as group:
-            group.start_soon(fill_disk)
+            group.start_soon(fill_at_stop, world, store)
             with pytest.raises(StoreError):
                 await (manager.stop_service("db") if kind == "stop" else manager.delete("db"))
         await anyio.sleep(5)

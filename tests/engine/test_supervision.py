@@ -1,14 +1,12 @@
 """What happens on its own: restart policy, dependencies, leases, downstream servers that come and go."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import BASIC, Answer, Down, Fail, Servers, Slow, World, manifest, running, until
+from tests.support.world import BASIC, Answer, Down, Fail, Servers, Slow, World, manifest, named, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.protocols import Change, PutService
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import DependencyError, OstlerError, StoreError
@@ -16,10 +14,6 @@ from ostler.model.events import EventKind
 from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
-
-
-def named(name: str, **changes: Any) -> ClassEntry:
-    return manifest(BASIC.replace("{name: basic}", f"{{name: {name}}}"), **changes)
 
 
 async def test_an_unhealthy_service_is_restarted_with_backoff() -> None:

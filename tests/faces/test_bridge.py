@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,6 @@ from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.place import ServerPlace
 
 pytestmark = pytest.mark.realtime
-
-
-@pytest.fixture
-def place(state_dir: Path) -> Iterator[ServerPlace]:
-    with clean_place(state_dir) as place:
-        yield place
 
 
 def bridge(place: ServerPlace, *options: str, forked: bool = True) -> BridgeClient:

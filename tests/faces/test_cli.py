@@ -39,12 +39,6 @@ def ostler(shared_place: ServerPlace, capsys: pytest.CaptureFixture[str]) -> Com
     return CommandLine(shared_place, capsys)
 
 
-@pytest.fixture
-def alone(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Generator[CommandLine]:
-    with clean_place(state_dir) as place:
-        yield CommandLine(place, capsys)
-
-
 def completions(ostler: CommandLine, line: str) -> list[str]:
     """What bash offers behind `line`."""
     env = {

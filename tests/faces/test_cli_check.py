@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes.bridge_client import clean_place
 from processes.command_line import CommandLine
 
 from ostler.faces.cli.session import ExitStatus
@@ -15,12 +14,6 @@ from ostler.faces.cli.session import ExitStatus
 pytestmark = pytest.mark.realtime
 
 FOLDER = Path(__file__).parents[2] / "serviceclasses"
-
-
-@pytest.fixture
-def alone(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    with clean_place(state_dir) as place:
-        yield CommandLine(place, capsys)
 
 
 BROKEN = """\

@@ -2,13 +2,12 @@
 
 import json
 import sys
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from processes.bridge_client import clean_place
 from test_cli import CommandLine
 
+from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.session import ExitStatus
 from ostler.rules.reading import load_manifests
 
@@ -18,9 +17,8 @@ SCRIPTED = Path(__file__).parents[1] / "support" / "scripted_server.py"
 
 
 @pytest.fixture
-def ostler(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Generator[CommandLine]:
-    with clean_place(state_dir) as place:
-        yield CommandLine(place, capsys)
+def ostler(place: ServerPlace, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(place, capsys)
 
 
 def test_a_server_that_is_just_starting_is_waited_for(ostler: CommandLine, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import pytest
 from anyio.abc import ByteReceiveStream, ByteSendStream, SocketStream, UNIXSocketStream
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification
-from processes.bridge_client import MODERN_META, BridgeClient, clean_place, eventually, scripted, servers_of
+from processes.bridge_client import MODERN_META, BridgeClient, eventually, scripted, servers_of
 from tests.support.scarce_files import no_free_file
 from tests.support.small_disk import fill, small_disk
 
@@ -48,12 +47,6 @@ from ostler.faces.daemon.streams import BACKLOG_LIMIT, SLOW_CLIENT_TIMEOUT, mess
 from ostler.model.access import Principal
 from ostler.model.errors import StateLockedError, StoreError
 from ostler.model.marks import LIFE_VARIABLE
-
-
-@pytest.fixture
-def place(state_dir: Path) -> Iterator[ServerPlace]:
-    with clean_place(state_dir) as place:
-        yield place
 
 
 def dialer_of(place: ServerPlace, *options: str, version: str = "0.1.0") -> Dialer:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -19,7 +18,7 @@ import anyio.to_thread
 import psutil
 import pytest
 from mcp.server.lowlevel import Server
-from processes.bridge_client import MODERN_META, BridgeClient, clean_place, scripted
+from processes.bridge_client import MODERN_META, BridgeClient, scripted
 
 from ostler.adapters.kubernetes.local_end import bind
 from ostler.faces.bridge.dialer import Dialer
@@ -33,12 +32,6 @@ from ostler.faces.daemon.local_socket import listening
 from ostler.model.access import OAuthSettings
 
 TOKEN = "a-secret-of-some-length"
-
-
-@pytest.fixture
-def place(state_dir: Path) -> Generator[ServerPlace]:
-    with clean_place(state_dir) as place:
-        yield place
 
 
 @contextmanager

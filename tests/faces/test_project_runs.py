@@ -597,6 +597,11 @@ async def test_an_up_says_all_that_is_known_to_fail_before_it_starts_anything(sh
         assert (await up(projects, shop, "text")).is_good, "what is wrong elsewhere does not matter to it"
 
 
+async def misses_a_program(_tool: str, args: JsonObject) -> OstlerError | None:
+    """Foresee that a service whose password is `missing` cannot start."""
+    return NotFoundError("program", "odd") if args["password"] == "missing" else None
+
+
 async def test_what_may_be_right_when_its_turn_comes_refuses_no_up(shop: Path) -> None:
     afar = BASIC.replace("name: basic", "name: afar").replace("    size:", "    port: {}\n    host: {}\n    size:")
     lines = "services:\n  first: {class: basic, args: {size: 1}}\n  then: {class: basic, dependsOn: first}\n"
@@ -605,10 +610,7 @@ async def test_what_may_be_right_when_its_turn_comes_refuses_no_up(shop: Path) -
     lines += "  spare: {class: afar, enabled: false, args: {port: '80', host: here}}\n"
     odd = "args: {password: 'missing'}"
 
-    async def foresee(_tool: str, args: JsonObject) -> OstlerError | None:
-        return NotFoundError("program", "odd") if args["password"] == "missing" else None
-
-    async with life(World(), MemoryStore(), shop, foresight=foresee) as (manager, projects):
+    async with life(World(), MemoryStore(), shop, foresight=misses_a_program) as (manager, projects):
         manager.classes.add(manifest(afar, healthCheck=None, lifecycleTools__healthCheck=None))
         (shop / "ostler.yaml").write_text(lines)
         assert (await up(projects, shop)).is_good, "one port of two hosts, or of what is not up"
@@ -637,10 +639,7 @@ async def test_an_up_finds_a_port_that_two_services_ask_for_in_templates(shop: P
 async def test_an_up_foresees_no_start_of_a_shared_service_that_another_checkout_decides_on(
     shop: Path, worktree: Path
 ) -> None:
-    async def foresee(_tool: str, args: JsonObject) -> OstlerError | None:
-        return NotFoundError("program", "odd") if args["password"] == "missing" else None
-
-    async with life(World(), MemoryStore(), shop, foresight=foresee) as (manager, projects):
+    async with life(World(), MemoryStore(), shop, foresight=misses_a_program) as (manager, projects):
         await up(projects, shop, "db")
         await manager.stop_service("db.shop")
         other = FILE.replace("shared: true", "shared: true, args: {password: missing}")

@@ -3,15 +3,13 @@
 import os
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from processes.bridge_client import clean_place
 from processes.command_line import CommandLine
 from tests.support.terminal import terminal
 from textual.pilot import Pilot
@@ -287,12 +285,6 @@ class TestView:
             await screen.shows("● s1999", "1 Overview  2 Log  3 Explain  4 Events  5 All events   s1999")
             await screen.press("pageup", "home")
             await screen.shows("● s0000")
-
-
-@pytest.fixture
-def place(state_dir: Path) -> Generator[ServerPlace]:
-    with clean_place(state_dir) as place:
-        yield place
 
 
 @pytest.mark.realtime

@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -88,6 +88,11 @@ def manifest(text: str = BASIC, **changes: Any) -> ClassEntry:
     if key not in _LOADED:
         _LOADED[key] = _load(text, changes)
     return _LOADED[key]
+
+
+def named(name: str, **changes: Any) -> ClassEntry:
+    """Load the basic class by another name, with `changes` as in `manifest`."""
+    return manifest(BASIC.replace("{name: basic}", f"{{name: {name}}}"), **changes)
 
 
 _LOADED: dict[tuple[str, str], ClassEntry] = {}
@@ -335,6 +340,15 @@ async def until(condition: Callable[[], object], *, within: float | None = None)
         if waited > (within or 600.0) and (within or time.monotonic() - really_began > 20):
             raise TimeoutError
         await anyio.sleep(0.02 if waited < 10 else 0.2)
+
+
+class JumpingClock(LoopClock):
+    """A wall clock that someone sets."""
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
 
 
 class Servers:
