@@ -16,7 +16,8 @@ deb_install redis-server=5:7.0.15-1~deb12u10 redis-tools=5:7.0.15-1~deb12u10 mem
     pgbouncer=1.18.0-1+deb12u1 unbound=1.17.1-2+deb12u4 lighttpd=1.4.69-1 dnsmasq-base=2.90-4~deb12u2 \
     stunnel4=3:5.68-2+deb12u1 nginx=1.22.1-9+deb12u11 haproxy=2.6.12-1+deb12u4 liblzf1 libjemalloc2 libevent-2.1-7 \
     libwebsockets17 libcjson1 libev4 libdlt2 libpopt0 libxxhash0 libprotobuf-c1 libc-ares2 libnetfilter-conntrack3 \
-    libnfnetlink0 libwrap0 liblua5.3-0 liblua5.4-0 libatomic1 libpython3.11 libopentracing-c-wrapper0 libjansson4
+    libnfnetlink0 libnftables1 libnftnl11 libmnl0 libwrap0 liblua5.3-0 liblua5.4-0 libatomic1 libpython3.11 \
+    libopentracing-c-wrapper0 libjansson4
 need ssh-keygen
 port=$(free_port)
 python3 -c 'import socket, sys, time; taken = socket.create_server(("127.0.0.1", int(sys.argv[1]))); time.sleep(300)' "$port" &

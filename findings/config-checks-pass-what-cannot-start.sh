@@ -15,7 +15,7 @@ need ss ssh-keygen
 deb_install nginx=1.22.1-9+deb12u11 haproxy=2.6.12-1+deb12u4 unbound=1.17.1-2+deb12u4 lighttpd=1.4.69-1 caddy=2.6.2-5 \
     apache2-bin=2.4.71-1~deb12u1 dnsmasq-base=2.90-4~deb12u2 openssh-server=1:9.2p1-2+deb12u10 libevent-2.1-7 libprotobuf-c1 \
     libpython3.11 libaprutil1 libapr1 liblua5.3-0 liblua5.4-0 libopentracing-c-wrapper0 libjansson4 libnetfilter-conntrack3 \
-    libnfnetlink0 libwrap0
+    libnfnetlink0 libnftables1 libnftnl11 libmnl0 libwrap0
 chmod 755 "$WORK"
 mkdir -m 777 run folder
 run="$WORK/run" modules="$WORK/deb/usr/lib/apache2/modules"
