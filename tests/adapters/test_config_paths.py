@@ -11,7 +11,7 @@ import pytest
 
 import ostler
 from ostler.adapters.config.paths import Paths, class_files_in, shipped_classes_dir
-from ostler.model.errors import StoreError
+from ostler.model.errors import DefinitionError, StoreError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes and unix sockets")
 
@@ -33,6 +33,23 @@ def test_folders_are_absolute_and_normal_so_that_one_folder_is_one_server(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert Paths.resolve("a/../c", "./s/", environ={}) == Paths(tmp_path / "c", tmp_path / "s")
     assert Paths.resolve("~/c", "s", environ={}).config_dir == tmp_path / "home" / "c"
+
+
+@posix
+@pytest.mark.parametrize("command", [["ps"], ["serve"], ["up"], ["server-status"]])
+def test_a_folder_whose_name_is_not_text_is_refused_before_anything_is_made(tmp_path: Path, command: list[str]) -> None:
+    folder = os.fsencode(tmp_path) + b"/\xff"
+    with pytest.raises(DefinitionError, match="not UTF-8 text"):
+        Paths.resolve(state=os.fsdecode(folder))
+    run = [sys.executable, "-m", "ostler.faces.entry", *command]
+    for variable in ("OSTLER_STATE", "OSTLER_CONFIG"):
+        own = {**os.environ, "OSTLER_STATE": str(tmp_path / "s"), variable: os.fsdecode(folder)}
+        done = subprocess.run(run, env=own, cwd=tmp_path, input="", capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "not UTF-8 text" in done.stderr
+        assert "Next: name another one by --config or --state" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_where(tmp_path: Path) -> None:

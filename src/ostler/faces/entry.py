@@ -44,8 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ostler.faces.bridge.known_answers import KnownAnswers
     from ostler.faces.bridge.place import ServerPlace
     from ostler.faces.bridge.program import run_bridge
+    from ostler.faces.output import complain
+    from ostler.model.errors import OstlerError
 
-    place = ServerPlace(Paths.resolve(options.get("config"), options.get("state")))
+    try:
+        place = ServerPlace(Paths.resolve(options.get("config"), options.get("state")))
+    except OstlerError as error:
+        complain(error)
+        return 1
     toolset, channel = options.get("toolset", ""), "channel" in options
     # Clients of the channel are told more than the others, and wait for their servers.
     answers = None if channel else KnownAnswers(toolset or "full")

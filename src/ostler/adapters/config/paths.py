@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ostler.model.errors import StoreError
+from ostler.model.errors import DefinitionError, StoreError
 
 CONFIG_VARIABLE = "OSTLER_CONFIG"
 STATE_VARIABLE = "OSTLER_STATE"
@@ -46,6 +46,9 @@ class Paths(NamedTuple):
             config: the value of `--config`, if given.
             state: the value of `--state`, if given.
             environ: where `OSTLER_CONFIG` and `OSTLER_STATE` are looked up; an empty value counts as absent.
+
+        Raises:
+            DefinitionError: the name of one is not UTF-8 text.
         """
         return cls(
             _absolute(config or environ.get(CONFIG_VARIABLE) or _platform_config_dir()),
@@ -236,7 +239,14 @@ def _manifests_in(folder: Path) -> list[Path]:
 
 def _absolute(path: str | Path) -> Path:
     # Not resolved: a link stays what the user called it. Normalised: one folder has one socket.
-    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
+    absolute = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
+    try:
+        absolute.encode()
+    except UnicodeEncodeError:
+        said = f"the folder {absolute!r} has a name that is not UTF-8 text, which no log or message can carry"
+        step = f"name another one by --config or --state ({CONFIG_VARIABLE}, {STATE_VARIABLE}), or rename it"
+        raise DefinitionError(said, next_actions=(step,)) from None
+    return Path(absolute)
 
 
 def _platform_config_dir() -> Path:
