@@ -1,7 +1,6 @@
 """Plans equal what is really called, name what is not known yet, and stop being good when their facts change."""
 
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +16,6 @@ from ostler.model.states import ServiceState
 from ostler.rules.reading import load_manifests
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
-
-SHIPPED = Path(__file__).parents[2] / "serviceclasses"
 
 DEPENDENT = """
 apiVersion: ostler/v1

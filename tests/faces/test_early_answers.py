@@ -61,7 +61,6 @@ class Stage:
         self._from_client: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._to_client: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.notes: list[str] = []
-        self._server: socket.socket | None = None
         relay = Relay(
             self._dialer,
             read=lambda _size: self._from_client.get(timeout=PATIENCE),

@@ -11,9 +11,6 @@ from ostler.model.json import JsonValue
 from ostler.model.manifest import ArgSpec
 from ostler.rules.secrets.masking import MASK, mask, secret_strings, shorten
 
-MOST = 2.0
-"""Seconds of CPU time; where a search begins at every character of a word, it takes many times that."""
-
 SECRET = st.text(alphabet=st.characters(exclude_characters="*", exclude_categories=["Cs"]), min_size=4, max_size=12)
 TEXT = st.text(max_size=30)
 

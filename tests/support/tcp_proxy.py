@@ -21,7 +21,6 @@ class TcpProxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._streams: set[SocketStream] = set()
-        self._tasks: TaskGroup
         self.port = 0
         self.swallows_requests = False
         self.swallows_answers = False

@@ -83,7 +83,7 @@ class Assembly(ControllerRuntime):
             restarts=self.restarts,
             leases=self.leases,
         )
-        self.plans = Planner(self, self.registry, self.graph, self.factory, self.classes)
+        self.plans = Planner(self, self.registry, self.graph, self.factory)
         self._reporting = Reporting(self.reporter)
         self._leftovers: Leftovers | None = None
         self._unsubscribe: list[Callable[[], None]] = []

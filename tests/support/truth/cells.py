@@ -44,7 +44,6 @@ _QUIET = 1.3
 """Seconds for which a claim has to stay right until the cell is over: longer than from one check to the next."""
 
 _SETTLES = 20.0
-_ENDS = ("exit 0", "exit 1", "kill -9")
 _STOPS = ("stop answered early", "stop lost")
 
 

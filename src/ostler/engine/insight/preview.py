@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
 from ostler.engine.insight.plan_builder import PARTS, PlanDraft
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
@@ -63,7 +63,7 @@ class Plans(ABC):
 
 
 class Planner(Plans):
-    """Makes plans. It reads the registry and the class catalogue, and changes neither."""
+    """Makes plans. It reads the registry, and the class catalogue through its factory, and changes neither."""
 
     def __init__(
         self,
@@ -71,13 +71,11 @@ class Planner(Plans):
         registry: ServiceRegistry,
         graph: DependencyGraph,
         factory: InstanceFactory,
-        classes: ClassCatalogue,
     ) -> None:
         self._runtime = runtime
         self._registry = registry
         self._graph = graph
         self._factory = factory
-        self._classes = classes
 
     def __repr__(self) -> str:
         return f"Planner({len(self._registry)} services)"

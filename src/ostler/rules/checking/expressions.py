@@ -30,8 +30,6 @@ from ostler.rules.checking.shapes import (
 from ostler.rules.templates.template import is_template, parsed
 from ostler.rules.text.equality import loosely_equal
 
-_TRUTHY_KINDS = frozenset({"object", "array", "string", "integer", "number", "boolean"})
-
 
 class Problem(Struct, frozen=True):
     """Something that cannot work in a template: what, and a fix if one is known."""

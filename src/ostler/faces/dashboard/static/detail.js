@@ -72,12 +72,7 @@ function Overview({ service }) {
 
 function OutputValue({ value }) {
   const address = webAddress(value);
-  if (!address) return valueText(value);
-  const open = (event) => {
-    event.preventDefault();
-    connection.link(address);
-  };
-  return html`<a href=${address} target="_blank" rel="noopener noreferrer" onClick=${open}>${value}</a>`;
+  return address ? html`<${Link} address=${address} text=${value} />` : valueText(value);
 }
 
 function Neighbours({ title, names }) {
@@ -90,15 +85,16 @@ function Neighbours({ title, names }) {
   })}</ul>`;
 }
 
+// The answer of a call; one that was not answered counts as failed, for the reason that it was not.
+const answered = (tool, args) =>
+  connection.call(tool, args).catch((error) => ({ failed: true, lost: error.kind === "lost", text: error.message }));
+
 // The calls whose answer has a tab of its own.
 const TAB_OF = { service_logs: "logs", service_events: "events", service_status: "overview", service_get: "overview" };
 
 function Explain({ service }) {
   const [found, setFound] = useState(null);
-  const look = () =>
-    connection
-      .call("service_explain", { name: service.name })
-      .then(setFound, (error) => setFound({ failed: true, text: error.message }));
+  const look = () => answered("service_explain", { name: service.name }).then(setFound);
   useEffect(() => void look(), [service.name, service.state, service.health]);
   if (!found) return html`<p>Looking…</p>`;
   if (found.failed) return html`<p class="trouble">${found.text}</p>`;
@@ -127,11 +123,7 @@ function callLabel(tool, args, service) {
 
 function ServiceEvents({ service }) {
   const [found, setFound] = useState(null);
-  useEffect(() => {
-    connection
-      .call("service_events", { name: service.name, limit: 100 })
-      .then(setFound, (error) => setFound({ failed: true, text: error.message }));
-  }, [service.name]);
+  useEffect(() => void answered("service_events", { name: service.name, limit: 100 }).then(setFound), [service.name]);
   if (!found) return html`<p>Reading…</p>`;
   if (found.failed) return html`<p class="trouble">${found.text}</p>`;
   const past = found.data.events ?? [];

@@ -59,7 +59,6 @@ class HostConnection {
     this.send({ method: "ui/notifications/initialized", params: {} });
     if (!able.serverTools) throw new ConnectionError("This client does not let pages call tools.", "refused");
     if (!able.serverResources) throw new ConnectionError("This client does not let pages read resources.", "refused");
-    return {};
   }
 
   adapt(context) {

@@ -23,7 +23,7 @@ class HttpConnection {
   // Exchange the one-time code of the link, which leaves the address at once.
   async open() {
     const code = new URLSearchParams(location.hash.slice(1)).get("code");
-    if (!code) return {};
+    if (!code) return;
     history.replaceState(null, "", location.pathname);
     const answer = await fetch("dashboard/session", {
       method: "POST",
@@ -32,7 +32,6 @@ class HttpConnection {
     });
     if (answer.ok) this.token = (await answer.json()).token;
     else if (!this.token) throw new ConnectionError("This link was used before, or is too old.", "denied");
-    return {};
   }
 
   async post(method, params, name, signal) {

@@ -21,9 +21,7 @@ function Logs({ service }) {
         if (cursor) args.cursor = cursor;
         if (search) args.search = search;
         if (errorsOnly) args.errorsOnly = true;
-        const answer = await connection
-          .call("service_logs", args)
-          .catch((error) => ({ failed: true, lost: error.kind === "lost", text: error.message }));
+        const answer = await answered("service_logs", args);
         if (!going) return;
         if (answer.failed) {
           setShown({ lines, source: "", error: answer.text, done: true });

@@ -53,13 +53,17 @@ function dueText(service) {
 function Place({ service }) {
   const text = placeOf(service);
   const address = webAddress(text);
-  if (!address) return text;
+  return address ? html`<${Link} address=${address} text=${text.replace(/^https?:\/\//, "")} />` : text;
+}
+
+// A link that the connection opens; a row that it is in is not chosen by it.
+function Link({ address, text }) {
   const open = (event) => {
     event.stopPropagation();
     event.preventDefault();
     connection.link(address);
   };
-  return html`<a href=${address} target="_blank" rel="noopener noreferrer" onClick=${open}>${text.replace(/^https?:\/\//, "")}</a>`;
+  return html`<a href=${address} target="_blank" rel="noopener noreferrer" onClick=${open}>${text}</a>`;
 }
 
 function Row({ service, index, height, current }) {
