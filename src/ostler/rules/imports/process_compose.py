@@ -126,20 +126,9 @@ def _service(
         args["terminal"] = True
     if process.get("ready_log_line"):
         args["readyLog"] = template_free(str(process["ready_log_line"]))
-    shutdown = as_object(process.get("shutdown"))
-    if signal := _SIGNALS.get(_number(shutdown.get("signal"))):
-        args["stopSignal"] = signal
-    if seconds := _number(shutdown.get("timeout_seconds")):
-        args["stopTimeout"] = f"{min(seconds, 90)}s"
-    if shutdown.get("command"):
-        notes.append(f"its shutdown command is not converted: {shutdown['command']}")
+    notes += _take_shutdown(args, as_object(process.get("shutdown")))
     if process.get("is_daemon"):
         notes.append("it puts itself into the background: run it in the foreground instead, so that it is watched")
-    needs = {
-        label(other): "completed" if label(other) in jobs else _CONDITIONS.get(str(need.get("condition")), "started")
-        for other, need in objects(process.get("depends_on")).items()
-        if label(other) != label(name)
-    }
     return FoundService(
         label(name),
         "job" if is_job else "command",
@@ -147,12 +136,30 @@ def _service(
         origin,
         env=env,
         env_files=tuple(file for file in shared.env_files if file != ".env" or not process.get("is_dotenv_disabled")),
-        depends_on=needs,
+        depends_on=_needs(name, process, jobs),
         served_at=port if free else 0,
         restart_policy=_restart_policy(as_object(process.get("availability"))),
         notes=tuple(notes),
         enabled=not (process.get("disabled") or process.get("is_foreground")),
     )
+
+
+def _take_shutdown(args: JsonObject, shutdown: JsonObject) -> list[str]:
+    """Add how the process is stopped to `args`; return the notes."""
+    if signal := _SIGNALS.get(_number(shutdown.get("signal"))):
+        args["stopSignal"] = signal
+    if seconds := _number(shutdown.get("timeout_seconds")):
+        args["stopTimeout"] = f"{min(seconds, 90)}s"
+    return [f"its shutdown command is not converted: {command}"] if (command := shutdown.get("command")) else []
+
+
+def _needs(name: str, process: JsonObject, jobs: Collection[str]) -> dict[str, str]:
+    """Return what the process waits for: the other process and its condition. A job has to be completed."""
+    return {
+        label(other): "completed" if label(other) in jobs else _CONDITIONS.get(str(need.get("condition")), "started")
+        for other, need in objects(process.get("depends_on")).items()
+        if label(other) != label(name)
+    }
 
 
 def _restart_policy(availability: JsonObject) -> JsonValue:
