@@ -1,29 +1,24 @@
-"""What the tools of the process server take and give, as pydantic models; the tools' JSON Schemas come from these.
+"""What the tools of the process server take, as pydantic models; the tools' JSON Schemas come from these.
 
 Blanks count as absent, so that a class may pass an optional argument through as it is.
 """
 
 import re
-from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     StringConstraints,
     WithJsonSchema,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from ostler.adapters.process.escapes import bytes_of
 from ostler.adapters.serving.arguments import Args, Size
 from ostler.model.durations import Duration
-from ostler.model.moments import format_brief
 from ostler.rules.text.patterns import compile_pattern
 
 KEY_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
@@ -81,22 +76,8 @@ Environment = Annotated[dict[str, Text], Field(max_length=MAX_ARGS), BeforeValid
 Timeout = Annotated[Duration, Field(le=MAX_TIMEOUT)]
 Host = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Time = Annotated[datetime, PlainSerializer(format_brief, return_type=str, when_used="json")]
 StdinKind: TypeAlias = Literal["pipe", "null", "tty"]
 SignalName = Annotated[str, StringConstraints(pattern=r"^(SIG)?[A-Z][A-Z0-9]{1,9}$")]
-
-
-class Model(BaseModel):
-    """Frozen, camelCase outside, unknown keys refused."""
-
-    model_config = ConfigDict(
-        defer_build=True,
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-    )
 
 
 class Request(Args):
@@ -349,101 +330,3 @@ class FreePortRequest(Request):
     preferred: Annotated[Port | None, Field(description="Port to give when it is free.")] = None
     host: Annotated[Host, Field(description="Address on which the port must be free.")] = "127.0.0.1"
     count: Annotated[int, Field(ge=1, le=100, description="How many ports.")] = 1
-
-
-class ProcessFacts(Model):
-    """What is always known about a process."""
-
-    key: str
-    state: ProcessState
-    pid: int | None = None
-    port: int | None = None
-    host: str | None = None
-    address: Annotated[str | None, Field(description="host:port, as in a URL.")] = None
-    asked_port: Annotated[
-        int | None,
-        Field(description="The port that it was given, when port, where it listens, is another."),
-    ] = None
-    port_note: Annotated[
-        str | None, Field(description="Why it has another port than in its last run, or than it was given.")
-    ] = None
-    started_at: Time | None = None
-    exited_at: Annotated[Time | None, Field(description="When it ended.")] = None
-    exit_code: Annotated[int | None, Field(description="Absent when ended by a signal, or unknown.")] = None
-    signal: Annotated[str | None, Field(description="The signal that ended it.")] = None
-    adopted: Annotated[bool | None, Field(description="Taken over from an earlier Ostler.")] = None
-    command: Annotated[str | None, Field(description="The program, without its arguments.")] = None
-    log_file: str | None = None
-    matched: Annotated[
-        dict[str, str] | None, Field(description="What the named groups of ready.log found in this run's output.")
-    ] = None
-
-
-class StartResult(ProcessFacts):
-    """The answer of `start`."""
-
-    already_running: bool = False
-    warning: str | None = None
-
-
-class StopResult(Model):
-    """The answer of `stop`."""
-
-    key: str
-    already_stopped: bool
-    killed: Annotated[bool, Field(description="It did not end in time and was killed.")] = False
-    pids: Annotated[list[int], Field(description="The processes that were ended.")] = []
-    exit_code: int | None = None
-    signal: str | None = None
-    adopted: bool | None = None
-    warning: str | None = None
-
-
-class StatusResult(ProcessFacts):
-    """The answer of `status`."""
-
-    ready: Annotated[bool, Field(description="Running, and every probe of this call passed.")]
-    detail: str
-    uptime_seconds: float | None = None
-    cpu_percent: Annotated[
-        float | None, Field(description="Of it and all that it started, since it was last measured; 100 is one core.")
-    ] = None
-    memory_bytes: Annotated[int | None, Field(description="Resident, with all children.")] = None
-    children: int | None = None
-    ports: Annotated[list[int] | None, Field(description="TCP ports it or its children listen on.")] = None
-    lost_bytes: Annotated[int | None, Field(description="Of its output, not in its log: the disk was full.")] = None
-    warning: str | None = None
-
-
-class LogsResult(Model):
-    """The answer of `logs`."""
-
-    key: str
-    state: ProcessState
-    lines: list[str]
-    next_offset: Annotated[int, Field(description="Where in this run's output the next lines begin.")]
-    cursor: Annotated[str, Field(description="Give this as since to read on, also over a new run.")]
-    truncated: Annotated[bool, Field(description="There is more than was shown.")]
-    log_file: str | None = None
-
-
-class InputResult(Model):
-    """The answer of `input`."""
-
-    key: str
-    sent: Annotated[int, Field(description="Bytes that its input has taken.")]
-
-
-class ListResult(Model):
-    """The answer of `list`."""
-
-    processes: list[ProcessFacts]
-    total: Annotated[int, Field(description="How many match, shown or not.")]
-
-
-class FreePortResult(Model):
-    """The answer of `free_port`."""
-
-    port: int
-    ports: list[int]
-    host: str

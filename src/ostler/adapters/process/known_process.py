@@ -13,10 +13,11 @@ import psutil
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from ostler.adapters.process.contract import ProcessFacts, ProcessState
+from ostler.adapters.process.contract import ProcessState
 from ostler.adapters.process.keeper_boot import Child
 from ostler.adapters.process.log_times import LogTimes
 from ostler.adapters.process.ports import address_of
+from ostler.adapters.process.process_answers import ProcessFacts
 from ostler.adapters.process.records import ProcessRecord, WatchedLog, output_path
 from ostler.adapters.process.trees import (
     Birth,

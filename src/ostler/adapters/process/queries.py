@@ -12,17 +12,7 @@ import anyio.to_thread
 import psutil
 from msgspec.structs import replace
 
-from ostler.adapters.process.contract import (
-    FreePortRequest,
-    FreePortResult,
-    ListRequest,
-    ListResult,
-    LogsRequest,
-    LogsResult,
-    Probe,
-    StatusRequest,
-    StatusResult,
-)
+from ostler.adapters.process.contract import FreePortRequest, ListRequest, LogsRequest, Probe, StatusRequest
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.launch import probe_with_port
 from ostler.adapters.process.log_watch import log_watch
@@ -30,6 +20,7 @@ from ostler.adapters.process.logfile import LogExcerpt, lost_output, read_on, ta
 from ostler.adapters.process.meter import uptime
 from ostler.adapters.process.port_owners import Sockets
 from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, frozen_verdict, look
+from ostler.adapters.process.process_answers import FreePortResult, ListResult, LogsResult, StatusResult
 from ostler.adapters.process.readiness import SEARCHED_LINES, said_why, scanner_for
 from ostler.adapters.process.records import previous_part
 from ostler.adapters.process.supervisor import Supervisor

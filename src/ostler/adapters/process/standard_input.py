@@ -5,7 +5,8 @@ from typing import Final
 
 import anyio
 
-from ostler.adapters.process.contract import InputRequest, InputResult
+from ostler.adapters.process.contract import InputRequest
+from ostler.adapters.process.process_answers import InputResult
 from ostler.adapters.process.records import input_path
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.model.errors import NotFoundError, OperationError

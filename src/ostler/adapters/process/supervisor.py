@@ -13,7 +13,7 @@ import anyio.to_thread
 from ostler.adapters.caller_environment import environment_of_caller
 from ostler.adapters.environments import Environments
 from ostler.adapters.process.adoption import birth_of, keeper_facts
-from ostler.adapters.process.contract import Probe, ProcessState, StartRequest, StartResult, StopRequest, StopResult
+from ostler.adapters.process.contract import Probe, ProcessState, StartRequest, StopRequest
 from ostler.adapters.process.keeper_boot import Child
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.launch import Launch, ProgramNotFoundError, probe_with_port, request_digest
@@ -22,6 +22,7 @@ from ostler.adapters.process.meter import Meter
 from ostler.adapters.process.port_choice import PortChoice
 from ostler.adapters.process.port_owners import Sockets, taken_paths
 from ostler.adapters.process.probes import log_scanner
+from ostler.adapters.process.process_answers import StartResult, StopResult
 from ostler.adapters.process.readiness import NotReadyError, await_ended, await_ready, await_started, awaited_by
 from ostler.adapters.process.records import ProcessRecord, RecordFolder
 from ostler.adapters.process.roster import Roster

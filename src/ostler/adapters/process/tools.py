@@ -12,20 +12,22 @@ from ostler.adapters.downstream.fault_codes import Fault
 from ostler.adapters.process import queries
 from ostler.adapters.process.contract import (
     FreePortRequest,
-    FreePortResult,
     InputRequest,
-    InputResult,
     ListRequest,
-    ListResult,
     LogsRequest,
-    LogsResult,
-    Model,
     Request,
     StartRequest,
-    StartResult,
     StatusRequest,
-    StatusResult,
     StopRequest,
+)
+from ostler.adapters.process.process_answers import (
+    FreePortResult,
+    InputResult,
+    ListResult,
+    LogsResult,
+    Model,
+    StartResult,
+    StatusResult,
     StopResult,
 )
 from ostler.adapters.process.standard_input import send_input
