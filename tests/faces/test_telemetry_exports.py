@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -124,6 +125,28 @@ def test_a_server_sends_traces_and_metrics_and_logs_with_their_ids(state_dir: Pa
             assert ended["ostler.service.name"] == "shop"
             assert ended["ostler.operation.id"] == facts_of(operation)["ostler.operation.id"]
             assert (ended["trace_id"], ended["span_id"]) == (TRACE, operation.span_id.hex())
+
+
+def test_a_receiver_of_this_machine_is_reached_past_a_proxy_over_grpc_too(state_dir: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        receiver.settimeout(30)
+        environment = {
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
+            **dead_proxy(),
+        }
+        options = ["--foreground", "--config", str(tmp_path), "--state", str(state_dir)]
+        command = [sys.executable, "-m", "ostler.faces.entry", "serve", *options]
+        with BridgeClient(command, env=environment) as client:
+            params = {"name": "service_list", "arguments": {}, "_meta": MODERN_META}
+            assert not client.ask("tools/call", params)["result"].get("isError")
+            connection, _ = receiver.accept()
+            with connection:
+                assert connection.recv(3) == b"PRI", "the beginning of HTTP/2"
 
 
 @pytest.mark.anyio

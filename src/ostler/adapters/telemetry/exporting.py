@@ -113,7 +113,7 @@ def _span_exporter(name: str, wanted: Wanted) -> Any:
 
         return ConsoleSpanExporter(out=sys.stderr)
     made = _otlp("TRACES", "trace_exporter", "OTLPSpanExporter")
-    return made(**_endpoint(wanted, "TRACES", "v1/traces"), **_session(wanted, "TRACES"))
+    return made(**_endpoint(wanted, "TRACES", "v1/traces"), **_past_proxies(wanted, "TRACES"))
 
 
 def _reader(name: str, wanted: Wanted, exports: Exports) -> Any:
@@ -134,7 +134,7 @@ def _reader(name: str, wanted: Wanted, exports: Exports) -> Any:
         return PeriodicExportingMetricReader(ConsoleMetricExporter(out=sys.stderr))
     made = _otlp("METRICS", "metric_exporter", "OTLPMetricExporter")
     return PeriodicExportingMetricReader(
-        made(**_endpoint(wanted, "METRICS", "v1/metrics"), **_session(wanted, "METRICS"))
+        made(**_endpoint(wanted, "METRICS", "v1/metrics"), **_past_proxies(wanted, "METRICS"))
     )
 
 
@@ -161,10 +161,12 @@ def _endpoint(wanted: Wanted, signal: str, path: str) -> dict[str, str]:
     return {"endpoint": base if _protocol(signal) == "grpc" else f"{base}/{path}"}
 
 
-def _session(wanted: Wanted, signal: str) -> dict[str, Any]:
-    """Return the HTTP session for a receiver on this machine, to which HTTP_PROXY and the like do not apply."""
-    if _protocol(signal) == "grpc" or not is_local(wanted.endpoint or _variable(signal, "ENDPOINT") or _DEFAULT):
+def _past_proxies(wanted: Wanted, signal: str) -> dict[str, Any]:
+    """Return what keeps HTTP_PROXY and the like from being asked for a receiver on this machine."""
+    if not is_local(wanted.endpoint or _variable(signal, "ENDPOINT") or _DEFAULT):
         return {}
+    if _protocol(signal) == "grpc":
+        return {"channel_options": (("grpc.enable_http_proxy", 0),)}
     session = importlib.import_module("requests").Session()
     session.trust_env = False
     return {"session": session}
