@@ -369,6 +369,23 @@ async def test_a_program_that_lacks_its_database_is_to_get_it_first(state_dir: P
             assert (first in text) is is_lacking, text
 
 
+@pytest.mark.parametrize(("port", "service_class"), [(5432, "postgresql"), (6379, "redis")])
+async def test_what_a_shipped_class_runs_is_named_where_it_is_missing(
+    state_dir: Path, port: int, service_class: str
+) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            pytest.skip(f"something listens on port {port}")
+    said = f"Error 111 connecting to localhost:{port}. Connection refused."
+    async with process_server(state_dir / "p") as server:
+        words = ["-S", "-c", f"raise SystemExit('{said}')"]
+        text = await server.fail(
+            "start", key="api", cwd=str(state_dir), command="{python}", args=words, startSeconds="9s"
+        )
+    step = f"(class {service_class}; env passes on its outputs.connectionString) and name that in dependsOn"
+    assert f"start what it needs on port {port} {step}" in text
+
+
 @pytest.mark.parametrize(("counted", "turns"), [("900 800 7", 7), ("0 0 0", None), (None, None)])
 def test_turns_that_the_kernel_does_not_count_are_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted: str | None, turns: int | None

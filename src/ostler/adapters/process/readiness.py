@@ -52,6 +52,12 @@ REASON_CHARS = 300
 _TAKEN = late_pattern(r"eaddrinuse|in use|already allocated", re.IGNORECASE)
 _REFUSED = late_pattern(r"econnrefused|connection refused|actively refused", re.IGNORECASE)
 _HERE = late_pattern(r"localhost|127\.0\.0\.1|\[?::1\b", re.IGNORECASE)
+_OF_A_CLASS = {
+    port: f" (class {name}; env passes on its outputs.connectionString)"
+    for port, name in ((5432, "postgresql"), (6379, "redis"))
+}
+"""Ports of programs that a shipped class runs, each on a port of its own."""
+
 _ANSWERED = late_pattern(r"answered 4\d\d, wanted")
 """A server that runs but has nothing at the path: an API often has nothing at /."""
 
@@ -354,7 +360,8 @@ async def _not_ready(sockets: Sockets, what: str, log_path: Path, actions: Seque
             actions = [_OTHER_PORT if entry.record.port is None else _OWN_PORT, *actions[1:]]
         elif _REFUSED.search(said) and _HERE.search(said) and (port := await _missing(sockets, said)) is not None:
             what += f" (nothing listens on port {port} here)"
-            actions = [f"start what it needs on port {port} and name that in dependsOn, or {FIX_COMMAND}", *actions[1:]]
+            needed = f"start what it needs on port {port}{_OF_A_CLASS.get(port, '')} and name that in dependsOn"
+            actions = [f"{needed}, or {FIX_COMMAND}", *actions[1:]]
         if lacks_something(said, entry.record.exit_code):
             actions = [f"install what it needs (npm install, pip install …), or {FIX_COMMAND}", *actions[1:]]
         if entry.record.user in (None, "root") and runs_as_root(None) and _ROOT.search(said):
