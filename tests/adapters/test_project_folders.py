@@ -17,8 +17,8 @@ from ostler.adapters.projects.folders import (
     has_pointer,
     has_worktrees,
     is_disk,
-    label_of,
     linked_root,
+    project_label,
     require_project,
 )
 from ostler.adapters.projects.import_sources import read_named, read_source, read_sources
@@ -241,7 +241,7 @@ def test_broken_pointers_of_git_make_no_main_checkout(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "label"), [("Fix_UI (2)", "fix-ui-2"), ("ümlaut", "mlaut"), ("---", "project")])
 def test_any_folder_gives_a_label(text: str, label: str) -> None:
-    assert label_of(text) == label
+    assert project_label(text) == label
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,15 @@ def is_label(value: str) -> bool:
     return NAME_PATTERN.fullmatch(value) is not None
 
 
-def label_of(value: str, default: str = "unnamed") -> str:
-    """Return the label nearest to `value`, such as `my-class-v1` for `My_Class.v1`; `default` if nothing of it fits."""
-    return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:63].rstrip("-") or default
+def label_of(value: str, default: str = "unnamed", *, most: int = 63) -> str:
+    """Return the label nearest to `value`, such as `my-class-v1` for `My_Class.v1`.
+
+    Args:
+        value: any text.
+        default: the label if nothing of `value` fits.
+        most: how many characters it may have.
+    """
+    return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:most].rstrip("-") or default
 
 
 def validate_service_name(value: str, *, foreign: bool) -> str:

@@ -17,6 +17,7 @@ from ostler.adapters.regular_files import expanded, read_regular
 from ostler.engine.services.views import ProjectRef
 from ostler.model.errors import ArgumentError, NotFoundError
 from ostler.model.json import is_encodable
+from ostler.model.label_names import label_of
 from ostler.model.projects import PROJECT_FILE
 
 _GITDIR = "gitdir:"
@@ -35,6 +36,7 @@ _JJ = Path(".jj", "repo")
 _DISKS = re.compile(r"/Volumes|/mnt|(/run)?/media(/[^/]+)?")
 
 _MAX_FOLDERS = 2000
+_LABEL_LENGTH = 40
 _SMALL = 4096
 """Bytes of git's pointer files that are read."""
 
@@ -104,13 +106,13 @@ class ProjectFolder(Struct, frozen=True):
             ref = ProjectRef(cut, str(self.directory))
             return ref, ProjectRef(base, known[base]) if base in known else ref
         mains = [project for project, place in known.items() if place == str(self.main) and "." not in project]
-        wanted = name or label_of(self.main.name.removesuffix(".git"))
+        wanted = name or project_label(self.main.name.removesuffix(".git"))
         base = next(iter(mains), "") or _free_id(wanted, str(self.main), known)
         main = ProjectRef(base, str(self.main))
         if not self.worktree:
             return main, main
         own = next((project for project in mine if project.endswith(f".{base}")), "")
-        own = own or _free_id(f"{label_of(self.worktree)}.{base}", str(self.directory), known)
+        own = own or _free_id(f"{project_label(self.worktree)}.{base}", str(self.directory), known)
         return ProjectRef(own, str(self.directory)), main
 
 
@@ -316,10 +318,9 @@ def _read(file: Path, limit: int = _SMALL) -> str:
         return ""
 
 
-def label_of(text: str) -> str:
-    """Return `text` as a label of a service's name: lower-case letters, digits and '-'."""
-    label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-")
-    return label or "project"
+def project_label(text: str) -> str:
+    """Return `text` as a project's part of the names of its services: short, as these have other parts."""
+    return label_of(text, "project", most=_LABEL_LENGTH)
 
 
 def _free_id(wanted: str, directory: str, known: Mapping[str, str]) -> str:

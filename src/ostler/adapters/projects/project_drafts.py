@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ostler.adapters.projects.folders import label_of, project_at
+from ostler.adapters.projects.folders import project_at, project_label
 from ostler.adapters.projects.import_sources import read_named, read_sources
 from ostler.model.errors import ManifestError
 from ostler.model.projects import PROJECT_FILE
@@ -39,6 +39,6 @@ def drafted(folder: Path, only: Sequence[Path] = ()) -> Draft:
         UnreadableSourceError: a file of `only` is none of those that are read, or cannot be read.
     """
     found = read_named(only, folder) if only else read_sources(folder)
-    text = project_text(label_of(project_at(folder).main.name), found)
+    text = project_text(project_label(project_at(folder).main.name), found)
     load_project(text, PROJECT_FILE)
     return Draft(text, sum(len(each.services) for each in found), sum(len(each.notes) for each in found))

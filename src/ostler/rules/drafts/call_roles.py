@@ -1,8 +1,9 @@
 """What a tool call probably does to a thing, by the words of its tool's name: begins it, ends it, or looks at it."""
 
-import re
 from collections.abc import Collection
 from enum import StrEnum
+
+from ostler.rules.drafts.lifecycle_words import plain_words
 
 PARTNERS = {
     "start": ("stop", "kill", "terminate", "shutdown", "end"),
@@ -46,10 +47,9 @@ class CallRole(StrEnum):
     ACTS = "acts"
 
 
-def words_of(tool: str) -> list[str]:
+def tool_words(tool: str) -> list[str]:
     """Return the words of a tool's name (without its server), in lower case."""
-    name = tool.rpartition("/")[2]
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+    return plain_words(tool.rpartition("/")[2])
 
 
 def role_of(tool: str, reading: Collection[str] = ()) -> CallRole:
@@ -59,7 +59,7 @@ def role_of(tool: str, reading: Collection[str] = ()) -> CallRole:
         tool: `server/tool`.
         reading: tools that are known to change nothing.
     """
-    words = words_of(tool)
+    words = tool_words(tool)
     if tool in reading:
         return CallRole.LOGS if _LOGGING & set(words) else CallRole.LOOKS
     for word in words:
@@ -76,7 +76,7 @@ def ends_what_began(begin: str, end: str) -> int:
     """Return how well the tool `end` fits as the counterpart of the tool `begin`; 0 if it does not."""
     if begin.partition("/")[0] != end.partition("/")[0]:
         return 0
-    first, last = words_of(begin), words_of(end)
+    first, last = tool_words(begin), tool_words(end)
     for word in first:
         for rank, partner in enumerate(PARTNERS.get(word, ())):
             if partner in last:

@@ -1,16 +1,15 @@
 """A first ServiceClass from the tools of a server: certain parts are written, for others a question is asked."""
 
-import re
 from collections.abc import Sequence
 
 from ostler.model.errors import DefinitionError
+from ostler.model.label_names import label_of
 from ostler.rules.drafts.class_writer import Alternative, ClassWriter, Draft
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair, find_pairs, find_step, said_pair
 from ostler.rules.drafts.lifecycle_words import words_of
 from ostler.rules.drafts.tool_traits import Step, Tool
 from ostler.rules.text.work_budget import WorkSpentError, bounded_work
 
-MAX_CLASS_NAME = 63
 MAX_TOOL_NAME = 256
 """Characters; the protocol recommends 128 at most."""
 
@@ -136,5 +135,4 @@ def _no_pair(server: str, tools: Sequence[Tool], start: str, stop: str) -> Defin
 def _class_name(server: str, thing: str) -> str:
     known = words_of(server)
     words = [word for word in thing.split() if word not in known] or thing.split()
-    text = re.sub(r"[^a-z0-9]+", "-", "-".join([server.lower(), *words])).strip("-")
-    return text[:MAX_CLASS_NAME].rstrip("-") or "drafted"
+    return label_of("-".join([server, *words]), "drafted")

@@ -10,7 +10,7 @@ from ostler.rules.drafts.answer_fields import AnswerField, answer_fields
 from ostler.rules.drafts.argument_drafts import arg_name, arg_schema
 from ostler.rules.drafts.data_flow import regex_for, scalars_in
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair
-from ostler.rules.drafts.lifecycle_words import squeezed, words_of
+from ostler.rules.drafts.lifecycle_words import plain_words, squeezed, words_of
 from ostler.rules.drafts.pair_evidence import MAKERS
 from ostler.rules.text.manifest_text import quoted
 
@@ -117,7 +117,7 @@ def handle_pattern(handle: str, thing: str, *, is_number: bool = False) -> str:
         is_number: it is a whole number; of pages and tabs, the number of the chosen line of a list is taken too
             (`2: … [selected]`).
     """
-    words = [re.escape(word) for word in _raw_words(handle)]
+    words = [re.escape(word) for word in plain_words(handle) or [handle]]
     short = words[-1]
     name = "[ _-]?".join(words)
     if len(words) == 1 and thing:
@@ -137,10 +137,6 @@ def handle_pattern(handle: str, thing: str, *, is_number: bool = False) -> str:
         return rf"(?im)(?:\b{name}\b\W{{1,6}}|\A\s*(?=\S+\s*\Z){chosen})(?P<value>\d+)"
     # or the value is the whole answer; ids may begin with a sign of their own: $0, %3, /dev/pts/1
     return rf"(?i)(?:\b{name}\b[^\w$%/@#]{{1,6}}|\A\s*(?=\S+\s*\Z))(?P<value>[\w$%/@#][\w./:$%@#-]*(?<![.:]))"
-
-
-def _raw_words(name: str) -> list[str]:
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", name)] or [name]
 
 
 def _is_text(schema: JsonValue) -> bool:

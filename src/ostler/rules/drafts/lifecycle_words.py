@@ -259,9 +259,14 @@ def squeezed(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+def plain_words(name: str) -> list[str]:
+    """Return the words of a name as they are written, but in lower case (`listPods`: list, pods)."""
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a tool's name, in lower case and singular (`pods_run`, `listPods`: pod)."""
-    words = [singular(part) for word in _WORDS.findall(name) for part in _unglued(word.lower())]
+    words = [singular(part) for word in plain_words(name) for part in _unglued(word)]
     joined: list[str] = []
     while words:
         spoken = _SPOKEN.get((words[0], words[1])) if len(words) > 1 else None

@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from ostler.model.errors import ArgumentError, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
-from ostler.model.label_names import NAME_PATTERN
+from ostler.model.label_names import NAME_PATTERN, label_of
 from ostler.model.responses import MadeCall
 from ostler.model.servers import MASK
-from ostler.rules.drafts.call_roles import CallRole, ends_what_began, role_of, words_of
+from ostler.rules.drafts.call_roles import CallRole, ends_what_began, role_of, tool_words
 from ostler.rules.drafts.data_flow import Source, path_below, regex_for, scalars_in, uses, with_templates
 from ostler.rules.drafts.tool_traits import json_type
 from ostler.rules.loading.manifests import load_manifests
@@ -89,7 +89,7 @@ class _Drafting:
         self._start_at, self._stop_at, self._stop = self._find_pair()
         self._start = self._calls[self._start_at]
         server, _, tool = self._start.tool.partition("/")
-        self._name = name or _class_name(server, tool)
+        self._name = name or label_of("-".join([server, *tool_words(tool)]), "drafted")
         self._args: dict[str, JsonObject] = {}
         self._sources: list[Source] = []
 
@@ -343,11 +343,6 @@ class _Drafting:
         if step.step == "start":
             return [source for source in self._sources if not source.expression.startswith("start.")]
         return self._sources
-
-
-def _class_name(server: str, tool: str) -> str:
-    name = re.sub(r"[^a-z0-9]+", "-", f"{server}-{'-'.join(words_of(tool))}".lower()).strip("-")[:63].rstrip("-")
-    return name if NAME_PATTERN.fullmatch(name) else "drafted"
 
 
 def _arg_name(key: str) -> str:

@@ -47,6 +47,16 @@ class FoundService(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     enabled: bool = True
 
+    @property
+    def folder(self) -> str:
+        """The folder that it runs in, relative to the project's; empty for the project's own."""
+        return str(self.args.get("directory", ""))
+
+    @property
+    def line(self) -> str:
+        """The command by which it runs a program of the project; empty if it is something else."""
+        return str(self.args.get("command", "")) if self.class_name in PROGRAMS else ""
+
 
 class Found(Struct, frozen=True):
     """The services in one file, and notes about what could not become one."""
@@ -124,8 +134,8 @@ def within(found: Found, folder: str) -> Found:
 
     def placed(service: FoundService) -> FoundService:
         args = service.args
-        if service.class_name in PROGRAMS and not str(args.get("directory", "")).startswith("/"):
-            args = {**args, **folder_arg(f"{folder}/{args.get('directory', '')}".rstrip("/"))}
+        if service.class_name in PROGRAMS and not service.folder.startswith("/"):
+            args = {**args, **folder_arg(f"{folder}/{service.folder}".rstrip("/"))}
         files = tuple(file if file.startswith("/") else f"{folder}/{file}" for file in service.env_files)
         return replace(service, args=args, env_files=files, watch=tuple(f"{folder}/{file}" for file in service.watch))
 

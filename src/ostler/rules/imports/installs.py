@@ -59,7 +59,7 @@ def with_installs(found: Found, names_in: Callable[[str], Collection[str]]) -> F
         names_in: returns the names of the files in a folder, relative to the project's; none for one outside.
     """
     services = list(found.services)
-    for folder in dict.fromkeys(_folder(each) for each in found.services if each.class_name in PROGRAMS):
+    for folder in dict.fromkeys(each.folder for each in found.services if each.class_name in PROGRAMS):
         beside = names_in(folder)
         for lock in (name for name in INSTALLERS if name in beside):
             services = _installed(services, folder, f"{folder}/{lock}" if folder else lock)
@@ -71,9 +71,9 @@ def _installed(services: list[FoundService], folder: str, lock: str) -> list[Fou
     alike = {name: each.program for name, each in INSTALLERS.items() if each.used is installer.used}
     own = re.compile(rf"\b(?:{'|'.join(alike.values())})\b[^;&|]*\s{_INSTALLING}")
     locks = {posixpath.join(folder, name) for name in alike}
-    if any(not locks.isdisjoint(each.watch) or own.search(_line(each)) for each in services):
+    if any(not locks.isdisjoint(each.watch) or own.search(each.line) for each in services):
         return services
-    needing = {each.name for each in services if _folder(each) == folder and installer.used.search(f"{_line(each)} ")}
+    needing = {each.name for each in services if each.folder == folder and installer.used.search(f"{each.line} ")}
     if not needing:
         return services
     base = named_in(folder, INSTALL)
@@ -87,11 +87,3 @@ def _installed(services: list[FoundService], folder: str, lock: str) -> list[Fou
             for each in services
         ),
     ]
-
-
-def _folder(service: FoundService) -> str:
-    return str(service.args.get("directory", ""))
-
-
-def _line(service: FoundService) -> str:
-    return str(service.args.get("command", "")) if service.class_name in PROGRAMS else ""

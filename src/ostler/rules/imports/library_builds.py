@@ -66,11 +66,7 @@ class LibraryBuilds:
 
         What builds a library again when it changes waits as well, until the library was built for the others.
         """
-        programs = {
-            each.name
-            for each in found.services
-            if each.class_name in PROGRAMS and each.args.get("directory", "") == folder
-        }
+        programs = {each.name for each in found.services if each.class_name in PROGRAMS and each.folder == folder}
         own = self._packages[folder]
         jobs = list(self._jobs(own.needs if folder not in self._loaded or not own.is_built else (folder,)))
         if not jobs or not programs or not {each.name for each in jobs}.isdisjoint(programs):

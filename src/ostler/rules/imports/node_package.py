@@ -200,7 +200,7 @@ def with_scripts(found: Found, package: Callable[[str], JsonObject]) -> Found:
         run = _RUN.fullmatch(command) if service.class_name in RUNNING else None
         if run is None:
             return service
-        line = script_line(command, lambda: package(str(service.args.get("directory", ""))))
+        line = script_line(command, lambda: package(service.folder))
         if port_option(line) == "" and port_of(line) is None:
             return service
         server = _server(service.name, line, f"{run[1]} run {run[2]}", "", ())

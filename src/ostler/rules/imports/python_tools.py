@@ -34,9 +34,9 @@ def with_python(found: Found, names_in: Callable[[str], Collection[str]], read: 
         read: returns the text of a file, by its path from the project's folder; empty if it cannot be read.
     """
     services = list(found.services)
-    for folder in dict.fromkeys(_folder(each) for each in found.services if each.class_name in PROGRAMS):
+    for folder in dict.fromkeys(each.folder for each in found.services if each.class_name in PROGRAMS):
         beside = names_in(folder)
-        lines = [_line(each) for each in services if _folder(each) == folder]
+        lines = [each.line for each in services if each.folder == folder]
         if _DECLARING.isdisjoint(beside) or not any(map(_needs, lines)) or any(map(_INSTALLS.search, lines)):
             continue
         try:
@@ -60,9 +60,9 @@ def _prepared(
     notes = (runner.note,) if runner.note else ()
 
     def with_packages(service: FoundService) -> FoundService:
-        if _folder(service) != folder or not _needs(_line(service)):
+        if service.folder != folder or not _needs(service.line):
             return service
-        line = _found_by(finder, _line(service))
+        line = _found_by(finder, service.line)
         args = {**service.args, "command": line}
         return replace(service, args=args, depends_on={**needs, **service.depends_on}, notes=(*service.notes, *notes))
 
@@ -89,11 +89,3 @@ def _needs(line: str) -> bool:
 
 def _within(folder: str, file: str) -> str:
     return f"{folder}/{file}" if folder else file
-
-
-def _folder(service: FoundService) -> str:
-    return str(service.args.get("directory", ""))
-
-
-def _line(service: FoundService) -> str:
-    return str(service.args.get("command", "")) if service.class_name in PROGRAMS else ""
