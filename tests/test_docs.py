@@ -303,6 +303,7 @@ def test_words_to_avoid_are_found() -> None:
     assert len(words_to_avoid()) > 20
     assert avoided("Nobody\n# can tell; MEND it. A mendicant may.") == {"nobody can tell", "mend"}
     assert avoided("def test_a_key_that_is_read_anew() -> None:") == {"anew"}
+    assert avoided("# It holds the size\n# against a limit.") == {"holds the size against"}
     assert avoided("# Is the server not there, it is started.") == {"Is the server not there, it"}
     assert avoided('"""Do nothing, for now."""') == set()
 
@@ -343,7 +344,8 @@ INVERSION = re.compile(
 
 @cache
 def pattern_to_avoid() -> re.Pattern[str]:
-    return re.compile(rf"(?<!there )\b(?:{'|'.join(map(re.escape, words_to_avoid()))})\b", re.IGNORECASE)
+    phrases = (re.escape(phrase).replace("…", r"[\w' ]{2,60}") for phrase in words_to_avoid())
+    return re.compile(rf"(?<!there )\b(?:{'|'.join(phrases)})\b", re.IGNORECASE)
 
 
 def section_text(text: str, heading: str) -> str:

@@ -43,7 +43,7 @@ class Listening(ScriptedCaller):
 
 
 class PlannedRun(TestRun):
-    """Plans every step before it is done, and holds the plan against the calls of the steps that succeed."""
+    """Plans every step before it is done, and compares the plan with the calls of the steps that succeed."""
 
     def __init__(self, tests: LoadedTests, index: int, entries: list[ClassEntry]) -> None:
         test = tests.value.tests[index]

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
 
 async def explained(client: Client, name: str) -> dict[str, Any]:
-    """Ask for an explanation, and hold its size against the limit."""
+    """Ask for an explanation, and check its size against the limit."""
     result = await client.call_tool("service_explain", {"name": name})
     assert not result.is_error, result.content
     text = "".join(block.text for block in result.content if block.type == "text")

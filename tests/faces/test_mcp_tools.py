@@ -144,7 +144,7 @@ def test_each_tool_is_described(definition: Any) -> None:
     if not tool.annotations.read_only_hint:  # false is what the protocol assumes
         assert tool.annotations.destructive_hint is not None
         assert tool.annotations.idempotent_hint is not None
-    # TypeScript clients hold the structured content of errors against the schema as well.
+    # TypeScript clients check the structured content of errors against the schema as well.
     jsonschema.validate({"error": {"code": "x", "message": "y", "nextActions": []}}, tool.output_schema)
 
 
@@ -434,7 +434,7 @@ async def test_what_cannot_be_checked_is_not_said_to_be_healthy_or_ready() -> No
 
 
 async def test_every_tool_answers_by_its_schema(tmp_path: Path) -> None:
-    """The client holds structured content against the output schema and raises when it does not fit."""
+    """The client checks structured content against the output schema and raises when it does not fit."""
     (tmp_path / "ostler.yaml").write_text("services: {}\n")
     folder = str(tmp_path)
     manifest_text = manifest().text

@@ -374,7 +374,7 @@ class Run:
         self.played.faults.append(text)
 
     async def compare(self, manager: ServiceManager) -> None:
-        """Hold what the engine says against the ledger."""
+        """Compare what the engine says with the ledger."""
         there = self.ledger.of("db")
         view = next(iter(manager.views()), None)
         sure = self.case.kind in IS_SURE
