@@ -603,9 +603,10 @@ def test_the_worker_of_a_queue_is_run_as_its_source_shows(path: str, source: str
     ],
 )
 def test_the_worker_of_a_django_project_is_that_of_its_applications(application: str, command: str) -> None:
-    files = {"shop/settings/local.py": f"INSTALLED_APPS = ['django.contrib.admin', '{application}']"}
-    made = services(read_manage(MANAGE, "manage.py", ["venv"], reads(files)))
-    assert args(made["worker"])["command"] == f"venv/bin/python manage.py {command}"
+    installed = f"INSTALLED_APPS = ['django.contrib.admin', '{application}']"
+    for file in ("local", "base"):
+        made = services(read_manage(MANAGE, "manage.py", ["venv"], reads({f"shop/settings/{file}.py": installed})))
+        assert args(made["worker"])["command"] == f"venv/bin/python manage.py {command}"
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,8 @@ def read_manage(text: str, file: str, beside: Collection[str], read: Callable[[s
     if settings := _SETTINGS.search(text):
         made = _sources((settings["package"],), ("celery",), read)
         queues = [found for path, source in made if (found := worker_in(path, source, runner.python, file)) is not None]
-        modules = dict.fromkeys((f"{settings['package']}/settings.py", f"{settings['module'].replace('.', '/')}.py"))
-        for path in modules:
+        own = f"{settings['module'].replace('.', '/')}.py"
+        for path in dict.fromkeys((own, own.rpartition("/")[0] + "/base.py")):
             with suppress(UnreadableSourceError):
                 queues += django_workers(read(path), runner.python, file)
         services += queues[:1]
