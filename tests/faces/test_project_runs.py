@@ -654,6 +654,22 @@ async def test_what_a_crash_cut_off_goes_on_whatever_else_is_wrong(shop: Path) -
         await until(lambda: manager.registry.find("api.shop") is not None and manager.view("api.shop").state.is_up)
 
 
+async def test_an_up_before_the_journal_was_read_loses_nothing_and_is_forgotten_at_its_end(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "journal.json"
+    await UpJournal(file).begin("/earlier", ["api"])
+    journal = UpJournal(file)
+    opened = await journal.begin("/new", [])
+    assert await journal.load() == {"/earlier": ["api"]}, "what was begun in this run was not cut off"
+    assert await UpJournal(file).load() == {"/earlier": ["api"], "/new": []}
+    await journal.end("/new", opened)
+    assert await UpJournal(file).load() == {"/earlier": ["api"]}
+    again = UpJournal(file)
+    await again.end("/earlier")
+    assert await again.load() == await UpJournal(file).load() == {}, "what was taken down stays down"
+
+
 async def test_what_could_not_be_written_down_is_not_brought_up_by_the_next_run(shop: Path, worktree: Path) -> None:
     state, away = shop.parent / "state", shop.parent / "away"
     journal = UpJournal(state / "journal.json")

@@ -22,6 +22,9 @@ class UpJournal:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._open: dict[str, list[str]] = {}
+        self._cut_off: dict[str, list[str]] = {}
+        """What the file said when it was read."""
+        self._is_read = file is None
         self._is_behind = False
         """Whether the file says something else, as it could not be written last time."""
         self._writing = anyio.Lock()
@@ -30,10 +33,9 @@ class UpJournal:
         return f"UpJournal({len(self._open)} open)"
 
     async def load(self) -> Mapping[str, Sequence[str]]:
-        """Return what an earlier run of the server was cut off in: folder → services."""
-        if self._file is not None:
-            self._open = await anyio.to_thread.run_sync(_read, self._file)
-        return dict(self._open)
+        """Return what an earlier run of the server was cut off in and this one did not touch: folder → services."""
+        await self._read_first()
+        return {folder: names for folder, names in self._cut_off.items() if self._open.get(folder) is names}
 
     async def begin(self, directory: str, names: Sequence[str]) -> list[str]:
         """Write down, durable on return, that `names` of the project in `directory` are being brought up.
@@ -43,6 +45,7 @@ class UpJournal:
         Raises:
             StoreError: it could not be written; what was written down before stays.
         """
+        await self._read_first()
         before = self._open.get(directory)
         opened = self._open[directory] = list(names)
         try:
@@ -64,11 +67,21 @@ class UpJournal:
         Raises:
             StoreError: it could not be written; the next run of the server brings it up once more.
         """
+        await self._read_first()
         if directory in self._open and (opened is None or self._open[directory] is opened):
             del self._open[directory]
             await self._save()
         elif self._is_behind:
             await self._save()
+
+    async def _read_first(self) -> None:
+        """Read the file, once: the first `up` may come before a run that was cut off is looked for."""
+        async with self._writing:
+            if not self._is_read:
+                assert self._file is not None, "without a file there is nothing to read"
+                self._open = await anyio.to_thread.run_sync(_read, self._file)
+                self._cut_off = dict(self._open)
+                self._is_read = True
 
     async def _save(self) -> None:
         if self._file is None:
