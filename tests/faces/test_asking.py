@@ -249,6 +249,47 @@ async def test_the_folder_of_a_clients_environment_comes_before_its_roots(mode: 
                 assert (await call(client, "project_status"))["project"] == project
 
 
+async def test_a_folder_is_named_as_agents_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = tmp_path / "my shop"
+    (shop / "api").mkdir(parents=True)
+    (shop / "ostler.yaml").write_text("services: {}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with client_of({"directory": str(shop)}):
+        async with ledger(World()) as app, Client(server_over(app)) as client:
+            created = await call(client, "service_create", serviceClassName="basic", name="web")
+            assert created["service"]["name"] == "web.my-shop"
+            for directory in (".", "api", "./api/", "../my shop", "~/my shop", shop.as_uri(), f"{shop}/ostler.yaml"):
+                assert (await call(client, "project_status", directory=directory))["project"] == "my-shop", directory
+            for project in (".", "my-shop", str(shop), shop.as_uri()):
+                listed = await call(client, "service_list", project=project)
+                assert [each["name"] for each in listed["services"]] == ["web.my-shop"], project
+                waited = await call(client, "service_wait", project=project, state="running")
+                assert waited["service"]["name"] == "web.my-shop", project
+            for directory, why in (
+                ("~", "lies in none"),
+                ("no-such", "does not exist"),
+                ("~nobody/x", "does not exist"),
+            ):
+                assert why in text_of(await client.call_tool("project_status", {"directory": directory}))
+            shown = text_of(await client.call_tool("service_list", {"project": "my-shp", "serviceClassName": "basik"}))
+            assert "project 'my-shp' has no services (projects that have: my-shop)" in shown
+            assert "ServiceClass 'basik' not found; did you mean 'basic'?" in shown
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        text, _ = await refusal(client, "project_up", directory="shop")
+        assert "directory 'shop' is relative, and the folder of this client is not known" in text
+
+
+@ERAS
+async def test_a_relative_folder_lies_in_the_clients_root(mode: Any, tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "ostler.yaml").write_text("services: {}\n")
+    async with (
+        ledger(World()) as app,
+        Client(server_over(app), mode=mode, list_roots_callback=naming(tmp_path)) as client,
+    ):
+        assert (await call(client, "project_status", directory="shop"))["project"] == "shop"
+
+
 # -- confirmations -----------------------------------------------------------------------------------------
 
 

@@ -209,7 +209,7 @@ class ClientsPerson:
             if known.uris is None:
                 await self._ask_for(known)
             uris = known.uris or []
-        return tuple(folder for uri in uris if (folder := _folder_of(uri)))
+        return tuple(folder for uri in uris if (folder := folder_of_uri(uri)))
 
     async def _ask_for(self, known: KnownRoots) -> None:
         metadata = sdk_message.ServerMessageMetadata(related_request_id=self._context.request_id)
@@ -258,8 +258,8 @@ def _uris_of(found: "types.ListRootsResult") -> list[str]:
     return [str(root.uri) for root in found.roots]
 
 
-def _folder_of(uri: str) -> str:
-    """Return the folder on this machine that a root means; an empty text for any other root."""
+def folder_of_uri(uri: str) -> str:
+    """Return the folder on this machine that a `file:` URI means; an empty text for any other one."""
     parts = urlsplit(uri)
     path = url2pathname(parts.path) if parts.scheme == "file" and parts.netloc in ("", "localhost") else ""
     return path if Path(path).is_absolute() else ""

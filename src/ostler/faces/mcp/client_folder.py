@@ -1,14 +1,20 @@
 """The folder that the user of a client works in: which it is, by the client's roots; and what its project declares."""
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from ostler.adapters.serving.asking import Person
+from ostler.adapters.serving.asking import Person, folder_of_uri
 from ostler.faces.client_facts import current_client, working_in
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import NotFoundError, OstlerError
+from ostler.model.errors import ArgumentError, NotFoundError, OstlerError
 from ostler.model.projects import PROJECT_FILE
+
+_SHOWN = 12
+"""Projects that an error names."""
 
 _AS_IT_IS: AbstractContextManager[None] = nullcontext()
 
@@ -37,7 +43,59 @@ async def clients_folder(
 
 def is_placed(tool: str, arguments: Mapping[str, Any]) -> bool:
     """Whether the client's folder decides what a call means: from 2026-07-28 on, its roots cost a second request."""
-    return tool.removeprefix("core_").startswith(("service_", "project_")) and not arguments.get("directory")
+    given = arguments.get("directory")
+    is_given = isinstance(given, str) and _written_out(given).is_absolute()
+    return tool.removeprefix("core_").startswith(("service_", "project_")) and not is_given
+
+
+def folder_meant(given: str) -> str:
+    """Return the folder that a call names: a path, also a relative one of the client's folder, or a `file:` URI.
+
+    Raises:
+        ArgumentError: it is relative, and the client's folder is not known.
+    """
+    path, home = _written_out(given), current_client().directory
+    if not path.is_absolute() and not home:
+        raise ArgumentError(
+            [f"directory {given!r} is relative, and the folder of this client is not known"],
+            next_actions=("give the whole path",),
+        )
+    return os.path.normpath(Path(home) / path)
+
+
+def why_in_none(folder: str) -> str:
+    """Return in words why a folder lies in no project; an empty one is that of a client which names none."""
+    if not folder:
+        return "the folder of this client is unknown"
+    return f"{folder} lies in none" if os.path.exists(folder) else f"{folder} does not exist"  # noqa: PTH110 (never fails)
+
+
+def project_meant(app: ApplicationLike, given: str) -> str:
+    """Return the id of the project that a call names by its id or by a folder in it; else what was given.
+
+    Raises:
+        ArgumentError: it is a relative folder, and the client's is not known.
+    """
+    if not given.startswith((".", "/", "~", "file:")):
+        return given
+    return app.projects.directory.project_of(folder_meant(given)) or given
+
+
+def why_empty(app: ApplicationLike, project: str) -> str:
+    """Return in words that a project has no services, and which ones have; nothing if it has some."""
+    known = app.projects.directory.folders()
+    if project in known:
+        return ""
+    shown = ", ".join([*islice(known, _SHOWN), *(["…"] if len(known) > _SHOWN else [])])
+    return f"project {project!r} has no services (projects that have: {shown or 'none'})"
+
+
+def _written_out(given: str) -> Path:
+    path = Path(folder_of_uri(given) or given)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # of a user that does not exist
+        return path
 
 
 async def said_if_declared(app: ApplicationLike, error: NotFoundError) -> NotFoundError:

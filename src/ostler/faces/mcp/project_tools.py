@@ -20,6 +20,7 @@ from ostler.engine.services.views import ServiceView
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import DASHBOARD_PAGE
+from ostler.faces.mcp.client_folder import folder_meant, why_in_none
 from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
 from ostler.faces.mcp.lifecycle_tools import last_lines
 from ostler.faces.mcp.project_changes import (
@@ -241,9 +242,7 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
     left_lines += unseen_lines(unseen)
     facts = {"leftOver": left, **present({"notLookedAt": unseen})}
     if not app.projects.is_project(directory_of(args)):
-        where = directory_of(args)
-        none = f"no project here: {where or 'the folder of this client is unknown'}" + (where and " lies in none")
-        none += ". Next: name the folder of one as directory"
+        none = f"no project here: {why_in_none(directory_of(args))}. Next: name the folder of one as directory"
         lines = [left_line(each) for each in gone]
         return Answer({"project": "", "services": [], **facts}, "\n".join([none, *lines, *left_lines]))
     status = await app.projects.status(directory_of(args))
@@ -276,8 +275,12 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
 
 
 def directory_of(args: ProjectArgs) -> str:
-    """Return the folder that a call is about."""
-    return args.directory or current_client().directory
+    """Return the folder that a call is about: a relative one lies in the client's, `~` is the server's home.
+
+    Raises:
+        ArgumentError: it is relative, and the client's folder is not known.
+    """
+    return folder_meant(args.directory) if args.directory else current_client().directory
 
 
 def _answer(report: ProjectReport, structured: JsonObject, lines: list[str]) -> Answer:

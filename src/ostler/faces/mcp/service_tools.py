@@ -16,11 +16,12 @@ from ostler.engine.services.views import PROJECT_LABEL, Listed, ServiceFilter
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import DASHBOARD_PAGE
+from ostler.faces.mcp.client_folder import project_meant, why_empty
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.paging import page
 from ostler.faces.mcp.project_changes import left_facts, left_line
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import ArgumentError, ClassUnavailableError
+from ostler.model.errors import ArgumentError, ClassUnavailableError, NotFoundError
 from ostler.model.json import JsonObject, present
 
 HISTORY = 5
@@ -62,7 +63,8 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
             labels=tuple(args.labels.items()),
         )
     )
-    found, elsewhere = _in_project(app, found, args.project)
+    project = project_meant(app, args.project)
+    found, elsewhere = _in_project(app, found, project)
     shown, cursor = page(found, lambda one: one.name, cursor=args.cursor, limit=args.limit)
     used = await app.usages.of(one.name for one in shown)
     structured: JsonObject = {
@@ -78,10 +80,24 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
     if elsewhere:
         structured["inOtherProjects"] = elsewhere
         lines.append(f"{elsewhere} more in other projects: project=all")
-    if args.project == "all" and (left := [left_facts(app, ref) for ref in app.projects.left_over()]):
+    lines += _unknown(app, project, "" if found else args.service_class_name)
+    if project == "all" and (left := [left_facts(app, ref) for ref in app.projects.left_over()]):
         structured["leftOver"] = left
         lines += map(left_line, left)
     return Answer(structured, "\n".join(lines))
+
+
+def _unknown(app: ApplicationLike, project: str, class_name: str) -> list[str]:
+    """Return in words what of a filter is not known here: an empty list may mean a misspelt name."""
+    lines: list[str] = []
+    if project not in ("", "all") and (why := why_empty(app, project)):
+        lines.append(why)
+    if class_name:
+        try:
+            app.classes.get(class_name)
+        except NotFoundError as error:
+            lines.append(str(error))
+    return lines
 
 
 def _in_project(app: ApplicationLike, listed: list[Listed], project: str) -> tuple[list[Listed], int]:

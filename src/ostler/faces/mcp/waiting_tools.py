@@ -18,6 +18,7 @@ from ostler.engine.services.service import Service
 from ostler.engine.services.views import ServiceView
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
+from ostler.faces.mcp.client_folder import project_meant, why_empty
 from ostler.faces.mcp.definitions import MAX_WAIT, Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.durations import format_duration
@@ -147,10 +148,10 @@ def _names(app: ApplicationLike, args: ServiceWaitArgs) -> list[str]:
     folder = current_client().directory
     names = [app.projects.full_name(name, folder) if folder else name for name in args.name]
     if args.project:
-        owned = app.projects.directory.members(args.project)
-        if not owned:
-            known = ", ".join(app.projects.directory.folders()) or "none"
-            raise ArgumentError([f"project {args.project!r} has no services (projects that have: {known})"])
+        project = project_meant(app, args.project)
+        owned = app.projects.directory.members(project)
+        if why := why_empty(app, project):
+            raise ArgumentError([why])
         names += [service.name for service in owned]
     return list(dict.fromkeys(names))
 
