@@ -29,7 +29,7 @@ services:
   api:
     class: bare
     args: {script: "echo begin; echo 'error: no route to the database'; echo password=hunter2; sleep 300"}
-  web: {class: command, args: {command: "seq 1 300 | sed 's/^/line /'; sleep 300", shell: true}}
+  web: {class: command, args: {command: "exec <&-; seq 1 300 | sed 's/^/line /'; sleep 300", shell: true}}
 """
 ONCE = """\
 services:
@@ -111,6 +111,12 @@ async def test_one_cursor_reads_all_logs_of_a_project(state_dir: Path, tmp_path:
         text, _ = await refusal(client, "service_logs", ranked=True)
         assert "'ranked' needs words in 'search'" in text
         assert "got 3 bytes" in (await call(client, "service_input", name="api", text="hi"))["message"]
+        text, _ = await refusal(client, "service_input", name="web", text="hi")
+        assert "has closed its input" in text
+        assert "(step 'sendInput', tool 'process/input'). Next: " in text, "the tool's next steps are the error's"
+        for cursor in ("12", "0"):
+            text, _ = await refusal(client, "service_logs", name="web", cursor=cursor)
+            assert f"{cursor!r} is not a cursor of a log" in text
         nothing = await call(client, "service_logs", cursor=page["cursor"])
         assert (nothing["lines"], nothing["truncated"]) == ([], False)
 

@@ -99,6 +99,22 @@ def test_all_problems_come_at_once() -> None:
     assert found[0].startswith("unknown argument 'prot'; did you mean 'port'? (known: port, host")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("cwd", "directory"),
+        ("workingDir", "directory"),
+        ("env", "environment"),
+        ("dir", "directory"),
+        ("cmd", "command"),
+    ],
+)
+def test_what_other_tools_call_an_argument_is_understood(wrong: str, right: str) -> None:
+    specs = {name: ArgSpec() for name in ("command", "directory", "environment")}
+    with pytest.raises(ArgumentError, match=f"unknown argument '{wrong}'; did you mean '{right}'?"):
+        validate_args(specs, {wrong: "x"})
+
+
 def test_values_of_secret_args_are_never_said() -> None:
     said = "; ".join(problems_of({"port": 1, "password": "HUNTER2", "pin": 123456}))
     assert "HUNTER2" not in said

@@ -6,8 +6,20 @@ from difflib import get_close_matches
 from itertools import takewhile
 from typing import Final
 
+OTHER_WORDS: Final = {
+    "arguments": ("args", "argv"),
+    "command": ("cmd", "exec", "run", "script"),
+    "directory": ("cwd", "dir", "folder", "path", "workdir", "workingDir", "workingDirectory", "working_directory"),
+    "environment": ("env", "envVars", "variables"),
+}
+"""What other tools call arguments that programs are started with."""
+
 MOST: Final = 500
 """How many of the known names are compared as a whole: 10,000 would take a fifth of a second."""
+
+
+_SHORT: Final = 3
+"""Letters that are enough for the beginning of a name."""
 
 
 def hint_at(name: str, known: Sequence[str]) -> str:
@@ -31,8 +43,13 @@ def hint_at(name: str, known: Sequence[str]) -> str:
 
 def did_you_mean(name: str, known: Sequence[str], otherwise: str = "") -> str:
     """Return `did you mean 'x'?` with the name of `known` that is most like `name`; `otherwise` if none is."""
-    close = close_names(name, known, 1)
-    return f"did you mean {close[0]!r}?" if close else otherwise
+    close = other_word(name, known) or next(iter(close_names(name, known, 1)), "")
+    return f"did you mean {close!r}?" if close else otherwise
+
+
+def other_word(name: str, known: Sequence[str]) -> str:
+    """Return the name in `known` that other tools call `name`; nothing if none is known by it."""
+    return next((each for each, words in OTHER_WORDS.items() if name in words and each in known), "")
 
 
 def close_names(name: str, known: Sequence[str], most: int = 3) -> list[str]:
@@ -47,7 +64,9 @@ def close_names(name: str, known: Sequence[str], most: int = 3) -> list[str]:
     if found := get_close_matches(name, known, n=most):
         return found
     folded = {each.lower(): each for each in known}
-    return [folded[each] for each in get_close_matches(name.lower(), list(folded), n=most)]
+    if found := get_close_matches(name.lower(), list(folded), n=most):
+        return [folded[each] for each in found]
+    return [folded[each] for each in folded if each.startswith(name.lower())][:most] if len(name) >= _SHORT else []
 
 
 def _begin_alike(one: str, other: str) -> int:

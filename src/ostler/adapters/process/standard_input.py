@@ -28,12 +28,12 @@ async def send_input(supervisor: Supervisor, request: InputRequest) -> InputResu
         raise NotFoundError("process", request.key, known=known, next_actions=("process/list shows their keys",))
     if await supervisor.state_of(entry) == "exited":
         raise OperationError(
-            f"process {request.key!r} {entry.ending()}: nothing reads its input", next_actions=("'start' it",)
+            f"process {request.key!r} {entry.ending()}: nothing reads its input", next_actions=("start it again",)
         )
     if entry.record.stdin == "null":
         raise OperationError(
             f"process {request.key!r} has no input: it was started with stdin null",
-            next_actions=("'stop' it, and start it with stdin pipe or tty",),
+            next_actions=("stop it, and start it with stdin pipe or tty",),
         )
     end = "\r" if entry.record.stdin == "tty" else "\n"
     data = f"{request.text}{end if request.enter else ''}".encode()

@@ -27,7 +27,7 @@ _MEANT = {
     "search": ("grep", "query", "pattern", "filter"),
     "services": ("names", "name", "service"),
     "manifest": ("yaml", "text", "content", "definition"),
-    "directory": ("path", "folder", "cwd", "project"),
+    "directory": ("project",),
     "running": ("ready", "up", "started", "active", "available"),
     "completed": ("complete", "done", "finished", "succeeded", "exited"),
     "stopped": ("down", "exited", "terminated", "dead", "killed"),
@@ -96,6 +96,10 @@ def meant(word: str, known: Sequence[str]) -> str:
     for name, words in _MEANT.items():
         if word in words and name in known:
             return f"; did you mean {name!r}?"
+    from ostler.model.near_names import other_word  # noqa: PLC0415 (only wanted when something went wrong)
+
+    if name := other_word(word, known):
+        return f"; did you mean {name!r}?"
     for argument, values in (("state", ServiceState), ("health", HealthStatus)):
         if word not in known and word in [value.value for value in values]:
             return f"; {word!r} is a value of {argument}"

@@ -30,6 +30,9 @@ _TAIL_LIMIT = 2000
 
 _COMMAND = "command"
 
+_ASKED_FOR = (*START_STEPS, "logs", "sendInput")
+"""Steps that a caller waits for: the tool's next steps are the error's."""
+
 _LOOKS = frozenset({"status", "healthCheck", "find"})
 """Steps that show whether the service exists; their answer may be one page of a list."""
 
@@ -65,7 +68,7 @@ def _failure(
     service: InstanceState, call: PlannedCall, response: ToolResponse, verdict: Verdict, *, is_final: bool
 ) -> ToolFailedError:
     """Return the error of an answer that counts as a failure, with what it proves."""
-    steps = [service.mask_text(step) for step in response.next_steps if call.step in START_STEPS]
+    steps = [service.mask_text(step) for step in response.next_steps if call.step in _ASKED_FOR]
     shown_steps = [step.replace(FIX_COMMAND, _where_to_fix(service, call)) for step in steps]
     said = _both_ends(service.mask_text(_without_next_steps(response) if steps else response.text).strip())
     why = service.mask_text(verdict.reason)

@@ -22,7 +22,7 @@ async def serviceclass_check(app: ApplicationLike, args: ClassCheckArgs, call: C
     """Check a class against its tools' schemas, without calling one."""
     del call
     if bool(args.name) is bool(args.manifest):
-        raise ArgumentError(["one of 'name' and 'manifest' is required"])
+        raise ArgumentError(["exactly one of 'name' and 'manifest' is required"])
     if args.name:
         result = await app.review.check(args.name)
     else:

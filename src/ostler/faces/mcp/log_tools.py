@@ -97,7 +97,7 @@ async def service_logs(app: ApplicationLike, args: ServiceLogsArgs, call: Call) 
     name, page = await _read(app, args.name, wanted)
     if args.ranked:
         best = await anyio.to_thread.run_sync(best_lines, page.lines, args.search, args.lines)
-        head = f"the {len(best)} lines of {name} that fit {args.search!r} best, of its last {len(page.lines)}:"
+        head = f"{len(best) or 'no'} lines of {name} fit {args.search!r}, of its last {len(page.lines)}, best first"
         return Answer({"name": name, "lines": best, "source": page.source}, "\n".join([head, *best]))
     text = "\n".join([log_head(name, wanted, page), *page.lines])
     return Answer(

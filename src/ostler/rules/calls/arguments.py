@@ -1,7 +1,6 @@
 """Checks the arguments of a service against the args that its class declares."""
 
 import contextlib
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -264,8 +263,10 @@ def _problem(name: str, spec: ArgSpec, error: "ValidationError") -> str:
 
 
 def _unknown(name: str, specs: Mapping[str, ArgSpec]) -> str:
-    close = difflib.get_close_matches(name, list(specs), n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
+    from ostler.model.near_names import did_you_mean  # noqa: PLC0415 (only wanted when something went wrong)
+
+    close = did_you_mean(name, list(specs))
+    hint = f"; {close}" if close else ""
     known = f"known: {', '.join(specs)}" if specs else "the class takes no arguments"
     return f"unknown argument '{name}'{hint} ({known})"
 

@@ -68,8 +68,13 @@ class LogRange(Struct, frozen=True):
 
         Args:
             tool_searches: the tool finds the lines that match; else it must show more of them than are wanted.
+
+        Raises:
+            ArgumentError: the cursor is not of a log.
         """
         goes_on_here = self.cursor.startswith(_AFTER)
+        if self.cursor and not goes_on_here and not self.cursor.startswith(_OF_TOOL):
+            raise _not_a_cursor(self.cursor)
         seen = _SEEN_LINES if goes_on_here or (self.pattern and not tool_searches) else 0
         facts: JsonObject = {"lines": max(self.lines, seen)}
         if self.cursor.startswith(_OF_TOOL):
