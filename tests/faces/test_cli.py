@@ -5,14 +5,17 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import httpx2
 import psutil
 import pytest
 from mcp_types import INVALID_PARAMS
-from processes.bridge_client import BridgeClient, clean_place, eventually
+from processes.bridge_client import BridgeClient, clean_place, eventually, servers_of
 from processes.command_line import CommandLine
 from tests.support.postgresql import Postgresql
 
@@ -542,3 +545,58 @@ spec:
       start: {tool: process/start, args: {key: "{{ name }}", command: "sleep 100", env: {PASSWORD: "{{ password }}"}}}
       stop: {tool: process/stop, args: {key: "{{ name }}"}}
 """
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_what_follows_goes_on_with_the_next_server(alone: CommandLine, how: str) -> None:
+    echo = "command={python} -u -c \"import sys; [print('said', line) for line in sys.stdin]\""
+    assert alone.run("create", "command", "parrot", "--arg", echo) == ExitStatus.OK, alone.err
+    program = [sys.executable, "-m", "ostler.faces.entry", *alone.folders]
+    with (
+        followed([*program, "events", "--follow"]) as events,
+        followed([*program, "logs", "parrot", "--follow"]) as logs,
+        followed([*program, "ps", "--watch"]) as table,
+    ):
+        assert alone.run("input", "parrot", "one") == ExitStatus.OK, alone.err
+        for lines, text in ((events, "took 3 characters"), (logs, "said one"), (table, "parrot")):
+            lines.show(text)
+        (server,) = servers_of(alone.place)
+        if how == "killed":
+            psutil.Process(server).kill()
+        else:
+            assert alone.run("stop-server") == ExitStatus.OK
+        for lines in (events, logs, table):
+            lines.show("this goes on with the next one")
+        assert servers_of(alone.place) == [], "no one asked for it"
+        assert alone.run("input", "parrot", "other") == ExitStatus.OK, alone.err
+        for lines, text in ((events, "took 5 characters"), (logs, "said other"), (table, "parrot")):
+            lines.show(text)
+        assert logs.shown.count("said one") == 1, "no line comes twice"
+
+
+class Followed:
+    """What a command prints while it runs."""
+
+    def __init__(self, lines: IO[str]) -> None:
+        self.shown = ""
+        self._read = 0
+        threading.Thread(target=self._follow, args=(lines,), daemon=True).start()
+
+    def _follow(self, lines: IO[str]) -> None:
+        for line in lines:
+            self.shown += line
+
+    def show(self, text: str) -> None:
+        """Wait for `text`, after what was waited for before."""
+        eventually(lambda: text in self.shown[self._read :], f"{text!r} is shown")
+        self._read = self.shown.index(text, self._read) + len(text)
+
+
+@contextmanager
+def followed(command: list[str]) -> Generator[Followed]:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield Followed(process.stdout)
+        finally:
+            process.kill()

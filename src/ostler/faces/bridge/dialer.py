@@ -198,6 +198,14 @@ class Dialer:
             self._pause.wait(_RETRY_PAUSE)
         return f"pid {link.pid} {describe_exit(launched.exit_status())}"
 
+    def finds_server(self) -> bool:
+        """Whether a server runs and answers; none is started."""
+        try:
+            self.request("status")
+        except (OstlerUnavailableError, RefusedError):
+            return False
+        return True
+
     def request(self, kind: str, *, deadline: float = math.inf, **facts: object) -> dict[str, Any]:
         """Send a request (`status`, `dashboard`, `stop`, `handover`) to the running server and return its answer.
 

@@ -1,7 +1,6 @@
 """`ostler ps` and `ostler open`: the services as people look at them."""
 
 import re
-import threading
 from datetime import UTC, datetime
 from typing import Annotated, Final, cast
 
@@ -65,8 +64,9 @@ def list_services(
     if unknown:
         usage_error(f"--only {unknown[0]!r}: no such state. Next: use one of {', '.join(ServiceState)}")
     args = present({"state": only, "serviceClassName": class_name, "project": "all" if everywhere else None})
-    while True:
-        rows, elsewhere, left = _services(context, args, with_details=not as_json)
+
+    def look(client: ServerClient) -> float | None:
+        rows, elsewhere, left = _services(client, args, with_details=not as_json)
         if as_json:
             say_json({"services": rows, "total": len(rows), **present({"leftOver": left})})
         else:
@@ -82,10 +82,10 @@ def list_services(
                 from ostler.faces.mcp.project_changes import left_line
 
                 complain(left_line(gone))
-        if not watch:
-            return
         say(end="", flush=True)
-        threading.Event().wait(_WATCH_SECONDS)
+        return _WATCH_SECONDS if watch else None
+
+    session_of(context).follow(look)
 
 
 def open_service(
@@ -131,22 +131,21 @@ def relative(seconds: float) -> str:
 
 
 def _services(
-    context: typer.Context, args: JsonObject, *, with_details: bool
+    client: ServerClient, args: JsonObject, *, with_details: bool
 ) -> tuple[list[JsonObject], int, list[JsonObject]]:
     """Return the services, how many there are in other projects, and which projects are left over."""
     rows: list[JsonObject] = []
     left: list[JsonObject] = []
     cursor: str | None = None
-    with session_of(context).client() as client:
-        while True:
-            facts = require(client.call_tool("service_list", {**args, **present({"cursor": cursor})})).structured
-            rows += facts["services"]
-            left = facts.get("leftOver", [])
-            cursor, elsewhere = facts.get("nextCursor"), facts.get("inOtherProjects", 0)
-            if not cursor:
-                break
-        if with_details and len(rows) <= _MOST_DETAILED:
-            rows = [row | _details(client, str(row["name"])) for row in rows]
+    while True:
+        facts = require(client.call_tool("service_list", {**args, **present({"cursor": cursor})})).structured
+        rows += facts["services"]
+        left = facts.get("leftOver", [])
+        cursor, elsewhere = facts.get("nextCursor"), facts.get("inOtherProjects", 0)
+        if not cursor:
+            break
+    if with_details and len(rows) <= _MOST_DETAILED:
+        rows = [row | _details(client, str(row["name"])) for row in rows]
     return rows, elsewhere, left
 
 

@@ -47,6 +47,9 @@ AskPerson = Callable[[str, JsonObject], JsonObject]
 """Shows a message and a form's JSON Schema to the person, and returns the protocol's reply to an elicitation."""
 
 
+_AGAIN: Final = "run the command again: it starts the server, which recovers what was interrupted"
+
+
 class LateAnswerError(OstlerUnavailableError):
     """The server did not answer in time; what was asked of it goes on."""
 
@@ -159,7 +162,7 @@ class ServerClient:
             self._ahead = self._send("tools/call", params, has_progress=True), params
         except OSError as error:
             self.close()
-            raise OstlerUnavailableError(f"the connection to the Ostler server broke: {error}") from error
+            raise OstlerUnavailableError(f"the connection to the Ostler server broke: {error}; {_AGAIN}") from error
 
     def call_tool(
         self,
@@ -231,11 +234,8 @@ class ServerClient:
         except TimeoutError:
             raise self._late(method, timeout) from None
         except (OSError, LineTooLongError) as error:
-            raise OstlerUnavailableError(f"the connection to the Ostler server broke: {error}") from error
-        raise OstlerUnavailableError(
-            f"the Ostler server (pid {link.pid}) ended while {method} was under way; "
-            "run the command again: it starts the server, which recovers what was interrupted"
-        )
+            raise OstlerUnavailableError(f"the connection to the Ostler server broke: {error}; {_AGAIN}") from error
+        raise OstlerUnavailableError(f"the Ostler server (pid {link.pid}) ended while {method} was under way; {_AGAIN}")
 
     def _send(self, method: str, params: JsonObject, *, has_progress: bool) -> int:
         assert self._link is not None, "enter the client before calling"

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import threading
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -272,22 +271,20 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """Show what happened."""
-    cursor = since
-    pause = threading.Event()
-    with session_of(context).client() as client:
-        while True:
-            args: JsonObject = {**present({"name": name}), **({} if cursor is None else {"since": cursor})}
-            answer = require(client.call_tool("service_events", args))
-            found: list[JsonObject] = answer.structured["events"]
-            if as_json and not follow:
-                say_json(answer.structured)
-            for event in found if follow or not as_json else []:
-                _print_event(event, as_json=as_json)
-            cursor = answer.structured["cursor"]
-            if not follow:
-                return
-            say(end="", flush=True)
-            pause.wait(_FOLLOW_PAUSE)
+    args: JsonObject = present({"name": name, "since": since})
+
+    def look(client: ServerClient) -> float | None:
+        answer = require(client.call_tool("service_events", args))
+        found: list[JsonObject] = answer.structured["events"]
+        if as_json and not follow:
+            say_json(answer.structured)
+        for event in found if follow or not as_json else []:
+            _print_event(event, as_json=as_json)
+        args["since"] = answer.structured["cursor"]
+        say(end="", flush=True)
+        return _FOLLOW_PAUSE if follow else None
+
+    session_of(context).follow(look)
 
 
 def logs(  # noqa: PLR0917 (what follows the name are options)
@@ -311,25 +308,25 @@ def logs(  # noqa: PLR0917 (what follows the name are options)
     """Show what a service's process wrote. Without a name, what those of this folder's project wrote."""
     if best and (search or follow):
         fail("--best searches the whole log for words: leave --search and --follow out", ExitStatus.USAGE)
-    pause = threading.Event()
     args: JsonObject = {"name": name, "lines": lines, "search": best or search, "errorsOnly": errors}
     args |= present({"since": since, "ranked": bool(best) or None})
-    with session_of(context).client() as client:
-        while True:
-            answer = require(client.call_tool("service_logs", args))
-            if as_json:
-                say_json(answer.structured, indent=None if follow else 2)
-            lines_found: list[str] = answer.structured["lines"]
-            for line in [] if as_json else lines_found:
-                say(line)
-            if not follow:
-                if not (lines_found or as_json):
-                    complain("no such line" if args["search"] or errors or since else "nothing was logged")
-                return
-            say(end="", flush=True)
-            args["cursor"] = answer.structured["cursor"]
-            if not answer.structured["truncated"]:
-                pause.wait(_FOLLOW_PAUSE)
+
+    def look(client: ServerClient) -> float | None:
+        answer = require(client.call_tool("service_logs", args))
+        if as_json:
+            say_json(answer.structured, indent=None if follow else 2)
+        lines_found: list[str] = answer.structured["lines"]
+        for line in [] if as_json else lines_found:
+            say(line)
+        if not follow:
+            if not (lines_found or as_json):
+                complain("no such line" if args["search"] or errors or since else "nothing was logged")
+            return None
+        say(end="", flush=True)
+        args["cursor"] = answer.structured["cursor"]
+        return 0.0 if answer.structured["truncated"] else _FOLLOW_PAUSE
+
+    session_of(context).follow(look)
 
 
 def _each(context: typer.Context, tool: str, names: list[str], no_wait: bool, **more: Any) -> None:

@@ -2,8 +2,9 @@
 
 import math
 import sys
+import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import NoReturn, cast
@@ -30,6 +31,9 @@ class ExitStatus(IntEnum):
     NOT_FOUND = 3
     UNAVAILABLE = 4
 
+
+_LOOK_FOR_SERVER = 0.2
+"""Seconds between two looks for a server that someone may start."""
 
 _NOT_FOUND_CODES = ("not_found", "tool_not_found")
 
@@ -72,6 +76,29 @@ class Session(Struct, frozen=True):
             fail(str(error), ExitStatus.UNAVAILABLE)
         except RequestFailedError as error:
             fail(str(error), ExitStatus.FAILED)
+
+    def follow(self, look: Callable[[ServerClient], float | None]) -> None:
+        """Look again and again, each time after as many seconds as the look returns; None ends it.
+
+        When the server ends, the looks go on with the next one. They do not start it: it may have been stopped on
+        purpose.
+        """
+        pause = threading.Event()
+        while not self._followed(look, pause):
+            complain("the Ostler server ended, or does not answer; this goes on with the next one (Ctrl-C ends it)")
+            dialer = self.dialer()
+            while not dialer.finds_server():
+                pause.wait(_LOOK_FOR_SERVER)
+
+    def _followed(self, look: Callable[[ServerClient], float | None], pause: threading.Event) -> bool:
+        """Look over one connection; return False when it is lost."""
+        with self.client() as client:
+            try:
+                while (seconds := look(client)) is not None:
+                    pause.wait(seconds)
+            except OstlerUnavailableError:
+                return False
+        return True
 
     def ask(self, tool: str, args: Mapping[str, JsonValue] | None = None) -> ToolAnswer:
         """Call one tool on a connection of its own; a failure ends the command with its message."""
