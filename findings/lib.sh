@@ -46,7 +46,7 @@ cleanup() {
     disown -a
     for pid in $jobs $(marked); do [ "$pid" = "$BASHPID" ] || kill -9 "$pid" 2>/dev/null || true; done
     chmod -R u+w "$WORK" 2>/dev/null || true
-    rm -rf "$WORK"
+    rm -rf "$WORK" 2>/dev/null || { sleep 1; rm -rf "$WORK"; } || true # what was killed may still write for a moment
     exit "$status"
 }
 trap cleanup EXIT

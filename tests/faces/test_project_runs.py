@@ -29,6 +29,7 @@ from ostler.engine.projects.runner import ProjectReport, ProjectRunner
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.services.views import CreateRequest, ProjectRef
 from ostler.faces.hosted_projects import PRUNE_SECONDS, HostedProjects, is_removed
+from ostler.faces.mcp.project_changes import change_line
 from ostler.faces.project_runs import OWED_SECONDS, ProjectRuns
 from ostler.faces.project_watches import Changed, ProjectWatches
 from ostler.model.errors import ManifestError, NotFoundError, OstlerError, StoreError, SupersededError
@@ -595,6 +596,18 @@ async def test_an_up_says_all_that_is_known_to_fail_before_it_starts_anything(sh
         assert world.calls == []
         assert not await UpJournal(shop.parent / "journal.json").load(), "there is nothing to go on with"
         assert (await up(projects, shop, "text")).is_good, "what is wrong elsewhere does not matter to it"
+
+
+async def test_what_takes_the_outputs_of_a_stopped_service_is_said_to_wait_for_it(shop: Path) -> None:
+    args = '{password: "{{ services.db.outputs.url }}"}'
+    (shop / "ostler.yaml").write_text(FILE.replace("{size: 1}", args))
+    async with life(World(), MemoryStore(), shop) as (manager, projects):
+        assert (await up(projects, shop)).is_good
+        await manager.stop_service("db.shop")
+        changes = {change.name: change for change in (await projects.status(str(shop))).changes}
+        assert changes["db"].kind is ChangeKind.START
+        assert (changes["api"].kind, changes["api"].reason) == (ChangeKind.UNKNOWN, "db is not up")
+        assert change_line(changes["api"]) == "api.shop: seen when what it needs is up (db is not up)"
 
 
 async def misses_a_program(_tool: str, args: JsonObject) -> OstlerError | None:

@@ -62,8 +62,12 @@ def change_of(
     except (TemplateError, NotFoundError, ArgumentError, ManifestError) as error:
         needs = scope.needs(name) if isinstance(error, TemplateError) else []
         is_final = _are_kept(scope, needs, manager, {} if known is None else known)
-        if service is not None or is_final:
-            return Change(name, full, ChangeKind.IMPOSSIBLE if is_final else ChangeKind.UNKNOWN, error.summary)
+        if is_final:
+            return Change(name, full, ChangeKind.IMPOSSIBLE, error.summary)
+        if service is not None:
+            down = [need for need in needs if not _is_there(manager.registry.find(scope.full_name(need)))]
+            why = f"{' and '.join(down)} {'is' if len(down) == 1 else 'are'} not up" if down else error.summary
+            return Change(name, full, ChangeKind.UNKNOWN, why)
         difference = ""
     if service is None:
         return Change(name, full, ChangeKind.CREATE)
@@ -74,9 +78,16 @@ def change_of(
         until = until_ended(runs_cut_off(full, manager))
         return Change(name, full, ChangeKind.REPLACE, f"changed: {changed}{until and f'; {until}'}")
     reason = f"kept as {_decides(scope)}; here it differs: {difference}" if difference else ""
-    if service.state.is_up or (isinstance(service, ServiceInstance) and service.has_completed):
+    if _is_there(service):
         return Change(name, full, ChangeKind.KEEP, reason)
     return Change(name, full, ChangeKind.START, reason or f"was {service.state.value}")
+
+
+def _is_there(service: Service | None) -> bool:
+    """Whether a service is up, or a job that has completed."""
+    return service is not None and (
+        service.state.is_up or (isinstance(service, ServiceInstance) and service.has_completed)
+    )
 
 
 def _decides(scope: ProjectScope) -> str:
