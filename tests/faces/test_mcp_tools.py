@@ -1183,6 +1183,18 @@ async def test_events_go_on_from_a_cursor() -> None:
         assert "no event here has had the cursor 10000" in text, text
 
 
+@pytest.mark.parametrize("wanted", [{}, {"name": "one"}, {"name": "one", "state": "running"}])
+async def test_a_wait_from_a_cursor_that_never_was_says_so(wanted: dict[str, Any]) -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="one")
+        waited = await call(client, "service_wait", cursor=10_000, **wanted)
+        assert waited["met"]
+        assert waited["events"]
+        assert "no event here has had the cursor 10000" in waited["message"], waited["message"]
+        following = await call(client, "service_wait", name="one", state="running", cursor=waited["cursor"])
+        assert "cursor" not in following["message"], following["message"]
+
+
 async def test_logs_are_bounded_from_the_old_end() -> None:
     async with ledger(World()) as app, Client(server_over(app)) as client:
         await call(client, "service_create", serviceClassName="basic", name="one")

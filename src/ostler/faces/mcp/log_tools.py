@@ -48,12 +48,7 @@ async def service_events(app: ApplicationLike, args: ServiceEventsArgs, call: Ca
     more = "; there are more" if truncated else ""
     lines = [f"{len(items)} event{'' if len(items) == 1 else 's'}{more}; continue with since={cursor}"]
     if dropped:
-        lines.append(
-            f"no event here has had the cursor {args.since}: it may be from another Ostler or an earlier state folder. "
-            "These are the events from the beginning"
-            if args.since is not None and args.since > events.last_cursor
-            else "some events after that cursor are gone: fewer are kept than have happened"
-        )
+        lines.append(shapes.gap_line(args.since, events.last_cursor))
     lines += [shapes.event_line(item) for item in items]
     return Answer(
         {

@@ -234,6 +234,16 @@ def event(item: Event) -> JsonObject:
     }
 
 
+def gap_line(since: int | None, newest: int) -> str:
+    """Return in words why the events after the cursor `since` are not all of them; `newest` is the last cursor."""
+    if since is not None and since > newest:
+        return (
+            f"no event here has had the cursor {since}: it may be from another Ostler or an earlier state folder. "
+            "These are the events from the beginning"
+        )
+    return "some events after that cursor are gone: fewer are kept than have happened"
+
+
 def event_line(item: Event) -> str:
     """Return one event on a line."""
     who = f" {item.service}:" if item.service else ""

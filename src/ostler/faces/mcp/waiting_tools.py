@@ -103,6 +103,8 @@ async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) 
     cursor = shown[-1].cursor if len(shown) < len(found.events) else found.next_cursor
     met = bool(shown)
     message = f"{len(shown)} events" if met else f"nothing happened within {format_duration(timeout)}"
+    if found.dropped:
+        message += f"; {shapes.gap_line(since, app.manager.events.last_cursor)}"
     return await _waited(app, names, message, met=met, late=not met, events=shown, cursor=cursor)
 
 
@@ -185,6 +187,8 @@ async def _wait_for_state(
         how = ", ".join(f"{name} is still {_now(app, args, name)}" for name in waiting)
         message = f"service {how} after {format_duration(timeout)}; wait again to continue"
     page = events.read(since=since, **_of(names), limit=MAX_WAIT_EVENTS)
+    if page.dropped:
+        message += f"; {shapes.gap_line(since, events.last_cursor)}"
     return await _waited(app, names, message, met=met, late=is_late, events=page.events, cursor=page.next_cursor)
 
 
