@@ -242,7 +242,7 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
     left_lines += unseen_lines(unseen)
     facts = {"leftOver": left, **present({"notLookedAt": unseen})}
     if not app.projects.is_project(directory_of(args)):
-        none = f"no project here: {why_in_none(directory_of(args))}. Next: name the folder of one as directory"
+        none = f"no project here: {why_in_none(directory_of(args))}. Next: name the folder of one"
         lines = [left_line(each) for each in gone]
         return Answer({"project": "", "services": [], **facts}, "\n".join([none, *lines, *left_lines]))
     status = await app.projects.status(directory_of(args))
