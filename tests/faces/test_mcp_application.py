@@ -176,6 +176,30 @@ async def test_a_restart_that_would_fail_stops_nothing(state_dir: Path, tmp_path
         assert shown["outputs"]["pid"] != pid
 
 
+@pytest.mark.parametrize("name", ["records", "logs", "endings"])
+async def test_a_restart_that_could_not_be_written_down_stops_nothing(
+    name: str, state_dir: Path, tmp_path: Path
+) -> None:
+    """A file where the folder was refuses everyone, root too, as a disk does that is read-only or full."""
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        program = {"command": "sleep", "arguments": ["300"], "directory": str(tmp_path)}
+        await call(client, "service_create", serviceClassName="command", name="web", args=program)
+        pid = (await call(client, "service_get", name="web"))["outputs"]["pid"]
+        folder = Paths(tmp_path / "config", state_dir).process_dir / name
+        away = folder.rename(folder.with_name("away"))
+        folder.touch()
+        text, _ = await refusal(client, "service_restart", name="web")
+        assert "the record of process 'web' cannot be written: [Errno 20] Not a directory" in text
+        assert "so it was not stopped, and runs on (step 'start', tool 'process/start')" in text
+        assert f"Next: free space in, or fix the permissions of, {folder.parent}" in text
+        folder.unlink()
+        away.rename(folder)
+        shown = await call(client, "service_status", name="web")
+        assert (shown["state"], shown["outputs"]["pid"]) == ("running", pid)
+        await call(client, "service_restart", name="web")
+        assert not list(folder.parent.glob("*/*.tmp"))
+
+
 async def test_a_start_that_waits_shows_for_what_and_what_its_program_said(state_dir: Path, tmp_path: Path) -> None:
     """Under a watcher, such as tsx watch, a server that crashes leaves a process that runs on and never answers."""
     crashed = f"{sys.executable} -S -u -c \"print('Error: boom'); import time; time.sleep(300)\""

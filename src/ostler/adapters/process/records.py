@@ -20,7 +20,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ostler.adapters.disk_room import free_bytes
+from ostler.adapters.disk_room import free_bytes, is_scarcity
 from ostler.adapters.process.contract import KEY_PATTERN, StdinKind
 from ostler.adapters.process.kept_ports import KeptPorts
 from ostler.adapters.process.marks import owner_of
@@ -28,6 +28,7 @@ from ostler.model.errors import StoreError
 
 READABLE_KEY_LENGTH = 60
 MAX_RECORD_BYTES = 1024 * 1024
+_SAMPLE_BYTES = 4096
 KEPT_EXITED = 200
 """Records of exited processes that are kept; the oldest go first."""
 
@@ -209,10 +210,30 @@ class RecordFolder:
             temporary.replace(path)
             self._sync_folder()
         except OSError as error:
-            raise StoreError(
-                f"the record of process {record.key!r} cannot be written: {error}",
-                next_actions=(f"free space in, or fix the permissions of, {self._root}",),
-            ) from error
+            raise self._refusal(record.key, error) from error
+
+    def check_room(self, key: str) -> None:
+        """Write about as much as a start of `key` does, and remove it again.
+
+        Raises:
+            StoreError: the disk refused, as it would refuse the start.
+        """
+        try:
+            for folder in (self._records, self._logs, self._endings):
+                sample = folder / f"{_file_stem(key)}.tmp"
+                try:
+                    sample.write_bytes(bytes(_SAMPLE_BYTES))
+                finally:
+                    sample.unlink(missing_ok=True)
+        except OSError as error:
+            if not is_scarcity(error):  # that passes
+                raise self._refusal(key, error) from error
+
+    def _refusal(self, key: str, error: OSError) -> StoreError:
+        return StoreError(
+            f"the record of process {key!r} cannot be written: {error}",
+            next_actions=(f"free space in, or fix the permissions of, {self._root}",),
+        )
 
     def remove(self, key: str) -> None:
         """Remove the record and logs of `key`; files that cannot be removed are left for a later time."""

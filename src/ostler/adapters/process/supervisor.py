@@ -150,7 +150,7 @@ class Supervisor:
         return StartResult(**dict(facts), already_running=already, warning=warning or None)
 
     async def foresee(self, tool: str, args: JsonObject) -> OstlerError | None:
-        """Return why a call would fail: a start whose folder, program, port or user is not there. See `Foresight`."""
+        """Return why a call would fail: a start without its folder, program, port or user, or room for its record."""
         if tool != START_TOOL or marks_in([args.get("cwd"), args.get("command"), args.get("args")]):
             return None
         try:
@@ -159,6 +159,8 @@ class Supervisor:
             earlier = self.entries.get(request.key)
             kept = environment_of_caller() or (earlier.record.environment if earlier is not None else None)
             await self._launch(request, request.port, kept)
+            await self.open()
+            await anyio.to_thread.run_sync(self.folder.check_room, request.key)
             return await self.ports.trouble(request)
         except OstlerError as error:
             return error
