@@ -194,6 +194,36 @@ async def test_an_end_that_could_not_be_recorded_is_not_taken_for_a_cut_off_oper
         assert world.tools_called("w/stop") == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "done"),
+    [
+        ("stop", "; service db is stopped; only the end of the stop is unrecorded"),
+        ("restart", "; service db was restarted and is running; only the end of the restart is unrecorded"),
+        ("delete", ""),
+    ],
+)
+async def test_an_end_that_could_not_be_recorded_is_told_from_a_failure(kind: str, done: str) -> None:
+    world, store = World(), Refusing()
+    request = {"stop": ServiceManager.stop_service, "restart": ServiceManager.restart_service}
+    async with running(world, manifest(lifecycleTools__ready=None), store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        slow = "w/start" if kind == "restart" else "w/stop"
+        world.calls.clear()
+        world.faults[slow].append(Slow(1.0))
+
+        async def fill() -> None:
+            await until(lambda: slow in world.tools_called())
+            store.is_full = True
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(fill)
+            with pytest.raises(StoreError) as caught:
+                await request.get(kind, ServiceManager.delete)(manager, "db")
+            assert caught.value.summary == f"the disk is full{done}"
+        store.is_full = False
+        await anyio.sleep(30)
+
+
 @pytest.mark.parametrize("kind", ["stop", "delete"])
 async def test_an_end_that_could_not_be_recorded_is_recorded_when_the_disk_has_room_again(kind: str) -> None:
     world, store = World(), Refusing()

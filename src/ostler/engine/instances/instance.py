@@ -386,7 +386,12 @@ class ServiceInstance(InstanceState):
             if operation.submitted:
                 self.record_later(record)
             self.note(f"the end of {operation.kind.value} could not be recorded: {store_error}")
-            operation.error = operation.error or store_error
+            if operation.error is None:
+                operation.error = store_error.fresh()
+                if record.outcome is OperationOutcome.SUCCEEDED:
+                    operation.error.add(
+                        f"{operation.message}; only the end of the {operation.kind.value} is unrecorded"
+                    )
         self._current = None  # subscribers to the event find nothing under way
         self.runtime.events.append(
             EventKind.OPERATION_ENDED,
