@@ -212,6 +212,19 @@ def test_args_that_are_not_declared_are_taken_where_the_class_says_so() -> None:
     assert args_json_schema(specs, additional=True)["additionalProperties"] is True
 
 
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_a_blank_path_is_not_given(blank: str) -> None:
+    specs = {
+        "home": ArgSpec(path=True, required=True, default="."),
+        "data": ArgSpec(path=True),
+        "note": ArgSpec(),
+    }
+    args = {"home": blank, "data": blank, "note": blank}
+    assert validate_args(specs, args, folder="/srv/shop") == {"home": "/srv/shop", "note": blank}
+    with pytest.raises(ArgumentError, match="missing required argument 'home'"):
+        validate_args(specs, args)
+
+
 def test_relative_paths_start_at_the_folder_that_is_known() -> None:
     specs = {
         "home": ArgSpec(path=True, required=True, default="."),

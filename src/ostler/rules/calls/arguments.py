@@ -55,7 +55,7 @@ def validate_args(
     whole number written as `1.0` becomes an integer if one is required. Many clients send every value as text: one that
     stands for exactly one value of the required type (`"5173"`, `"true"`, `"[1, 2]"`), at any depth, is taken as that;
     nothing else is converted. Models in strict mode send null for what they leave out: an arg that may be left out
-    counts as not given then.
+    counts as not given then. So does a blank path: as a folder to run in or to serve, it would be the home folder.
 
     Args:
         specs: the args that the class declares.
@@ -75,7 +75,8 @@ def validate_args(
     for name, spec in specs.items():
         has_default = spec.has_default and (bool(folder) or not spec.path or not _relative_paths(spec.default))
         may_be_left_out = has_default or not spec.required
-        if name in args and not (may_be_left_out and args[name] is None):
+        is_blank = spec.path and isinstance(args.get(name), str) and not str(args[name]).strip()
+        if name in args and not is_blank and not (may_be_left_out and args[name] is None):
             value = as_meant(spec, args[name], numbers_as_text=numbers_as_text)
             found = list(value_problems(name, spec, value))
             problems += found
