@@ -93,6 +93,8 @@ async def test_an_entry_is_checked_without_being_written(paths: Paths) -> None:
     async with opened(paths) as (client, app):
         good = await call(client, "mcpserver_validate", name="x", entry={"url": "http://127.0.0.1:1/mcp"})
         assert good["valid"]
+        other, _ = await refusal(client, "mcpserver_validate", name="x", entry={"cmd": "x", "description": "mine"})
+        assert "needs `command` or `url`; it has only 'cmd', 'description'" in other, other
         bad = await call(client, "mcpserver_validate", name="x", command="x", type="sse")
         assert not bad["valid"]
         assert "needs 'url'" in bad["findings"][0]["message"]

@@ -113,8 +113,9 @@ async def mcpserver_delete(app: ApplicationLike, args: ServerDeleteArgs, call: C
 def _complete(args: EntryArgs) -> JsonObject:
     entry = args.entry()
     if not entry.get("command") and not entry.get("url"):
+        others = ", ".join(f"'{key}'" for key in entry if key != "name")
         raise ArgumentError(
-            [f"MCP server {args.name!r} needs `command` or `url`"],
+            [f"MCP server {args.name!r} needs `command` or `url`{f'; it has only {others}' if others else ''}"],
             next_actions=("take both from the server's own documentation",),
         )
     return entry
