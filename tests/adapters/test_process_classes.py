@@ -205,6 +205,8 @@ async def test_a_dev_server_without_a_ready_path_is_up_when_it_answers_anything_
         if "wanted" in said:
             call = api.service_class.tools.start
             assert said in await server.fail(call.tool_name, **render(call.args, api.names))
+            page = await server.call("logs", key="api", lines=1000)
+            assert 1 < len([line for line in page["lines"] if "answers" in line]) < 45, "20 a second would fill its log"
             return
         await api.start()
         lines = await server.until_logged("api", said)  # its keeper may write it a moment after the answer

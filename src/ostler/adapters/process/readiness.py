@@ -61,6 +61,12 @@ _OF_A_CLASS = {
 _ANSWERED = late_pattern(r"answered 4\d\d, wanted")
 """A server that runs but has nothing at the path: an API often has nothing at /."""
 
+_UNWANTED = late_pattern(r"answered \d{3}, wanted")
+_UNWANTED_SHARE = 0.1
+_LONGEST_UNWANTED_SECONDS = 1.0
+"""Where a server answers with a status that is not wanted, a pause is this share of the time that it has done so: each
+request may write a traceback into its log, and 14 of them a second leave no room for anything else."""
+
 _PORT = late_pattern(r"(?:[:,] ?|port:? )(\d{2,5})\b", re.IGNORECASE)
 _TIME = late_pattern(r"\d\d:\d\d:\d\d(?:[.,]\d+)?")
 
@@ -220,7 +226,7 @@ async def await_ready(
     time = _ReadyTime(timeout)
     reported = time.began - PROGRESS_SECONDS
     confirmation = Confirmation(sockets, probe, timeout)
-    seen = verdict
+    seen, unwanted_since = verdict, math.inf
     while is_current() and entry.refresh() != "exited":
         with time.look():
             seen = await look(probe, sockets, scanner=scanner, watch=watch, timeout=min(PROBE_SECONDS, timeout))
@@ -243,6 +249,8 @@ async def await_ready(
             await progress(now - time.began, timeout, f"waiting for {entry.record.key}: {verdict.detail}{said}")
         is_frequent = seen.is_brief and now - time.began < BRIEF_SECONDS
         pause = BRIEF_INTERVAL_SECONDS if is_frequent else INTERVAL_SECONDS
+        unwanted_since = min(unwanted_since, now) if _UNWANTED.search(seen.detail) else math.inf
+        pause = min(max(pause, (now - unwanted_since) * _UNWANTED_SHARE), _LONGEST_UNWANTED_SECONDS)
         await time.pause(entry, pause if probe.interval is None else probe.interval)
     if entry.refresh() != "exited" and is_current():
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
