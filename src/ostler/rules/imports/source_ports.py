@@ -15,7 +15,8 @@ _FIXED = re.compile(
     | \b(?:serve|listen)\(\s*(?:[\w.]+\s*,\s*)?\{[^{}]*?\bport:\s*(?P<option>\d{2,5})\b
     | \bexport\s+default\s*\{[^{}]*?\bport:\s*(?P<exported>\d{2,5})\b
     | \b(?:const|let|var)\s+(?P<name>\w*port)\b[^=\n]*=\s*(?P<named>\d{2,5})\b
-    | \.run\([^()\n]*\bport\s*=\s*(?P<run>\d{2,5})\b
+    | (?:\.run(?:_app)?|\bserve)\((?:[^()]|\([^()]*\))*?\bport\s*=\s*(?P<run>\d{2,5})\b
+    | (?:\bmake_server\(\s*|(?:HTTP|TCP)Server\(\s*\(\s*)['"][^'"]*['"]\s*,\s*(?P<bound>\d{2,5})\b
     | \bListenAndServe(?:TLS)?\(\s*\"[\w.]*:(?P<go>\d{2,5})\"
     """,
     re.VERBOSE | re.IGNORECASE,
