@@ -260,6 +260,7 @@ async def test_a_folder_is_named_as_agents_write_it(tmp_path: Path, monkeypatch:
             assert created["service"]["name"] == "web.my-shop"
             for directory in (".", "api", "./api/", "../my shop", "~/my shop", shop.as_uri(), f"{shop}/ostler.yaml"):
                 assert (await call(client, "project_status", directory=directory))["project"] == "my-shop", directory
+            assert app.projects.clients.present() <= {str(shop), str(shop / "api"), str(shop / "ostler.yaml")}
             for project in (".", "my-shop", str(shop), shop.as_uri()):
                 listed = await call(client, "service_list", project=project)
                 assert [each["name"] for each in listed["services"]] == ["web.my-shop"], project

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,16 @@ def folder_meant(given: str) -> str:
             next_actions=("give the whole path",),
         )
     return os.path.normpath(Path(home) / path)
+
+
+def folder_of_call(arguments: Mapping[str, Any] | None) -> str:
+    """Return the folder that a call is about, the client's if it names none; empty if that is not known."""
+    given = (arguments or {}).get("directory")
+    if not given or not isinstance(given, str):
+        return current_client().directory
+    with suppress(ArgumentError):  # the tool says so
+        return folder_meant(given)
+    return ""
 
 
 def why_in_none(folder: str) -> str:

@@ -18,7 +18,7 @@ from ostler.faces.hanging_up import has_hung_up, is_cancelled_by_client
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.check_tools import CHECK_TOOLS
 from ostler.faces.mcp.class_tools import CLASS_TOOLS
-from ostler.faces.mcp.client_folder import clients_folder, said_if_declared
+from ostler.faces.mcp.client_folder import clients_folder, folder_of_call, said_if_declared
 from ostler.faces.mcp.confirmation import Confirmations
 from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.downstream_tools import DOWNSTREAM_TOOLS
@@ -363,9 +363,7 @@ class Toolbox:
             return error_answer(refusal)
         try:
             with await clients_folder(self._app, call.person, tool.name, arguments):
-                client = current_client()
-                given = (arguments or {}).get("directory") or client.directory
-                self._app.projects.clients.note_call(str(given), client.connection)
+                self._app.projects.clients.note_call(folder_of_call(arguments), current_client().connection)
                 await self._coming.wait(tool.name, arguments)
                 answer = await CONFIRMATIONS.run(self._app, tool, self._in_scope(tool.name, arguments), call)
         except InputNeededError as needed:
