@@ -6,6 +6,8 @@ import hmac
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import anyio
@@ -146,6 +148,19 @@ async def test_a_delivery_is_tried_again_and_then_given_up() -> None:
     assert "which is given up: it answered 500" in reports[0]
     assert "Next: check that what receives it runs, and its url and secret under [[webhooks]]" in reports[0]
     assert "/hook" not in reports[0]
+
+
+async def test_a_retry_waits_for_the_date_that_the_receiver_names() -> None:
+    named = (LoopClock(EPOCH).now() + timedelta(seconds=2)).replace(microsecond=0)
+    busy = Response(status_code=503, headers={"Retry-After": format_datetime(named, usegmt=True)})
+    unreadable = Response(status_code=503, headers={"Retry-After": "soon"})
+    receiver = Receiver(busy, unreadable)
+    async with delivering(receiver) as (events, reports):
+        events.append(EventKind.STATE_CHANGED, "web", "running -> failed", UP_DOWN[0])
+        await until(lambda: len(receiver.taken) == 3)
+    again = receiver.taken[1][0]["webhook-timestamp"]
+    assert int(again) >= named.timestamp()
+    assert reports == []
 
 
 async def test_an_answer_that_trickles_in_takes_no_longer_than_an_attempt_may() -> None:

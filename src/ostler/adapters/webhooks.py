@@ -14,6 +14,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import anyio
@@ -197,8 +198,18 @@ class _Hook:
         if 300 <= status < 400:
             return f"it answered {status}, a redirect, and none is followed: write the address that it leads to", None
         if status in _AGAIN or status >= 500:
-            return f"it answered {status}", min(float(after), _RETRY_AFTER_MAX) if after.isdecimal() else 0.0
+            return f"it answered {status}", self._asked_wait(after)
         return f"it answered {status}", None
+
+    def _asked_wait(self, retry_after: str) -> float:
+        """Return the seconds to wait that a `Retry-After` of seconds or with a date asks for, within bounds; else 0."""
+        if retry_after.isdecimal():
+            return min(float(retry_after), _RETRY_AFTER_MAX)
+        try:
+            wait = parsedate_to_datetime(retry_after).timestamp() - self._clock.now().timestamp()
+        except (ValueError, OverflowError):
+            return 0.0
+        return min(max(wait, 0.0), _RETRY_AFTER_MAX)
 
     def _headers(self, delivery: _Delivery) -> dict[str, str]:
         sent_at = str(int(self._clock.now().timestamp()))
