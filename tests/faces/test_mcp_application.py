@@ -463,3 +463,49 @@ async def test_both_eras_are_told_of_changes_over_http(state_dir: Path, tmp_path
         await until(lambda: {"service://one", "list"} <= set(old))
         await until(lambda: {ResourceUpdated("service://one"), ResourcesListChanged()} <= set(new))
         group.cancel_scope.cancel()
+
+
+LEAKY = """
+import os
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+
+server = MCPServer("leaky")
+
+@server.tool()
+def make(name: str) -> str:
+    raise ToolError(f"401 for {os.environ['API_TOKEN']}, user {os.environ['DB_PASSWORD']}")
+
+server.run()
+"""
+LEAKING = """
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {name: leaking}
+spec:
+  serviceConfig:
+    lifecycleTools:
+      start: {tool: leaky/make, args: {name: "{{ name }}"}}
+      stop: {tool: leaky/make, args: {name: "{{ name }}"}}
+"""
+
+
+async def test_a_servers_own_credentials_are_masked_in_what_its_tools_say_of_a_failure(
+    state_dir: Path, tmp_path: Path
+) -> None:
+    token = f"ghp_{'a1B2' * 9}"
+    (tmp_path / "leaky.py").write_text(LEAKY)
+    entry = {
+        "command": sys.executable,
+        "args": [str(tmp_path / "leaky.py")],
+        "env": {"API_TOKEN": token, "DB_PASSWORD": "postgres"},
+    }
+    classes = tmp_path / "config" / "serviceclasses"
+    classes.mkdir(parents=True)
+    (classes / "leaking.yaml").write_text(LEAKING)
+    (tmp_path / "config" / "mcp.json").write_text(json.dumps({"mcpServers": {"leaky": entry}}))
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        await app.downstream.wait_until_connected("leaky", 60)
+        text, error = await refusal(client, "service_create", serviceClassName="leaking", name="one")
+        assert "401 for ***, user postgres" in text
+        assert token not in json.dumps([error, await call(client, "service_events")])

@@ -2,12 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from typing import Final, cast
 
 import anyio
 from anyio.abc import TaskGroup
-from msgspec.structs import replace
 
 from ostler.adapters.caller_environment import environment_of_caller, without_own
 from ostler.adapters.downstream.secret_references import MissingSecretError, look_up
@@ -15,10 +14,10 @@ from ostler.adapters.environments import Environments
 from ostler.engine.protocols import Progress, ToolCaller
 from ostler.model.downstream_errors import SecretMissingError
 from ostler.model.errors import OstlerError
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import OWN_SERVER
-from ostler.rules.secrets.masking import mask
+from ostler.rules.secrets.masking import changed_response, masked_response
 from ostler.rules.secrets.secret_marks import Seal, SecretMarks, filled, marks_in
 
 FRESH: Final = 60.0
@@ -126,20 +125,4 @@ class SecretCalls:
         return value
 
     def _sealed(self, response: ToolResponse) -> ToolResponse:
-        return _changed(response, self._seal)
-
-
-def masked_response(response: ToolResponse, secrets: Collection[str]) -> ToolResponse:
-    """Return an answer of a tool with `secrets` masked in all its parts."""
-    return _changed(response, lambda part: mask(part, secrets)) if secrets else response
-
-
-def _changed(response: ToolResponse, change: Callable[[JsonValue], JsonValue]) -> ToolResponse:
-    """Return an answer with `change` applied to all its parts."""
-    return replace(
-        response,
-        value=change(response.value),
-        text=str(change(response.text)),
-        content=tuple(cast("JsonObject", change(block)) for block in response.content),
-        structured=change(response.structured),
-    )
+        return changed_response(response, self._seal)

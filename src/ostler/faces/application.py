@@ -22,7 +22,7 @@ from ostler.adapters.downstream.service import McpServerService
 from ostler.adapters.environments import LiveEnvironment, find_program
 from ostler.adapters.kubernetes.configured import ConfiguredServices
 from ostler.adapters.projects.journal import UpJournal
-from ostler.adapters.secret_calls import SecretCalls, masked_response
+from ostler.adapters.secret_calls import SecretCalls
 from ostler.adapters.stores.choice import WatchedStore
 from ostler.adapters.telemetry.silent import Telemetry
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
@@ -50,6 +50,7 @@ from ostler.model.json import JsonObject
 from ostler.model.responses import ToolResponse
 from ostler.model.settings import PolicySettings, Settings
 from ostler.model.tool_names import ToolNames
+from ostler.rules.secrets.masking import masked_response
 from ostler.rules.text.log_pages import NEWEST, LogPage, LogRange
 
 if TYPE_CHECKING:

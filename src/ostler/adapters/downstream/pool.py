@@ -32,6 +32,7 @@ from ostler.model.responses import ToolResponse
 from ostler.model.servers import OVER_HTTP, ServerEntry
 from ostler.model.states import ServiceState
 from ostler.model.tool_names import MISSING_SERVER
+from ostler.rules.secrets.masking import masked_response
 
 if TYPE_CHECKING:
     from mcp.server import Server
@@ -155,9 +156,11 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         slots = connection.slots  # a changed entry may bring others meanwhile
         held, limit = await slots.take(connection.tools[name], limit)
         try:
-            return await send_call(self._live_link(connection, tool), tool, args, limit, progress)
+            response = await send_call(self._live_link(connection, tool), tool, args, limit, progress)
         finally:
             slots.release(held)
+        # It is shown and stored as the error of a service, and no output is taken from it.
+        return masked_response(response, self.secrets_in_answers(server)) if response.is_error else response
 
     # -- ToolDirectory -----------------------------------------------------------------------------------------
 

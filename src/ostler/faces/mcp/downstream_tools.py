@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 import mcp_types as types
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ostler.adapters.secret_calls import masked_response
 from ostler.adapters.serving.answers import Answer, clipped
 from ostler.adapters.serving.arguments import Args, JsonArgs, Name, SomeSeconds, at_most
 from ostler.adapters.serving.problems import near
@@ -25,6 +24,7 @@ from ostler.model.errors import ArgumentError, NotFoundError
 from ostler.model.json import JsonObject, JsonValue, is_longer, present
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import PROCESS_SERVER
+from ostler.rules.secrets.masking import masked_response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

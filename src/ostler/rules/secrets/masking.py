@@ -7,14 +7,17 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import cast
 from urllib.parse import quote, quote_plus
+
+from msgspec.structs import replace
 
 from ostler.model.credentials import credential_places, is_secret_name, secrets_in_arguments, secrets_in_environment
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_texts, encoded
 from ostler.model.late_patterns import late_pattern
 from ostler.model.manifest import ArgSpec
+from ostler.model.responses import ToolResponse
 from ostler.model.servers import MASK, MIN_SECRET_LENGTH
 
 SHORT_SECRET = 4
@@ -285,3 +288,19 @@ def _scalar_text(value: JsonValue) -> str:
     if value is None or isinstance(value, bool):
         return ""
     return value if isinstance(value, str) else str(value)
+
+
+def masked_response(response: ToolResponse, secrets: Collection[str]) -> ToolResponse:
+    """Return an answer of a tool with `secrets` masked in all its parts."""
+    return changed_response(response, lambda part: mask(part, secrets)) if secrets else response
+
+
+def changed_response(response: ToolResponse, change: Callable[[JsonValue], JsonValue]) -> ToolResponse:
+    """Return an answer with `change` applied to all its parts."""
+    return replace(
+        response,
+        value=change(response.value),
+        text=str(change(response.text)),
+        content=tuple(cast("JsonObject", change(block)) for block in response.content),
+        structured=change(response.structured),
+    )
