@@ -53,6 +53,13 @@ def test_services_come_after_what_they_need_and_short_forms_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("services: {a: npm run dev}", [(1, "bad-type", "give it keys: 'class: command' ('dev-server' for what has a URL, 'job' for what ends), and the command under 'args'")]),
+        ("services:\n  a:\n    class: c\n    command: npm run dev\n    ports: ['80:80']\n    environment: {A: b}\n    image: x", [
+            (4, "unknown-key", "write 'class: command' ('dev-server' for what has a URL, 'job' for what ends), and the command under 'args'"),
+            (5, "unknown-key", "write 'port' under 'args', if the class takes it"),
+            (6, "unknown-key", "write 'env'"),
+            (7, "unknown-key", "name a class that runs containers, such as podman-container, and write 'image' under 'args'"),
+        ]),
         ("services: {a: {class: c, dependsOn: [b]}}", [(1, "unknown-name", "add it under 'services'")]),
         ("services: {api: {class: c}, b: {class: c, dependsOn: [apl]}}", [(1, "unknown-name", "did you mean 'api'?")]),
         ("services: {my-db: {class: c}, b: {class: c, args: {a: '{{ services.my-db.outputs }}'}}}", [

@@ -4,9 +4,10 @@ import copy
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
-from typing import cast
+from typing import Final, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from ostler.model.errors import Finding, ManifestError
@@ -60,6 +61,22 @@ def needs_of(spec: ProjectServiceSpec) -> dict[str, str]:
     return named | {name: need.condition for name, need in spec.depends_on.items()}
 
 
+_SERVICE: Final = 2
+"""Keys that lead to a service: `services` and its name."""
+
+_A_COMMAND = "'class: command' ('dev-server' for what has a URL, 'job' for what ends), and the command under 'args'"
+_ARG = "write {0!r} under 'args', if the class takes it"
+_ELSEWHERE: Final = {
+    "command": f"write {_A_COMMAND}",
+    "environment": "write 'env'",
+    "image": "name a class that runs containers, such as podman-container, and write 'image' under 'args'",
+    "restart": "write 'restartPolicy'",
+    **dict.fromkeys(("cwd", "directory", "workdir", "workingDir", "working_dir"), _ARG.format("directory")),
+    **dict.fromkeys(("port", "ports"), _ARG.format("port")),
+}
+"""Keys of services in files of other tools, each with what it is here."""
+
+
 def load_project(text: str, file: str = "<text>") -> LoadedProject:
     """Return the project in `text`, one YAML document or JSON object.
 
@@ -109,7 +126,8 @@ def _read(document: Document) -> tuple[Project | None, list[Violation]]:
     try:
         return Project.model_validate(document.value, strict=True, context=""), []
     except ValidationError as error:
-        violations = list(model_violations(document.value, error.errors(include_url=False), _shape()))
+        found = model_violations(document.value, error.errors(include_url=False), _shape())
+        violations = [_as_of_others(violation) for violation in found]
     rest = copy.deepcopy(document.value)
     for violation in violations:
         _cut(rest, violation.path)
@@ -117,6 +135,17 @@ def _read(document: Document) -> tuple[Project | None, list[Violation]]:
         return Project.model_validate(rest, strict=True, context=""), violations
     except ValidationError:
         return None, violations
+
+
+def _as_of_others(violation: Violation) -> Violation:
+    """Return the violation with the way in which Ostler says what was written as other tools have it."""
+    depth = len(violation.path) if violation.path[:1] == ("services",) else 0
+    fix = ""
+    if depth == _SERVICE and violation.rule == "bad-type":
+        fix = f"give it keys: {_A_COMMAND}"
+    elif depth == _SERVICE + 1 and violation.rule == "unknown-key":
+        fix = _ELSEWHERE.get(str(violation.path[-1]), "")
+    return replace(violation, fix=fix) if fix else violation
 
 
 def _cut(value: JsonValue, path: KeyPath) -> None:
