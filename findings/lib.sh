@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 npm_config_update_notifier
 unset PYTHONUNBUFFERED NODE_OPTIONS PYTHONPATH VIRTUAL_ENV
 
 # Every process of the script carries FINDING_MARK in its environment; what is left at the end is ended by its id. redis-server
-# overwrites its environment, so the jobs of the shell are ended, too.
+# overwrites its environment, so the jobs of the shell, and what runs in the folder of the script, are ended, too.
 FINDING_MARK="$FINDING-$$-$RANDOM"
 export FINDING_MARK
 
@@ -35,7 +35,8 @@ marked() {
         pid=${environ#/proc/}
         pid=${pid%/environ}
         [ "$pid" = "$$" ] && continue
-        if grep -zqxF "FINDING_MARK=$FINDING_MARK" "$environ" 2>/dev/null; then echo "$pid"; fi
+        if grep -zqxF "FINDING_MARK=$FINDING_MARK" "$environ" 2>/dev/null; then echo "$pid"; continue; fi
+        case $(readlink "/proc/$pid/cwd" 2>/dev/null) in "$WORK" | "$WORK"/*) echo "$pid" ;; esac
     done
 }
 
